@@ -1,0 +1,8 @@
+"""The `collect` process."""
+
+from cortensor_site.management.service import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = "Collect what miners report from their mailboxes. Runs until stopped."
+    loop = "mining.reports.run"

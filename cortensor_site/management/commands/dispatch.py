@@ -1,0 +1,8 @@
+"""The `dispatch` process."""
+
+from cortensor_site.management.service import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = "Assign queued tasks to miners. Runs until stopped."
+    loop = "mining.dispatch.run"

@@ -1,0 +1,8 @@
+"""The `oracle` process."""
+
+from cortensor_site.management.service import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = "Replace late miners and force stuck stages on. Runs until stopped."
+    loop = "mining.oracle.run"

@@ -1,0 +1,38 @@
+"""A pytest plugin (`-p tests.servers`): real PostgreSQL and Redis for the run.
+
+It is a plugin and no conftest, since pytest-django reads the settings, and with them
+DATABASE_URL and REDIS_URL, before any conftest is imported.
+"""
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cortensor_site.stack.embedded import start_postgres, start_redis
+from cortensor_site.stack.ports import Ports
+
+_servers = ExitStack()
+
+
+def _start() -> None:
+    folder = _servers.enter_context(
+        tempfile.TemporaryDirectory(prefix="cortensor-tests-", ignore_cleanup_errors=True)
+    )
+    root = Path(folder)
+    # PostgreSQL refuses to run as root and then runs as a user who must reach its folder.
+    root.chmod(0o755)
+    os.environ["VAR_DIR"] = str(root / "var")
+    os.environ["DATABASE_URL"] = start_postgres(_servers, root / "postgres")
+    ports = Ports(redis=0).reserve(["redis"])
+    os.environ["REDIS_URL"] = start_redis(_servers, root / "redis", ports.redis)
+
+
+_start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers after the last test, whatever its outcome."""
+    _servers.close()
