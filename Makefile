@@ -1,0 +1,74 @@
+# Cortensor's commands of the day; `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+PY := $(VENV)/bin/python
+FORGE := node_modules/.bin/forge
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-python test-contracts lint format contracts pins bench setup setup-dev clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@ls bench/*.py 2>/dev/null | sed -n 's|bench/\([a-z_]*\)\.py|  make bench-\1|p' | grep -v __init__
+
+run: setup ## Run the whole network on this machine, with an example (ONCE=1: exit after its receipt)
+	@$(PY) -m cortensor_site.stack
+
+test: setup-dev test-contracts test-python ## Run every test
+
+test-python: setup-dev ## Run the Python tests
+	$(PY) -m pytest
+
+test-contracts: setup ## Run the contracts' tests
+	$(PY) contracts/build.py --check
+	$(FORGE) test --root contracts --offline
+
+lint: setup-dev ## Check format, lints, types and layers
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: setup-dev ## Format the code and mend what ruff can mend
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+contracts: setup ## Compile the contracts and write contracts/abi
+	$(PY) contracts/build.py
+
+bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py,$(wildcard bench/*.py))) ## Run every benchmark
+
+bench-%: setup-dev ## Run bench/NAME.py
+	$(PY) -m bench.$*
+
+pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
+	$(VENV)/bin/pip install --quiet pip-tools
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.txt requirements.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt requirements-dev.in
+	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
+
+setup: $(VENV)/.run node_modules/.installed ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
+
+setup-dev: $(VENV)/.dev node_modules/.installed ## Install what testing needs as well
+
+$(VENV)/bin/python:
+	@echo "── creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+	@echo "── installing Python packages (llama.cpp compiles; about five minutes on two cores)"
+	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@echo "── installing what the tests need"
+	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json
+	@echo "── installing the development chain and the Solidity compiler"
+	@npm ci --no-audit --no-fund
+	@touch $@
+
+clean: ## Remove what running and testing left behind (var/ holds the network's data)
+	rm -rf var contracts/out contracts/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
