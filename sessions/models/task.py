@@ -1,0 +1,178 @@
+"""A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
+
+from django.db import models
+from django.utils import timezone
+
+from sessions.models.api_key import ApiKey
+from sessions.models.fields import Uint256Field
+
+
+class TaskStatus(models.TextChoices):
+    """The stages of a task's life, in their order; `failed` ends it from anywhere."""
+
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    ACKED = "acked"
+    PRECOMMITTED = "precommitted"
+    COMMITTED = "committed"
+    VALIDATED = "validated"
+    ENDED = "ended"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (TaskStatus.ENDED, TaskStatus.FAILED)
+
+
+class TaskOrigin(models.TextChoices):
+    """Who gave a task its number: this router, or a client by its own transaction."""
+
+    REST = "rest"
+    CHAIN = "chain"
+
+
+class OnChainStatus(models.TextChoices):
+    """The contract's stages."""
+
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    ACKED = "acked"
+    PRECOMMITTED = "precommitted"
+    COMMITTED = "committed"
+    ENDED = "ended"
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    """Tasks by what the parts of the router ask for."""
+
+    def queued(self) -> "TaskQuerySet":
+        """Those that wait for miners, first come first."""
+        return self.filter(status=TaskStatus.QUEUED).order_by("created_at", "id")
+
+    def open(self) -> "TaskQuerySet":
+        """Those that have neither ended nor failed."""
+        return self.exclude(status__in=[TaskStatus.ENDED, TaskStatus.FAILED])
+
+    def of_session(self, session_id: int) -> "TaskQuerySet":
+        return self.filter(session_id=session_id)
+
+    def unseen_on_chain(self) -> "TaskQuerySet":
+        """Those of this router whose submission the mirror does not show (yet)."""
+        mirrored = OnChainTask.objects.filter(
+            session_id=models.OuterRef("session_id"), task_id=models.OuterRef("task_id")
+        )
+        return self.filter(origin=TaskOrigin.REST).exclude(models.Exists(mirrored))
+
+
+class Task(models.Model):
+    """A row of the queue. Ids are plain numbers, so that the mirror can be dropped and rebuilt."""
+
+    session_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    task_digest = models.CharField(max_length=66, help_text="0x…, binds all that the task says")
+    origin = models.CharField(max_length=8, choices=TaskOrigin.choices)
+
+    prompt_cid = models.CharField(max_length=100, blank=True, default="")
+    task_data = models.TextField(help_text="as on chain: the prompt, or its content address")
+    inline = models.BooleanField(help_text="whether task_data is the prompt itself")
+    prompt_type = models.PositiveIntegerField(default=1)
+    prompt_template = models.TextField(blank=True, default="")
+    max_tokens = models.PositiveIntegerField()
+    temperature_x100 = models.PositiveIntegerField(default=0)
+    top_p_x100 = models.PositiveIntegerField(default=100)
+    top_k = models.PositiveIntegerField(default=0)
+    presence_penalty_x100 = models.PositiveIntegerField(default=0)
+    frequency_penalty_x100 = models.PositiveIntegerField(default=0)
+    timeout_s = models.PositiveIntegerField(default=60)
+    stop = models.JSONField(default=list, blank=True)
+    client_reference = models.TextField(blank=True, default="")
+    max_input_tokens = models.PositiveIntegerField()
+    redundancy = models.PositiveIntegerField(default=1)
+    model_identifier = Uint256Field()
+    reserve_wei = Uint256Field(default=0)
+
+    status = models.CharField(max_length=12, choices=TaskStatus.choices, default=TaskStatus.QUEUED)
+    outcome_code = models.CharField(max_length=64, blank=True, default="")
+    outcome_message = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+    assigned_at = models.DateTimeField(null=True, blank=True)
+    acked_at = models.DateTimeField(null=True, blank=True)
+    first_token_at = models.DateTimeField(null=True, blank=True)
+    precommitted_at = models.DateTimeField(null=True, blank=True)
+    committed_at = models.DateTimeField(null=True, blank=True)
+    validated_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL)
+    request_id = models.CharField(max_length=128, blank=True, default="")
+    request_hash = models.CharField(
+        max_length=64, blank=True, default="", help_text="tells a repeated request from another"
+    )
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["session_id", "task_id"], name="task_identity"),
+            models.UniqueConstraint(
+                fields=["session_id", "client_reference"],
+                condition=models.Q(origin="rest") & ~models.Q(client_reference=""),
+                name="task_client_reference",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=models.Q(status="queued"), name="task_queue"
+            ),
+            models.Index(
+                fields=["status"],
+                condition=~models.Q(status__in=["ended", "failed"]),
+                name="task_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.session_id}/{self.task_id}"
+
+
+class OnChainTask(models.Model):
+    """A task as the chain has it; amounts are wei of $COR. Written by projections only."""
+
+    session_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    digest = models.CharField(max_length=66, default="")
+    status = models.CharField(
+        max_length=12, choices=OnChainStatus.choices, default=OnChainStatus.QUEUED
+    )
+    client_reference = models.TextField(default="", blank=True)
+    task_data = models.TextField(default="", blank=True)
+    prompt_type = Uint256Field(default=1)
+    prompt_template = models.TextField(default="", blank=True)
+    llm_params = models.JSONField(default=list, help_text="decimal strings")
+    request_params = models.JSONField(default=list, help_text="decimal strings")
+    max_input_tokens = Uint256Field(default=0)
+    created_at = models.DateTimeField(null=True)
+    assigned_at = models.DateTimeField(null=True)
+    acked_at = models.DateTimeField(null=True)
+    precommit_ended_at = models.DateTimeField(null=True)
+    commit_ended_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    submit_tx = models.CharField(max_length=66, default="", blank=True)
+    assign_tx = models.CharField(max_length=66, default="", blank=True)
+    precommit_end_tx = models.CharField(max_length=66, default="", blank=True)
+    commit_end_tx = models.CharField(max_length=66, default="", blank=True)
+    end_tx = models.CharField(max_length=66, default="", blank=True)
+    reserved_wei = Uint256Field(default=0)
+    paid_wei = Uint256Field(default=0)
+    refunded_wei = Uint256Field(default=0)
+
+    objects: models.Manager["OnChainTask"] = models.Manager()
+
+    class Meta:
+        ordering = ["-session_id", "-task_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["session_id", "task_id"], name="on_chain_task_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.session_id}/{self.task_id} on chain"
