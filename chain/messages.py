@@ -1,0 +1,266 @@
+"""What miners and validators sign, and the encodings that both sides of the wire share.
+
+Pure: no Django, no web3, no I/O, so that a miner's own machine can import it. The EIP-712 types
+are derived from the dataclasses below; `contracts/src/TaskMessages.sol` holds the same ones.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_account.messages import SignableMessage, encode_typed_data
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+DOMAIN_NAME = "Cortensor"
+DOMAIN_VERSION = "1"
+MAX_DATA_BYTES = 16 * 1024
+"""What the contract accepts as a commit's `data`; a longer result is committed by its address."""
+MIN_TIMEOUT_S, MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S = 5, 3600, 60
+
+
+class MessageError(ValueError):
+    """Base of this module's errors."""
+
+
+class InvalidSignature(MessageError):
+    """The bytes are no signature of any key over this message."""
+
+
+class InvalidParams(MessageError):
+    """A list of numbers on chain does not describe a task."""
+
+
+@dataclass(frozen=True)
+class SigningDomain:
+    """Where a signature counts: one contract on one chain."""
+
+    chain_id: int
+    contract: str
+
+
+@dataclass(frozen=True)
+class Ack:
+    """ "I have the job and work on it." Domain: SessionQueue."""
+
+    session_id: int
+    task_id: int
+    task_digest: bytes
+    miner: str
+
+    TYPE: ClassVar[str] = "Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)"
+
+
+@dataclass(frozen=True)
+class Precommit:
+    """ "My result is fixed"; `hash` is `commit_hash` of it. Domain: SessionQueue."""
+
+    session_id: int
+    task_id: int
+    task_digest: bytes
+    miner: str
+    hash: bytes
+
+    TYPE: ClassVar[str] = (
+        "Precommit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,bytes32 hash)"
+    )
+
+
+@dataclass(frozen=True)
+class Commit:
+    """ "This is my result." Domain: SessionQueue."""
+
+    session_id: int
+    task_id: int
+    task_digest: bytes
+    miner: str
+    data: str
+
+    TYPE: ClassVar[str] = (
+        "Commit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,string data)"
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `miner`'s result is worth, by a validator; accuracy in basis points.
+
+    Domain: SessionQueue.
+    """
+
+    session_id: int
+    task_id: int
+    task_digest: bytes
+    miner: str
+    accuracy_bps: int
+    input_tokens: int
+    output_tokens: int
+
+    TYPE: ClassVar[str] = (
+        "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,"
+        "uint256 accuracyBps,uint256 inputTokens,uint256 outputTokens)"
+    )
+
+
+@dataclass(frozen=True)
+class Registration:
+    """ "My node belongs to this operator", signed by the node. Domain: NodePool."""
+
+    node: str
+    operator: str
+    nonce: int
+
+    TYPE: ClassVar[str] = "Registration(address node,address operator,uint256 nonce)"
+
+
+Message = Ack | Precommit | Commit | Verdict | Registration
+
+
+def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:
+    """Sign a message by EIP-712: 65 bytes, r, s, v."""
+    signed = Account.sign_message(signable(message, domain), private_key)
+    return bytes(signed.signature)
+
+
+def recover(message: Message, domain: SigningDomain, signature: bytes) -> str:
+    """Return the checksum address of the key that signed; raise InvalidSignature if none did."""
+    try:
+        return str(Account.recover_message(signable(message, domain), signature=signature))
+    except InvalidParams:
+        raise
+    except Exception as error:  # eth_keys raises several unrelated types
+        raise InvalidSignature(
+            f"signature: {len(signature)} bytes that no key made over this"
+            f" {type(message).__name__}; send 65 bytes r, s, v"
+        ) from error
+
+
+def signable(message: Message, domain: SigningDomain) -> SignableMessage:
+    """The EIP-712 encoding of a message, as any wallet would sign it."""
+    members = [member.split(" ") for member in message.TYPE.split("(")[1][:-1].split(",")]
+    values = [getattr(message, field.name) for field in fields(message)]
+    return encode_typed_data(
+        domain_data={
+            "name": DOMAIN_NAME,
+            "version": DOMAIN_VERSION,
+            "chainId": domain.chain_id,
+            "verifyingContract": to_checksum_address(domain.contract),
+        },
+        message_types={
+            type(message).__name__: [{"name": name, "type": kind} for kind, name in members]
+        },
+        message_data=dict(zip([name for _, name in members], values, strict=True)),
+    )
+
+
+def commit_hash(session_id: int, task_id: int, miner: str, data: str) -> bytes:
+    """The hash that a precommit binds: 32 bytes, worthless to any other miner or task."""
+    return keccak(
+        encode(
+            ["uint256", "uint256", "address", "string"],
+            [session_id, task_id, to_checksum_address(miner), data],
+        )
+    )
+
+
+def task_digest(
+    sid: bytes,
+    task_id: int,
+    task_data: str,
+    prompt_type: int,
+    prompt_template: str,
+    llm_params: Sequence[int],
+    request_params: Sequence[int],
+    client_reference: str,
+    max_input_tokens: int,
+) -> bytes:
+    """Bind all that a task says: 32 bytes, which every signed message about it carries."""
+    return keccak(
+        encode(
+            ["bytes32", "uint256", "bytes32", "uint256", "bytes32"]
+            + ["bytes32", "bytes32", "bytes32", "uint256"],
+            [
+                sid,
+                task_id,
+                keccak(text=task_data),
+                prompt_type,
+                keccak(text=prompt_template),
+                keccak(_packed(llm_params)),
+                keccak(_packed(request_params)),
+                keccak(text=client_reference),
+                max_input_tokens,
+            ],
+        )
+    )
+
+
+@dataclass(frozen=True)
+class LlmParams:
+    """How a task wants to be answered, in the contract's units (hundredths).
+
+    A `top_p_x100` or `top_k` of 0 filters nothing: it is what a short list on chain says.
+    """
+
+    max_tokens: int
+    temperature_x100: int = 0
+    top_p_x100: int = 0
+    top_k: int = 0
+    presence_penalty_x100: int = 0
+    frequency_penalty_x100: int = 0
+
+    def to_words(self) -> list[int]:
+        """The list as it goes on chain."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    @classmethod
+    def from_words(cls, words: Sequence[int]) -> "LlmParams":
+        """Read a list from the chain. What is missing is 0, what is beyond is ignored.
+
+        Raises InvalidParams when there is no `max_tokens`.
+        """
+        if not words or words[0] == 0:
+            raise InvalidParams("llmParams[0]: maxTokens is missing; put at least 1 there")
+        return cls(*words[: len(fields(cls))])
+
+
+@dataclass(frozen=True)
+class RequestParams:
+    """How long a task may take, in seconds."""
+
+    timeout_s: int = DEFAULT_TIMEOUT_S
+
+    def to_words(self) -> list[int]:
+        """The list as it goes on chain."""
+        return [self.timeout_s]
+
+    @classmethod
+    def from_words(cls, words: Sequence[int]) -> "RequestParams":
+        """Read a list from the chain with the contract's default and bounds."""
+        timeout_s = (words[0] if words else 0) or DEFAULT_TIMEOUT_S
+        return cls(min(max(timeout_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S))
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one way to write a value as JSON: sorted keys, no spaces, UTF-8.
+
+    Raises ValueError for what JSON cannot say (NaN, lone surrogates).
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def raw_cid(content: bytes) -> str:
+    """The content address (CIDv1, raw leaf, SHA-256, base32) of some bytes."""
+    version_codec_hash_length = bytes([0x01, 0x55, 0x12, 0x20])
+    binary = version_codec_hash_length + hashlib.sha256(content).digest()
+    return "b" + base64.b32encode(binary).decode().lower().rstrip("=")
+
+
+def _packed(words: Sequence[int]) -> bytes:
+    return b"".join(word.to_bytes(32, "big") for word in words)
