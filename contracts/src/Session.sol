@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Batching} from "./Batching.sol";
+import {ISession} from "./ISession.sol";
+import {NodePool} from "./NodePool.sol";
+import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {SessionLedger} from "./SessionLedger.sol";
+import {SessionPayment} from "./SessionPayment.sol";
+import {SessionQueue} from "./SessionQueue.sol";
+import {MAX_REDUNDANCY, Submission} from "./TaskTypes.sol";
+
+/// @title Sessions: who asks, on what terms, and through which routers.
+/// @notice A session's owner submits tasks itself (`submit`) or through the routers on the session's list
+///         (`relaySubmissions`). Each router numbers its tasks in its own lane, so that a task has its
+///         identity before the chain has seen it.
+contract Session is SessionLedger, Batching, RoleGuarded {
+    uint256 public constant MAX_RESERVE_PERIOD = 365 days;
+    uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
+    uint256 public constant MAX_MODE = 2;
+    uint256 public constant MAX_REFERENCE_BYTES = 256;
+    /// @dev What a chat template may add to a prompt, in tokens.
+    uint256 public constant TEMPLATE_TOKENS = 64;
+
+    SessionQueue public immutable queue;
+    SessionPayment public immutable payment;
+    NodePool public immutable pool;
+
+    /// @notice Put on the list of every new session; the zero address when there is none.
+    address public defaultRouter;
+    string public defaultRouterMetadata;
+    mapping(address creator => uint256) public creatorNonces;
+
+    event SessionCreated(uint256 sessionId, bytes32 sid, address owner, address[] miners);
+    /// @dev All that `create` and `update` set, so that a mirror needs the logs only.
+    event SessionDescribed(
+        uint256 indexed sessionId,
+        string name,
+        string metadata,
+        bool reserveEphemeralNodes,
+        uint256 sla,
+        uint256 modelIdentifier,
+        uint256 reservePeriod,
+        uint256 maxTaskExecutionCount
+    );
+    event SessionTermsSet(
+        uint256 indexed sessionId,
+        uint256 mode,
+        uint256 redundant,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 numOfValidatorNodes
+    );
+    event SessionUpdated(
+        uint256 indexed sessionId,
+        address indexed updater,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 redundant
+    );
+    event SessionOwnerChanged(uint256 indexed sessionId, address indexed from, address indexed to);
+    event SessionDeactivated(uint256 indexed sessionId, address indexed deactivator);
+    event RouterAdded(address routerAddress, string routerInfo);
+    event RouterUpdated(address routerAddress, string routerInfo);
+    event RouterRemoved(address routerAddress);
+    event AllRoutersRemoved(uint256 indexed sessionId);
+    /// @dev A router's place on a session's list as it is now; the published events do not name the session.
+    event SessionRouterSet(
+        uint256 indexed sessionId, address indexed router, uint256 index, string metadata, bool active
+    );
+    event DefaultRouterSet(address indexed router, string metadata);
+    event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
+    event TaskDescribed(
+        uint256 indexed sessionId,
+        uint256 indexed taskId,
+        bytes32 taskDigest,
+        uint256 promptType,
+        string promptTemplate,
+        uint256[] llmParams,
+        uint256[] requestParams,
+        uint256 maxInputTokens
+    );
+
+    error NotSessionOwner(uint256 sessionId, address account);
+    error SessionInactive(uint256 sessionId);
+    error ModelWithoutPrice(uint256 modelIdentifier);
+    error OutOfRange(bytes32 field, uint256 value, uint256 most);
+    error RouterListed(uint256 sessionId, address router);
+    error ZeroAddress();
+    error TaskLimitReached(uint256 sessionId, uint256 limit);
+    error OutsideLane(uint256 taskId, uint256 first);
+
+    modifier onlyOwner(uint256 sessionId) {
+        if (_session(sessionId).owner != msg.sender) revert NotSessionOwner(sessionId, msg.sender);
+        _;
+    }
+
+    constructor(Roles roles_, SessionQueue queue_, SessionPayment payment_, NodePool pool_) RoleGuarded(roles_) {
+        queue = queue_;
+        payment = payment_;
+        pool = pool_;
+    }
+
+    /// @notice Sets the router that new sessions begin with.
+    function setDefaultRouter(address router, string calldata metadata) external onlyRole(RoleIds.ADMIN) {
+        defaultRouter = router;
+        defaultRouterMetadata = metadata;
+        emit DefaultRouterSet(router, metadata);
+    }
+
+    // ---------------------------------------------------------------- sessions
+
+    /// @notice Opens a session; its number comes with SessionCreated.
+    /// @param variableAddress the owner; the sender when zero
+    /// @param redundant how many miners answer each task; 0 means 1
+    /// @param mode 0 ephemeral, 1 dedicated, 2 hybrid
+    /// @param maxTaskExecutionCount how many tasks it may run; 0 means as many as a session can
+    function create(
+        string calldata name,
+        string calldata metadata,
+        address variableAddress,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 redundant,
+        uint256 numOfValidatorNodes,
+        uint256 mode,
+        bool reserveEphemeralNodes,
+        uint256 sla,
+        uint256 modelIdentifier,
+        uint256 reservePeriod,
+        uint256 maxTaskExecutionCount
+    ) external {
+        uint256 sessionId = _open(variableAddress == address(0) ? msg.sender : variableAddress);
+        Record storage record = _session(sessionId);
+        record.name = name;
+        record.metadata = metadata;
+        record.reserveEphemeralNodes = reserveEphemeralNodes;
+        record.sla = sla;
+        record.modelIdentifier = modelIdentifier;
+        record.reservePeriod = reservePeriod;
+        record.maxTaskExecutionCount =
+            maxTaskExecutionCount == 0 ? uint32(MAX_TASK_EXECUTION_COUNT) : _limit(maxTaskExecutionCount);
+        _setTerms(record, minNumOfNodes, maxNumOfNodes, redundant, numOfValidatorNodes, mode);
+        _announce(sessionId, record);
+    }
+
+    /// @notice Changes what a session's next tasks run on. The model, the limits of use and the routers stay.
+    function update(
+        string calldata name,
+        string calldata metadata,
+        uint256 sessionId,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 redundant,
+        uint256 numOfValidatorNodes,
+        uint256 mode
+    ) external onlyOwner(sessionId) {
+        Record storage record = _session(sessionId);
+        record.name = name;
+        record.metadata = metadata;
+        _setTerms(record, minNumOfNodes, maxNumOfNodes, redundant, numOfValidatorNodes, mode);
+        record.updatedAt = uint40(block.timestamp);
+        _describe(sessionId, record);
+        emit SessionUpdated(sessionId, msg.sender, record.minNumOfNodes, record.maxNumOfNodes, record.redundant);
+    }
+
+    /// @notice Hands the session over, with its balance and its right to submit.
+    function updateOwner(uint256 sessionId, address newOwner) external onlyOwner(sessionId) {
+        if (newOwner == address(0)) revert ZeroAddress();
+        _moveOwnership(sessionId, newOwner);
+        emit SessionOwnerChanged(sessionId, msg.sender, newOwner);
+    }
+
+    /// @notice Closes the session for new tasks, for good. Running ones end as usual, and the balance can be
+    ///         withdrawn.
+    function deactivateSession(uint256 sessionId) external onlyOwner(sessionId) {
+        Record storage record = _session(sessionId);
+        if (record.state != STATE_ACTIVE) revert SessionInactive(sessionId);
+        record.state = STATE_INACTIVE;
+        record.updatedAt = uint40(block.timestamp);
+        emit SessionDeactivated(sessionId, msg.sender);
+    }
+
+    // ---------------------------------------------------------------- routers
+
+    /// @notice Lets a router submit tasks at the session's expense.
+    function addRouter(uint256 sessionId, address routerAddress, string calldata metadata)
+        external
+        onlyOwner(sessionId)
+    {
+        if (_isRouter(sessionId, routerAddress)) revert RouterListed(sessionId, routerAddress);
+        _addRouter(sessionId, routerAddress, metadata);
+    }
+
+    function updateRouter(uint256 sessionId, address routerAddress, string calldata newRouterInfo)
+        external
+        onlyOwner(sessionId)
+    {
+        (RouterEntry storage entry, uint256 index) = _router(sessionId, routerAddress);
+        entry.metadata = newRouterInfo;
+        emit RouterUpdated(routerAddress, newRouterInfo);
+        emit SessionRouterSet(sessionId, routerAddress, index, newRouterInfo, true);
+    }
+
+    /// @notice Takes a router off the list. It keeps its lane, which nobody else ever gets.
+    function removeRouter(uint256 sessionId, address routerAddress) external onlyOwner(sessionId) {
+        (RouterEntry storage entry, uint256 index) = _router(sessionId, routerAddress);
+        _removeRouter(sessionId, entry, index);
+    }
+
+    function resetAllRouters(uint256 sessionId) external onlyOwner(sessionId) {
+        RouterEntry[] storage list = _routers[sessionId];
+        for (uint256 i; i < list.length; ++i) {
+            if (list[i].active) _removeRouter(sessionId, list[i], i);
+        }
+        emit AllRoutersRemoved(sessionId);
+    }
+
+    // ---------------------------------------------------------------- tasks
+
+    /// @notice Submits a task with the session's next running number. For the session's owner.
+    /// @dev The first parameter after the session, the kind of node, follows from the session's mode.
+    function submit(
+        uint256 sessionId,
+        uint256,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams,
+        string calldata clientReference
+    ) external onlyOwner(sessionId) {
+        Submission memory submission;
+        submission.sessionId = sessionId;
+        submission.taskId = _session(sessionId).directTasks++;
+        submission.taskData = taskData;
+        submission.promptType = promptType;
+        submission.promptTemplate = promptTemplate;
+        submission.llmParams = llmParams;
+        submission.requestParams = requestParams;
+        submission.clientReference = clientReference;
+        // Nobody has counted the tokens yet; a token is at least one byte.
+        submission.maxInputTokens = bytes(taskData).length + bytes(promptTemplate).length + TEMPLATE_TOKENS;
+        _submit(submission);
+    }
+
+    /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
+    function relaySubmissions(Submission[] calldata items) external {
+        for (uint256 i; i < items.length; ++i) {
+            _attempt("submit", i, abi.encodeCall(this.submitFromRouter, (msg.sender, items[i])));
+        }
+    }
+
+    /// @dev One element of relaySubmissions.
+    function submitFromRouter(address router, Submission calldata submission) external onlySelf {
+        (, uint256 index) = _router(submission.sessionId, router);
+        uint256 first = (index + 1) * LANE_SIZE;
+        if (submission.taskId < first || submission.taskId >= first + LANE_SIZE) {
+            revert OutsideLane(submission.taskId, first);
+        }
+        _submit(submission);
+    }
+
+    /// @notice What binds all that a task says; every signed message about the task carries it.
+    function digestOf(Submission memory s) public view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                _session(s.sessionId).sid,
+                s.taskId,
+                keccak256(bytes(s.taskData)),
+                s.promptType,
+                keccak256(bytes(s.promptTemplate)),
+                keccak256(abi.encodePacked(s.llmParams)),
+                keccak256(abi.encodePacked(s.requestParams)),
+                keccak256(bytes(s.clientReference)),
+                s.maxInputTokens
+            )
+        );
+    }
+
+    function getTaskResults(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory, string[] memory)
+    {
+        return queue.getTaskResults(sessionId, taskId);
+    }
+
+    function isOracleNode(address addr) external view returns (bool) {
+        return roles.hasRole(RoleIds.ORACLE, addr);
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    function _open(address owner) private returns (uint256 sessionId) {
+        bytes32 sid = keccak256(abi.encode(block.chainid, address(this), msg.sender, creatorNonces[msg.sender]++));
+        sessionId = _append(owner, sid);
+        emit SessionCreated(sessionId, sid, owner, new address[](0));
+    }
+
+    function _setTerms(
+        Record storage record,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 redundant,
+        uint256 numOfValidatorNodes,
+        uint256 mode
+    ) private {
+        if (redundant == 0) redundant = 1;
+        _requireAtMost("redundant", redundant, MAX_REDUNDANCY);
+        _requireAtMost("mode", mode, MAX_MODE);
+        _requireAtMost("maxNumOfNodes", maxNumOfNodes, type(uint32).max);
+        _requireAtMost("minNumOfNodes", minNumOfNodes, maxNumOfNodes);
+        _requireAtMost("numOfValidatorNodes", numOfValidatorNodes, type(uint16).max);
+        record.redundant = uint8(redundant);
+        record.mode = uint8(mode);
+        record.minNumOfNodes = uint32(minNumOfNodes);
+        record.maxNumOfNodes = uint32(maxNumOfNodes);
+        record.numOfValidatorNodes = uint16(numOfValidatorNodes);
+    }
+
+    function _announce(uint256 sessionId, Record storage record) private {
+        (uint256 inputPrice, uint256 outputPrice) = payment.modelPrice(record.modelIdentifier);
+        if (inputPrice == 0 && outputPrice == 0) revert ModelWithoutPrice(record.modelIdentifier);
+        _requireAtMost("reservePeriod", record.reservePeriod, MAX_RESERVE_PERIOD);
+        _describe(sessionId, record);
+        if (defaultRouter != address(0)) _addRouter(sessionId, defaultRouter, defaultRouterMetadata);
+    }
+
+    function _describe(uint256 sessionId, Record storage record) private {
+        emit SessionDescribed(
+            sessionId,
+            record.name,
+            record.metadata,
+            record.reserveEphemeralNodes,
+            record.sla,
+            record.modelIdentifier,
+            record.reservePeriod,
+            record.maxTaskExecutionCount
+        );
+        emit SessionTermsSet(
+            sessionId,
+            record.mode,
+            record.redundant,
+            record.minNumOfNodes,
+            record.maxNumOfNodes,
+            record.numOfValidatorNodes
+        );
+    }
+
+    function _limit(uint256 maxTaskExecutionCount) private pure returns (uint32) {
+        _requireAtMost("maxTaskExecutionCount", maxTaskExecutionCount, MAX_TASK_EXECUTION_COUNT);
+        return uint32(maxTaskExecutionCount);
+    }
+
+    function _addRouter(uint256 sessionId, address router, string memory metadata) private {
+        if (router == address(0)) revert ZeroAddress();
+        uint256 index = _listRouter(sessionId, router, metadata);
+        emit RouterAdded(router, metadata);
+        emit SessionRouterSet(sessionId, router, index, metadata, true);
+    }
+
+    function _removeRouter(uint256 sessionId, RouterEntry storage entry, uint256 index) private {
+        entry.active = false;
+        emit RouterRemoved(entry.router);
+        emit SessionRouterSet(sessionId, entry.router, index, entry.metadata, false);
+    }
+
+    function _submit(Submission memory s) private {
+        Record storage record = _session(s.sessionId);
+        if (record.state != STATE_ACTIVE) revert SessionInactive(s.sessionId);
+        if (record.tasks >= record.maxTaskExecutionCount) {
+            revert TaskLimitReached(s.sessionId, record.maxTaskExecutionCount);
+        }
+        _requireAtMost("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
+        record.tasks++;
+        bytes32 digest = digestOf(s);
+        emit TaskSubmitted(s.sessionId, s.taskId, s.taskData, s.clientReference);
+        emit TaskDescribed(
+            s.sessionId,
+            s.taskId,
+            digest,
+            s.promptType,
+            s.promptTemplate,
+            s.llmParams,
+            s.requestParams,
+            s.maxInputTokens
+        );
+        queue.enqueue(s, digest, record.redundant, record.modelIdentifier);
+    }
+
+    function _requireAtMost(bytes32 field, uint256 value, uint256 most) private pure {
+        if (value > most) revert OutOfRange(field, value, most);
+    }
+}
