@@ -2,8 +2,9 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import sessions.models.fields
 from django.db import migrations, models
+
+import sessions.models.fields
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,57 @@
+"""What a client asks for, once it is known to be well-formed. Pure."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from chain.messages import LlmParams, RequestParams, canonical_json
+
+DEFAULT_MAX_TOKENS = 128
+DEFAULT_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """A prompt and how it is to be answered; decimals are in hundredths, as on chain.
+
+    `max_miners` limits only how many choices come back: the contract reserves by the session's
+    redundancy, and the comparison needs every answer. 0 is all.
+    """
+
+    prompt: str
+    prompt_type: int = 1
+    prompt_template: str = ""
+    timeout_s: int = DEFAULT_TIMEOUT_S
+    client_reference: str = ""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    max_miners: int = 0
+    temperature_x100: int = 0
+    top_p_x100: int = 100
+    top_k: int = 0
+    presence_penalty_x100: int = 0
+    frequency_penalty_x100: int = 0
+    stop: tuple[str, ...] = ()
+
+    @property
+    def llm_params(self) -> LlmParams:
+        return LlmParams(
+            max_tokens=self.max_tokens,
+            temperature_x100=self.temperature_x100,
+            top_p_x100=self.top_p_x100,
+            top_k=self.top_k,
+            presence_penalty_x100=self.presence_penalty_x100,
+            frequency_penalty_x100=self.frequency_penalty_x100,
+        )
+
+    @property
+    def request_params(self) -> RequestParams:
+        return RequestParams(self.timeout_s)
+
+    @property
+    def content(self) -> bytes:
+        """The block that the task's content address names; so the digest binds `stop` as well."""
+        return canonical_json({"prompt": self.prompt, "stop": list(self.stop)})
+
+    @property
+    def hash(self) -> str:
+        """Tells a repeated request from another one: 64 hex digits."""
+        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()

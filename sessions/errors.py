@@ -1,0 +1,178 @@
+"""What can go wrong with a client's request: the catalogue, with one base.
+
+Every error names what is wrong, why, and what to do about it; the REST face shows it as a problem
+document (`sessions.api.errors`), the WebSocket face as an `error` event.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from sessions.models.session import WEI_PER_COR
+
+
+class SessionsError(Exception):
+    """The base of this package's errors."""
+
+
+class IllegalTransition(SessionsError):
+    """A task cannot go from its stage to that one; a defect of the caller."""
+
+
+@dataclasses.dataclass(eq=False)
+class RequestError(SessionsError):
+    """A request that cannot be served; the base of what clients see.
+
+    Args:
+        detail: what is wrong, with figures.
+        field: the member of the request that is at fault, if one is.
+        remedy: what the client can do.
+        extra: further members of the problem document.
+    """
+
+    detail: str
+    field: str | None = None
+    remedy: str = ""
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    code: ClassVar[str] = "invalid_request"
+    title: ClassVar[str] = "The request cannot be served"
+    status: ClassVar[int] = 400
+    retry_after_s: ClassVar[int | None] = None
+
+    def __str__(self) -> str:
+        return self.detail
+
+    def to_problem(self) -> dict[str, Any]:
+        """This error as a problem document (RFC 9457)."""
+        errors = [{"field": self.field, "reason": self.detail}] if self.field else []
+        return {
+            "type": f"urn:cortensor:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": errors,
+            **({"field": self.field} if self.field else {}),
+            **({"remedy": self.remedy} if self.remedy else {}),
+            **self.extra,
+        }
+
+
+class IntakeError(RequestError):
+    """A task that is not taken; nothing was reserved."""
+
+
+class InvalidField(IntakeError):
+    """A member of the request has a value that cannot be served."""
+
+    code, title, status = "invalid_field", "A field is not valid", 400
+
+
+class SessionNotFound(IntakeError):
+    """No such session, or one of somebody else: a client cannot tell which."""
+
+    code, title, status = "session_not_found", "No such session", 404
+
+    @classmethod
+    def of(cls, session_id: int) -> "SessionNotFound":
+        return cls(
+            f"session {session_id} does not exist or does not belong to this key's owner",
+            remedy="use the session id of SessionCreated, and a key of the session's owner;"
+            " a new session is known here a few seconds after its block",
+        )
+
+
+class TaskNotFound(RequestError):
+    """No such task in a session of this client."""
+
+    code, title, status = "task_not_found", "No such task", 404
+
+
+class SessionInactive(IntakeError):
+    """The session was deactivated on chain."""
+
+    code, title, status = "session_inactive", "The session is inactive", 409
+
+
+class RouterNotListed(IntakeError):
+    """The session does not trust this router."""
+
+    code, title, status = "router_not_listed", "This router is not on the session's list", 403
+
+
+class InsufficientBalance(IntakeError):
+    """The worst case of the task costs more than the session has."""
+
+    code, title, status = "insufficient_balance", "The session's balance is too low", 402
+
+    @classmethod
+    def of(cls, session_id: int, needed_wei: int, available_wei: int) -> "InsufficientBalance":
+        return cls(
+            f"the task can cost up to {cor(needed_wei)} COR ({needed_wei} wei), and session"
+            f" {session_id} has {cor(available_wei)} COR ({available_wei} wei) free",
+            remedy="deposit with SessionPayment.depositToSession(sessionId, amount) after"
+            " approving the amount of COR, or ask for fewer tokens; what a task does not use"
+            " comes back at its settlement",
+            extra={"needed_wei": str(needed_wei), "available_wei": str(available_wei)},
+        )
+
+
+class ReferenceTaken(IntakeError):
+    """The client_reference belongs to another request."""
+
+    code, title, status = "client_reference_taken", "The client_reference is taken", 409
+
+
+class TooManyTasks(IntakeError):
+    """The session has run as many tasks as it may."""
+
+    code, title, status = "too_many_tasks", "The session has no task left", 409
+
+
+class ModelNotServed(IntakeError):
+    """No price, or no such model here."""
+
+    code, title, status = "model_not_served", "The session's model is not served", 409
+
+
+class NoMiners(IntakeError):
+    """No miner has been heard of."""
+
+    code, title, status, retry_after_s = "no_miners", "No miner is online", 503, 10
+
+
+class RelayError(RequestError):
+    """An answer that cannot be relayed (any further)."""
+
+    code, title, status = "relay_failed", "The answer cannot be relayed", 502
+
+
+class TaskFailed(RelayError):
+    """The task ended without a result; what was reserved returns to the session."""
+
+    code, title, status = "task_failed", "The task failed", 502
+
+
+class SourceDiverged(RelayError):
+    """The replacing miner's text does not continue what the client has seen."""
+
+    code, title, status = "source_diverged", "The answer broke off", 502
+
+
+class DeadlinePassed(RelayError):
+    """Nothing more is awaited here; the task may still end."""
+
+    code, title, status = "deadline_passed", "The task took too long", 504
+
+
+class RelayUnavailable(RelayError):
+    """Redis does not answer; the task itself goes on."""
+
+    code, title, status, retry_after_s = "relay_unavailable", "Live streams are down", 503, 5
+
+
+def cor(wei: int) -> str:
+    """An amount of wei in COR, exactly."""
+    sign, wei = ("-", -wei) if wei < 0 else ("", wei)
+    whole, fraction = divmod(wei, WEI_PER_COR)
+    digits = f"{fraction:018d}".rstrip("0")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"

@@ -1,0 +1,120 @@
+"""What sessions asks of the layers above it, by dotted paths in the settings.
+
+| setting | type |
+|---|---|
+| `PROMPT_COUNTER` | `PromptCounter` |
+| `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
+| `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
+| `TASK_RECORDS` | `(Task) -> TaskRecords` |
+| `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
+| `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypedDict, cast
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from sessions.models import Task
+
+
+class PromptCounter(Protocol):
+    """Counts as the miners' tokenisers do."""
+
+    def count(
+        self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
+    ) -> int:
+        """Input tokens of a prompt in its template. Raises LookupError: no such model."""
+
+    def context_length(self, model_identifier: int) -> int:
+        """Tokens that input and output have together. Raises LookupError: no such model."""
+
+
+class MinerEntry(TypedDict):
+    """One connected miner, as `GET /api/v1/miners` shows it."""
+
+    address: str
+    state: str
+    reputation: int
+    online: bool
+    slots: int
+    in_flight: int
+    tokens_per_s: float
+    models: list[Any]
+    software: str
+    last_seen_at: str | None
+
+
+class MinerRecord(TypedDict):
+    """One miner's part in a task, with the names of the network's public interface.
+
+    Times are ISO 8601 or None; hashes `0x…` or None until they are known.
+    """
+
+    address: str
+    status: str
+    text: str | None
+    ack: bool
+    acked_at: str | None
+    precommit_at: str | None
+    commit_at: str | None
+    inference_sec: float | None
+    words: int | None
+    tokens: int | None
+    data_hash: str | None
+    calculated_hash: str | None
+    hash_verified: bool | None
+    finish_reason: str | None
+    input_tokens: int | None
+    accuracy_bps: int | None
+    paid_wei: str
+    precommit_tx: str | None
+    commit_tx: str | None
+    failure: str | None
+
+
+class Distance(TypedDict):
+    """The cosine distance between two miners' answers."""
+
+    a: str
+    b: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class TaskRecords:
+    """Every miner's part in a task, and how far their answers are from each other.
+
+    `result_cids` are the content addresses of the results, which the task's owner may fetch.
+    """
+
+    miners: list[MinerRecord] = field(default_factory=list)
+    distances: list[Distance] = field(default_factory=list)
+    result_cids: list[str] = field(default_factory=list)
+
+
+def prompt_counter() -> PromptCounter:
+    return cast(PromptCounter, import_string(settings.PROMPT_COUNTER))
+
+
+def miners_online() -> int:
+    return cast(Callable[[], int], import_string(settings.MINERS_ONLINE))()
+
+
+def miner_directory() -> list[MinerEntry]:
+    return cast(Callable[[], list[MinerEntry]], import_string(settings.MINER_DIRECTORY))()
+
+
+def task_records(task: Task) -> TaskRecords:
+    return cast(Callable[[Task], TaskRecords], import_string(settings.TASK_RECORDS))(task)
+
+
+def router_health() -> dict[str, bool]:
+    return cast(Callable[[], dict[str, bool]], import_string(settings.ROUTER_HEALTH))()
+
+
+def router_address() -> str:
+    """Lower-case hex."""
+    return cast(Callable[[], str], import_string(settings.ROUTER_ADDRESS))().lower()

@@ -1,0 +1,150 @@
+"""The state machine of a task, written once.
+
+Each function is one transaction that locks the row, is idempotent (a stage that the task has
+passed is no news), records its time, and announces the change once it has committed. All return
+whether they changed anything, and bring the instance that they are given up to date.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions import notices, streams
+from sessions.errors import IllegalTransition
+from sessions.models import Task, TaskStatus
+
+TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.QUEUED: frozenset({TaskStatus.ASSIGNED, TaskStatus.ENDED, TaskStatus.FAILED}),
+    TaskStatus.ASSIGNED: frozenset(
+        # A precommit implies an ack.
+        {TaskStatus.ACKED, TaskStatus.PRECOMMITTED, TaskStatus.ENDED, TaskStatus.FAILED}
+    ),
+    TaskStatus.ACKED: frozenset({TaskStatus.PRECOMMITTED, TaskStatus.ENDED, TaskStatus.FAILED}),
+    TaskStatus.PRECOMMITTED: frozenset({TaskStatus.COMMITTED, TaskStatus.ENDED, TaskStatus.FAILED}),
+    TaskStatus.COMMITTED: frozenset({TaskStatus.VALIDATED, TaskStatus.ENDED, TaskStatus.FAILED}),
+    TaskStatus.VALIDATED: frozenset({TaskStatus.ENDED, TaskStatus.FAILED}),
+    TaskStatus.ENDED: frozenset(),
+    TaskStatus.FAILED: frozenset(),
+}
+
+TIMESTAMPS: dict[TaskStatus, str] = {
+    TaskStatus.QUEUED: "created_at",
+    TaskStatus.ASSIGNED: "assigned_at",
+    TaskStatus.ACKED: "acked_at",
+    TaskStatus.PRECOMMITTED: "precommitted_at",
+    TaskStatus.COMMITTED: "committed_at",
+    TaskStatus.VALIDATED: "validated_at",
+    TaskStatus.ENDED: "ended_at",
+    TaskStatus.FAILED: "ended_at",
+}
+
+_ORDER = list(TaskStatus)
+
+
+def mark_assigned(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+    """Miners have the job."""
+    return _advance(task, TaskStatus.ASSIGNED, at, miners=miners)
+
+
+def mark_acked(task: Task, miner: str, at: datetime | None = None) -> bool:
+    """The first miner works on it."""
+    return _advance(task, TaskStatus.ACKED, at, miners=[miner])
+
+
+def mark_first_token(task: Task, at: datetime | None = None) -> bool:
+    """The first piece of the answer is there. No stage of its own."""
+    at = at or timezone.now()
+    changed = Task.objects.filter(pk=task.pk, first_token_at=None).update(first_token_at=at)
+    if changed:
+        task.first_token_at = at
+    return bool(changed)
+
+
+def mark_precommitted(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+    """The precommit phase is over."""
+    return _advance(task, TaskStatus.PRECOMMITTED, at, miners=miners)
+
+
+def mark_committed(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+    """The commit phase is over."""
+    return _advance(task, TaskStatus.COMMITTED, at, miners=miners)
+
+
+def mark_validated(
+    task: Task, results: Sequence[streams.Result], at: datetime | None = None
+) -> bool:
+    """Every revealed result is judged; those that count go to who waits, best first."""
+    return _advance(
+        task,
+        TaskStatus.VALIDATED,
+        at,
+        miners=[result.address for result in results],
+        announce=lambda: streams.announce_results(task, results),
+    )
+
+
+def mark_ended(
+    task: Task, code: str = "settled", message: str = "", at: datetime | None = None
+) -> bool:
+    """The chain has settled it: `code` is `settled`, or `refunded` when nobody was paid."""
+    return _advance(task, TaskStatus.ENDED, at, code=code, message=message)
+
+
+def mark_failed(task: Task, code: str, message: str, at: datetime | None = None) -> bool:
+    """It will have no result; the client is told why. What the chain reserved, it gives back."""
+    return _advance(
+        task,
+        TaskStatus.FAILED,
+        at,
+        code=code,
+        message=message,
+        announce=lambda: streams.announce_failure(task, code, message),
+    )
+
+
+def _advance(
+    task: Task,
+    to: TaskStatus,
+    at: datetime | None,
+    *,
+    miners: Sequence[str] = (),
+    code: str = "",
+    message: str = "",
+    announce: Callable[[], None] | None = None,
+) -> bool:
+    with transaction.atomic():
+        row = Task.objects.select_for_update().get(pk=task.pk)
+        current = TaskStatus(row.status)
+        changed = to in TRANSITIONS[current]
+        if not changed and not current.is_final and _ORDER.index(to) > _ORDER.index(current):
+            raise IllegalTransition(f"{task}: from {current.value} to {to.value}")
+        if changed:
+            row.status = to
+            setattr(row, TIMESTAMPS[to], at or timezone.now())
+            fields = ["status", TIMESTAMPS[to]]
+            if to.is_final:
+                row.outcome_code, row.outcome_message = code, message
+                fields += ["outcome_code", "outcome_message"]
+            row.save(update_fields=fields)
+            # Results go out before the stage that says that there will be no others.
+            if announce is not None:
+                transaction.on_commit(announce, robust=True)
+            announce_stage(row, miners)
+    for name in ("status", "outcome_code", "outcome_message", TIMESTAMPS[to]):
+        setattr(task, name, getattr(row, name))
+    return changed
+
+
+def announce_stage(task: Task, miners: Sequence[str] = ()) -> None:
+    """Tell the task's followers and the network, on commit, which stage it is in."""
+    status = TaskStatus(task.status)
+    transaction.on_commit(lambda: streams.announce_stage(task, status), robust=True)
+    event = {
+        "type": "task",
+        "session_id": task.session_id,
+        "task_id": task.task_id,
+        "status": status.value,
+    }
+    notices.announce(event | ({"miners": list(miners)} if miners else {}))
