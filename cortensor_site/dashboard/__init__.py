@@ -1,0 +1,1 @@
+"""The dashboard: one page that shows the network live, and a playground to ask it."""
