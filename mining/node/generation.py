@@ -1,0 +1,127 @@
+"""A request to generate, and the handle through which its text arrives."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mining.node.sampling import SamplingParams
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    """The model ended it, or a stop string did."""
+    LENGTH = "length"
+    """It has `max_tokens` tokens."""
+
+
+class GenerationError(Exception):
+    """Base: there will be no result. `code` is what a report says."""
+
+    code = "generation_failed"
+
+
+class Cancelled(GenerationError):
+    """Whoever asked wants it no more."""
+
+    code = "cancelled"
+
+
+class DeadlinePassed(GenerationError):
+    """The time that was given is over."""
+
+    code = "deadline_passed"
+
+
+class EngineFailed(GenerationError):
+    """The model could not be run on."""
+
+    code = "engine_failed"
+
+
+class EngineClosed(GenerationError):
+    """The engine has stopped."""
+
+    code = "engine_closed"
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """What to generate.
+
+    Args:
+        prompt_tokens: at least one.
+        max_tokens: at least one; the token that ends an answer counts.
+        seed: fixes the noise of every draw.
+        stop: strings that end the answer and are not part of it.
+        deadline_at: Unix seconds.
+    """
+
+    prompt_tokens: Sequence[int]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    seed: bytes = b""
+    stop: Sequence[str] = ()
+    deadline_at: float = float("inf")
+
+
+@dataclass(frozen=True)
+class GenerationResult:
+    """A whole answer. `token_ids` are all that were drawn, those of the end included."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+
+    @property
+    def completion_tokens(self) -> int:
+        """How many tokens were drawn."""
+        return len(self.token_ids)
+
+
+class Generation:
+    """An answer in the making: iterate over its pieces once, then ask for the `result`.
+
+    Iteration and `result` raise the GenerationError that ended it. Joined, the pieces are the
+    result's text.
+    """
+
+    def __init__(self, request: GenerationRequest) -> None:
+        self.request = request
+        self.cancelled = False
+        self._pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._outcome: GenerationResult | GenerationError | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        while (piece := self._pieces.get()) is not None:
+            yield piece
+        self.result()
+
+    def result(self, timeout_s: float | None = None) -> GenerationResult:
+        """Wait for the end; raises the error that ended it, or TimeoutError."""
+        if not self._ended.wait(timeout_s):
+            raise TimeoutError(f"generation: not ended within {timeout_s} s")
+        if isinstance(self._outcome, GenerationResult):
+            return self._outcome
+        assert self._outcome is not None
+        raise self._outcome
+
+    def cancel(self) -> None:
+        """End it before the next step. Harmless when it has ended."""
+        self.cancelled = True
+
+    def add_piece(self, piece: str) -> None:
+        """For the engine: the next piece is there."""
+        if piece:
+            self._pieces.put(piece)
+
+    def end(self, outcome: GenerationResult | GenerationError) -> None:
+        """For the engine: no piece follows."""
+        self._outcome = outcome
+        self._ended.set()
+        self._pieces.put(None)

@@ -1,0 +1,234 @@
+"""What the router hands to a miner, and what the miner reports back.
+
+Everything here crosses the trust boundary in both directions, so that reading validates: a
+value that is missing or of the wrong kind raises `Malformed`, which names it. The router
+imports this module too.
+"""
+
+import json
+import re
+import types
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+
+from mining.node.sampling import SamplingParams
+
+_HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+class Malformed(ValueError):
+    """A job or a report is not what it has to be; `field` names the culprit."""
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{name}: {reason}; {remedy}")
+        self.field = name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wire:
+    """A dataclass that travels as a JSON object; bytes travel as 0x hex."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object, of plain JSON values."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read an object, ignoring members that this version does not know; raise Malformed."""
+        if not isinstance(value, Mapping):
+            raise Malformed(cls.__name__, f"is {type(value).__name__}", "send a JSON object")
+        hints = get_type_hints(cls)
+        return cls(**{item.name: _read(value, item.name, hints[item.name]) for item in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(_Wire):
+    """One assignment: what to generate, and what to sign it as.
+
+    `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
+    whether the result is revealed as text or by its content address.
+    """
+
+    assignment_id: str
+    session_id: int
+    task_id: int
+    task_digest: bytes
+    chain_id: int
+    queue_address: str
+    model_identifier: int
+    prompt: str
+    prompt_type: int
+    prompt_template: str
+    max_tokens: int
+    temperature_x100: int
+    top_p_x100: int
+    top_k: int
+    presence_penalty_x100: int
+    frequency_penalty_x100: int
+    stop: list[str] = field(default_factory=list)
+    deadline_at: float
+    inline: bool
+
+    def __post_init__(self) -> None:
+        _require_uuid(self.assignment_id)
+        if len(self.task_digest) != 32:
+            raise Malformed("task_digest", f"has {len(self.task_digest)} bytes", "send 32")
+        if not _ADDRESS.fullmatch(self.queue_address):
+            raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
+        for name in ("session_id", "task_id", "prompt_type", "top_k"):
+            _require_at_least(name, getattr(self, name), 0)
+        for name in ("chain_id", "max_tokens"):
+            _require_at_least(name, getattr(self, name), 1)
+        for item in fields(self):
+            if item.name.endswith("_x100"):
+                _require_at_least(item.name, getattr(self, item.name), 0)
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """The parameters in natural units."""
+        return SamplingParams(
+            temperature=self.temperature_x100 / 100,
+            top_p=self.top_p_x100 / 100,
+            top_k=self.top_k,
+            presence_penalty=self.presence_penalty_x100 / 100,
+            frequency_penalty=self.frequency_penalty_x100 / 100,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat(_Wire):
+    """The miner is there: what it can take, and how fast it has lately been."""
+
+    TYPE: ClassVar[str] = "heartbeat"
+
+    slots: int
+    in_flight: int
+    models: list[int]
+    tokens_per_s: float
+    software: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AckReport(_Wire):
+    """The job is taken; the signature is over `chain.messages.Ack`."""
+
+    TYPE: ClassVar[str] = "ack"
+
+    assignment_id: str
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _require_uuid(self.assignment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecommitReport(_Wire):
+    """The result is fixed; the signature is over `chain.messages.Precommit`."""
+
+    TYPE: ClassVar[str] = "precommit"
+
+    assignment_id: str
+    hash: bytes
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _require_uuid(self.assignment_id)
+        if len(self.hash) != 32:
+            raise Malformed("hash", f"has {len(self.hash)} bytes", "send 32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitReport(_Wire):
+    """The result; the signature is over `chain.messages.Commit` of `data`.
+
+    `content` is the canonical JSON, `data` that text itself or its content address.
+    """
+
+    TYPE: ClassVar[str] = "commit"
+
+    assignment_id: str
+    data: str
+    content: str
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _require_uuid(self.assignment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedReport(_Wire):
+    """There will be no result from this miner."""
+
+    TYPE: ClassVar[str] = "failed"
+
+    assignment_id: str
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        _require_uuid(self.assignment_id)
+
+
+Report = Heartbeat | AckReport | PrecommitReport | CommitReport | FailedReport
+_REPORTS: dict[str, type[Report]] = {kind.TYPE: kind for kind in get_args(Report)}
+
+
+def write_report(report: Report) -> dict[str, str]:
+    """A report as an entry of the reports stream."""
+    return {"type": report.TYPE, "body": json.dumps(report.to_json(), ensure_ascii=False)}
+
+
+def read_report(entry: Mapping[str, str]) -> Report:
+    """Read an entry of the reports stream; raise Malformed."""
+    kind = _REPORTS.get(entry.get("type", ""))
+    if kind is None:
+        raise Malformed("type", "is unknown", f"send one of {', '.join(_REPORTS)}")
+    try:
+        body = json.loads(entry.get("body", ""))
+    except ValueError as error:
+        raise Malformed("body", f"is no JSON ({error})", "send a JSON object") from error
+    return kind.from_json(body)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return list(value) if isinstance(value, list) else value
+
+
+def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
+    if name not in source:
+        raise Malformed(name, "is missing", "send it")
+    value = source[name]
+    if kind is bytes:
+        if isinstance(value, str) and _HEX.fullmatch(value):
+            return bytes.fromhex(value[2:])
+        raise Malformed(name, "is no hex text", "send 0x and lower-case hex digits")
+    if kind is float and type(value) is int:
+        return float(value)
+    plain = get_origin(kind) or kind
+    if type(value) is not plain:
+        wanted = plain.__name__ if isinstance(plain, type) else str(plain)
+        raise Malformed(name, f"is {type(value).__name__}", f"send {wanted}")
+    if isinstance(kind, types.GenericAlias):
+        (inner,) = get_args(kind)
+        return [_read({name: member}, name, inner) for member in value]
+    return value
+
+
+def _require_uuid(text: str) -> None:
+    """An assignment's id names files and keys, so that it must not be just any text."""
+    try:
+        canonical = str(uuid.UUID(text))
+    except ValueError:
+        canonical = ""
+    if text != canonical:
+        raise Malformed("assignment_id", "is no UUID", "send one in lower case with hyphens")
+
+
+def _require_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise Malformed(name, f"is {value}", f"send at least {least}")

@@ -1,0 +1,306 @@
+"""What a miner does with a job, a reveal and a cancellation. Celery only calls this.
+
+An assignment is worked on once: a delivery that repeats a running one is dropped, one that
+repeats a finished one reports the same precommit again.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import llama_cpp
+
+from chain.messages import (
+    MAX_DATA_BYTES,
+    Ack,
+    Commit,
+    Precommit,
+    SigningDomain,
+    canonical_json,
+    commit_hash,
+    raw_cid,
+)
+from mining.node.engine import Engine
+from mining.node.generation import (
+    Cancelled,
+    DeadlinePassed,
+    Generation,
+    GenerationError,
+    GenerationRequest,
+    GenerationResult,
+)
+from mining.node.job import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    Heartbeat,
+    Job,
+    Malformed,
+    PrecommitReport,
+)
+from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
+from mining.node.prompts import ModelUnknown, PromptError
+from mining.node.stash import NotStashed, Result, Stash
+from mining.node.wallet import Wallet
+
+logger = logging.getLogger(__name__)
+
+SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__}"
+BUSY_WAIT_S = 1.0
+"""How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
+_REMEMBERED_CANCELLATIONS = 1000
+
+
+class Busy(Exception):
+    """All slots are taken."""
+
+    code = "busy"
+
+
+class Miner:
+    """One key, one mailbox, one model. Its methods may be called from many threads."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        wallet: Wallet,
+        mailbox: Mailbox,
+        stash: Stash,
+        model_identifier: int,
+    ) -> None:
+        self.address = wallet.address
+        self._engine = engine
+        self._wallet = wallet
+        self._mailbox = mailbox
+        self._stash = stash
+        self._model_identifier = model_identifier
+        self._slots = threading.BoundedSemaphore(engine.slots)
+        self._lock = threading.Lock()
+        self._running: dict[str, Generation | None] = {}
+        self._cancelled: OrderedDict[str, None] = OrderedDict()
+
+    def infer(self, value: object) -> None:
+        """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
+        try:
+            job = Job.from_json(value)
+        except Malformed as error:
+            logger.error("a job was refused: %s", error)
+            self._refuse(value, error)
+            return
+        with self._once(job.assignment_id) as first:
+            if not first:
+                logger.info("assignment %s is being worked on already", job.assignment_id)
+            elif not self._precommit_again(job):
+                self._attempt(job)
+
+    def reveal(self, assignment_id: str) -> None:
+        """Report the result that was precommitted, signed. Without one there is nothing to do."""
+        try:
+            result = self._stash.get(assignment_id)
+        except NotStashed as error:
+            logger.warning("reveal: %s", error)
+            return
+        commit = Commit(
+            result.session_id,
+            result.task_id,
+            bytes.fromhex(result.task_digest),
+            self.address,
+            result.data,
+        )
+        signature = self._wallet.sign(commit, _domain(result))
+        self._mailbox.report(
+            CommitReport(
+                assignment_id=assignment_id,
+                data=result.data,
+                content=result.content,
+                signature=signature,
+            )
+        )
+
+    def cancel(self, assignment_id: str) -> None:
+        """End an assignment's generation, or see to it that it never starts."""
+        with self._lock:
+            self._cancelled[assignment_id] = None
+            while len(self._cancelled) > _REMEMBERED_CANCELLATIONS:
+                self._cancelled.popitem(last=False)
+            generation = self._running.get(assignment_id)
+        if generation is not None:
+            generation.cancel()
+
+    def beat(self) -> None:
+        """Report that the miner is there."""
+        with self._lock:
+            in_flight = len(self._running)
+        self._mailbox.report(
+            Heartbeat(
+                slots=self._engine.slots,
+                in_flight=in_flight,
+                models=[self._model_identifier],
+                tokens_per_s=round(self._engine.tokens_per_s, 1),
+                software=SOFTWARE,
+            )
+        )
+
+    # ── one attempt at a job ─────────────────────────────────────────────────
+
+    def _attempt(self, job: Job) -> None:
+        stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
+        try:
+            with self._slot():
+                request = self._request(job)
+                self._report_ack(job)
+                result = self._generate(job, request, stream)
+                self._stash.put(self._bind(job, result))
+        except (PromptError, GenerationError, StreamMismatch, Busy) as error:
+            logger.warning("assignment %s failed: %s", job.assignment_id, error)
+            self._fail(job, stream, error.code, str(error))
+        except Exception:
+            logger.exception("assignment %s failed", job.assignment_id)
+            self._fail(job, stream, "internal_error", "node: an error that its log describes")
+        else:
+            self._precommit_again(job)
+
+    def _request(self, job: Job) -> GenerationRequest:
+        """Check everything that can be checked before work starts."""
+        if job.model_identifier != self._model_identifier:
+            raise ModelUnknown(
+                f"model_identifier: {job.model_identifier} is not served;"
+                f" this miner has {self._model_identifier}"
+            )
+        if time.time() >= job.deadline_at:
+            raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
+        tokens = self._engine.prompts.tokenise(job.prompt, job.prompt_type, job.prompt_template)
+        self._engine.prompts.require_room(len(tokens), job.max_tokens)
+        return GenerationRequest(
+            prompt_tokens=tokens,
+            max_tokens=job.max_tokens,
+            sampling=job.sampling,
+            seed=job.task_digest,
+            stop=job.stop,
+            deadline_at=job.deadline_at,
+        )
+
+    def _generate(
+        self, job: Job, request: GenerationRequest, stream: PieceStream
+    ) -> GenerationResult:
+        with self._lock:
+            if job.assignment_id in self._cancelled:
+                raise Cancelled("generation: it was cancelled before it started")
+            generation = self._running[job.assignment_id] = self._engine.submit(request)
+        try:
+            for piece in generation:
+                stream.add(piece)
+        finally:
+            generation.cancel()
+        result = generation.result()
+        stream.done(result)
+        return result
+
+    def _bind(self, job: Job, result: GenerationResult) -> Result:
+        """The result with a salt, so that its hash can be neither guessed nor copied."""
+        content = canonical_json(
+            {
+                "result": result.text,
+                "salt": "0x" + secrets.token_bytes(32).hex(),
+                "session_id": job.session_id,
+                "task_id": job.task_id,
+                "task_digest": "0x" + job.task_digest.hex(),
+                "miner": self.address,
+                "model": job.model_identifier,
+                "finish_reason": result.finish_reason.value,
+                "usage": {
+                    "prompt_tokens": result.prompt_tokens,
+                    "completion_tokens": result.completion_tokens,
+                },
+                "token_ids": list(result.token_ids),
+            }
+        )
+        # The contract takes no longer text, so that a long result goes by its address.
+        inline = job.inline and len(content) <= MAX_DATA_BYTES
+        return Result(
+            assignment_id=job.assignment_id,
+            session_id=job.session_id,
+            task_id=job.task_id,
+            task_digest=job.task_digest.hex(),
+            chain_id=job.chain_id,
+            queue_address=job.queue_address,
+            content=content.decode(),
+            data=content.decode() if inline else "ipfs://" + raw_cid(content),
+        )
+
+    # ── reports ──────────────────────────────────────────────────────────────
+
+    def _report_ack(self, job: Job) -> None:
+        ack = Ack(job.session_id, job.task_id, job.task_digest, self.address)
+        signature = self._wallet.sign(ack, _domain(job))
+        self._mailbox.report(AckReport(assignment_id=job.assignment_id, signature=signature))
+
+    def _precommit_again(self, job: Job) -> bool:
+        """Report the precommit of what is stashed; False if nothing is. Always the same one."""
+        try:
+            result = self._stash.get(job.assignment_id)
+        except NotStashed:
+            return False
+        digest = commit_hash(result.session_id, result.task_id, self.address, result.data)
+        precommit = Precommit(
+            result.session_id,
+            result.task_id,
+            bytes.fromhex(result.task_digest),
+            self.address,
+            digest,
+        )
+        signature = self._wallet.sign(precommit, _domain(result))
+        self._mailbox.report(
+            PrecommitReport(assignment_id=job.assignment_id, hash=digest, signature=signature)
+        )
+        return True
+
+    def _fail(self, job: Job, stream: PieceStream, code: str, message: str) -> None:
+        stream.failed(code)
+        self._mailbox.report(
+            FailedReport(assignment_id=job.assignment_id, code=code, message=message)
+        )
+
+    def _refuse(self, value: object, error: Malformed) -> None:
+        assignment_id = value.get("assignment_id") if isinstance(value, dict) else None
+        try:
+            report = FailedReport(
+                assignment_id=str(assignment_id), code="malformed", message=str(error)
+            )
+        except Malformed:
+            return
+        self._mailbox.report(report)
+
+    # ── what runs ────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _once(self, assignment_id: str) -> Iterator[bool]:
+        """Whether this is the only delivery of an assignment that is being worked on."""
+        with self._lock:
+            first = assignment_id not in self._running
+            if first:
+                self._running[assignment_id] = None
+        try:
+            yield first
+        finally:
+            if first:
+                with self._lock:
+                    del self._running[assignment_id]
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=BUSY_WAIT_S):
+            raise Busy(f"node: all {self._engine.slots} slots are taken; give the job to another")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def _domain(source: Job | Result) -> SigningDomain:
+    return SigningDomain(source.chain_id, source.queue_address)

@@ -1,0 +1,68 @@
+"""Where a model comes from: a GGUF file here, or one in a Hugging Face repository."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([^:]+))?")
+DEFAULT_PATTERN = "*Q4_K_M*.gguf"
+
+
+class ModelSourceError(Exception):
+    """The model cannot be had."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A file of a Hugging Face repository: its name, or a pattern that one file matches."""
+
+    name: str
+    pattern: str
+
+
+def parse(model: str) -> Path | Repository:
+    """Read `MODEL`: a path that ends in .gguf or exists, `owner/repo` or `owner/repo:pattern`.
+
+    Raises ModelSourceError when it is neither.
+    """
+    path = Path(model).expanduser()
+    if model and ((path.suffix == ".gguf" and ":" not in model) or path.is_file()):
+        return path
+    match = _REPOSITORY.fullmatch(model)
+    if match is None:
+        raise ModelSourceError(
+            f"MODEL: {model!r} is neither a GGUF file nor owner/repo or owner/repo:file-pattern"
+        )
+    return Repository(match[1], match[2] or DEFAULT_PATTERN)
+
+
+def locate(model: str) -> Path:
+    """The path of a model's file, downloaded to Hugging Face's own cache where needed.
+
+    Raises ModelSourceError when there is no such file.
+    """
+    source = parse(model)
+    if isinstance(source, Repository):
+        return _download(source)
+    if not source.is_file():
+        raise ModelSourceError(f"MODEL: there is no file {source}; give the path of a GGUF file")
+    return source
+
+
+def _download(repository: Repository) -> Path:
+    from fnmatch import fnmatch
+
+    from huggingface_hub import HfApi, hf_hub_download
+
+    files = [name for name in HfApi().list_repo_files(repository.name) if name.endswith(".gguf")]
+    found = sorted(name for name in files if fnmatch(name, repository.pattern))
+    if not found:
+        raise ModelSourceError(
+            f"MODEL: no file of {repository.name} matches {repository.pattern};"
+            f" it has {', '.join(files) or 'no GGUF file'}"
+        )
+    if len(found) > 1:
+        raise ModelSourceError(
+            f"MODEL: {repository.pattern} matches {', '.join(found)}; name one of them"
+        )
+    return Path(hf_hub_download(repository.name, found[0]))

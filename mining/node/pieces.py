@@ -1,0 +1,53 @@
+"""Text out of tokens: whole characters only, and never past a stop string."""
+
+import codecs
+from collections.abc import Sequence
+
+_NUL, _REPLACEMENT = "\x00", "\ufffd"
+
+
+class TextAssembler:
+    """Joins the bytes of tokens to pieces of text that may be shown at once.
+
+    Held back is what may yet change: an unfinished character, and an end that may be the
+    beginning of a stop string. Bytes that are no UTF-8, and NUL, which databases refuse,
+    become U+FFFD.
+    """
+
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        self._stop = [text for text in stop if text]
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, data: bytes) -> str:
+        """Take a token's bytes and return what may be shown; `stopped` says if this was all."""
+        self._take(self._decoder.decode(data))
+        keep = 0 if self.stopped else self._possible_stop()
+        return self._release(keep)
+
+    def finish(self) -> str:
+        """Return what was held back. The answer ends without a stop string, or with it cut off."""
+        if not self.stopped:
+            self._take(self._decoder.decode(b"", final=True))
+        return self._release(0)
+
+    def _take(self, text: str) -> None:
+        self._held += text.replace(_NUL, _REPLACEMENT)
+        found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if found:
+            self._held = self._held[: min(found)]
+            self.stopped = True
+
+    def _possible_stop(self) -> int:
+        """How many characters at the end may be the beginning of a stop string."""
+        longest = max((len(stop) for stop in self._stop), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stop):
+                return length
+        return 0
+
+    def _release(self, keep: int) -> str:
+        shown = self._held[: len(self._held) - keep]
+        self._held = self._held[len(shown) :]
+        return shown

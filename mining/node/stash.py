@@ -1,0 +1,88 @@
+"""What was precommitted, on disk before anybody hears of it.
+
+A miner that signed two hashes for one task, or lost the salt of one, could not reveal. So a result
+is stashed first and reported then; whoever asks again gets the same one.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+KEPT_S = 24 * 3600.0
+"""Longer than any task lives."""
+
+
+class StashError(Exception):
+    """Base: a result cannot be kept or found."""
+
+
+class NotStashed(StashError):
+    """This assignment has no result here."""
+
+
+class AlreadyStashed(StashError):
+    """This assignment has a result, and no other may take its place."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result as it is bound: `data` is what the hash binds and the commit reveals."""
+
+    assignment_id: str
+    session_id: int
+    task_id: int
+    task_digest: str
+    chain_id: int
+    queue_address: str
+    content: str
+    data: str
+
+
+class Stash:
+    """Results by assignment, one file each. Threads and restarts may share a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def put(self, result: Result) -> None:
+        """Keep a result, safe from a crash once this returns; raise AlreadyStashed."""
+        path = self._path(result.assignment_id)
+        part = path.with_suffix(".part")
+        with part.open("w") as file:
+            json.dump(asdict(result), file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)  # unlike a rename, it never replaces what is there
+        except FileExistsError:
+            raise AlreadyStashed(
+                f"assignment {result.assignment_id}: its result is fixed; report that one"
+            ) from None
+        finally:
+            part.unlink()
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def get(self, assignment_id: str) -> Result:
+        """Find a result; raise NotStashed."""
+        try:
+            return Result(**json.loads(self._path(assignment_id).read_text()))
+        except FileNotFoundError:
+            raise NotStashed(f"assignment {assignment_id}: nothing was precommitted") from None
+
+    def forget_old(self) -> int:
+        """Delete results that nobody can ask for any more, and return how many."""
+        oldest = time.time() - KEPT_S
+        old = [path for path in self._folder.glob("*.json") if path.stat().st_mtime < oldest]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
+    def _path(self, assignment_id: str) -> Path:
+        return self._folder / f"{assignment_id}.json"
