@@ -2,7 +2,6 @@
 pragma solidity ^0.8.30;
 
 import {Batching} from "./Batching.sol";
-import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
@@ -18,7 +17,9 @@ contract Session is SessionLedger, Batching, RoleGuarded {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
+    uint256 public constant MAX_TEXT_BYTES = 16 * 1024;
     uint256 public constant MAX_REFERENCE_BYTES = 256;
+    uint256 public constant MAX_PARAMETERS = 64;
     /// @dev What a chat template may add to a prompt, in tokens.
     uint256 public constant TEMPLATE_TOKENS = 64;
 
@@ -88,6 +89,8 @@ contract Session is SessionLedger, Batching, RoleGuarded {
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
     error TaskLimitReached(uint256 sessionId, uint256 limit);
+    error EmptyTaskData();
+    error MaxTokensMissing();
     error OutsideLane(uint256 taskId, uint256 first);
 
     modifier onlyOwner(uint256 sessionId) {
@@ -372,7 +375,7 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         if (record.tasks >= record.maxTaskExecutionCount) {
             revert TaskLimitReached(s.sessionId, record.maxTaskExecutionCount);
         }
-        _requireAtMost("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
+        _check(s);
         record.tasks++;
         bytes32 digest = digestOf(s);
         emit TaskSubmitted(s.sessionId, s.taskId, s.taskData, s.clientReference);
@@ -387,6 +390,23 @@ contract Session is SessionLedger, Batching, RoleGuarded {
             s.maxInputTokens
         );
         queue.enqueue(s, digest, record.redundant, record.modelIdentifier);
+    }
+
+    /// @dev The queue keeps these values in the ranges that are checked here.
+    function _check(Submission memory s) private pure {
+        if (bytes(s.taskData).length == 0) revert EmptyTaskData();
+        if (s.llmParams.length == 0 || s.llmParams[0] == 0) revert MaxTokensMissing();
+        _requireAtMost("taskData", bytes(s.taskData).length, MAX_TEXT_BYTES);
+        _requireAtMost("promptTemplate", bytes(s.promptTemplate).length, MAX_TEXT_BYTES);
+        _requireAtMost("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
+        _requireAtMost("promptType", s.promptType, type(uint16).max);
+        _requireAtMost("maxInputTokens", s.maxInputTokens, type(uint32).max);
+        _requireAtMost("llmParams.length", s.llmParams.length, MAX_PARAMETERS);
+        _requireAtMost("requestParams.length", s.requestParams.length, MAX_PARAMETERS);
+        // Those that the contracts know; what a longer list says is between the client and its miners.
+        for (uint256 i; i < s.llmParams.length && i < 6; ++i) {
+            _requireAtMost("llmParams", s.llmParams[i], type(uint32).max);
+        }
     }
 
     function _requireAtMost(bytes32 field, uint256 value, uint256 most) private pure {

@@ -69,32 +69,32 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     event TaskEnded(uint256 sessionId, uint256 taskId, address[] miners);
     event SessionContractSet(address session);
 
+    // A refusal names what its caller does not know already; which task it was about, the caller knows.
+
     /// @dev The effect is there already; whoever relayed it has nothing left to do.
-    error AlreadyDone(uint256 sessionId, uint256 taskId, address miner);
-    error AlreadyEnded(uint256 sessionId, uint256 taskId);
+    error AlreadyDone();
+    error AlreadyEnded();
     /// @dev The phase that has to be over first is not.
-    error PhaseOpen(uint256 sessionId, uint256 taskId);
-    error PhaseOver(uint256 sessionId, uint256 taskId);
+    error PhaseOpen();
+    error PhaseOver();
     error TooEarly(uint256 time, uint256 deadline);
     error TooLate(uint256 time, uint256 deadline);
-    error TaskIdTaken(uint256 sessionId, uint256 taskId);
-    error WrongStatus(uint256 sessionId, uint256 taskId, TaskStatus status);
+    error TaskIdTaken();
+    error WrongStatus(TaskStatus status);
     error WrongModel(uint256 given, uint256 expected);
     error WrongNumberOfMiners(uint256 given, uint256 most);
     error DuplicateMiner(address miner);
     error NotEligible(address miner);
-    error NotAssigned(uint256 sessionId, uint256 taskId, address miner);
+    error NotAssigned(address miner);
     /// @dev The miner's part has not come as far as the step needs.
-    error PartNotReady(uint256 sessionId, uint256 taskId, address miner);
+    error PartNotReady(TaskStatus state);
     error WrongSigner(address expected, address recovered);
     error WrongDigest(bytes32 given, bytes32 expected);
     error HashFixed(bytes32 given, bytes32 expected);
     error HashMismatch(bytes32 given, bytes32 expected);
     error ZeroHash();
-    error EmptyText();
-    error TextTooLong(uint256 length, uint256 most);
-    error ParameterMissing(uint256 index);
-    error ParameterTooLarge(uint256 index, uint256 value);
+    error EmptyData();
+    error DataTooLong(uint256 length, uint256 most);
     error VerdictTooLarge(uint256 value, uint256 most);
     error SessionAlreadySet(address session);
 
@@ -112,7 +112,8 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     // ---------------------------------------------------------------- submission
 
-    /// @notice Takes in a task that Session has checked, and reserves its worst case.
+    /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
+    ///         submission (see Session._check).
     function enqueue(Submission calldata submission, bytes32 digest, uint256 redundancy, uint256 modelIdentifier)
         external
         onlyRole(RoleIds.MODULE)
@@ -120,22 +121,23 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
         (uint256 sessionId, uint256 taskId) = (submission.sessionId, submission.taskId);
         Task storage task = _slot(sessionId, taskId);
         if (task.createdAt != 0) {
-            if (task.digest == digest) revert AlreadyDone(sessionId, taskId, address(0));
-            revert TaskIdTaken(sessionId, taskId);
+            if (task.digest == digest) revert AlreadyDone();
+            revert TaskIdTaken();
         }
         task.digest = digest;
-        task.redundancy = redundancy.toUint8();
-        task.createdAt = block.timestamp.toUint32();
+        task.redundancy = uint8(redundancy);
+        task.createdAt = uint32(block.timestamp);
         task.timeout = _timeoutOf(submission.requestParams);
         task.globalId = ++latestGlobalId;
-        _taskIds[sessionId].push(taskId.toUint64());
+        _taskIds[sessionId].push(uint64(taskId));
         _writeTexts(task, submission);
         _writeDecoration(task, submission);
         emit TaskQueued(sessionId, taskId, task.globalId, submission.taskData);
 
         (uint256 inputPrice, uint256 outputPrice) = payment.modelPrice(modelIdentifier);
-        task.inputPriceWei = inputPrice.toUint128();
-        task.outputPriceWei = outputPrice.toUint128();
+        // The escrow keeps prices as uint128.
+        task.inputPriceWei = uint128(inputPrice);
+        task.outputPriceWei = uint128(outputPrice);
         uint256 worstCase = task.maxInputTokens * inputPrice + task.maxTokens * outputPrice;
         payment.reserve(sessionId, taskId, redundancy * worstCase);
     }
@@ -219,17 +221,14 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with those who have
     function endPrecommit(uint256 sessionId, uint256 taskId, bool emitAllPrecommitted) public {
         Task storage task = _task(sessionId, taskId);
-        if (task.status >= TaskStatus.Precommitted) revert PhaseOver(sessionId, taskId);
-        if (task.status == TaskStatus.Queued) revert WrongStatus(sessionId, taskId, task.status);
+        if (task.status >= TaskStatus.Precommitted) revert PhaseOver();
+        if (task.status == TaskStatus.Queued) revert WrongStatus(task.status);
         _requireAfter(_precommitDeadline(task));
         _closePrecommit(sessionId, taskId, task, emitAllPrecommitted);
     }
 
     function endPrecommits(TaskRef[] calldata items) external {
-        for (uint256 i; i < items.length; ++i) {
-            TaskRef calldata r = items[i];
-            _attempt("end_precommit", i, abi.encodeCall(this.endPrecommit, (r.sessionId, r.taskId, false)));
-        }
+        _attemptEach("end_precommit", this.endPrecommit.selector, items, false);
     }
 
     // ---------------------------------------------------------------- commit
@@ -257,18 +256,15 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     /// @return always true: what cannot be ended reverts
     function endCommit(uint256 sessionId, uint256 taskId, bool emitAllCommitted) public returns (bool) {
         Task storage task = _task(sessionId, taskId);
-        if (task.status >= TaskStatus.Committed) revert PhaseOver(sessionId, taskId);
-        if (task.status < TaskStatus.Precommitted) revert PhaseOpen(sessionId, taskId);
+        if (task.status >= TaskStatus.Committed) revert PhaseOver();
+        if (task.status < TaskStatus.Precommitted) revert PhaseOpen();
         _requireAfter(_commitDeadline(task));
         _closeCommit(sessionId, taskId, task, emitAllCommitted);
         return true;
     }
 
     function endCommits(TaskRef[] calldata items) external {
-        for (uint256 i; i < items.length; ++i) {
-            TaskRef calldata r = items[i];
-            _attempt("end_commit", i, abi.encodeCall(this.endCommit, (r.sessionId, r.taskId, false)));
-        }
+        _attemptEach("end_commit", this.endCommit.selector, items, false);
     }
 
     // ---------------------------------------------------------------- verdict and end
@@ -299,16 +295,16 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     ///         do: a task ends by itself with its last verdict.
     function end(uint256 sessionId, uint256 taskId, bool forceEnd) external {
         Task storage task = _task(sessionId, taskId);
-        if (task.status == TaskStatus.Ended) revert AlreadyEnded(sessionId, taskId);
-        if (!forceEnd) revert WrongStatus(sessionId, taskId, task.status);
+        if (task.status == TaskStatus.Ended) revert AlreadyEnded();
+        if (!forceEnd) revert WrongStatus(task.status);
         if (task.status == TaskStatus.Queued) {
             _requireAfter(_queueDeadline(task));
             _finish(sessionId, taskId, task);
         } else if (task.status < TaskStatus.Precommitted) {
-            if (task.precommitted != 0) revert PhaseOpen(sessionId, taskId);
+            if (task.precommitted != 0) revert PhaseOpen();
             endPrecommit(sessionId, taskId, false);
         } else if (task.status == TaskStatus.Precommitted) {
-            if (task.committed != 0) revert PhaseOpen(sessionId, taskId);
+            if (task.committed != 0) revert PhaseOpen();
             endCommit(sessionId, taskId, false);
         } else {
             _requireAfter(_verdictDeadline(task));
@@ -318,10 +314,7 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     /// @notice `end` by force, for many tasks.
     function endTasks(TaskRef[] calldata items) external {
-        for (uint256 i; i < items.length; ++i) {
-            TaskRef calldata r = items[i];
-            _attempt("end_task", i, abi.encodeCall(this.end, (r.sessionId, r.taskId, true)));
-        }
+        _attemptEach("end_task", this.end.selector, items, true);
     }
 
     // ---------------------------------------------------------------- views
@@ -338,7 +331,7 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _assign(uint256 sessionId, uint256 taskId, address[] calldata miners, uint256 modelIdentifier) private {
         Task storage task = _task(sessionId, taskId);
-        if (task.status != TaskStatus.Queued) revert WrongStatus(sessionId, taskId, task.status);
+        if (task.status != TaskStatus.Queued) revert WrongStatus(task.status);
         _requireNotAfter(_queueDeadline(task));
         if (miners.length == 0 || miners.length > task.redundancy) {
             revert WrongNumberOfMiners(miners.length, task.redundancy);
@@ -359,11 +352,11 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _replace(uint256 sessionId, uint256 taskId, address late, address replacement) private {
         Task storage task = _task(sessionId, taskId);
-        if (_replaced[task.digest][late]) revert AlreadyDone(sessionId, taskId, late);
-        (Part storage part, uint256 index) = _partOf(sessionId, taskId, task, late);
-        if (task.status >= TaskStatus.Precommitted) revert PhaseOver(sessionId, taskId);
+        if (_replaced[task.digest][late]) revert AlreadyDone();
+        (Part storage part, uint256 index) = _partOf(task, late);
+        if (task.status >= TaskStatus.Precommitted) revert PhaseOver();
         _requireNotAfter(_precommitDeadline(task));
-        if (part.state >= TaskStatus.Precommitted) revert AlreadyDone(sessionId, taskId, late);
+        if (part.state >= TaskStatus.Precommitted) revert AlreadyDone();
         uint256 assignedAt = uint256(task.createdAt) + part.assignedAfter;
         uint256 lease = uint256(task.timeout) / 2;
         if (part.state == TaskStatus.Assigned && ACK_WINDOW < lease) lease = ACK_WINDOW;
@@ -389,19 +382,19 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _ack(uint256 sessionId, uint256 taskId, address miner) private {
         Task storage task = _task(sessionId, taskId);
-        (Part storage part,) = _partOf(sessionId, taskId, task, miner);
-        if (part.state >= TaskStatus.Acked) revert AlreadyDone(sessionId, taskId, miner);
-        _requirePrecommitOpen(sessionId, taskId, task);
+        (Part storage part,) = _partOf(task, miner);
+        if (part.state >= TaskStatus.Acked) revert AlreadyDone();
+        _requirePrecommitOpen(task);
         _markAcked(sessionId, taskId, task, part);
     }
 
     function _precommit(uint256 sessionId, uint256 taskId, address miner, bytes32 hash) private {
         Task storage task = _task(sessionId, taskId);
-        (Part storage part,) = _partOf(sessionId, taskId, task, miner);
+        (Part storage part,) = _partOf(task, miner);
         if (hash == 0) revert ZeroHash();
         if (part.state == TaskStatus.Precommitted && part.hash != hash) revert HashFixed(hash, part.hash);
-        if (part.state >= TaskStatus.Precommitted) revert AlreadyDone(sessionId, taskId, miner);
-        _requirePrecommitOpen(sessionId, taskId, task);
+        if (part.state >= TaskStatus.Precommitted) revert AlreadyDone();
+        _requirePrecommitOpen(task);
 
         if (part.state == TaskStatus.Assigned) _markAcked(sessionId, taskId, task, part);
         part.state = TaskStatus.Precommitted;
@@ -414,13 +407,14 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _commit(uint256 sessionId, uint256 taskId, address miner, string calldata data) private {
         Task storage task = _task(sessionId, taskId);
-        (Part storage part, uint256 index) = _partOf(sessionId, taskId, task, miner);
-        if (part.state >= TaskStatus.Committed) revert AlreadyDone(sessionId, taskId, miner);
-        if (task.status < TaskStatus.Precommitted) revert PhaseOpen(sessionId, taskId);
-        if (task.status > TaskStatus.Precommitted) revert PhaseOver(sessionId, taskId);
-        if (part.state < TaskStatus.Precommitted) revert PartNotReady(sessionId, taskId, miner);
+        (Part storage part, uint256 index) = _partOf(task, miner);
+        if (part.state >= TaskStatus.Committed) revert AlreadyDone();
+        if (task.status < TaskStatus.Precommitted) revert PhaseOpen();
+        if (task.status > TaskStatus.Precommitted) revert PhaseOver();
+        if (part.state < TaskStatus.Precommitted) revert PartNotReady(part.state);
         _requireNotAfter(_commitDeadline(task));
-        _requireText(data);
+        if (bytes(data).length == 0) revert EmptyData();
+        if (bytes(data).length > MAX_DATA_BYTES) revert DataTooLong(bytes(data).length, MAX_DATA_BYTES);
         bytes32 hash = commitHash(sessionId, taskId, miner, data);
         if (hash != part.hash) revert HashMismatch(hash, part.hash);
 
@@ -437,22 +431,21 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     function _verdict(Verdict calldata item, address validator) private {
         (uint256 sessionId, uint256 taskId, address miner) = (item.sessionId, item.taskId, item.miner);
         Task storage task = _task(sessionId, taskId);
-        (Part storage part,) = _partOf(sessionId, taskId, task, miner);
-        if (part.state == TaskStatus.Ended) revert AlreadyDone(sessionId, taskId, miner);
-        if (task.status == TaskStatus.Ended) revert AlreadyEnded(sessionId, taskId);
-        if (task.status < TaskStatus.Committed) revert PhaseOpen(sessionId, taskId);
-        if (part.state < TaskStatus.Committed) revert PartNotReady(sessionId, taskId, miner);
+        (Part storage part,) = _partOf(task, miner);
+        if (part.state == TaskStatus.Ended) revert AlreadyDone();
+        if (task.status == TaskStatus.Ended) revert AlreadyEnded();
+        if (task.status < TaskStatus.Committed) revert PhaseOpen();
+        if (part.state < TaskStatus.Committed) revert PartNotReady(part.state);
         _requireAtMost(item.accuracyBps, BPS);
         _requireAtMost(item.inputTokens, task.maxInputTokens);
         _requireAtMost(item.outputTokens, task.maxTokens);
 
         part.state = TaskStatus.Ended;
-        part.accuracyBps = uint16(item.accuracyBps);
         uint8 judged = ++task.judged;
         emit TaskVerdict(
             sessionId, taskId, miner, validator, item.accuracyBps, item.inputTokens, item.outputTokens
         );
-        uint256 amount = _payOf(task, part, item.inputTokens, item.outputTokens);
+        uint256 amount = _payOf(task, part, item);
         if (amount != 0) payment.pay(sessionId, taskId, miner, amount);
         pool.recordOutcome(miner, item.accuracyBps != 0);
         if (judged == task.committed) _finish(sessionId, taskId, task);
@@ -467,7 +460,7 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _closePrecommit(uint256 sessionId, uint256 taskId, Task storage task, bool emitAll) private {
         task.status = TaskStatus.Precommitted;
-        task.precommitEndedAt = block.timestamp.toUint32();
+        task.precommitEndedAt = uint32(block.timestamp);
         if (emitAll) emit TaskAllPrecommitted(sessionId, taskId, _minersFrom(task, TaskStatus.Precommitted));
         emit TaskPrecommitEnded(sessionId, taskId);
         if (task.precommitted != task.miners) _recordFailures(task, TaskStatus.Assigned, TaskStatus.Precommitted);
@@ -476,7 +469,7 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _closeCommit(uint256 sessionId, uint256 taskId, Task storage task, bool emitAll) private {
         task.status = TaskStatus.Committed;
-        task.commitEndedAt = block.timestamp.toUint32();
+        task.commitEndedAt = uint32(block.timestamp);
         if (emitAll) emit TaskAllCommitted(sessionId, taskId, _minersFrom(task, TaskStatus.Committed));
         emit TaskCommitEnded(sessionId, taskId);
         if (task.committed != task.precommitted) {
@@ -495,19 +488,15 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _finish(uint256 sessionId, uint256 taskId, Task storage task) private {
         task.status = TaskStatus.Ended;
-        task.endedAt = block.timestamp.toUint32();
+        task.endedAt = uint32(block.timestamp);
         payment.settle(sessionId, taskId);
         emit TaskEnded(sessionId, taskId, _minersFrom(task, TaskStatus.Committed));
     }
 
     /// @dev floor(price of the tokens × accuracy × timeliness): rounding favours the escrow.
-    function _payOf(Task storage task, Part storage part, uint256 inputTokens, uint256 outputTokens)
-        private
-        view
-        returns (uint256)
-    {
-        uint256 price = inputTokens * task.inputPriceWei + outputTokens * task.outputPriceWei;
-        return price * part.accuracyBps * _timelinessBps(task, part) / (BPS * BPS);
+    function _payOf(Task storage task, Part storage part, Verdict calldata item) private view returns (uint256) {
+        uint256 price = item.inputTokens * task.inputPriceWei + item.outputTokens * task.outputPriceWei;
+        return price * item.accuracyBps * _timelinessBps(task, part) / (BPS * BPS);
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
@@ -525,20 +514,17 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     // ---------------------------------------------------------------- writing a task
 
     function _writeTexts(Task storage task, Submission calldata submission) private {
-        _requireText(submission.taskData);
         (bool packed, bytes32 contentDigest) = ContentAddress.pack(submission.taskData);
         if (packed) task.contentDigest = contentDigest;
         else task.text = submission.taskData;
-        uint256 templateLength = bytes(submission.promptTemplate).length;
-        if (templateLength > MAX_DATA_BYTES) revert TextTooLong(templateLength, MAX_DATA_BYTES);
-        if (templateLength != 0) task.promptTemplate = submission.promptTemplate;
+        if (bytes(submission.promptTemplate).length != 0) task.promptTemplate = submission.promptTemplate;
     }
 
+    /// @dev The casts lose nothing: Session has checked the ranges.
     function _writeDecoration(Task storage task, Submission calldata submission) private {
         uint256[] calldata params = submission.llmParams;
-        if (params.length == 0 || params[0] == 0) revert ParameterMissing(0);
-        task.promptType = submission.promptType.toUint16();
-        task.maxInputTokens = submission.maxInputTokens.toUint32();
+        task.promptType = uint16(submission.promptType);
+        task.maxInputTokens = uint32(submission.maxInputTokens);
         task.maxTokens = _parameter(params, 0);
         task.temperature = _parameter(params, 1);
         task.topP = _parameter(params, 2);
@@ -549,9 +535,7 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     /// @dev A list that is too short says 0 for the rest.
     function _parameter(uint256[] calldata params, uint256 index) private pure returns (uint32) {
-        if (index >= params.length) return 0;
-        if (params[index] > type(uint32).max) revert ParameterTooLarge(index, params[index]);
-        return uint32(params[index]);
+        return index < params.length ? uint32(params[index]) : 0;
     }
 
     function _timeoutOf(uint256[] calldata requestParams) private pure returns (uint16) {
@@ -564,13 +548,16 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     // ---------------------------------------------------------------- checks
 
-    function _partOf(uint256 sessionId, uint256 taskId, Task storage task, address miner)
-        private
-        view
-        returns (Part storage, uint256)
-    {
+    /// @dev The three ways to force a task on take the same parameters.
+    function _attemptEach(bytes32 kind, bytes4 selector, TaskRef[] calldata items, bool flag) private {
+        for (uint256 i; i < items.length; ++i) {
+            _attempt(kind, i, abi.encodeWithSelector(selector, items[i].sessionId, items[i].taskId, flag));
+        }
+    }
+
+    function _partOf(Task storage task, address miner) private view returns (Part storage, uint256) {
         (bool found, Part storage part, uint256 index) = _find(task, miner);
-        if (!found) revert NotAssigned(sessionId, taskId, miner);
+        if (!found) revert NotAssigned(miner);
         return (part, index);
     }
 
@@ -595,8 +582,8 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
         if (!roles.hasRole(RoleIds.ORACLE, msg.sender)) _requireRole(RoleIds.ROUTER);
     }
 
-    function _requirePrecommitOpen(uint256 sessionId, uint256 taskId, Task storage task) private view {
-        if (task.status >= TaskStatus.Precommitted) revert PhaseOver(sessionId, taskId);
+    function _requirePrecommitOpen(Task storage task) private view {
+        if (task.status >= TaskStatus.Precommitted) revert PhaseOver();
         _requireNotAfter(_precommitDeadline(task));
     }
 
@@ -606,12 +593,6 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
 
     function _requireAfter(uint256 deadline) private view {
         if (block.timestamp <= deadline) revert TooEarly(block.timestamp, deadline);
-    }
-
-    function _requireText(string calldata text) private pure {
-        uint256 length = bytes(text).length;
-        if (length == 0) revert EmptyText();
-        if (length > MAX_DATA_BYTES) revert TextTooLong(length, MAX_DATA_BYTES);
     }
 
     function _requireAtMost(uint256 value, uint256 most) private pure {

@@ -7,7 +7,7 @@ import {MAX_REDUNDANCY, TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.
 /// @title How tasks are kept, and the published views of them. Nothing here changes state.
 abstract contract TaskLedger {
     /// @dev One miner's part in a task: two words.
-    ///      Word 0, 248 bits: the times are seconds after the task's `createdAt` (`committedAfter`: after its
+    ///      Word 0, 232 bits: the times are seconds after the task's `createdAt` (`committedAfter`: after its
     ///      `precommitEndedAt`). They fit 16 bits because nothing is accepted after its deadline: assignment
     ///      and precommit each take at most MAX_TIMEOUT, a commit at most COMMIT_WINDOW. A time means
     ///      something only once `state` has come that far.
@@ -20,7 +20,6 @@ abstract contract TaskLedger {
         uint16 ackedAfter;
         uint16 precommittedAfter;
         uint16 committedAfter;
-        uint16 accuracyBps;
         bytes32 hash;
     }
 
@@ -97,16 +96,6 @@ abstract contract TaskLedger {
         if (task.miners != 0) precommitDeadline = _precommitDeadline(task);
         if (task.precommitEndedAt != 0) commitDeadline = _commitDeadline(task);
         if (task.commitEndedAt != 0) verdictDeadline = _verdictDeadline(task);
-    }
-
-    /// @notice A miner's verdict; zero and false while it has none.
-    function getVerdict(uint256 sessionId, uint256 taskId, address miner)
-        external
-        view
-        returns (bool judged, uint256 accuracyBps)
-    {
-        (bool found, Part storage part,) = _find(_task(sessionId, taskId), miner);
-        if (found && part.state == TaskStatus.Ended) return (true, part.accuracyBps);
     }
 
     function getTask(uint256 sessionId, uint256 taskId) public view returns (TaskView memory seen) {
@@ -190,35 +179,35 @@ abstract contract TaskLedger {
     }
 
     function getTaskDecorationPromptType(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).promptType;
+        return getTaskDecoration(sessionId, taskId).promptType;
     }
 
     function getTaskDecorationPromptTemplate(uint256 sessionId, uint256 taskId) external view returns (string memory) {
-        return _task(sessionId, taskId).promptTemplate;
+        return getTaskDecoration(sessionId, taskId).promptTemplate;
     }
 
     function getTaskDecorationMaxTokens(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).maxTokens;
+        return getTaskDecoration(sessionId, taskId).maxTokens;
     }
 
     function getTaskDecorationTemperature(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).temperature;
+        return getTaskDecoration(sessionId, taskId).temperature;
     }
 
     function getTaskDecorationTopP(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).topP;
+        return getTaskDecoration(sessionId, taskId).topP;
     }
 
     function getTaskDecorationTopK(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).topK;
+        return getTaskDecoration(sessionId, taskId).topK;
     }
 
     function getTaskDecorationPresencePenalty(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).presencePenalty;
+        return getTaskDecoration(sessionId, taskId).presencePenalty;
     }
 
     function getTaskDecorationFrequencyPenalty(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _task(sessionId, taskId).frequencyPenalty;
+        return getTaskDecoration(sessionId, taskId).frequencyPenalty;
     }
 
     /// @notice The task's miners and their results; an empty text where none is revealed.

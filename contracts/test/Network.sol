@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {CortensorToken} from "../src/CortensorToken.sol";
+import {NodePool, NodeState} from "../src/NodePool.sol";
+import {Roles} from "../src/Roles.sol";
+import {Session} from "../src/Session.sol";
+import {SessionPayment} from "../src/SessionPayment.sol";
+import {SessionQueue} from "../src/SessionQueue.sol";
+import {Ack, Commit, Precommit, Submission, Verdict} from "../src/TaskTypes.sol";
+import {Checks} from "./Vm.sol";
+
+/// @dev The deployed network with its actors, and the steps of a task in short words.
+abstract contract Network is Checks {
+    uint256 internal constant MODEL = 1;
+    uint256 internal constant INPUT_PRICE = 3;
+    uint256 internal constant OUTPUT_PRICE = 7;
+    uint256 internal constant MAX_TOKENS = 100;
+    uint256 internal constant MAX_INPUT_TOKENS = 50;
+    uint256 internal constant TIMEOUT = 60;
+    uint256 internal constant LANE = 1_000_000;
+    uint256 internal constant START = 1_750_000_000;
+    uint256 internal constant VALIDATOR_KEY = 0x7a11;
+
+    string internal constant ADDRESS_OF_PROMPT =
+        "ipfs://bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+    address internal admin = address(0xad);
+    address internal treasury = address(0x77);
+    address internal client = address(0xc1);
+    address internal router = address(0x70);
+    address internal oracle = address(0x0a);
+    address internal relayer = address(0x4e);
+    address internal validator = vm.addr(VALIDATOR_KEY);
+
+    Roles internal roles;
+    CortensorToken internal token;
+    NodePool internal pool;
+    SessionPayment internal payment;
+    SessionQueue internal queue;
+    Session internal session;
+
+    function deployNetwork() internal {
+        vm.warp(START);
+        roles = new Roles(admin, 0);
+        token = new CortensorToken(treasury, 1e27);
+        pool = new NodePool(roles);
+        payment = new SessionPayment(roles, token);
+        queue = new SessionQueue(roles, payment, pool);
+        session = new Session(roles, queue, payment, pool);
+        vm.startPrank(admin);
+        payment.setSession(session);
+        queue.setSession(session);
+        roles.grantRole(roles.MODULE_ROLE(), address(session));
+        roles.grantRole(roles.MODULE_ROLE(), address(queue));
+        roles.grantRole(roles.ROUTER_ROLE(), router);
+        roles.grantRole(roles.ORACLE_ROLE(), oracle);
+        roles.grantRole(roles.VALIDATOR_ROLE(), validator);
+        session.setDefaultRouter(router, "router");
+        payment.setModelPrice(MODEL, INPUT_PRICE, OUTPUT_PRICE);
+        vm.stopPrank();
+        for (uint256 i; i < 5; ++i) {
+            enrol(miner(i));
+        }
+    }
+
+    // ---------------------------------------------------------------- actors
+
+    function minerKey(uint256 i) internal pure returns (uint256) {
+        return 0x1000 + i;
+    }
+
+    function miner(uint256 i) internal pure returns (address) {
+        return vm.addr(minerKey(i));
+    }
+
+    function miners(uint256 count) internal pure returns (address[] memory list) {
+        list = new address[](count);
+        for (uint256 i; i < count; ++i) {
+            list[i] = miner(i);
+        }
+    }
+
+    function enrol(address node) internal {
+        vm.prank(node);
+        pool.register();
+        vm.prank(oracle);
+        pool.setNodeState(node, NodeState.Ephemeral);
+    }
+
+    // ---------------------------------------------------------------- sessions and money
+
+    function openSession(uint256 redundancy) internal returns (uint256 sessionId) {
+        vm.prank(client);
+        session.create("s", "m", address(0), 1, 3, redundancy, 1, 0, false, 0, MODEL, 0, 0);
+        return session.getSessionCount();
+    }
+
+    function fund(uint256 sessionId, uint256 amount) internal {
+        vm.prank(treasury);
+        token.transfer(client, amount);
+        vm.startPrank(client);
+        token.approve(address(payment), amount);
+        payment.depositToSession(sessionId, amount);
+        vm.stopPrank();
+    }
+
+    function fundedSession(uint256 redundancy) internal returns (uint256 sessionId) {
+        sessionId = openSession(redundancy);
+        fund(sessionId, 1e9);
+    }
+
+    function worstCase(uint256 redundancy, uint256 maxInputTokens) internal pure returns (uint256) {
+        return redundancy * (maxInputTokens * INPUT_PRICE + MAX_TOKENS * OUTPUT_PRICE);
+    }
+
+    /// @dev What the invariant of the escrow says, for the sessions and nodes of a test.
+    function assertSolvent() internal view {
+        uint256 held = payment.totalBalance() + payment.totalReserved() + payment.totalOwed();
+        assertEq(token.balanceOf(address(payment)), held, "tokens = balances + reserved + owed");
+        assertEq(payment.totalDeposited(), held + payment.totalWithdrawn(), "deposited = held + withdrawn");
+    }
+
+    // ---------------------------------------------------------------- submission
+
+    function llmParams() internal pure returns (uint256[] memory params) {
+        params = new uint256[](6);
+        (params[0], params[1], params[2], params[3], params[4], params[5]) = (MAX_TOKENS, 70, 95, 40, 10, 20);
+    }
+
+    function requestParams() internal pure returns (uint256[] memory params) {
+        params = new uint256[](1);
+        params[0] = TIMEOUT;
+    }
+
+    function submission(uint256 sessionId, uint256 taskId) internal pure returns (Submission memory) {
+        return Submission({
+            sessionId: sessionId,
+            taskId: taskId,
+            taskData: ADDRESS_OF_PROMPT,
+            promptType: 1,
+            promptTemplate: "",
+            llmParams: llmParams(),
+            requestParams: requestParams(),
+            clientReference: "ref",
+            maxInputTokens: MAX_INPUT_TOKENS
+        });
+    }
+
+    function relaySubmission(Submission memory item) internal {
+        Submission[] memory items = new Submission[](1);
+        items[0] = item;
+        vm.prank(router);
+        session.relaySubmissions(items);
+    }
+
+    /// @dev A task of the default router's lane, with miners 0 … redundancy - 1.
+    function assignedTask(uint256 redundancy) internal returns (uint256 sessionId, uint256 taskId) {
+        sessionId = fundedSession(redundancy);
+        taskId = LANE;
+        relaySubmission(submission(sessionId, taskId));
+        assign(sessionId, taskId, miners(redundancy));
+    }
+
+    function assign(uint256 sessionId, uint256 taskId, address[] memory chosen) internal {
+        vm.prank(router);
+        queue.assignTask(sessionId, taskId, chosen, MODEL);
+    }
+
+    // ---------------------------------------------------------------- a miner's steps
+
+    function result(uint256 i) internal pure returns (string memory) {
+        return string.concat('{"result":"42","salt":"', i == 0 ? "a" : i == 1 ? "b" : "c", '"}');
+    }
+
+    function hashOf(uint256 sessionId, uint256 taskId, uint256 i) internal view returns (bytes32) {
+        return queue.commitHash(sessionId, taskId, miner(i), result(i));
+    }
+
+    function precommit(uint256 sessionId, uint256 taskId, uint256 i) internal {
+        bytes32 hash = hashOf(sessionId, taskId, i);
+        vm.prank(miner(i));
+        queue.precommit(sessionId, taskId, hash, "");
+    }
+
+    function commit(uint256 sessionId, uint256 taskId, uint256 i) internal {
+        vm.prank(miner(i));
+        queue.commit(sessionId, taskId, result(i));
+    }
+
+    function judge(uint256 sessionId, uint256 taskId, uint256 i, uint256 accuracyBps) internal {
+        Verdict memory item = verdictOf(sessionId, taskId, i, accuracyBps);
+        vm.prank(validator);
+        queue.verdict(item);
+    }
+
+    function verdictOf(uint256 sessionId, uint256 taskId, uint256 i, uint256 accuracyBps)
+        internal
+        view
+        returns (Verdict memory)
+    {
+        bytes32 digest = queue.taskDigestOf(sessionId, taskId);
+        return Verdict(sessionId, taskId, digest, miner(i), accuracyBps, MAX_INPUT_TOKENS, MAX_TOKENS);
+    }
+
+    // ---------------------------------------------------------------- signatures
+
+    function signed(uint256 key, bytes32 structHash) internal view returns (bytes memory) {
+        return signedFor(address(queue), key, structHash);
+    }
+
+    /// @dev EIP-712 written out, independently of the contracts' library.
+    function signedFor(address verifier, uint256 key, bytes32 structHash) internal view returns (bytes memory) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Cortensor"),
+                keccak256("1"),
+                block.chainid,
+                verifier
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked("\x19\x01", domain, structHash)));
+        return abi.encodePacked(r, s, v);
+    }
+
+    function sign(Ack memory m, uint256 key) internal view returns (bytes memory) {
+        bytes32 typeHash = keccak256("Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)");
+        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner)));
+    }
+
+    function sign(Precommit memory m, uint256 key) internal view returns (bytes memory) {
+        bytes32 typeHash =
+            keccak256("Precommit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,bytes32 hash)");
+        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner, m.hash)));
+    }
+
+    function sign(Commit memory m, uint256 key) internal view returns (bytes memory) {
+        bytes32 typeHash =
+            keccak256("Commit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,string data)");
+        bytes32 dataHash = keccak256(bytes(m.data));
+        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner, dataHash)));
+    }
+
+    function sign(Verdict memory m, uint256 key) internal view returns (bytes memory) {
+        bytes32 typeHash = keccak256(
+            "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,"
+            "uint256 accuracyBps,uint256 inputTokens,uint256 outputTokens)"
+        );
+        bytes memory head = abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner);
+        return signed(
+            key, keccak256(bytes.concat(head, abi.encode(m.accuracyBps, m.inputTokens, m.outputTokens)))
+        );
+    }
+}
