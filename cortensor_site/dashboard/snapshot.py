@@ -13,6 +13,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from chain.models import Block
+from mining.candidates import ONLINE_S
 from mining.models import Assignment, MinerPresence, MinerResult, Node, NodeState
 from sessions.models import OnChainTask, Session, Task, TaskStatus
 from sessions.task_states import TIMESTAMPS
@@ -20,7 +21,6 @@ from sessions.task_states import TIMESTAMPS
 RECENT_TASKS = 20
 RECENT_SESSIONS = 20
 MAX_MINERS = 200
-AWAY_AFTER = timedelta(seconds=15)
 STAGES = [status for status in TaskStatus if status != TaskStatus.FAILED]
 
 
@@ -105,13 +105,15 @@ class SettlementView:
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task on its way. `recent` is false for one that is here only because it was asked for."""
+    """A task on its way. `recent` is false for one that is here only because it was asked for.
+
+    Outcomes and failures are codes only: a miner's own words may quote what it was asked.
+    """
 
     session_id: int
     task_id: int
     status: str
     outcome_code: str
-    outcome_message: str
     stages: dict[str, datetime | None]
     miners: list[PartView]
     settlement: SettlementView | None
@@ -188,7 +190,7 @@ def _miner(
     return MinerView(
         address=address,
         state=NodeState(node.state).label.lower(),
-        online=seen_at is not None and now - seen_at <= AWAY_AFTER,
+        online=seen_at is not None and now - seen_at <= timedelta(seconds=ONLINE_S),
         last_seen_at=seen_at,
         reputation=node.reputation,
         owed_wei=str(node.owed_wei),
@@ -229,7 +231,6 @@ def _tasks(followed: TaskRef | None) -> list[TaskView]:
             task_id=row.task_id,
             status=row.status,
             outcome_code=row.outcome_code,
-            outcome_message=row.outcome_message,
             stages={stage.value: getattr(row, TIMESTAMPS[stage]) for stage in STAGES},
             miners=[_part(part, paid.get((*_key(row), part.miner), 0)) for part in parts[row.pk]],
             settlement=_settlement(on_chain.get(_key(row))),
@@ -269,7 +270,6 @@ def _part(part: Assignment, paid_wei: int) -> PartView:
         accuracy_bps=part.accuracy_bps,
         output_tokens=part.output_tokens,
         paid_wei=str(paid_wei),
-        # A code only: a miner's own words may quote what it was asked.
         failure=part.failure_code,
     )
 

@@ -81,9 +81,12 @@ export function playground(root, config, follow) {
   }
 
   function busy(is) {
+    const focused = document.activeElement;
     part("ask").disabled = is;
     part("stop").hidden = !is;
-    if (!is && document.activeElement === document.body) fields.prompt.focus();
+    // The button that has just gone must not take the keyboard's place with it.
+    if (is && focused === part("ask")) part("stop").focus();
+    if (!is && focused === part("stop")) part("ask").focus();
   }
 
   function followTask(chunk) {

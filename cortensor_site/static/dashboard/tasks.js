@@ -82,16 +82,18 @@ function taskTone(task) {
 
 function outcomeWords(task) {
   const what = task.status === "failed" ? "Failed" : "Ended without a payment";
-  return `${what}: ${task.outcome_message || task.outcome_code || "no reason was given"}`;
+  return `${what}: ${codeWords(task.outcome_code) || "no reason was given"}`;
 }
 
 function partFacts(part) {
   const facts = [];
   if (part.accuracy_bps !== null) facts.push(`accuracy ${percent(part.accuracy_bps)}`);
   if (part.output_tokens) facts.push(counted(part.output_tokens, "token"));
-  if (part.failure) facts.push(part.failure);
+  if (part.failure) facts.push(codeWords(part.failure));
   return facts.join(" · ");
 }
+
+const codeWords = (code) => code.replaceAll("_", " ");
 
 function settlementWords(task) {
   const { settlement } = task;
