@@ -7,6 +7,7 @@ from chain.messages import LlmParams, RequestParams, canonical_json
 
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_TIMEOUT_S = 60
+MAX_STOPS, MAX_STOP_CHARACTERS = 4, 64
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,12 @@ from typing import Any, Protocol, TypedDict, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from sessions.errors import SessionsError
 from sessions.models import Task
+
+
+class PromptUnfit(SessionsError):
+    """A prompt that a model cannot read; the text says why and what to do."""
 
 
 class PromptCounter(Protocol):
@@ -26,7 +31,12 @@ class PromptCounter(Protocol):
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
     ) -> int:
-        """Input tokens of a prompt in its template. Raises LookupError: no such model."""
+        """Input tokens of a prompt in its template.
+
+        Raises:
+            LookupError: no such model.
+            PromptUnfit: the model cannot read this prompt.
+        """
 
     def context_length(self, model_identifier: int) -> int:
         """Tokens that input and output have together. Raises LookupError: no such model."""

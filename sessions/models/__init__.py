@@ -10,7 +10,14 @@ from sessions.models.session import (
     SessionRouter,
     SessionState,
 )
-from sessions.models.task import OnChainStatus, OnChainTask, Task, TaskOrigin, TaskStatus
+from sessions.models.task import (
+    OnChainStatus,
+    OnChainTask,
+    Task,
+    TaskOrigin,
+    TaskQuerySet,
+    TaskStatus,
+)
 
 __all__ = [
     "WEI_PER_COR",
@@ -25,6 +32,7 @@ __all__ = [
     "SessionState",
     "Task",
     "TaskOrigin",
+    "TaskQuerySet",
     "TaskStatus",
     "Uint256Field",
 ]

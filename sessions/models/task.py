@@ -153,7 +153,7 @@ class OnChainTask(models.Model):
     max_input_tokens = Uint256Field(default=0)
     created_at = models.DateTimeField(null=True)
     assigned_at = models.DateTimeField(null=True)
-    acked_at = models.DateTimeField(null=True)
+    acked_at = models.DateTimeField(null=True, help_text="the latest ack")
     precommit_ended_at = models.DateTimeField(null=True)
     commit_ended_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -172,6 +172,13 @@ class OnChainTask(models.Model):
         ordering = ["-session_id", "-task_id"]
         constraints = [
             models.UniqueConstraint(fields=["session_id", "task_id"], name="on_chain_task_identity")
+        ]
+        indexes = [
+            models.Index(
+                fields=["session_id", "task_id"],
+                condition=models.Q(ended_at=None),
+                name="on_chain_task_open",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,98 @@
+"""The operator's view. What mirrors the chain can be looked at only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+
+from sessions.models import (
+    ApiKey,
+    ModelPrice,
+    OnChainTask,
+    Session,
+    SessionLane,
+    SessionRouter,
+    Task,
+)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """For rows that other parts write."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("session_id", "name", "owner", "state", "mode", "redundancy", "model_identifier"),
+        *("balance_wei", "reserved_wei", "paid_wei", "created_at"),
+    )
+    list_filter = ("state", "mode", "redundancy", "model_identifier")
+    search_fields = ("=session_id", "name", "owner", "sid")
+
+
+@admin.register(SessionRouter)
+class SessionRouterAdmin(ReadOnlyAdmin):
+    list_display = ("session_id", "index", "address", "removed")
+    list_filter = ("removed",)
+    search_fields = ("=session_id", "address")
+
+
+@admin.register(SessionLane)
+class SessionLaneAdmin(ReadOnlyAdmin):
+    list_display = ("sid", "index", "next_number")
+    search_fields = ("sid",)
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(ReadOnlyAdmin):
+    list_display = ("model_identifier", "input_price_wei", "output_price_wei")
+
+
+@admin.register(Task)
+class TaskAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("__str__", "status", "origin", "outcome_code", "redundancy", "max_tokens"),
+        *("reserve_wei", "created_at", "first_token_at", "ended_at"),
+    )
+    list_filter = ("status", "origin", "outcome_code", "model_identifier", "created_at")
+    search_fields = ("=session_id", "=task_id", "task_digest", "client_reference", "request_id")
+    date_hierarchy = "created_at"
+    list_select_related = ("api_key",)
+
+
+@admin.register(OnChainTask)
+class OnChainTaskAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("__str__", "status", "reserved_wei", "paid_wei", "refunded_wei"),
+        *("created_at", "ended_at", "submit_tx"),
+    )
+    list_filter = ("status", "created_at")
+    search_fields = ("=session_id", "=task_id", "digest", "client_reference", "submit_tx", "end_tx")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    """Keys are made by `manage.py create_api_key`, which alone can show them; here they end."""
+
+    list_display = ("name", "prefix", "owner", "created_at", "last_used_at", "revoked_at")
+    list_filter = ("revoked_at", "created_at")
+    search_fields = ("name", "prefix", "owner")
+    readonly_fields = ("prefix", "owner", "created_at", "last_used_at", "revoked_at")
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description="Revoke the selected keys")
+    def revoke(self, request: HttpRequest, queryset: Any) -> None:
+        queryset.filter(revoked_at=None).update(revoked_at=timezone.now())

@@ -1,0 +1,1 @@
+"""The published REST interface, `/api/v1`."""

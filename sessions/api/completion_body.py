@@ -1,0 +1,122 @@
+"""Reading the body of a completion request: strict about types, deaf to unknown members."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+
+from chain.messages import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type
+from sessions.completion import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TIMEOUT_S,
+    MAX_STOP_CHARACTERS,
+    MAX_STOPS,
+    CompletionRequest,
+)
+
+MAX_PROMPT_CHARACTERS = 1_000_000
+MAX_TEMPLATE_CHARACTERS = 4_096
+MAX_REFERENCE_CHARACTERS = 128
+MAX_MAX_TOKENS = 2**31 - 1
+_NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
+
+
+class CompletionSerializer(serializers.Serializer):
+    """The members of a completion request, with their bounds and defaults."""
+
+    session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
+    prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
+    prompt_type = Whole(min_value=0, max_value=1, default=1)
+    prompt_template = Text(max_length=MAX_TEMPLATE_CHARACTERS, allow_blank=True, default="")
+    stream = Flag(default=False)
+    timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
+    client_reference = Text(max_length=MAX_REFERENCE_CHARACTERS, allow_blank=True, default="")
+    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, default=DEFAULT_MAX_TOKENS)
+    max_miners = Whole(min_value=1, max_value=2**31 - 1, default=0)
+    temperature = Hundredths(least=0, most=2, default=0)
+    top_p = Hundredths(least=0.01, most=1, default=100)
+    top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
+    presence_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, default=0)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, default=0)
+    stop = serializers.ListField(
+        child=Text(max_length=MAX_STOP_CHARACTERS), max_length=MAX_STOPS, default=list
+    )
+
+    def validate_client_reference(self, value: str) -> str:
+        if len(value.encode()) > MAX_REFERENCE_CHARACTERS:
+            raise serializers.ValidationError(f"more than {MAX_REFERENCE_CHARACTERS} bytes")
+        return value
+
+
+@dataclass(frozen=True)
+class CompletionBody:
+    """A well-formed request: which session, what, and whether the answer is to be streamed."""
+
+    session_id: int
+    stream: bool
+    request: CompletionRequest
+
+
+def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
+    """Read a request's body; `session_id` is the one in the address, if there is one.
+
+    Raises:
+        ParseError: it is no JSON object.
+        ValidationError: a member is wrong; the error names it.
+    """
+    members = _json_object(body)
+    # A member that is null says no more than one that is missing.
+    given = {name: value for name, value in members.items() if value is not None}
+    serializer = CompletionSerializer(data=given)
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = dict(serializer.validated_data)
+    return CompletionBody(
+        session_id=_agreed(session_id, values.get("session_id")),
+        stream=values["stream"],
+        request=CompletionRequest(
+            prompt=values["prompt"],
+            prompt_type=values["prompt_type"],
+            prompt_template=values["prompt_template"],
+            timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
+            client_reference=values["client_reference"],
+            max_tokens=values["max_tokens"],
+            max_miners=values["max_miners"],
+            temperature_x100=values["temperature"],
+            top_p_x100=values["top_p"],
+            top_k=values["top_k"],
+            presence_penalty_x100=values["presence_penalty"],
+            frequency_penalty_x100=values["frequency_penalty"],
+            stop=tuple(values["stop"]),
+        ),
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(body, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise ParseError(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ParseError("the body is not JSON that this router reads") from error
+    if not isinstance(members, dict):
+        raise ParseError(f"the body must be a JSON object, not {json_type(members)}")
+    return members
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _agreed(in_address: int | None, in_body: int | None) -> int:
+    if in_address is None and in_body is None:
+        raise serializers.ValidationError({"session_id": "is missing; send it in the body"})
+    if None not in (in_address, in_body) and in_address != in_body:
+        raise serializers.ValidationError(
+            {"session_id": f"is {in_body} in the body and {in_address} in the address"}
+        )
+    return in_address if in_address is not None else int(in_body or 0)

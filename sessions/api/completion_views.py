@@ -1,0 +1,105 @@
+"""`POST /completions`: a prompt goes in, the answer comes out, at once or as it is made."""
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import MethodNotAllowed
+
+from sessions import intake, streams
+from sessions.api.authentication import bearer
+from sessions.api.completion_body import CompletionBody, read_completion
+from sessions.api.errors import problem_response
+from sessions.api.request_id import request_id
+from sessions.api.sse import answer_events, header, usage
+from sessions.errors import RelayError, TaskFailed
+from sessions.models import Task
+
+GRACE_S = 5.0
+SHORTEST_WAIT_S = 2.0
+
+
+@csrf_exempt
+async def completions(request: HttpRequest, session_id: int | None = None) -> HttpResponseBase:
+    """Take the task in a thread of its own, then wait for it without one."""
+    try:
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method or "")
+        body, task = await sync_to_async(_take)(request, session_id)
+    except Exception as error:
+        return problem_response(error)
+    if body.stream:
+        return StreamingHttpResponse(
+            answer_events(task, wait_s(task)),
+            content_type="text/event-stream; charset=utf-8",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+    try:
+        results = await _results(task)
+    except Exception as error:
+        if isinstance(error, RelayError):
+            error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
+        return problem_response(error)
+    return JsonResponse(_completion(task, results, body.request.max_miners))
+
+
+def wait_s(task: Task) -> float:
+    """How long an answer is worth waiting for: a timeout in the queue, and one at the miners."""
+    age_s = (timezone.now() - task.created_at).total_seconds()
+    return max(SHORTEST_WAIT_S, 2 * task.timeout_s + GRACE_S - age_s)
+
+
+def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody, Task]:
+    try:
+        key = bearer(request.headers.get("Authorization", ""))
+        body = read_completion(request.body, session_id)
+        session = intake.find_session(body.session_id, key.owner)
+        task = intake.accept(
+            body.request, session=session, api_key=key, request_id=request_id(request)
+        )
+    finally:
+        # The answer may take minutes, and the pool has few connections.
+        if not connection.in_atomic_block:
+            connection.close()
+    return body, task
+
+
+async def _results(task: Task) -> list[streams.Result]:
+    if task.redundancy > 1:
+        results = list(await streams.wait_for_results(task.session_id, task.task_id, wait_s(task)))
+        if not results:
+            raise TaskFailed(
+                "no miner's result counts; what was reserved returns to the session",
+                remedy="send the prompt again",
+            )
+        return results
+    pieces: list[str] = []
+    async for event in streams.follow_answer(task.session_id, task.task_id, wait_s(task)):
+        match event:
+            case streams.Text(text):
+                pieces.append(text)
+            case streams.Done(miner, finish_reason, prompt_tokens, completion_tokens):
+                return [
+                    streams.Result(
+                        miner, "".join(pieces), finish_reason, prompt_tokens, completion_tokens
+                    )
+                ]
+    raise TaskFailed("the task ended without a result")
+
+
+def _completion(task: Task, results: list[streams.Result], max_miners: int) -> dict[str, object]:
+    shown = results[: max_miners or None]
+    return header(task) | {
+        "choices": [
+            {
+                "index": index,
+                "text": result.text,
+                "finish_reason": result.finish_reason,
+                "logprobs": None,
+                "address": result.address,
+            }
+            for index, result in enumerate(shown)
+        ],
+        "usage": usage(shown[0].prompt_tokens, sum(result.completion_tokens for result in shown)),
+    }

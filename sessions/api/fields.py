@@ -1,0 +1,63 @@
+"""Fields that take exactly their JSON type; the REST framework's own read '12' as a number."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+
+class Whole(serializers.IntegerField):
+    """A JSON number without a fraction."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            raise serializers.ValidationError(f"must be an integer, not {json_type(data)}")
+        return data
+
+
+class Text(serializers.CharField):
+    """A JSON string, kept as it is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError(f"must be a string, not {json_type(data)}")
+        return data
+
+
+class Flag(serializers.BooleanField):
+    """`true` or `false`."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError(f"must be true or false, not {json_type(data)}")
+        return data
+
+
+class Hundredths(serializers.Field):
+    """A JSON number, read as a whole number of hundredths, as the chain has it."""
+
+    def __init__(self, *, least: float, most: float, too_low: str = "", **kwargs: Any) -> None:
+        self.least, self.most, self.too_low = least, most, too_low
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            raise serializers.ValidationError(f"must be a number, not {json_type(data)}")
+        if data < self.least and self.too_low:
+            raise serializers.ValidationError(self.too_low)
+        if not self.least <= data <= self.most:
+            raise serializers.ValidationError(f"must be from {self.least:g} to {self.most:g}")
+        return int((Decimal(str(data)) * 100).quantize(Decimal(1), ROUND_HALF_UP))
+
+    def to_representation(self, value: int) -> float:
+        return value / 100
+
+
+def json_type(value: Any) -> str:
+    """What a JSON value is called."""
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
+    names |= {list: "a list", dict: "an object"}
+    return names.get(type(value), "null")

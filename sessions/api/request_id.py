@@ -1,0 +1,63 @@
+"""`X-Request-ID`: echoed, logged with every request of the API, made up where none was sent."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+
+HEADER = "X-Request-ID"
+_WELL_FORMED = re.compile(r"[\x21-\x7e]{1,128}")
+
+logger = logging.getLogger("sessions.api.requests")
+
+Answer = HttpResponseBase | Awaitable[HttpResponseBase]
+
+
+def request_id(request: HttpRequest) -> str:
+    """The id of a request that has passed the middleware."""
+    return str(request.META.get("cortensor.request_id", ""))
+
+
+class RequestIdMiddleware:
+    """Middleware for both kinds of handlers, so that it never costs a thread."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        sent = request.headers.get(HEADER, "")
+        request.META["cortensor.request_id"] = (
+            sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
+        )
+        started = time.monotonic()
+        if iscoroutinefunction(self):
+            return self._answer(request, started)
+        return _finish(request, cast(HttpResponseBase, self.get_response(request)), started)
+
+    async def _answer(self, request: HttpRequest, started: float) -> HttpResponseBase:
+        response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        return _finish(request, response, started)
+
+
+def _finish(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
+    response[HEADER] = request_id(request)
+    if request.path.startswith("/api/"):
+        logger.info(
+            "%s %s %s in %d ms, request %s",
+            request.method,
+            request.path,
+            response.status_code,
+            (time.monotonic() - started) * 1000,
+            request_id(request),
+        )
+    return response

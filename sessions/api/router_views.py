@@ -1,0 +1,60 @@
+"""The router about itself and its miners."""
+
+from django.utils import timezone
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from sessions import VERSION, ports
+from sessions.api import representations
+
+NAME = "Cortensor router"
+
+
+class AboutView(APIView):
+    """`GET /about`: who this is; for everybody."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"name": NAME, "version": VERSION, "api": ["v1"]})
+
+
+class InfoView(APIView):
+    """`GET /info`: what a client needs to know to use this router."""
+
+    def get(self, request: Request) -> Response:
+        return Response(
+            {
+                "name": NAME,
+                "version": VERSION,
+                "address": ports.router_address(),
+                "miners_online": ports.miners_online(),
+                "models": representations.models(),
+            }
+        )
+
+
+class StatusView(APIView):
+    """`GET /status`: which of the router's parts are alive."""
+
+    def get(self, request: Request) -> Response:
+        components = {"router": True} | ports.router_health()
+        status = "ok" if all(components.values()) else "degraded"
+        return Response({"status": status, "components": components})
+
+
+class PingView(APIView):
+    """`GET /ping`: whether this process answers."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok", "time": timezone.now()})
+
+
+class MinersView(APIView):
+    """`GET /miners`: the miners that this router knows, connected ones first."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"miners": ports.miner_directory()})

@@ -1,0 +1,101 @@
+"""Tasks that clients submitted by their own transactions: how they join the queue."""
+
+from django.db import transaction
+
+from chain import storage, wakeup
+from chain.messages import InvalidParams, LlmParams, RequestParams
+from sessions import ports
+from sessions.intake import TASK_QUEUED
+from sessions.models import OnChainTask, Session, Task, TaskOrigin
+from sessions.prompts import PromptUnreadable, prompt_of
+from sessions.task_states import announce_stage, mark_failed
+
+ADDRESS_PREFIX = storage.address("")
+_LARGEST_KEPT = 2**31 - 1
+
+
+def accept_from_chain(on_chain: OnChainTask, session: Session) -> Task:
+    """Take a task whose money the chain has reserved already; idempotent.
+
+    One that cannot be served is taken and failed at once, so that its client is told; the chain
+    refunds it when its time in the queue is over.
+    """
+    with transaction.atomic():
+        task, is_new = Task.objects.get_or_create(
+            session_id=on_chain.session_id,
+            task_id=on_chain.task_id,
+            defaults=_row(on_chain, session),
+        )
+        if is_new:
+            announce_stage(task)
+            problem = _problem_of(task)
+            task.save(update_fields=["stop"])
+            if problem is None:
+                wakeup.notify(TASK_QUEUED)
+            else:
+                mark_failed(task, *problem)
+    return task
+
+
+def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
+    words = [int(word) for word in on_chain.llm_params]
+    try:
+        params = LlmParams.from_words(words)
+    except InvalidParams:
+        params = LlmParams(max_tokens=0)
+    request = RequestParams.from_words([int(word) for word in on_chain.request_params])
+    inline = not on_chain.task_data.startswith(ADDRESS_PREFIX)
+    return {
+        "task_digest": on_chain.digest,
+        "origin": TaskOrigin.CHAIN,
+        "prompt_cid": "" if inline else on_chain.task_data.removeprefix(ADDRESS_PREFIX)[:100],
+        "task_data": on_chain.task_data,
+        "inline": inline,
+        "prompt_type": _kept(on_chain.prompt_type),
+        "prompt_template": on_chain.prompt_template,
+        "max_tokens": _kept(params.max_tokens),
+        "temperature_x100": _kept(params.temperature_x100),
+        "top_p_x100": _kept(params.top_p_x100),
+        "top_k": _kept(params.top_k),
+        "presence_penalty_x100": _kept(params.presence_penalty_x100),
+        "frequency_penalty_x100": _kept(params.frequency_penalty_x100),
+        "timeout_s": request.timeout_s,
+        "client_reference": on_chain.client_reference,
+        "max_input_tokens": _kept(on_chain.max_input_tokens),
+        "redundancy": session.redundancy,
+        "model_identifier": session.model_identifier,
+        "reserve_wei": on_chain.reserved_wei,
+        "created_at": on_chain.created_at,
+    }
+
+
+def _problem_of(task: Task) -> tuple[str, str] | None:
+    """Why a task cannot be served: a code and a message. Sets `stop`, which its content names."""
+    if task.max_tokens == 0:
+        return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
+    try:
+        prompt = prompt_of(task)
+    except PromptUnreadable as error:
+        return "prompt_unreadable", str(error)
+    task.stop = list(prompt.stop)
+    counter, model = ports.prompt_counter(), task.model_identifier
+    try:
+        count = counter.count(model, prompt.text, task.prompt_type, task.prompt_template)
+        context = counter.context_length(model)
+    except LookupError:
+        return "model_not_served", f"model {model} is not served here"
+    except ports.PromptUnfit as error:
+        return "prompt_unfit", str(error)
+    if count >= context:
+        return "prompt_too_long", f"the prompt has {count} tokens, the context holds {context}"
+    if count > task.max_input_tokens:
+        return (
+            "prompt_too_long",
+            f"the prompt has {count} tokens, more than the {task.max_input_tokens} reserved for",
+        )
+    return None
+
+
+def _kept(value: int) -> int:
+    # The chain takes any 256-bit number; nothing beyond this bound has another meaning here.
+    return min(int(value), _LARGEST_KEPT)

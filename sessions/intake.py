@@ -1,0 +1,308 @@
+"""Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+from eth_utils.conversions import to_bytes
+
+from chain import operations, outbox, storage, wakeup
+from chain.messages import task_digest
+from sessions import ports
+from sessions.completion import CompletionRequest
+from sessions.errors import (
+    InsufficientBalance,
+    InvalidField,
+    ModelNotServed,
+    NoMiners,
+    ReferenceTaken,
+    RouterNotListed,
+    SessionInactive,
+    SessionNotFound,
+    TooManyTasks,
+)
+from sessions.lanes import take_task_id
+from sessions.models import (
+    ApiKey,
+    ModelPrice,
+    OnChainTask,
+    Session,
+    SessionRouter,
+    Task,
+    TaskOrigin,
+    TaskQuerySet,
+)
+from sessions.prices import TokenPrice, worst_case_wei
+from sessions.task_states import announce_stage
+
+TASK_QUEUED = "task_queued"
+"""The channel that wakes the dispatcher."""
+SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
+
+
+def find_session(session_id: int, owner: str) -> Session:
+    """A session of this account.
+
+    Raises:
+        SessionNotFound: there is none; one of somebody else counts as none.
+    """
+    session = Session.objects.owned_by(owner).filter(session_id=session_id).first()
+    if session is None:
+        raise SessionNotFound.of(session_id)
+    return session
+
+
+def accept(
+    request: CompletionRequest, *, session: Session, api_key: ApiKey | None, request_id: str = ""
+) -> Task:
+    """Take a task: its row, its reservation and its outbox operation, in one transaction.
+
+    The same request under the same `client_reference` gives the same task.
+
+    Raises:
+        IntakeError: it is not taken, and nothing has changed.
+    """
+    earlier = _earlier(request, session)
+    if earlier is not None:
+        return earlier
+    _require_active(session)
+    router_index = _router_index(session)
+    input_tokens = _count_tokens(request, session)
+    if ports.miners_online() == 0:
+        raise NoMiners(
+            "no miner has been heard of for a while", remedy="try again when miners are back"
+        )
+    cid = storage.put(request.content)
+    with transaction.atomic():
+        # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
+        session = Session.objects.select_for_update().get(pk=session.pk)
+        earlier = _earlier(request, session)
+        if earlier is not None:
+            return earlier
+        _require_active(session)
+        _require_task_left(session)
+        reserve_wei = _price(request, session, input_tokens)
+        _require_balance(session, reserve_wei)
+        task = _create(
+            request,
+            session,
+            task_id=_take_id(session, router_index),
+            cid=cid,
+            input_tokens=input_tokens,
+            reserve_wei=reserve_wei,
+            api_key=api_key,
+            request_id=request_id,
+        )
+        outbox.enqueue(_submission(task, request))
+        wakeup.notify(TASK_QUEUED)
+        announce_stage(task)
+    return task
+
+
+def pending_wei(session_id: int) -> int:
+    """What this router has promised of a session's balance and the mirror does not show yet."""
+    total = _promised(session_id).aggregate(total=Sum("reserve_wei"))["total"]
+    return int(total or 0)
+
+
+def _promised(session_id: int) -> TaskQuerySet:
+    # A task may fail while its submission is still under way; one that has not landed long after
+    # was refused or lost, and holds the session's money no longer.
+    since = timezone.now() - SUBMISSION_LANDS_WITHIN
+    return (
+        Task.objects.of_session(session_id)
+        .unseen_on_chain()
+        .filter(Q(ended_at=None) | Q(ended_at__gt=since))
+    )
+
+
+def _earlier(request: CompletionRequest, session: Session) -> Task | None:
+    if not request.client_reference:
+        return None
+    task = Task.objects.filter(
+        session_id=session.session_id,
+        client_reference=request.client_reference,
+        origin=TaskOrigin.REST,
+    ).first()
+    if task is not None and task.request_hash != request.hash:
+        raise ReferenceTaken(
+            f"client_reference {request.client_reference!r} names task {task.task_id} of session"
+            f" {session.session_id}, which was asked differently",
+            field="client_reference",
+            remedy="use a new reference, or send the same request again to get the same task",
+            extra={"session_id": session.session_id, "task_id": task.task_id},
+        )
+    return task
+
+
+def _require_active(session: Session) -> None:
+    if not session.is_active:
+        raise SessionInactive(
+            f"session {session.session_id} was deactivated by its owner and takes no tasks",
+            field="session_id",
+            remedy="create a new session with Session.create",
+        )
+
+
+def _require_task_left(session: Session) -> None:
+    if session.max_task_execution_count == 0:
+        return
+    known = OnChainTask.objects.filter(session_id=session.session_id).count()
+    pending = _promised(session.session_id).filter(reserve_wei__gt=0).count()
+    if known + pending >= session.max_task_execution_count:
+        raise TooManyTasks(
+            f"session {session.session_id} may run {session.max_task_execution_count} tasks and has"
+            f" run {known + pending}",
+            field="session_id",
+            remedy="create a new session with a larger maxTaskExecutionCount",
+        )
+
+
+def _router_index(session: Session) -> int:
+    address = ports.router_address()
+    router = SessionRouter.objects.filter(
+        session_id=session.session_id, address=address, removed=False
+    ).first()
+    if router is None:
+        raise RouterNotListed(
+            f"session {session.session_id} has no router {address} on its list",
+            field="session_id",
+            remedy="the session's owner adds it with Session.addRouter(sessionId, routerAddress,"
+            " metadata)",
+            extra={"router": address},
+        )
+    return router.index
+
+
+def _count_tokens(request: CompletionRequest, session: Session) -> int:
+    """Input tokens, which fit the model's context with at least the tokens asked for."""
+    counter, model = ports.prompt_counter(), session.model_identifier
+    try:
+        context = counter.context_length(model)
+        count = counter.count(model, request.prompt, request.prompt_type, request.prompt_template)
+    except LookupError as error:
+        raise _not_served(session) from error
+    except ports.PromptUnfit as error:
+        raise InvalidField(str(error), field="prompt") from error
+    figures = {"prompt_tokens": count, "context_length": context}
+    if count >= context:
+        raise InvalidField(
+            f"the prompt has {count} tokens, and the model's context holds {context}, the answer"
+            " included",
+            field="prompt",
+            remedy="shorten the prompt",
+            extra=figures,
+        )
+    if count + request.max_tokens > context:
+        raise InvalidField(
+            f"{request.max_tokens} tokens of answer and {count} of prompt are more than the model's"
+            f" context of {context}",
+            field="max_tokens",
+            remedy=f"ask for at most {context - count}",
+            extra=figures,
+        )
+    return count
+
+
+def _price(request: CompletionRequest, session: Session, input_tokens: int) -> int:
+    price = ModelPrice.objects.filter(pk=session.model_identifier).first()
+    if price is None:
+        raise _not_served(session)
+    return worst_case_wei(
+        TokenPrice(int(price.input_price_wei), int(price.output_price_wei)),
+        redundancy=session.redundancy,
+        max_input_tokens=input_tokens,
+        max_tokens=request.max_tokens,
+    )
+
+
+def _not_served(session: Session) -> ModelNotServed:
+    return ModelNotServed(
+        f"model {session.model_identifier} of session {session.session_id} is not served here",
+        field="session_id",
+        remedy="create a session with a model that GET /api/v1/info lists",
+    )
+
+
+def _require_balance(session: Session, needed_wei: int) -> None:
+    available_wei = session.balance_wei - pending_wei(session.session_id)
+    if needed_wei > available_wei:
+        raise InsufficientBalance.of(session.session_id, needed_wei, max(available_wei, 0))
+
+
+def _take_id(session: Session, router_index: int) -> int:
+    try:
+        return take_task_id(session, router_index)
+    except OverflowError as error:
+        raise TooManyTasks(
+            f"this router has used up its numbers in session {session.session_id}",
+            field="session_id",
+            remedy="create a new session",
+        ) from error
+
+
+def _submission(task: Task, request: CompletionRequest) -> operations.Op:
+    return operations.submit_task(
+        session_id=task.session_id,
+        task_id=task.task_id,
+        task_data=task.task_data,
+        prompt_type=task.prompt_type,
+        prompt_template=task.prompt_template,
+        llm_params=request.llm_params.to_words(),
+        request_params=request.request_params.to_words(),
+        client_reference=task.client_reference,
+        max_input_tokens=task.max_input_tokens,
+    )
+
+
+def _create(
+    request: CompletionRequest,
+    session: Session,
+    *,
+    task_id: int,
+    cid: str,
+    input_tokens: int,
+    reserve_wei: int,
+    api_key: ApiKey | None,
+    request_id: str,
+) -> Task:
+    address = storage.address(cid)
+    digest = task_digest(
+        to_bytes(hexstr=session.sid),
+        task_id,
+        address,
+        request.prompt_type,
+        request.prompt_template,
+        request.llm_params.to_words(),
+        request.request_params.to_words(),
+        request.client_reference,
+        input_tokens,
+    )
+    return Task.objects.create(
+        session_id=session.session_id,
+        task_id=task_id,
+        task_digest="0x" + digest.hex(),
+        origin=TaskOrigin.REST,
+        prompt_cid=cid,
+        task_data=address,
+        inline=False,
+        prompt_type=request.prompt_type,
+        prompt_template=request.prompt_template,
+        max_tokens=request.max_tokens,
+        temperature_x100=request.temperature_x100,
+        top_p_x100=request.top_p_x100,
+        top_k=request.top_k,
+        presence_penalty_x100=request.presence_penalty_x100,
+        frequency_penalty_x100=request.frequency_penalty_x100,
+        timeout_s=request.timeout_s,
+        stop=list(request.stop),
+        client_reference=request.client_reference,
+        max_input_tokens=input_tokens,
+        redundancy=session.redundancy,
+        model_identifier=session.model_identifier,
+        reserve_wei=reserve_wei,
+        api_key=api_key,
+        request_id=request_id,
+        request_hash=request.hash,
+    )

@@ -1,0 +1,1 @@
+"""What comes over WebSocket: the network's feed and a task's live answer."""
