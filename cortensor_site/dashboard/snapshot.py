@@ -13,7 +13,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from chain.models import Block
-from mining.candidates import ONLINE_S
+from mining.deadlines import ONLINE_S
 from mining.models import Assignment, MinerPresence, MinerResult, Node, NodeState
 from sessions.models import OnChainTask, Session, Task, TaskStatus
 from sessions.task_states import TIMESTAMPS
@@ -140,7 +140,7 @@ def take_snapshot(followed: TaskRef | None = None) -> Snapshot:
     now = timezone.now()
     block = Block.objects.order_by("-number").first()
     return Snapshot(
-        latest_block=block and BlockView(number=block.number, at=block.timestamp),
+        latest_block=BlockView(number=block.number, at=block.timestamp) if block else None,
         totals=_totals(),
         miners=_miners(now),
         sessions=[_session(row) for row in Session.objects.all()[:RECENT_SESSIONS]],
@@ -275,7 +275,9 @@ def _part(part: Assignment, paid_wei: int) -> PartView:
 
 
 def _settlement(row: OnChainTask | None) -> SettlementView | None:
-    return row and SettlementView(
+    if row is None:
+        return None
+    return SettlementView(
         reserved_wei=str(row.reserved_wei),
         paid_wei=str(row.paid_wei),
         refunded_wei=str(row.refunded_wei),
