@@ -79,10 +79,9 @@ def run(options: argparse.Namespace) -> int:
         password=settings.password_from(),
     )
     try:
-        run_worker(node)
+        return run_worker(node)
     except (ModelSourceError, LlamaError) as error:
         return _refuse(error)
-    return 0
 
 
 def status(options: argparse.Namespace) -> int:

@@ -110,11 +110,14 @@ class PieceStream:
     def _append(self, entry: dict[str, str]) -> None:
         # Entries are numbered, so that one whose confirmation was lost is not appended twice.
         self._last += 1
+        number = f"{self._last}-0"
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.xadd(
-            self._key, entry, id=f"{self._last}-0", maxlen=self._max_entries, approximate=True
-        )
+        pipeline.xadd(self._key, entry, id=number, maxlen=self._max_entries, approximate=True)
         pipeline.expire(self._key, STREAM_EXPIRY_S)
         added, _ = pipeline.execute(raise_on_error=False)
-        if isinstance(added, ResponseError) and "equal or smaller" not in str(added):
+        if not isinstance(added, Exception):
+            return
+        if not isinstance(added, ResponseError):
             raise added
+        if self._redis.xrange(self._key, number, number) != [(number, entry)]:
+            raise StreamMismatch(f"stream: entry {number} was refused ({added})")

@@ -9,6 +9,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 KEPT_S = 24 * 3600.0
 """Longer than any task lives."""
@@ -50,11 +51,11 @@ class Stash:
     def put(self, result: Result) -> None:
         """Keep a result, safe from a crash once this returns; raise AlreadyStashed."""
         path = self._path(result.assignment_id)
-        part = path.with_suffix(".part")
-        with part.open("w") as file:
+        with NamedTemporaryFile("w", dir=self._folder, suffix=".part", delete=False) as file:
             json.dump(asdict(result), file)
             file.flush()
             os.fsync(file.fileno())
+        part = Path(file.name)
         try:
             os.link(part, path)  # unlike a rename, it never replaces what is there
         except FileExistsError:
@@ -79,7 +80,7 @@ class Stash:
     def forget_old(self) -> int:
         """Delete results that nobody can ask for any more, and return how many."""
         oldest = time.time() - KEPT_S
-        old = [path for path in self._folder.glob("*.json") if path.stat().st_mtime < oldest]
+        old = [path for path in self._folder.iterdir() if path.stat().st_mtime < oldest]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)

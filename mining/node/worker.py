@@ -31,8 +31,8 @@ VISIBILITY_TIMEOUT_S = 3700
 _WARM_UP_TOKENS = 16
 
 
-def run(config: NodeConfig) -> None:
-    """Work until SIGTERM or SIGINT, then finish what runs and return.
+def run(config: NodeConfig) -> int:
+    """Work until SIGTERM or SIGINT, then finish what runs; return the exit status.
 
     Raises:
         WalletError: the key cannot be opened.
@@ -61,7 +61,7 @@ def run(config: NodeConfig) -> None:
     heart.start()
     logger.info("miner %s serves model %d", miner.address, config.model_identifier)
     try:
-        _work(make_app(config.redis_url, miner), config.slots)
+        return _work(make_app(config.redis_url, miner), config.slots)
     finally:
         stop.set()
         heart.join()
@@ -107,7 +107,7 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
     return app
 
 
-def _work(app: Celery, slots: int) -> None:
+def _work(app: Celery, slots: int) -> int:
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,
@@ -119,6 +119,7 @@ def _work(app: Celery, slots: int) -> None:
         quiet=True,
     )
     worker.start()
+    return int(worker.exitcode or 0)
 
 
 def _keep_beating(miner: Miner, stop: threading.Event) -> None:

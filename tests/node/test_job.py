@@ -1,0 +1,139 @@
+"""Jobs and reports cross a trust boundary: what is wrong is named."""
+
+import json
+import uuid
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mining.node.job import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    Heartbeat,
+    Job,
+    Malformed,
+    PrecommitReport,
+    Report,
+    read_report,
+    write_report,
+)
+from mining.node.sampling import SamplingParams
+
+ID = str(uuid.UUID(int=7))
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    """A job as it comes out of the mailbox."""
+    return {
+        "assignment_id": ID,
+        "session_id": 1,
+        "task_id": 1_000_000,
+        "task_digest": "0x" + "11" * 32,
+        "chain_id": 31337,
+        "queue_address": "0x" + "Ab" * 20,
+        "model_identifier": 1,
+        "prompt": "Grüße",
+        "prompt_type": 1,
+        "prompt_template": "",
+        "max_tokens": 40,
+        "temperature_x100": 70,
+        "top_p_x100": 95,
+        "top_k": 40,
+        "presence_penalty_x100": 10,
+        "frequency_penalty_x100": 20,
+        "stop": ["\n\n"],
+        "deadline_at": 1_800_000_000.5,
+        "inline": True,
+        **changes,
+    }
+
+
+def test_a_job_survives_the_journey() -> None:
+    read = Job.from_json(json.loads(json.dumps(job())))
+    assert read.to_json() == job()
+    assert read.task_digest == b"\x11" * 32
+    assert read.sampling == SamplingParams(0.7, 0.95, 40, 0.1, 0.2)
+
+
+def test_what_a_later_router_adds_is_ignored() -> None:
+    assert Job.from_json(job(colour="red")) == Job.from_json(job())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("assignment_id", "../../etc/passwd"),
+        ("assignment_id", ID.upper().replace("0", "A")),
+        ("task_digest", "0x11"),
+        ("task_digest", "11" * 32),
+        ("task_digest", 5),
+        ("queue_address", "0x12"),
+        ("session_id", "1"),
+        ("session_id", True),
+        ("session_id", -1),
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("temperature_x100", -1),
+        ("stop", "END"),
+        ("stop", [1]),
+        ("deadline_at", None),
+        ("inline", 1),
+        ("prompt", None),
+    ],
+)
+def test_a_wrong_member_is_named(name: str, value: object) -> None:
+    with pytest.raises(Malformed) as refused:
+        Job.from_json(job(**{name: value}))
+    assert refused.value.field == name
+    assert str(refused.value).startswith(name + ":")
+
+
+@pytest.mark.parametrize("name", sorted(job()))
+def test_a_missing_member_is_named(name: str) -> None:
+    incomplete = job()
+    del incomplete[name]
+    with pytest.raises(Malformed) as refused:
+        Job.from_json(incomplete)
+    assert refused.value.field == name
+
+
+REPORTS: list[Report] = [
+    Heartbeat(slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x"),
+    AckReport(assignment_id=ID, signature=b"\x01" * 65),
+    PrecommitReport(assignment_id=ID, hash=b"\x02" * 32, signature=b"\x01" * 65),
+    CommitReport(assignment_id=ID, data="ipfs://b", content='{"é":1}', signature=b"\x01" * 65),
+    FailedReport(assignment_id=ID, code="busy", message="m"),
+]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.TYPE)
+def test_a_report_survives_the_journey(report: Report) -> None:
+    assert read_report(write_report(report)) == report
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"type": "gossip", "body": "{}"},
+        {"type": "ack"},
+        {"type": "ack", "body": "{"},
+        {"type": "ack", "body": "[]"},
+        {"type": "ack", "body": '{"assignment_id": "x", "signature": "0x"}'},
+        {"type": "precommit", "body": json.dumps({**REPORTS[2].to_json(), "hash": "0x00"})},
+    ],
+)
+def test_a_report_that_is_none_is_refused(entry: dict[str, str]) -> None:
+    with pytest.raises(Malformed):
+        read_report(entry)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+def test_nothing_that_json_can_say_breaks_the_reader(value: object) -> None:
+    for name in job():
+        with suppress(Malformed):
+            assert isinstance(Job.from_json(job(**{name: value})), Job)

@@ -1,0 +1,114 @@
+"""Reports and pieces in a real Redis."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from mining.node.generation import FinishReason, GenerationResult
+from mining.node.job import FailedReport, Heartbeat, read_report
+from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, StreamMismatch
+
+ADDRESS = "0x" + "Ab" * 20
+PREFIX = f"miner:{ADDRESS.lower()}:"
+ID = str(uuid.UUID(int=7))
+KEY = f"{PREFIX}stream:{ID}"
+RESULT = GenerationResult("one two", (1, 2, 3), FinishReason.STOP, 12)
+
+
+@pytest.fixture
+def server(redis_url: str) -> "Iterator[redis.Redis]":
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def mailbox(redis_url: str) -> Iterator[Mailbox]:
+    mailbox = Mailbox(redis_url, ADDRESS)
+    yield mailbox
+    mailbox.close()
+
+
+def test_reports_arrive_in_order(mailbox: Mailbox, server: "redis.Redis") -> None:
+    beat = Heartbeat(slots=1, in_flight=0, models=[1], tokens_per_s=1.0, software="x")
+    failed = FailedReport(assignment_id=ID, code="busy", message="m")
+    for report in (beat, failed):
+        mailbox.report(report)
+    entries = server.xrange(PREFIX + "reports")
+    assert [read_report(entry) for _, entry in entries] == [beat, failed]
+    last = mailbox.last_heartbeat()
+    assert last is not None
+    assert '"slots": 1' in last[1]
+
+
+def test_pieces_end_with_the_figures_and_expire(mailbox: Mailbox, server: "redis.Redis") -> None:
+    stream = mailbox.stream(ID, 10)
+    stream.add("one")
+    stream.add(" two")
+    stream.done(RESULT)
+    assert [entry for _, entry in server.xrange(KEY)] == [
+        {"text": "one"},
+        {"text": " two"},
+        {
+            "done": "1",
+            "finish_reason": "stop",
+            "prompt_tokens": "12",
+            "completion_tokens": "3",
+        },
+    ]
+    assert 0 < server.ttl(KEY) <= STREAM_EXPIRY_S
+
+
+def test_a_repeated_run_adds_only_what_was_missing(mailbox: Mailbox, server: "redis.Redis") -> None:
+    first = mailbox.stream(ID, 10)
+    first.add("one")
+    first.add(" t")
+    again = mailbox.stream(ID, 10)
+    again.add("on")
+    again.add("e tw")
+    again.add("o")
+    again.done(RESULT)
+    entries = [entry for _, entry in server.xrange(KEY)]
+    assert [entry.get("text") for entry in entries] == ["one", " t", "w", "o", None]
+    third = mailbox.stream(ID, 10)
+    third.add("one two")
+    third.done(RESULT)
+    assert len(server.xrange(KEY)) == len(entries)
+
+
+def test_a_repeated_run_that_differs_is_refused(mailbox: Mailbox) -> None:
+    mailbox.stream(ID, 10).add("one")
+    with pytest.raises(StreamMismatch, match="differs"):
+        mailbox.stream(ID, 10).add("two")
+    shorter = mailbox.stream(ID, 10)
+    shorter.add("o")
+    with pytest.raises(StreamMismatch, match="shorter"):
+        shorter.done(RESULT)
+
+
+def test_a_piece_whose_confirmation_was_lost_is_not_doubled(
+    mailbox: Mailbox, server: "redis.Redis"
+) -> None:
+    stream = mailbox.stream(ID, 10)
+    stream.add("one")
+    stream._last -= 1  # as if the connection had broken before the answer, and it were sent again
+    stream.add("one")
+    assert [entry for _, entry in server.xrange(KEY)] == [{"text": "one"}]
+
+
+def test_a_piece_that_cannot_be_appended_is_no_silent_loss(
+    mailbox: Mailbox, server: "redis.Redis"
+) -> None:
+    stream = mailbox.stream(ID, 10)
+    server.xadd(KEY, {"text": "not mine"}, id="5-0")
+    with pytest.raises(StreamMismatch, match="refused"):
+        stream.add("one")
+
+
+def test_a_long_answer_is_kept_whole(mailbox: Mailbox, server: "redis.Redis") -> None:
+    stream = mailbox.stream(ID, 3000)
+    for number in range(3000):
+        stream.add(f"{number} ")
+    assert server.xlen(KEY) == 3000

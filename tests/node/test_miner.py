@@ -1,0 +1,313 @@
+"""A miner's part in a task, from the job to the reveal, against a real Redis and a real engine."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from chain.messages import (
+    Ack,
+    Commit,
+    Precommit,
+    SigningDomain,
+    canonical_json,
+    commit_hash,
+    raw_cid,
+    recover,
+)
+from mining.node.engine import Engine
+from mining.node.job import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    Heartbeat,
+    PrecommitReport,
+    Report,
+    read_report,
+)
+from mining.node.mailbox import Mailbox
+from mining.node.miner import Miner
+from mining.node.stash import Stash
+from mining.node.wallet import Wallet
+
+DIGEST = bytes(range(32))
+QUEUE = "0x" + "22" * 20
+DOMAIN = SigningDomain(31337, QUEUE)
+
+
+class Bench:
+    """A miner, and what its router sees of it."""
+
+    def __init__(self, redis_url: str, engine: Engine, home: Path) -> None:
+        self.wallet = Wallet.create_or_open(home)
+        self.address = self.wallet.address
+        self.prefix = f"miner:{self.address.lower()}:"
+        self.mailbox = Mailbox(redis_url, self.address)
+        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+        self.engine, self.home = engine, home
+        self.miner = self.restarted()
+
+    def restarted(self) -> Miner:
+        """The same miner after its process has ended."""
+        return Miner(
+            engine=self.engine,
+            wallet=self.wallet,
+            mailbox=self.mailbox,
+            stash=Stash(self.home / "stash"),
+            model_identifier=1,
+        )
+
+    def reports(self) -> list[Report]:
+        return [read_report(entry) for _, entry in self.redis.xrange(self.prefix + "reports")]
+
+    def codes(self) -> list[str]:
+        return [report.code for report in self.reports() if isinstance(report, FailedReport)]
+
+    def stream(self, job: dict[str, Any]) -> list[dict[str, str]]:
+        key = f"{self.prefix}stream:{job['assignment_id']}"
+        return [entry for _, entry in self.redis.xrange(key)]
+
+
+@pytest.fixture
+def bench(redis_url: str, engine: Engine, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(redis_url, engine, tmp_path)
+    yield bench
+    bench.mailbox.close()
+    bench.redis.close()
+
+
+def new_job(**changes: Any) -> dict[str, Any]:
+    return {
+        "assignment_id": str(uuid.uuid4()),
+        "session_id": 3,
+        "task_id": 1_000_004,
+        "task_digest": "0x" + DIGEST.hex(),
+        "chain_id": 31337,
+        "queue_address": QUEUE,
+        "model_identifier": 1,
+        "prompt": "Where is the hen?",
+        "prompt_type": 1,
+        "prompt_template": "",
+        "max_tokens": 24,
+        "temperature_x100": 80,
+        "top_p_x100": 95,
+        "top_k": 40,
+        "presence_penalty_x100": 0,
+        "frequency_penalty_x100": 0,
+        "stop": [],
+        "deadline_at": time.time() + 30,
+        "inline": True,
+        **changes,
+    }
+
+
+def endless_job(bench: Bench) -> dict[str, Any]:
+    """A job of hundreds of tokens, found by trying digests."""
+    for number in range(50):
+        job = new_job(max_tokens=460, task_digest="0x" + number.to_bytes(32, "big").hex())
+        bench.miner.infer(job)
+        if bench.stream(job)[-1].get("completion_tokens") == "460":
+            return {**job, "assignment_id": str(uuid.uuid4())}
+    raise AssertionError("every digest ends early")
+
+
+def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.002)
+
+
+def test_a_job_is_acked_streamed_and_precommitted(bench: Bench) -> None:
+    job = new_job()
+    bench.miner.infer(job)
+    ack, precommit = bench.reports()
+    assert isinstance(ack, AckReport)
+    assert recover(Ack(3, 1_000_004, DIGEST, bench.address), DOMAIN, ack.signature) == bench.address
+    assert isinstance(precommit, PrecommitReport)
+    message = Precommit(3, 1_000_004, DIGEST, bench.address, precommit.hash)
+    assert recover(message, DOMAIN, precommit.signature) == bench.address
+    assert bench.stream(job)[-1]["done"] == "1"
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_reveal_is_what_was_precommitted_and_streamed(bench: Bench, inline: bool) -> None:
+    job = new_job(inline=inline)
+    bench.miner.infer(job)
+    bench.miner.reveal(job["assignment_id"])
+    _, precommit, commit = bench.reports()
+    assert isinstance(precommit, PrecommitReport)
+    assert isinstance(commit, CommitReport)
+    assert commit_hash(3, 1_000_004, bench.address, commit.data) == precommit.hash
+    message = Commit(3, 1_000_004, DIGEST, bench.address, commit.data)
+    assert recover(message, DOMAIN, commit.signature) == bench.address
+
+    content = json.loads(commit.content)
+    assert canonical_json(content).decode() == commit.content
+    by_address = "ipfs://" + raw_cid(commit.content.encode())
+    assert commit.data == (commit.content if inline else by_address)
+    *pieces, end = bench.stream(job)
+    assert content["result"] == "".join(piece["text"] for piece in pieces)
+    assert (content["session_id"], content["task_id"]) == (3, 1_000_004)
+    assert (content["miner"], content["model"]) == (bench.address, 1)
+    assert content["task_digest"] == "0x" + DIGEST.hex()
+    assert len(bytes.fromhex(content["salt"][2:])) == 32
+    assert content["finish_reason"] == end["finish_reason"]
+    assert content["usage"] == {
+        "prompt_tokens": int(end["prompt_tokens"]),
+        "completion_tokens": int(end["completion_tokens"]),
+    }
+    assert len(content["token_ids"]) == int(end["completion_tokens"])
+
+
+def test_a_repeated_job_gives_the_same_precommit_even_after_a_restart(bench: Bench) -> None:
+    job = new_job()
+    bench.miner.infer(job)
+    streamed = bench.stream(job)
+    bench.miner.infer(job)
+    bench.restarted().infer(job)
+    first, *others = [r for r in bench.reports() if isinstance(r, PrecommitReport)]
+    assert others == [first, first]
+    assert bench.stream(job) == streamed
+
+
+def test_two_miners_of_one_task_say_the_same_under_different_salts(
+    bench: Bench, redis_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    other = Bench(redis_url, engine, tmp_path / "other")
+    job = new_job()
+    contents = []
+    for miner in (bench, other):
+        miner.miner.infer(job)
+        miner.miner.reveal(job["assignment_id"])
+        commit = miner.reports()[-1]
+        assert isinstance(commit, CommitReport)
+        contents.append(json.loads(commit.content))
+    assert contents[0]["token_ids"] == contents[1]["token_ids"]
+    assert contents[0]["salt"] != contents[1]["salt"]
+
+
+def test_a_crash_while_streaming_is_continued_where_it_was(bench: Bench) -> None:
+    job = new_job()
+    bench.miner.infer(job)
+    whole = bench.stream(job)
+    (bench.home / "stash" / f"{job['assignment_id']}.json").unlink()
+    key = f"{bench.prefix}stream:{job['assignment_id']}"
+    begun = bench.redis.xrange(key)[:5]
+    bench.redis.delete(key)
+    for entry_id, entry in begun:
+        bench.redis.xadd(key, entry, id=entry_id)
+    bench.restarted().infer(job)
+    text = "".join(entry.get("text", "") for entry in bench.stream(job))
+    assert text == "".join(entry.get("text", "") for entry in whole)
+    assert bench.codes() == []
+
+
+def test_two_deliveries_at_once_are_worked_on_once(bench: Bench) -> None:
+    job = endless_job(bench)
+    bench.redis.delete(bench.prefix + "reports")
+    threads = [threading.Thread(target=bench.miner.infer, args=(job,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kinds = [type(report) for report in bench.reports()]
+    assert kinds.count(AckReport) == 1
+    assert bench.codes() == []
+
+
+def test_a_result_too_long_for_the_chain_goes_by_its_address(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mining.node.miner.MAX_DATA_BYTES", 200)
+    job = new_job(inline=True)
+    bench.miner.infer(job)
+    bench.miner.reveal(job["assignment_id"])
+    commit = bench.reports()[-1]
+    assert isinstance(commit, CommitReport)
+    assert commit.data == "ipfs://" + raw_cid(commit.content.encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"deadline_at": 1.0}, "deadline_passed"),
+        ({"model_identifier": 2}, "model_unknown"),
+        ({"max_tokens": 600}, "context_exceeded"),
+        ({"prompt_type": 9}, "prompt_refused"),
+        ({"prompt": "", "prompt_type": 0}, "prompt_empty"),
+        ({"task_digest": "0x11"}, "malformed"),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_refused_before_the_ack(
+    bench: Bench, changes: dict[str, Any], code: str
+) -> None:
+    job = new_job(**changes)
+    bench.miner.infer(job)
+    assert [type(report) for report in bench.reports()] == [FailedReport]
+    assert bench.codes() == [code]
+    if code != "malformed":
+        assert bench.stream(job) == [{"failed": code}]
+
+
+def test_a_job_without_an_identity_is_dropped(bench: Bench) -> None:
+    for value in (None, [], {}, {"assignment_id": "../x"}):
+        bench.miner.infer(value)
+    assert bench.reports() == []
+
+
+def test_a_deadline_ends_a_generation(bench: Bench) -> None:
+    job = endless_job(bench)
+    bench.miner.infer({**job, "deadline_at": time.time() + 0.05})
+    assert bench.codes() == ["deadline_passed"]
+    assert bench.stream(job)[-1] == {"failed": "deadline_passed"}
+
+
+def test_a_cancellation_ends_a_generation_or_keeps_it_from_starting(bench: Bench) -> None:
+    job = endless_job(bench)
+    thread = threading.Thread(target=bench.miner.infer, args=(job,))
+    thread.start()
+    until(lambda: bench.stream(job))
+    bench.miner.cancel(job["assignment_id"])
+    thread.join(5)
+    assert bench.stream(job)[-1] == {"failed": "cancelled"}
+
+    later = new_job()
+    bench.miner.cancel(later["assignment_id"])
+    bench.miner.infer(later)
+    assert bench.codes() == ["cancelled", "cancelled"]
+    assert bench.stream(later) == [{"failed": "cancelled"}]
+
+
+def test_more_jobs_than_slots_are_given_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mining.node.miner.BUSY_WAIT_S", 0.01)
+    jobs = [new_job(**{**endless_job(bench), "assignment_id": str(uuid.uuid4())})] * 4
+    jobs = [{**job, "assignment_id": str(uuid.uuid4())} for job in jobs]
+    threads = [threading.Thread(target=bench.miner.infer, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    until(lambda: all(bench.stream(job) for job in jobs))
+    extra = new_job()
+    bench.miner.infer(extra)
+    assert bench.codes() == ["busy"]
+    bench.miner.beat()
+    beat = bench.reports()[-1]
+    assert isinstance(beat, Heartbeat)
+    assert (beat.slots, beat.in_flight, beat.models) == (4, 4, [1])
+    for job in jobs:
+        bench.miner.cancel(job["assignment_id"])
+    for thread in threads:
+        thread.join(5)
+    bench.miner.infer(new_job())
+    assert isinstance(bench.reports()[-1], PrecommitReport)
+
+
+def test_a_reveal_of_nothing_reports_nothing(bench: Bench) -> None:
+    bench.miner.reveal(str(uuid.uuid4()))
+    assert bench.reports() == []

@@ -1,0 +1,111 @@
+"""The rule by which every miner of a task draws."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mining.node.sampling import SamplingParams, draw, gumbel, penalise, top_k, top_p
+
+SEED = bytes(range(32))
+KNOWN_NOISE = [
+    0.21651303020014726,
+    2.4223200699547025,
+    0.16832698900108622,
+]  # made by a loop over Python integers
+scores = st.lists(
+    st.floats(-20, 20).map(lambda score: round(score, 3)), min_size=1, max_size=40
+).map(lambda values: np.array(values, np.float64))
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    weights = np.exp(values - values.max())
+    return weights / weights.sum()
+
+
+@given(scores, st.integers(0, 5000), st.binary(min_size=32, max_size=32))
+def test_the_same_logits_seed_and_position_draw_the_same_token(
+    values: np.ndarray, position: int, seed: bytes
+) -> None:
+    logits = values.astype(np.float32)
+    params = SamplingParams(temperature=0.8, top_p=0.9, top_k=5)
+    first = draw(logits, params, drawn={}, seed=seed, position=position)
+    assert first == draw(logits.copy(), params, drawn={}, seed=seed, position=position)
+    assert 0 <= first < len(logits)
+
+
+@given(st.sets(st.integers(0, 200_000), min_size=1, max_size=50), st.integers(0, 9999))
+def test_a_tokens_noise_does_not_depend_on_the_other_candidates(
+    tokens: set[int], position: int
+) -> None:
+    together = gumbel(SEED, position, np.array(sorted(tokens)))
+    alone = [gumbel(SEED, position, np.array([token]))[0] for token in sorted(tokens)]
+    assert together.tolist() == alone
+    assert np.isfinite(together).all()
+
+
+def test_the_noise_is_the_documented_one() -> None:
+    """Known answers: another implementation, or a change of this one, can be held against them."""
+    noise = gumbel(SEED, 7, np.array([0, 1, 31_999]))
+    assert noise.tolist() == pytest.approx(KNOWN_NOISE, abs=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_draws_follow_the_softmax(temperature: float) -> None:
+    logits = np.array([2.0, 1.0, 0.5, 0.0, -0.5, -1.0, -3.0], np.float32)
+    params = SamplingParams(temperature=temperature)
+    count = 6000
+    drawn = [draw(logits, params, drawn={}, seed=SEED, position=n) for n in range(count)]
+    observed = np.bincount(drawn, minlength=len(logits))
+    expected = softmax(logits.astype(np.float64) / temperature) * count
+    chi_squared = float(((observed - expected) ** 2 / expected).sum())
+    assert chi_squared < 22.46  # 99.9 % quantile of six degrees of freedom
+
+
+def test_seeds_are_independent_of_each_other() -> None:
+    logits = np.zeros(16, np.float32)
+    params = SamplingParams(temperature=1.0)
+    drawn = [
+        draw(logits, params, drawn={}, seed=n.to_bytes(32, "big"), position=0) for n in range(4000)
+    ]
+    observed = np.bincount(drawn, minlength=16)
+    assert float(((observed - 250) ** 2 / 250).sum()) < 37.70  # 99.9 %, fifteen degrees
+
+
+def test_no_temperature_takes_the_best_and_of_equals_the_first() -> None:
+    logits = np.array([1.0, 3.0, 3.0, 2.0], np.float32)
+    assert draw(logits, SamplingParams(), drawn={}, seed=SEED, position=0) == 1
+
+
+def test_penalties_count_what_was_drawn() -> None:
+    params = SamplingParams(presence_penalty=0.5, frequency_penalty=0.25)
+    logits = np.array([1.0, 1.0, 1.0], np.float32)
+    assert penalise(logits, params, {0: 1, 2: 3}).tolist() == [0.25, 1.0, -0.25]
+    assert logits.tolist() == [1.0, 1.0, 1.0]
+
+
+@given(scores, st.integers(0, 45))
+def test_top_k_keeps_the_largest_and_of_equals_the_first(values: np.ndarray, k: int) -> None:
+    best_first = sorted(range(len(values)), key=lambda token: (-values[token], token))
+    expected = sorted(best_first[:k]) if k else list(range(len(values)))
+    assert top_k(values, k).tolist() == expected
+
+
+@given(scores, st.floats(0.01, 0.99))
+def test_top_p_keeps_the_fewest_that_reach_it(values: np.ndarray, p: float) -> None:
+    kept = top_p(values, np.arange(len(values)), p)
+    probabilities = softmax(values)
+    mass = probabilities[kept].sum()
+    assert len(kept) >= 1
+    assert mass >= p - 1e-9
+    assert mass - probabilities[kept].min() < p + 1e-9
+    dropped = np.setdiff1d(np.arange(len(values)), kept)
+    if len(dropped):
+        assert probabilities[kept].min() >= probabilities[dropped].max()
+
+
+def test_filters_that_are_off_keep_everything() -> None:
+    values = np.array([0.0, 5.0, -5.0])
+    for p in (0.0, 1.0, 1.5):
+        assert len(top_p(values, np.arange(3), p)) == 3
+    assert len(top_k(values, 0)) == 3
