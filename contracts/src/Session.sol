@@ -222,10 +222,10 @@ contract Session is SessionLedger, Batching, RoleGuarded {
     // ---------------------------------------------------------------- tasks
 
     /// @notice Submits a task with the session's next running number. For the session's owner.
-    /// @dev The first parameter after the session, the kind of node, follows from the session's mode.
+    /// @dev `nodeType` belongs to the published interface; the kind of node follows from the session's mode.
     function submit(
         uint256 sessionId,
-        uint256,
+        uint256 nodeType,
         string calldata taskData,
         uint256 promptType,
         string calldata promptTemplate,
@@ -233,6 +233,7 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         uint256[] calldata requestParams,
         string calldata clientReference
     ) external onlyOwner(sessionId) {
+        nodeType; // not used, but named for callers that pass by name
         Submission memory submission;
         submission.sessionId = sessionId;
         submission.taskId = _session(sessionId).directTasks++;

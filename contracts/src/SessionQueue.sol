@@ -198,9 +198,10 @@ contract SessionQueue is TaskLedger, Batching, RoleGuarded, EIP712 {
     // ---------------------------------------------------------------- precommit
 
     /// @notice Fixes the sender's result by its hash (see commitHash). Implies the ack.
-    /// @dev The last parameter belongs to the published interface; what it says must stay unknown until the
-    ///      phase is over, so it is not used.
-    function precommit(uint256 sessionId, uint256 taskId, bytes32 hash, string calldata) external {
+    /// @dev `data` belongs to the published interface; a result must stay unknown until the phase is over, so
+    ///      the parameter is not used.
+    function precommit(uint256 sessionId, uint256 taskId, bytes32 hash, string calldata data) external {
+        data; // named for callers that pass by name
         _precommit(sessionId, taskId, msg.sender, hash);
     }
 

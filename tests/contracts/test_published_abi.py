@@ -1,0 +1,102 @@
+"""Clients written against the network's published ABI find every name, type and event they know."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+PUBLISHED = ("Session", "SessionQueue")
+
+# What the published contracts have and ours have not yet. An entry that is no longer missing is an
+# error too, so that the list can only shrink.
+MISSING = {
+    "Session": {
+        # dedicated nodes and their release
+        "event DedicatedNodeAdded(address indexed)",
+        "event DedicatedNodeRemoved(address indexed)",
+        "event NewNodeAssignedToSession(uint256 indexed,address[],uint256,uint256)",
+        "event NodeReleased(bytes32,uint256)",
+        "function addDedicatedNode(uint256,address)",
+        "function removeDedicatedNode(uint256,address)",
+        "function getDedicatedNodeExists(uint256,address) view returns (bool)",
+        "function getNodeAssignedTimestamp(address) view returns (uint256)",
+        "function getNodeSessionId(address) view returns (uint256)",
+        "function isNodeAssignedToAnySession(address) view returns (bool)",
+        "function releaseByNodeId(bytes32)",
+        # assignment is announced by SessionQueue only
+        "event TaskAssigned(uint256,uint256,bytes32[])",
+    },
+    "SessionQueue": {
+        # ours is `enqueue`, which carries the task's identity as well
+        "function enqueueTask(uint256,string,uint256,string,uint256[],uint256[]) returns (uint256)",
+        # late acks are replaced, not ended; `end` is the only end
+        "function endAck(uint256,uint256)",
+        "function end2(uint256,uint256,bool)",
+        # there is no contract of statistics
+        "function getUseSessionStats() view returns (bool)",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_signatures_are_kept_to_the_letter(name: str) -> None:
+    published = {
+        normalised(line)
+        for line in (CONTRACTS / "reference" / f"{name}.abi.txt").read_text().splitlines()
+        if line.strip()
+    }
+    assert len(published) > 30
+    assert published - signatures(name) == MISSING[name]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_functions_keep_their_parameter_names(name: str) -> None:
+    """Clients that pass arguments by name need the names as published, where we give one."""
+    ours = {signature_of(item): item for item in abi(name) if item["type"] == "function"}
+    for line in (CONTRACTS / "reference" / f"{name}.abi.txt").read_text().splitlines():
+        item = ours.get(normalised(line))
+        if item is None:
+            continue
+        published = re.search(r"\((.*?)\)", line)
+        assert published is not None
+        names = [part.split()[1] for part in published[1].split(",") if len(part.split()) > 1]
+        if names:
+            assert [given["name"] for given in item["inputs"]] == names, line
+
+
+def normalised(line: str) -> str:
+    """A published line without its parameters' names: `function f(uint256) view returns (bool)`."""
+    nameless = re.sub(r"(?<=[\w\])]) (?!indexed\b|view\b|pure\b|returns\b)\w+(?=[,)])", "", line)
+    return nameless.strip().replace(", ", ",").replace("tuple(", "(")
+
+
+def signatures(name: str) -> set[str]:
+    return {signature_of(item) for item in abi(name) if item["type"] in ("function", "event")}
+
+
+def signature_of(item: dict[str, Any]) -> str:
+    inputs = ",".join(
+        type_of(given) + (" indexed" if given.get("indexed") else "") for given in item["inputs"]
+    )
+    text = f"{item['type']} {item['name']}({inputs})"
+    if item.get("stateMutability") in ("view", "pure"):
+        text += f" {item['stateMutability']}"
+    if item.get("outputs"):
+        text += f" returns ({','.join(type_of(output) for output in item['outputs'])})"
+    return text
+
+
+def type_of(item: dict[str, Any]) -> str:
+    if not item["type"].startswith("tuple"):
+        return str(item["type"])
+    members = ",".join(type_of(member) for member in item["components"])
+    return f"({members}){item['type'].removeprefix('tuple')}"
+
+
+def abi(name: str) -> list[dict[str, Any]]:
+    artifact = json.loads((CONTRACTS / "abi" / f"{name}.json").read_text())
+    items: list[dict[str, Any]] = artifact["abi"]
+    return items
