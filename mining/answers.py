@@ -1,0 +1,121 @@
+"""A revealed answer as it can be checked: its content, its tokens, and what was streamed of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain import storage
+from mining.errors import MiningError
+from mining.models import Assignment
+from mining.node.llama import Model
+from mining.node.pieces import TextAssembler
+from sessions.models import Task
+
+
+class AnswerUnfit(MiningError):
+    """The answer contradicts itself, the task or what was streamed; the text says how."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a content block says."""
+
+    text: str
+    finish_reason: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What a miner's stream holds of an answer; `complete` if it says that this is all."""
+
+    text: str
+    complete: bool
+
+
+def read_answer(task: Task, assignment: Assignment) -> Answer:
+    """The answer in an assignment's content block.
+
+    Raises:
+        AnswerUnfit: it is malformed, or belongs to another task or miner.
+        OSError: the block cannot be read.
+    """
+    return parse_answer(storage.get(assignment.content_cid), task, assignment.miner)
+
+
+def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
+    """Read a content block. Raises AnswerUnfit."""
+    try:
+        value: Any = json.loads(content)
+        said = {
+            "session_id": value["session_id"],
+            "task_id": value["task_id"],
+            "task_digest": str(value["task_digest"]).lower(),
+            "miner": str(value["miner"]).lower(),
+        }
+        text, finish_reason, token_ids = value["result"], value["finish_reason"], value["token_ids"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise AnswerUnfit(f"content: malformed ({type(error).__name__}: {error})") from error
+    meant = {
+        "session_id": task.session_id,
+        "task_id": task.task_id,
+        "task_digest": task.task_digest.lower(),
+        "miner": miner.lower(),
+    }
+    for name, expected in meant.items():
+        if said[name] != expected:
+            raise AnswerUnfit(f"content: {name} is {said[name]!r} and not {expected!r}")
+    if not isinstance(text, str) or "\x00" in text:
+        raise AnswerUnfit("content: result is no text")
+    if finish_reason not in ("stop", "length"):
+        raise AnswerUnfit("content: finish_reason is neither stop nor length")
+    if not isinstance(token_ids, list) or not all(type(token) is int for token in token_ids):
+        raise AnswerUnfit("content: token_ids is no list of numbers")
+    return Answer(text, finish_reason, tuple(token_ids))
+
+
+def require_streamed(answer: Answer, streamed: Streamed | None) -> None:
+    """Raise AnswerUnfit unless what the client saw, if anything, is what is judged."""
+    if streamed is None:
+        return
+    same = (
+        streamed.text == answer.text if streamed.complete else answer.text.startswith(streamed.text)
+    )
+    if not same:
+        raise AnswerUnfit("content: result is not what was streamed")
+
+
+def read_stream(entries: Iterable[dict[bytes, bytes]]) -> Streamed | None:
+    """Join the pieces of a miner's stream; None when there are none."""
+    rows = list(entries)
+    if not rows:
+        return None
+    text = b"".join(row.get(b"text", b"") for row in rows).decode(errors="replace")
+    return Streamed(text, any(b"done" in row for row in rows))
+
+
+def count_tokens(answer: Answer, max_tokens: int, stop: Sequence[str], vocabulary: Model) -> int:
+    """How many tokens made the answer, from the tokens themselves.
+
+    Raises:
+        AnswerUnfit: they do not spell the answer, or are more than the task allows.
+    """
+    tokens = answer.token_ids
+    if not 0 < len(tokens) <= max_tokens:
+        raise AnswerUnfit(f"content: {len(tokens)} token_ids, and 1 to {max_tokens} count")
+    if not all(0 <= token < vocabulary.vocabulary_size for token in tokens):
+        raise AnswerUnfit("content: token_ids has what is no token of the model")
+    assembler = TextAssembler(stop)
+    spelt = []
+    for index, token in enumerate(tokens):
+        last = index == len(tokens) - 1
+        ends = vocabulary.is_end(token)
+        spelt.append(assembler.feed(b"" if ends else vocabulary.piece(token)))
+        # Whoever pads an answer is paid for more than it said.
+        if (ends or assembler.stopped) and not last:
+            raise AnswerUnfit("content: token_ids goes on after the answer's end")
+    spelt.append(assembler.finish())
+    if "".join(spelt) != answer.text:
+        raise AnswerUnfit("content: token_ids does not spell result")
+    return len(tokens)

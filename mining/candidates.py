@@ -1,0 +1,64 @@
+"""Which miners could take work now: heard of lately, of good standing on chain, not full."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+
+from mining.choice import Candidate
+from mining.deadlines import ONLINE_S
+from mining.models import Assignment, MinerPresence, Node, NodeState
+
+_STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
+
+
+@dataclass(frozen=True)
+class OnlineMiner:
+    """A miner that is there, and how many more tasks it takes."""
+
+    candidate: Candidate
+    free_slots: int
+
+    @property
+    def is_free(self) -> bool:
+        return self.free_slots > 0
+
+
+def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
+    """All miners online that serve a model, locked until the transaction's end.
+
+    The lock makes leases that are given at the same time see each other: no slot is given twice.
+    """
+    present = list(
+        MinerPresence.objects.select_for_update()
+        .filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
+        .filter(model_identifiers__contains=[model_identifier])
+        .order_by("address")
+    )
+    addresses = [presence.address for presence in present]
+    nodes = Node.objects.filter(address__in=addresses, state__in=_STANDING).in_bulk()
+    leases = _leases(addresses)
+    return [
+        OnlineMiner(
+            Candidate(
+                presence.address,
+                nodes[presence.address].reputation,
+                dedicated=nodes[presence.address].state == NodeState.DEDICATED,
+            ),
+            presence.slots - leases[presence.address],
+        )
+        for presence in present
+        if presence.address in nodes
+    ]
+
+
+def _leases(addresses: Sequence[str]) -> Counter[str]:
+    rows = (
+        Assignment.objects.working()
+        .filter(miner__in=addresses)
+        .values_list("miner")
+        .annotate(count=Count("id"))
+    )
+    return Counter(dict(rows.order_by()))

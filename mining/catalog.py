@@ -1,0 +1,76 @@
+"""The models that this router knows, by the identifiers that sessions name them by."""
+
+import threading
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from mining.node.llama import LlamaError, Model
+from mining.node.model_source import ModelSourceError, locate
+from mining.node.prompts import ModelPrompts, TemplateUnusable
+
+_loading = threading.Lock()
+
+
+def model_path(model_identifier: int) -> Path:
+    """Where a model's file is. Raises LookupError: no such model, or no file of it."""
+    source = settings.MODELS.get(model_identifier)
+    if source is None:
+        known = ", ".join(map(str, sorted(settings.MODELS))) or "none"
+        raise LookupError(f"model {model_identifier} is not served here; use {known}")
+    try:
+        return locate(source)
+    except ModelSourceError as error:
+        raise LookupError(f"model {model_identifier}: {error}") from error
+
+
+def vocabulary(model_identifier: int) -> Model:
+    """A model's tokens, without its weights. Raises LookupError."""
+    with _loading:
+        return _vocabulary(model_identifier)
+
+
+class PromptCounter:
+    """Counts as the miners' tokenisers do (`settings.PROMPT_COUNTER`). Threads may share it."""
+
+    def count(
+        self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
+    ) -> int:
+        """Input tokens of a prompt in its template.
+
+        Raises:
+            LookupError: no such model.
+            PromptError: the prompt is empty, or of an unknown type.
+        """
+        prompts = _prompts(model_identifier)
+        try:
+            return len(prompts.tokenise(prompt, prompt_type, prompt_template))
+        except TemplateUnusable as error:
+            raise LookupError(f"model {model_identifier}: {error}") from error
+
+    def context_length(self, model_identifier: int) -> int:
+        """Tokens that input and output have together. Raises LookupError: no such model."""
+        return _prompts(model_identifier).context_tokens
+
+
+prompt_counter = PromptCounter()
+
+
+@cache
+def _vocabulary(model_identifier: int) -> Model:
+    try:
+        return Model(model_path(model_identifier), vocab_only=True)
+    except LlamaError as error:
+        raise LookupError(f"model {model_identifier}: {error}") from error
+
+
+@cache
+def _prompts(model_identifier: int) -> ModelPrompts:
+    return ModelPrompts(vocabulary(model_identifier))
+
+
+def forget() -> None:
+    """Let go of the models that are loaded, after the settings name others."""
+    _vocabulary.cache_clear()
+    _prompts.cache_clear()

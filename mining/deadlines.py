@@ -1,0 +1,202 @@
+"""What has to happen to a task, and when: docs/architecture.md, "Deadlines", as a pure function.
+
+Deadlines count from the chain's own times, since the contract refuses what comes too early. What
+the chain does not show yet cannot be late: only the queue's deadline is the router's own.
+"""
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from mining.models import AssignmentStatus
+from sessions.models import OnChainStatus, TaskStatus
+
+ACK_WINDOW_S = 10
+ONLINE_S = 10.0
+"""A miner that was not heard of for this long is taken for gone."""
+COMMIT_WINDOW_S = 60
+VERDICT_WINDOW_S = 60
+GRACE_S = 1.0
+"""The chain's clock is its latest block's: it lags this machine's by up to a block."""
+ASK_AGAIN_S = 5.0
+"""A reveal that was asked for and has not come is asked for again after this long."""
+VALIDATE_AGAIN_S = 30.0
+"""A validation that has not finished is taken for lost after this long."""
+
+
+class Step(enum.Enum):
+    """What the oracle does to a task or, where it says so, to one of its slots."""
+
+    GIVE_UP = "no miner was free before the queue's deadline"
+    SWITCH_SOURCE = "the miner that the client listens to has fallen silent"
+    REPLACE = "a slot's miner is late"
+    END_PRECOMMIT = "the precommit phase has passed its deadline"
+    ASK_REVEAL = "a slot's miner may reveal"
+    END_COMMIT = "the commit phase has passed its deadline"
+    VALIDATE = "every answer that can come is there"
+    END_TASK = "the task cannot go on"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place of a task and the miner that holds it. `assigned_at` is the chain's time."""
+
+    assignment_id: UUID
+    position: int
+    status: AssignmentStatus
+    assigned_at: datetime | None
+    acked: bool
+    precommitted_on_chain: bool = False
+    reveal_asked_at: datetime | None = None
+    announced_at: datetime | None = None
+    """When its stream was made the live one; the latest of a task's slots is it."""
+    heard_of_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OnChain:
+    """A task as the mirror has it."""
+
+    status: OnChainStatus
+    created_at: datetime
+    assigned_at: datetime | None = None
+    precommit_ended_at: datetime | None = None
+    commit_ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that decides what is due for a task. `chain` is None while the mirror lacks it."""
+
+    status: TaskStatus
+    created_at: datetime
+    timeout_s: int
+    chain: OnChain | None
+    slots: tuple[Slot, ...] = ()
+    validation_asked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """A step, and the time from which on it is due."""
+
+    at: datetime
+    step: Step
+    assignment_id: UUID | None = None
+
+
+def due(situation: Situation, now: datetime) -> list[Action]:
+    """What has to be done now, the earliest first."""
+    return [action for action in agenda(situation) if action.at <= now]
+
+
+def agenda(situation: Situation) -> list[Action]:
+    """What has to be done now or, if nothing else happens, later; the earliest first."""
+    return sorted(_agenda(situation), key=lambda action: action.at)
+
+
+def live_slot(slots: Sequence[Slot]) -> Slot | None:
+    """The slot whose miner the client listens to."""
+    announced = [slot for slot in slots if slot.announced_at is not None]
+    return max(announced, key=lambda slot: (slot.announced_at, slot.position), default=None)
+
+
+def successor(slots: Sequence[Slot]) -> Slot | None:
+    """The slot that can be listened to in place of the live one: the furthest that is at work.
+
+    It says the same text, by the same rule of sampling.
+    """
+    live = live_slot(slots)
+    able = [
+        slot
+        for slot in slots
+        if slot is not live and slot.status in _CAN_BE_LIVE and slot.announced_at is None
+    ]
+    return max(able, key=lambda slot: _CAN_BE_LIVE.index(slot.status), default=None)
+
+
+def ack_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
+    """Until when a miner may ack before its place can be given away."""
+    return assigned_at + timedelta(seconds=min(ACK_WINDOW_S, timeout_s // 2))
+
+
+def lease_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
+    """Until when a miner may precommit before its place can be given away."""
+    return assigned_at + timedelta(seconds=timeout_s // 2)
+
+
+def _agenda(situation: Situation) -> Iterator[Action]:
+    timeout = timedelta(seconds=situation.timeout_s)
+    grace = timedelta(seconds=GRACE_S)
+    chain = situation.chain
+    if situation.status == TaskStatus.QUEUED:
+        yield Action(situation.created_at + timeout, Step.GIVE_UP)
+    elif situation.status in (TaskStatus.ASSIGNED, TaskStatus.ACKED):
+        yield from _switch(situation)
+    if chain is None:
+        return
+    if chain.status == OnChainStatus.QUEUED:
+        yield Action(chain.created_at + timeout + grace, Step.END_TASK)
+    elif chain.status in (OnChainStatus.ASSIGNED, OnChainStatus.ACKED) and chain.assigned_at:
+        yield Action(chain.assigned_at + timeout + grace, Step.END_PRECOMMIT)
+        if not situation.status.is_final:
+            yield from _replacements(situation, until=chain.assigned_at + timeout)
+    elif chain.status == OnChainStatus.PRECOMMITTED and chain.precommit_ended_at:
+        window = timedelta(seconds=COMMIT_WINDOW_S)
+        yield Action(chain.precommit_ended_at + window + grace, Step.END_COMMIT)
+        yield from _reveals(situation, chain.precommit_ended_at)
+    elif chain.status == OnChainStatus.COMMITTED and chain.commit_ended_at:
+        window = timedelta(seconds=VERDICT_WINDOW_S)
+        yield Action(chain.commit_ended_at + window + grace, Step.END_TASK)
+        yield from _validation(situation, chain.commit_ended_at)
+
+
+def _switch(situation: Situation) -> Iterator[Action]:
+    live = live_slot(situation.slots)
+    if live is None or live.status not in _MAY_BE_LATE or successor(situation.slots) is None:
+        return
+    if live.status == AssignmentStatus.FAILED:
+        yield Action(situation.created_at, Step.SWITCH_SOURCE, live.assignment_id)
+    elif live.heard_of_at is not None:
+        silent_at = live.heard_of_at + timedelta(seconds=ONLINE_S)
+        yield Action(silent_at, Step.SWITCH_SOURCE, live.assignment_id)
+
+
+def _replacements(situation: Situation, until: datetime) -> Iterator[Action]:
+    for slot in situation.slots:
+        if slot.assigned_at is None or slot.status not in _MAY_BE_LATE:
+            continue
+        deadline = lease_deadline if slot.acked else ack_deadline
+        at = deadline(slot.assigned_at, situation.timeout_s) + timedelta(seconds=GRACE_S)
+        if at < until:
+            yield Action(at, Step.REPLACE, slot.assignment_id)
+
+
+def _reveals(situation: Situation, precommit_ended_at: datetime) -> Iterator[Action]:
+    missing = [
+        slot
+        for slot in situation.slots
+        if slot.status == AssignmentStatus.PRECOMMITTED and slot.precommitted_on_chain
+    ]
+    for slot in missing:
+        asked = slot.reveal_asked_at
+        at = asked + timedelta(seconds=ASK_AGAIN_S) if asked else precommit_ended_at
+        yield Action(at, Step.ASK_REVEAL, slot.assignment_id)
+    if not missing:
+        yield from _validation(situation, precommit_ended_at)
+
+
+def _validation(situation: Situation, since: datetime) -> Iterator[Action]:
+    revealed = any(slot.status == AssignmentStatus.REVEALED for slot in situation.slots)
+    if revealed and not situation.status.is_final and situation.status != TaskStatus.VALIDATED:
+        asked = situation.validation_asked_at
+        at = asked + timedelta(seconds=VALIDATE_AGAIN_S) if asked else since
+        yield Action(at, Step.VALIDATE)
+
+
+_MAY_BE_LATE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
+_CAN_BE_LIVE = (
+    *(AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+)

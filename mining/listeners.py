@@ -1,0 +1,36 @@
+"""What mining does at once when the chain has news. The oracle makes up for whatever is missed."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chain.projections import EventRecord
+from chain.signals import events_stored
+from django.dispatch import receiver
+
+from mining import phases
+from sessions.models import Task
+
+logger = logging.getLogger(__name__)
+
+_REACTIONS: dict[str, Callable[[Task], None]] = {
+    "TaskPrecommitEnded": phases.ask_reveals,
+    "TaskCommitEnded": phases.ask_validation,
+}
+
+
+@receiver(events_stored, dispatch_uid="mining.move_on")
+def move_on(events: Sequence[EventRecord], **_: Any) -> None:
+    """Ask for reveals and validations as soon as the chain has ended a phase."""
+    for event in events:
+        reaction = _REACTIONS.get(event.name) if event.contract == "SessionQueue" else None
+        if reaction is None:
+            continue
+        numbers = {"session_id": event.args["sessionId"], "task_id": event.args["taskId"]}
+        task = Task.objects.open().filter(**numbers).first()
+        if task is None:
+            continue
+        try:
+            reaction(task)
+        except Exception:  # one task must not stop the chain's sync
+            logger.exception("%s: no reaction to %s", task, event.name)

@@ -1,0 +1,75 @@
+"""Messages to miners: Celery jobs, each into the mailbox of one miner.
+
+A message may be lost with Redis; the deadlines of its assignment find out.
+"""
+
+import logging
+from functools import cache
+
+from celery import Celery
+from django.conf import settings
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from kombu.pools import producers
+
+from mining.enrolment import mailbox_prefix
+from mining.errors import MailboxUnavailable
+from mining.node.job import Job
+
+INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
+INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
+SOCKET_TIMEOUT_S = 5
+
+logger = logging.getLogger(__name__)
+
+
+def send_infer(address: str, job: Job) -> None:
+    """Give a job to its miner. Raises MailboxUnavailable."""
+    _send(address, INFERENCE_QUEUE, INFER, {"job": job.to_json()})
+
+
+def send_reveal(address: str, assignment_id: str) -> None:
+    """Tell a miner that it may reveal what it precommitted. Raises MailboxUnavailable."""
+    _send(address, CONTROL_QUEUE, REVEAL, {"assignment_id": assignment_id})
+
+
+def send_cancel(address: str, assignment_id: str) -> None:
+    """Tell a miner that nobody waits for an assignment any more. Raises MailboxUnavailable."""
+    _send(address, CONTROL_QUEUE, CANCEL, {"assignment_id": assignment_id})
+
+
+def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> None:
+    try:
+        with producers[_connection(address)].acquire(block=True) as producer:
+            _messages().send_task(
+                name,
+                kwargs=kwargs,
+                queue=queue,
+                producer=producer,
+                ignore_result=True,
+                retry_policy={"max_retries": 1, "interval_start": 0.05},
+            )
+    except (OperationalError, OSError) as error:
+        raise MailboxUnavailable(f"{name} for {address}: {error}") from error
+
+
+@cache
+def _messages() -> Celery:
+    # It only writes messages; where they go is the producer's business.
+    app = Celery("mining.mailbox", broker=settings.REDIS_URL, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True, task_serializer="json", worker_hijack_root_logger=False
+    )
+    return app
+
+
+@cache
+def _connection(address: str) -> Connection:
+    return Connection(
+        settings.REDIS_URL,
+        transport_options={
+            "global_keyprefix": mailbox_prefix(address),
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": SOCKET_TIMEOUT_S,
+        },
+    )

@@ -1,0 +1,30 @@
+"""Give a miner its mailbox."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from mining.enrolment import NoSuchAddress, enrol
+
+
+class Command(BaseCommand):
+    help = (
+        "Give a miner a mailbox of its own and print the REDIS_URL for it, once: it is kept"
+        " nowhere. Run it again for a new password; Redis forgets its users at a restart."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--address", required=True, help="the miner's account, 0x…")
+        parser.add_argument("--url-only", action="store_true", help="print the URL and no more")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            url = enrol(options["address"])
+        except NoSuchAddress as error:
+            raise CommandError(str(error)) from error
+        if options["url_only"]:
+            self.stdout.write(url)
+        else:
+            self.stdout.write(f"Set this in the environment of miner {options['address']}:")
+            self.stdout.write(f"REDIS_URL={url}")

@@ -1,0 +1,16 @@
+"""The rows of mining: leases, who is online, validations, and the mirror of nodes."""
+
+from mining.models.assignment import Assignment, AssignmentStatus
+from mining.models.node import MinerPresence, MinerResult, Node, NodeState
+from mining.models.validation import Validation, ValidationMethod
+
+__all__ = [
+    "Assignment",
+    "AssignmentStatus",
+    "MinerPresence",
+    "MinerResult",
+    "Node",
+    "NodeState",
+    "Validation",
+    "ValidationMethod",
+]

@@ -1,0 +1,94 @@
+"""One miner's part in one task: a lease with deadlines, and what the miner has sent for it."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from sessions.models import AddressField, Task
+from sessions.streams import miner_stream_key
+
+
+class AssignmentStatus(models.TextChoices):
+    """The stages of an assignment; `mining.assignment_states` has the ways between them."""
+
+    LEASED = "leased"
+    ACKED = "acked"
+    PRECOMMITTED = "precommitted"
+    REVEALED = "revealed"
+    JUDGED = "judged"
+    FAILED = "failed"
+    REPLACED = "replaced"
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    """Assignments by what the parts of the router ask for."""
+
+    def working(self) -> "AssignmentQuerySet":
+        """Those that take up one of their miner's slots."""
+        return self.filter(status__in=[AssignmentStatus.LEASED, AssignmentStatus.ACKED])
+
+    def in_place(self) -> "AssignmentQuerySet":
+        """Those that hold their task's places: all but the replaced, in the order of places."""
+        return self.exclude(status=AssignmentStatus.REPLACED).order_by("position")
+
+
+class Assignment(models.Model):
+    """A lease. `miner` is lower-case hex; hashes and signatures are 0x… hex."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
+    miner = AddressField()
+    position = models.PositiveSmallIntegerField(help_text="the place in the task that it holds")
+    status = models.CharField(
+        max_length=12, choices=AssignmentStatus.choices, default=AssignmentStatus.LEASED
+    )
+    leased_at = models.DateTimeField(default=timezone.now)
+    ack_deadline_at = models.DateTimeField()
+    lease_deadline_at = models.DateTimeField()
+    announced_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the client was told to listen to this miner"
+    )
+    acked_at = models.DateTimeField(null=True, blank=True)
+    precommit_at = models.DateTimeField(null=True, blank=True)
+    reveal_asked_at = models.DateTimeField(null=True, blank=True)
+    revealed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    precommit_hash = models.CharField(max_length=66, blank=True, default="")
+    precommit_signature = models.CharField(max_length=132, blank=True, default="")
+    commit_data = models.TextField(blank=True, default="")
+    commit_signature = models.CharField(max_length=132, blank=True, default="")
+    content_cid = models.CharField(max_length=100, blank=True, default="")
+    finish_reason = models.CharField(max_length=16, blank=True, default="")
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    accuracy_bps = models.PositiveIntegerField(null=True, blank=True)
+    distance = models.FloatField(
+        null=True, blank=True, help_text="to the text that was the measure"
+    )
+    failure_code = models.CharField(max_length=64, blank=True, default="")
+    failure_message = models.TextField(blank=True, default="")
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["task_id", "position", "leased_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "miner"], name="assignment_task_miner"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["miner"],
+                condition=models.Q(status__in=["leased", "acked"]),
+                name="assignment_working",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"assignment {self.id} of {self.miner}"
+
+    @property
+    def stream_key(self) -> str:
+        """Where in Redis the miner writes what it generates."""
+        return miner_stream_key(self.miner, str(self.id))

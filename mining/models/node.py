@@ -1,0 +1,93 @@
+"""Miners: who is heard of (not on chain), and the mirror of nodes and of their results."""
+
+from django.db import models
+
+from sessions.models import AddressField, Uint256Field
+
+
+class NodeState(models.IntegerChoices):
+    """A node's state, by the contract's numbers."""
+
+    UNKNOWN = 0
+    REGISTERED = 1
+    ACTIVE = 2
+    EPHEMERAL = 3
+    RESERVED = 4
+    DEDICATED = 5
+
+
+class MinerPresence(models.Model):
+    """What a miner said of itself last, and how far its reports have been read. Not a mirror."""
+
+    address = AddressField(primary_key=True)
+    last_seen_at = models.DateTimeField(null=True)
+    slots = models.PositiveIntegerField(default=0)
+    in_flight = models.PositiveIntegerField(default=0)
+    model_identifiers = models.JSONField(default=list, help_text="the models that it serves")
+    tokens_per_s = models.FloatField(default=0)
+    software = models.CharField(max_length=100, default="", blank=True)
+    report_cursor = models.CharField(
+        max_length=41, default="0-0", help_text="the last entry of its reports that was handled"
+    )
+
+    objects: models.Manager["MinerPresence"] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"miner {self.address}"
+
+
+class Node(models.Model):
+    """A node as NodePool and SessionPayment have it; amounts are wei of $COR."""
+
+    address = AddressField(primary_key=True)
+    operator = AddressField(default="")
+    state = models.PositiveSmallIntegerField(choices=NodeState.choices, default=NodeState.UNKNOWN)
+    reputation = models.IntegerField(default=0)
+    earned_wei = Uint256Field(default=0)
+    withdrawn_wei = Uint256Field(default=0)
+    registered_at = models.DateTimeField(null=True)
+
+    objects: models.Manager["Node"] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"node {self.address}"
+
+    @property
+    def owed_wei(self) -> int:
+        """What the node may withdraw now."""
+        return int(self.earned_wei - self.withdrawn_wei)
+
+
+class MinerResult(models.Model):
+    """A miner's part in a task as the chain has it; amounts are wei of $COR."""
+
+    session_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    miner = AddressField()
+    assigned_at = models.DateTimeField(null=True)
+    acked_at = models.DateTimeField(null=True)
+    precommit_at = models.DateTimeField(null=True)
+    commit_at = models.DateTimeField(null=True)
+    judged_at = models.DateTimeField(null=True)
+    replaced_at = models.DateTimeField(null=True)
+    ack_tx = models.CharField(max_length=66, default="", blank=True)
+    precommit_tx = models.CharField(max_length=66, default="", blank=True)
+    commit_tx = models.CharField(max_length=66, default="", blank=True)
+    verdict_tx = models.CharField(max_length=66, default="", blank=True)
+    payment_tx = models.CharField(max_length=66, default="", blank=True)
+    accuracy_bps = models.PositiveIntegerField(null=True)
+    input_tokens = Uint256Field(null=True)
+    output_tokens = Uint256Field(null=True)
+    paid_wei = Uint256Field(default=0)
+
+    objects: models.Manager["MinerResult"] = models.Manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session_id", "task_id", "miner"], name="miner_result_identity"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"result of {self.miner} for task {self.session_id}/{self.task_id}"

@@ -1,0 +1,188 @@
+"""Keeping every task moving: it sleeps until the next deadline, or until something has happened."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from chain.wakeup import Listener, notify
+from django.db import transaction
+from django.utils import timezone
+
+from chain import operations, outbox
+from mining import mailbox, phases
+from mining.assignment_states import advance
+from mining.candidates import lock_miners
+from mining.choice import choose_miners
+from mining.deadlines import Action, Step, agenda, due, live_slot, successor
+from mining.dispatch import draw_seed
+from mining.errors import MailboxUnavailable
+from mining.leases import lease, listen_to
+from mining.loop import keep_doing
+from mining.models import Assignment, AssignmentStatus
+from mining.situations import Case, unfinished
+from sessions import task_states
+from sessions.models import Task, TaskStatus
+
+LOOK_EVERY_S = 5.0
+"""A wake-up may be lost with its connection."""
+TRY_AGAIN_S = 1.0
+"""What is due and could not be done (no miner is free, say) is tried again after this long."""
+
+logger = logging.getLogger(__name__)
+
+
+def run(stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Do what is due, sleep, and so on."""
+    with Listener(["chain_events", "deadlines"]) as listener:
+
+        def step() -> None:
+            now = timezone.now()
+            listener.wait(_pause_s(sweep(now), now))
+
+        keep_doing(step, stop, beat)
+
+
+def sweep(now: datetime) -> datetime | None:
+    """Do all that is due, and return when the next thing will be."""
+    release_ended(now)
+    upcoming: list[datetime] = []
+    for case in unfinished():
+        for action in due(case.situation, now):
+            logger.info("%s: %s", case.task, action.step.value)
+            _ACTIONS[action.step](case, action, now)
+            upcoming.append(now + timedelta(seconds=TRY_AGAIN_S))
+        upcoming += [action.at for action in agenda(case.situation) if action.at > now]
+    return min(upcoming, default=None)
+
+
+def release_ended(now: datetime) -> None:
+    """Close the assignments of tasks that have ended, and free the miners that still work."""
+    left = Assignment.objects.filter(
+        status__in=_UNDECIDED, task__status__in=[TaskStatus.ENDED, TaskStatus.FAILED]
+    )
+    for pk in left.values_list("pk", flat=True):
+        with transaction.atomic():
+            assignment = Assignment.objects.select_for_update().get(pk=pk)
+            if assignment.status not in _UNDECIDED:
+                continue
+            if assignment.status in (AssignmentStatus.LEASED, AssignmentStatus.ACKED):
+                _cancel_on_commit(assignment)
+                notify("miner_free")
+            advance(
+                assignment,
+                AssignmentStatus.FAILED,
+                now,
+                failure_code="task_over",
+                failure_message="the task was over before this part of it was",
+            )
+
+
+_UNDECIDED = (
+    *(AssignmentStatus.LEASED, AssignmentStatus.ACKED),
+    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+)
+
+
+def _pause_s(upcoming: datetime | None, now: datetime) -> float:
+    if upcoming is None:
+        return LOOK_EVERY_S
+    return min(max((upcoming - now).total_seconds(), 0.05), LOOK_EVERY_S)
+
+
+def _give_up(case: Case, action: Action, now: datetime) -> None:
+    with transaction.atomic():
+        task = Task.objects.select_for_update().get(pk=case.task.pk)
+        if task.status == TaskStatus.QUEUED:
+            task_states.mark_failed(
+                task,
+                "no_miner_available",
+                f"no {task.redundancy} miners were free within the task's {task.timeout_s} s;"
+                " what was reserved for it returns to the session",
+                at=now,
+            )
+
+
+def _replace(case: Case, action: Action, now: datetime) -> None:
+    """Give a late miner's place to the next one in the draw, if somebody is free."""
+    with transaction.atomic():
+        miners = lock_miners(int(case.task.model_identifier), now)
+        task = Task.objects.select_for_update().get(pk=case.task.pk)
+        late = Assignment.objects.select_for_update().get(pk=action.assignment_id)
+        if late.status not in _REPLACEABLE:
+            return
+        taken = set(task.assignments.values_list("miner", flat=True))
+        free = [
+            miner.candidate
+            for miner in miners
+            if miner.is_free and miner.candidate.address not in taken
+        ]
+        chosen = choose_miners(free, 1, draw_seed(task))
+        if not chosen:
+            return
+        if late.status != AssignmentStatus.FAILED:
+            _cancel_on_commit(late)
+        advance(late, AssignmentStatus.REPLACED, now)
+        address = chosen[0].address
+        live = live_slot(case.situation.slots)
+        was_live = live is not None and live.assignment_id == late.id
+        lease(task, {late.position: address}, now, live=late.position if was_live else None)
+        outbox.enqueue(operations.replace_miner(task.session_id, task.task_id, late.miner, address))
+        logger.warning("%s: %s is late and is replaced by %s", task, late.miner, address)
+
+
+def _switch_source(case: Case, action: Action, now: datetime) -> None:
+    """Let the client listen to another miner of the task, which says the same."""
+    with transaction.atomic():
+        Task.objects.select_for_update().get(pk=case.task.pk)
+        slot = successor(case.situation.slots)
+        if slot is not None:
+            listen_to(Assignment.objects.select_for_update().get(pk=slot.assignment_id), now)
+
+
+_REPLACEABLE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
+
+
+def _end_precommit(case: Case, action: Action, now: datetime) -> None:
+    with transaction.atomic():
+        outbox.enqueue(operations.end_precommit(case.task.session_id, case.task.task_id))
+
+
+def _end_commit(case: Case, action: Action, now: datetime) -> None:
+    with transaction.atomic():
+        outbox.enqueue(operations.end_commit(case.task.session_id, case.task.task_id))
+
+
+def _end_task(case: Case, action: Action, now: datetime) -> None:
+    with transaction.atomic():
+        outbox.enqueue(operations.end_task(case.task.session_id, case.task.task_id))
+
+
+def _ask_reveals(case: Case, action: Action, now: datetime) -> None:
+    phases.ask_reveals(case.task)
+
+
+def _ask_validation(case: Case, action: Action, now: datetime) -> None:
+    phases.ask_validation(case.task)
+
+
+_ACTIONS: dict[Step, Callable[[Case, Action, datetime], None]] = {
+    Step.GIVE_UP: _give_up,
+    Step.SWITCH_SOURCE: _switch_source,
+    Step.REPLACE: _replace,
+    Step.END_PRECOMMIT: _end_precommit,
+    Step.ASK_REVEAL: _ask_reveals,
+    Step.END_COMMIT: _end_commit,
+    Step.VALIDATE: _ask_validation,
+    Step.END_TASK: _end_task,
+}
+
+
+def _cancel_on_commit(assignment: Assignment) -> None:
+    def send() -> None:
+        try:
+            mailbox.send_cancel(assignment.miner, str(assignment.id))
+        except MailboxUnavailable:
+            logger.warning("%s: it could not be cancelled", assignment, exc_info=True)
+
+    transaction.on_commit(send, robust=True)

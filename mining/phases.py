@@ -1,0 +1,104 @@
+"""From precommits to reveals to a validation: what the chain's phases let the router ask for.
+
+Both directions are safe to call at any time and any number of times: each looks at the rows and the
+mirror, and does only what is missing.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from mining import mailbox
+from mining.deadlines import ASK_AGAIN_S, VALIDATE_AGAIN_S
+from mining.errors import MailboxUnavailable
+from mining.models import Assignment, AssignmentStatus, MinerResult, Validation
+from mining.models.assignment import AssignmentQuerySet
+from sessions import task_states
+from sessions.models import OnChainTask, Task, TaskStatus
+
+logger = logging.getLogger(__name__)
+
+
+def ask_reveals(task: Task) -> None:
+    """Once the precommit phase is over on chain, ask everyone in it to reveal, again if need be."""
+    with transaction.atomic():
+        task = Task.objects.select_for_update().get(pk=task.pk)
+        chain = _on_chain(task)
+        if TaskStatus(task.status).is_final or chain is None or chain.precommit_ended_at is None:
+            return
+        now = timezone.now()
+        missing = list(awaited(task))
+        if missing:
+            task_states.mark_precommitted(task, [a.miner for a in missing], at=now)
+        for assignment in missing:
+            if _was_asked_lately(assignment.reveal_asked_at, now):
+                continue
+            assignment.reveal_asked_at = now
+            assignment.save(update_fields=["reveal_asked_at"])
+            _send_reveal_on_commit(assignment)
+
+
+def ask_validation(task: Task) -> None:
+    """Once every answer that can come is there, have the task validated, again if need be."""
+    with transaction.atomic():
+        task = Task.objects.select_for_update().get(pk=task.pk)
+        chain = _on_chain(task)
+        if chain is None or TaskStatus(task.status) not in _BEFORE_VALIDATION:
+            return
+        revealed = list(task.assignments.filter(status=AssignmentStatus.REVEALED))
+        if not revealed or (chain.commit_ended_at is None and awaited(task).exists()):
+            return
+        now = timezone.now()
+        miners = [assignment.miner for assignment in revealed]
+        task_states.mark_precommitted(task, miners, at=now)
+        task_states.mark_committed(task, miners, at=now)
+        validation, created = Validation.objects.get_or_create(task=task)
+        if not created:
+            if now - validation.asked_at < timedelta(seconds=VALIDATE_AGAIN_S):
+                return
+            validation.asked_at = now
+            validation.save(update_fields=["asked_at"])
+        transaction.on_commit(lambda: _enqueue_validation(task.pk), robust=True)
+
+
+def awaited(task: Task) -> AssignmentQuerySet:
+    """Those who precommitted, by the chain's word, and have not revealed."""
+    on_chain = MinerResult.objects.filter(
+        session_id=task.session_id,
+        task_id=task.task_id,
+        miner=OuterRef("miner"),
+        precommit_at__isnull=False,
+    )
+    return task.assignments.filter(status=AssignmentStatus.PRECOMMITTED).filter(Exists(on_chain))
+
+
+_BEFORE_VALIDATION = (
+    *(TaskStatus.ASSIGNED, TaskStatus.ACKED, TaskStatus.PRECOMMITTED, TaskStatus.COMMITTED),
+)
+
+
+def _on_chain(task: Task) -> OnChainTask | None:
+    return OnChainTask.objects.filter(session_id=task.session_id, task_id=task.task_id).first()
+
+
+def _was_asked_lately(asked_at: datetime | None, now: datetime) -> bool:
+    return asked_at is not None and now - asked_at < timedelta(seconds=ASK_AGAIN_S)
+
+
+def _send_reveal_on_commit(assignment: Assignment) -> None:
+    def send() -> None:
+        try:
+            mailbox.send_reveal(assignment.miner, str(assignment.id))
+        except MailboxUnavailable:
+            logger.exception("%s: the reveal was not asked for; the oracle will", assignment)
+
+    transaction.on_commit(send, robust=True)
+
+
+def _enqueue_validation(task_pk: int) -> None:
+    from mining.tasks import validate  # tasks call services, and this service enqueues one
+
+    validate.delay(task_pk)

@@ -1,0 +1,58 @@
+"""Running a task on the validator's own machine, as an honest miner would have."""
+
+import logging
+import time
+from functools import cache
+
+from mining import catalog
+from mining.errors import ValidationImpossible
+from mining.node.engine import Engine
+from mining.node.generation import GenerationError, GenerationRequest
+from mining.node.llama import LlamaError
+from mining.node.prompts import PromptError
+from mining.node.sampling import SamplingParams
+from sessions.models import Task
+from sessions.prompts import PromptUnreadable, prompt_of
+
+TIME_S = 45.0
+"""Less than the contract's window for verdicts."""
+
+logger = logging.getLogger(__name__)
+
+
+def rerun(task: Task) -> str:
+    """The answer that the task's model, parameters and seed lead to.
+
+    Raises:
+        ValidationImpossible: the model is missing here, or takes too long.
+    """
+    started = time.monotonic()
+    try:
+        engine = _engine(int(task.model_identifier))
+        prompt = prompt_of(task)
+        request = GenerationRequest(
+            prompt_tokens=engine.prompts.tokenise(
+                prompt.text, task.prompt_type, task.prompt_template
+            ),
+            max_tokens=task.max_tokens,
+            sampling=SamplingParams(
+                temperature=task.temperature_x100 / 100,
+                top_p=task.top_p_x100 / 100,
+                top_k=task.top_k,
+                presence_penalty=task.presence_penalty_x100 / 100,
+                frequency_penalty=task.frequency_penalty_x100 / 100,
+            ),
+            seed=bytes.fromhex(task.task_digest.removeprefix("0x")),
+            stop=list(prompt.stop),
+            deadline_at=time.time() + TIME_S,
+        )
+        text = engine.submit(request).result(TIME_S + 5).text
+    except (LookupError, LlamaError, PromptError, GenerationError, PromptUnreadable) as error:
+        raise ValidationImpossible(f"{task}: the validator cannot run it: {error}") from error
+    logger.info("%s: run again in %.1f s", task, time.monotonic() - started)
+    return text
+
+
+@cache
+def _engine(model_identifier: int) -> Engine:
+    return Engine(catalog.model_path(model_identifier), slots=1)

@@ -1,0 +1,91 @@
+"""Reading from the rows and the mirror what decides a task's next steps, for all tasks at once."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from mining.deadlines import OnChain, Situation, Slot
+from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Validation
+from sessions.models import OnChainStatus, OnChainTask, Task, TaskStatus
+
+Key = tuple[int, int]
+"""Session and task numbers."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task and its situation."""
+
+    task: Task
+    situation: Situation
+
+
+def unfinished() -> list[Case]:
+    """Every task of this router that has not ended, here or on chain. Six queries in all."""
+    mirrored = list(OnChainTask.objects.exclude(status=OnChainStatus.ENDED))
+    on_chain = {(row.session_id, row.task_id): row for row in mirrored}
+    tasks = list(
+        Task.objects.filter(
+            ~Q(status__in=[TaskStatus.ENDED, TaskStatus.FAILED])
+            | Q(session_id__in={s for s, _ in on_chain}, task_id__in={t for _, t in on_chain})
+        )
+    )
+    open_pks = [task.pk for task in tasks]
+    slots = defaultdict[int, list[Assignment]](list)
+    for assignment in Assignment.objects.in_place().filter(task_id__in=open_pks):
+        slots[assignment.task_id].append(assignment)
+    sessions = {task.session_id for task in tasks}
+    numbers = {task.task_id for task in tasks}
+    results = {
+        (row.session_id, row.task_id, row.miner): row
+        for row in MinerResult.objects.filter(session_id__in=sessions, task_id__in=numbers)
+    }
+    heard_of = dict(MinerPresence.objects.values_list("address", "last_seen_at"))
+    asked = dict(Validation.objects.filter(task_id__in=open_pks).values_list("task_id", "asked_at"))
+    cases = []
+    for task in tasks:
+        key = (task.session_id, task.task_id)
+        row = on_chain.get(key)
+        if row is None and TaskStatus(task.status).is_final:
+            continue
+        situation = Situation(
+            status=TaskStatus(task.status),
+            created_at=task.created_at,
+            timeout_s=task.timeout_s,
+            chain=_on_chain(row),
+            slots=tuple(
+                _slot(a, results.get((*key, a.miner)), heard_of.get(a.miner))
+                for a in slots[task.pk]
+            ),
+            validation_asked_at=asked.get(task.pk),
+        )
+        cases.append(Case(task, situation))
+    return cases
+
+
+def _on_chain(row: OnChainTask | None) -> OnChain | None:
+    if row is None or row.created_at is None:
+        return None
+    return OnChain(
+        status=OnChainStatus(row.status),
+        created_at=row.created_at,
+        assigned_at=row.assigned_at,
+        precommit_ended_at=row.precommit_ended_at,
+        commit_ended_at=row.commit_ended_at,
+    )
+
+
+def _slot(assignment: Assignment, result: MinerResult | None, heard_of_at: datetime | None) -> Slot:
+    return Slot(
+        assignment_id=assignment.id,
+        position=assignment.position,
+        status=AssignmentStatus(assignment.status),
+        assigned_at=result.assigned_at if result else None,
+        acked=assignment.acked_at is not None or bool(result and result.acked_at),
+        precommitted_on_chain=bool(result and result.precommit_at),
+        reveal_asked_at=assignment.reveal_asked_at,
+        announced_at=assignment.announced_at,
+        heard_of_at=heard_of_at,
+    )

@@ -1,0 +1,209 @@
+"""Judging a task: read the answers, compare them, run the task again where that has to decide, and
+sign a verdict on each."""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+from chain.contracts import deployment
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from eth_utils.address import to_checksum_address
+
+from chain import operations, outbox
+from chain.messages import SigningDomain, Verdict, sign
+from mining import catalog, keys
+from mining.answers import (
+    Answer,
+    AnswerUnfit,
+    count_tokens,
+    read_answer,
+    read_stream,
+    require_streamed,
+)
+from mining.assignment_states import advance
+from mining.embeddings import embed
+from mining.errors import ValidationImpossible
+from mining.judgement import Judgement, judge, judge_by_reference
+from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
+from mining.rerun import rerun
+from sessions import streams, task_states
+from sessions.models import Task, TaskStatus
+from sessions.prompts import Prompt, PromptUnreadable, prompt_of
+
+AUDIT_SHARE = 0.1
+"""The share of tasks with one miner only that the validator runs itself."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Part:
+    """One miner's answer on its way to a verdict. `remark` says why an unfit one is worth 0."""
+
+    assignment: Assignment
+    answer: Answer | None = None
+    output_tokens: int = 0
+    remark: str = ""
+    accuracy_bps: int = 0
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The judgement of the fit answers, and how it was made."""
+
+    method: ValidationMethod
+    judgement: Judgement | None = None
+    reference: str = ""
+
+
+def validate(task_pk: int) -> None:
+    """Judge what a task's miners revealed; once only, however often it is called.
+
+    Raises:
+        ValidationImpossible: nothing can decide now; the oracle asks again until the deadline.
+    """
+    task = Task.objects.get(pk=task_pk)
+    if task.status != TaskStatus.COMMITTED:
+        return
+    try:
+        prompt = prompt_of(task)
+    except PromptUnreadable as error:
+        raise ValidationImpossible(f"{task}: {error}") from error
+    revealed = task.assignments.filter(status=AssignmentStatus.REVEALED).order_by("position")
+    parts = [_examine(task, assignment, prompt) for assignment in revealed]
+    if not parts:
+        return
+    fit = [part for part in parts if part.answer is not None]
+    measure = _measure(task, [part.answer.text for part in fit if part.answer is not None])
+    if measure.judgement is not None:
+        for index, part in enumerate(fit):
+            part.accuracy_bps = measure.judgement.accuracies_bps[index]
+            part.distance = measure.judgement.to_centre[index]
+    _conclude(task, parts, fit, measure, _input_tokens(task, prompt))
+
+
+def is_audited(task: Task) -> bool:
+    """Whether a task with one miner is run again; no miner can tell beforehand."""
+    digest = hmac.digest(settings.SECRET_KEY.encode(), task.task_digest.encode(), hashlib.sha256)
+    share = getattr(settings, "AUDIT_SHARE", AUDIT_SHARE)
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
+    try:
+        answer = read_answer(task, assignment)
+        require_streamed(answer, read_stream(_stream_of(assignment)))
+        vocabulary = catalog.vocabulary(int(task.model_identifier))
+        tokens = count_tokens(answer, task.max_tokens, prompt.stop, vocabulary)
+        return Part(assignment, answer, tokens)
+    except AnswerUnfit as error:
+        logger.warning("%s: %s", assignment, error)
+        return Part(assignment, remark=str(error))
+
+
+def _stream_of(assignment: Assignment) -> list[dict[bytes, bytes]]:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
+            return [entry for _, entry in client.xrange(assignment.stream_key)]
+    except redis.RedisError:
+        # Streams may be lost; then there is nothing to compare with.
+        logger.warning("%s: its stream cannot be read", assignment, exc_info=True)
+        return []
+
+
+def _measure(task: Task, texts: Sequence[str]) -> Measure:
+    if not texts:
+        return Measure(ValidationMethod.NONE)
+    judgement = judge(texts, embed)
+    audited = task.redundancy == 1 and is_audited(task)
+    if judgement is not None and not audited:
+        return Measure(ValidationMethod.MAJORITY, judgement)
+    method = ValidationMethod.AUDIT if audited else ValidationMethod.RERUN
+    try:
+        reference = rerun(task)
+    except ValidationImpossible:
+        if judgement is None:
+            raise
+        logger.exception("%s: it cannot be audited and is judged as it is", task)
+        return Measure(ValidationMethod.MAJORITY, judgement)
+    return Measure(method, judge_by_reference(texts, reference, embed), reference)
+
+
+def _input_tokens(task: Task, prompt: Prompt) -> int:
+    counted = catalog.prompt_counter.count(
+        int(task.model_identifier), prompt.text, task.prompt_type, task.prompt_template
+    )
+    return min(counted, task.max_input_tokens)
+
+
+def _conclude(
+    task: Task, parts: Sequence[Part], fit: Sequence[Part], measure: Measure, input_tokens: int
+) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        task = Task.objects.select_for_update().get(pk=task.pk)
+        if task.status != TaskStatus.COMMITTED:
+            return
+        for part in parts:
+            _give_verdict(task, part, input_tokens)
+            advance(
+                part.assignment,
+                AssignmentStatus.JUDGED,
+                now,
+                accuracy_bps=part.accuracy_bps,
+                distance=part.distance,
+                input_tokens=input_tokens,
+                output_tokens=part.output_tokens,
+                finish_reason=part.answer.finish_reason if part.answer else "",
+            )
+        Validation.objects.update_or_create(
+            task=task,
+            defaults={
+                "finished_at": now,
+                "method": measure.method,
+                "miners": [to_checksum_address(part.assignment.miner) for part in fit],
+                "distances": measure.judgement.distances if measure.judgement else [],
+                "reference": measure.reference,
+                "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
+            },
+        )
+        task_states.mark_validated(task, _results(parts, input_tokens), at=now)
+    worths = [part.accuracy_bps for part in parts]
+    logger.info("%s: judged by %s: %s", task, measure.method.value, worths)
+
+
+def _give_verdict(task: Task, part: Part, input_tokens: int) -> None:
+    network = deployment()
+    verdict = Verdict(
+        session_id=task.session_id,
+        task_id=task.task_id,
+        task_digest=bytes.fromhex(task.task_digest.removeprefix("0x")),
+        miner=to_checksum_address(part.assignment.miner),
+        accuracy_bps=part.accuracy_bps,
+        input_tokens=input_tokens if part.accuracy_bps else 0,
+        output_tokens=part.output_tokens if part.accuracy_bps else 0,
+    )
+    domain = SigningDomain(network.chain_id, network.addresses["SessionQueue"])
+    outbox.enqueue(operations.relay_verdict(verdict, sign(verdict, domain, keys.validator().key)))
+
+
+def _results(parts: Sequence[Part], input_tokens: int) -> list[streams.Result]:
+    counting = [part for part in parts if part.accuracy_bps > 0]
+    counting.sort(key=lambda part: (-part.accuracy_bps, part.assignment.position))
+    return [
+        streams.Result(
+            address=to_checksum_address(part.assignment.miner),
+            text=part.answer.text,
+            finish_reason=part.answer.finish_reason,
+            prompt_tokens=input_tokens,
+            completion_tokens=part.output_tokens,
+        )
+        for part in counting
+        if part.answer is not None
+    ]

@@ -1,0 +1,10 @@
+"""The process that reads strangers' JSON."""
+
+import json
+
+import pytest
+
+
+def test_deeply_nested_json_raises_instead_of_killing_the_process():
+    with pytest.raises(RecursionError):
+        json.loads("[" * 1_000_000)

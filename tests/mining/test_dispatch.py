@@ -1,0 +1,147 @@
+"""Queued tasks to miners."""
+
+import threading
+
+import pytest
+from chain.models import Operation
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from mining.dispatch import Outcome, dispatch_all, dispatch_next
+from mining.enrolment import mailbox_prefix
+from mining.models import Assignment, AssignmentStatus, NodeState
+from sessions.models import TaskStatus
+from tests.mining.conftest import MODEL, make_miner, make_session, make_task
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_task_goes_to_as_many_miners_as_its_redundancy(
+    router_redis, django_capture_on_commit_callbacks
+):
+    miners = {make_miner() for _ in range(4)}
+    task = make_task()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert dispatch_all() == 1
+    task.refresh_from_db()
+    assignments = list(task.assignments.order_by("position"))
+    assert task.status == TaskStatus.ASSIGNED
+    assert [a.position for a in assignments] == [0, 1, 2]
+    assert {a.miner for a in assignments} < miners
+    for assignment in assignments:
+        assert router_redis.llen(mailbox_prefix(assignment.miner) + "inference") == 1
+        assert assignment.ack_deadline_at < assignment.lease_deadline_at
+    (operation,) = Operation.objects.filter(kind="assign_task")
+    assert str(task.task_id) in operation.key
+    (source,) = [
+        entry
+        for _, entry in router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
+        if entry["type"] == "source"
+    ]
+    assert source["key"] == assignments[0].stream_key
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        {"seen_ago_s": 11},
+        {"model_identifiers": [2]},
+        {"slots": 0},
+        {"state": NodeState.ACTIVE},
+        {"state": NodeState.REGISTERED},
+        {"state": NodeState.DEDICATED},
+    ],
+    ids=str,
+)
+def test_a_task_waits_for_miners_that_are_fit_for_it(unfit):
+    make_miner()
+    make_miner()
+    make_miner(**unfit)
+    task = make_task()
+    assert dispatch_all() == 0
+    task.refresh_from_db()
+    assert task.status == TaskStatus.QUEUED
+    make_miner()
+    assert dispatch_all() == 1
+
+
+def test_a_session_that_asks_for_dedicated_miners_gets_them_first():
+    dedicated = {make_miner(state=NodeState.DEDICATED) for _ in range(2)}
+    make_miner(reputation=1000)
+    task = make_task(make_session(mode=1, redundancy=2))
+    assert dispatch_all() == 1
+    assert set(task.assignments.values_list("miner", flat=True)) == dedicated
+
+
+def test_a_miner_gets_no_more_tasks_than_it_has_slots():
+    make_miner(slots=2)
+    tasks = [make_task(make_session(redundancy=1)) for _ in range(3)]
+    assert dispatch_all() == 2
+    assert dispatch_next(MODEL, (), timezone.now())[0] is Outcome.ALL_BUSY
+    tasks[0].assignments.update(status=AssignmentStatus.PRECOMMITTED)
+    assert dispatch_all() == 1
+
+
+def test_a_sessions_tasks_are_served_in_their_order():
+    make_miner(slots=1)
+    session = make_session(redundancy=1)
+    tasks = [make_task(session) for _ in range(3)]
+    for task in tasks:
+        assert dispatch_all() == 1
+        assert Assignment.objects.working().get().task == task
+        Assignment.objects.update(status=AssignmentStatus.JUDGED)
+
+
+def test_a_task_that_no_free_slot_would_help_keeps_only_its_own_session_waiting():
+    make_miner()
+    hopeless = make_session(redundancy=16)
+    waiting = [make_task(hopeless), make_task(hopeless)]
+    other = make_task(make_session(redundancy=1))
+    assert dispatch_all() == 1
+    assert other.assignments.count() == 1
+    assert all(task.assignments.count() == 0 for task in waiting)
+
+
+def test_the_cost_of_a_dispatch_depends_neither_on_the_queue_nor_on_the_miners():
+    for _ in range(3):
+        make_miner(slots=1)
+    session = make_session()
+    make_task(session)
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        dispatch_next(MODEL, (), timezone.now())
+    Assignment.objects.update(status=AssignmentStatus.JUDGED)
+    for _ in range(20):
+        make_miner()
+        make_task(session)
+    with CaptureQueriesContext(connection) as many:
+        dispatch_next(MODEL, (), timezone.now())
+    assert len(many) == len(few)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_dispatchers_at_once_give_no_task_and_no_slot_twice(router_redis):
+    for _ in range(4):
+        make_miner(slots=3)
+    session = make_session(redundancy=2)
+    for _ in range(10):
+        make_task(session)
+    start = threading.Barrier(4)
+
+    def work():
+        start.wait()
+        dispatch_all()
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Four miners with three slots hold six tasks of two; no place twice, no slot too many.
+    assert Assignment.objects.count() == 12
+    assert Assignment.objects.values("task").distinct().count() == 6
+    for miner in Assignment.objects.values_list("miner", flat=True).distinct():
+        assert Assignment.objects.filter(miner=miner).count() == 3

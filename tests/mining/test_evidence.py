@@ -1,0 +1,235 @@
+"""What a miner reports, with real signatures."""
+
+import secrets
+import uuid
+
+import pytest
+from chain.models import Operation
+from django.utils import timezone
+
+from chain import storage
+from chain.messages import (
+    Ack,
+    Commit,
+    Precommit,
+    SigningDomain,
+    canonical_json,
+    commit_hash,
+    raw_cid,
+    sign,
+)
+from mining.errors import ReportRefused
+from mining.evidence import accept
+from mining.leases import lease
+from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
+from mining.node.job import AckReport, CommitReport, FailedReport, Heartbeat, PrecommitReport
+from sessions.models import OnChainStatus, TaskStatus
+from sessions.task_states import mark_assigned
+from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task, mirror
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("router_redis")]
+DOMAIN = SigningDomain(CHAIN_ID, QUEUE)
+
+
+class Signer:
+    """A miner with a key, and its reports about one assignment."""
+
+    def __init__(self, task, assignment, account):
+        self.task, self.assignment, self.account = task, assignment, account
+        self.digest = bytes.fromhex(task.task_digest[2:])
+        self.content = canonical_json({"result": "25", "salt": secrets.token_hex(32)}).decode()
+        self.data = storage.address(raw_cid(self.content.encode()))
+
+    def ack(self, **values):
+        message = Ack(self.task.session_id, self.task.task_id, self.digest, self.account.address)
+        return self._report(AckReport, message, **values)
+
+    def precommit(self, data=None, **values):
+        digest = commit_hash(
+            self.task.session_id, self.task.task_id, self.account.address, data or self.data
+        )
+        message = Precommit(
+            *(self.task.session_id, self.task.task_id, self.digest, self.account.address), digest
+        )
+        return self._report(PrecommitReport, message, **{"hash": digest} | values)
+
+    def commit(self, data=None, content=None, **values):
+        data = data or self.data
+        message = Commit(
+            *(self.task.session_id, self.task.task_id, self.digest, self.account.address), data
+        )
+        return self._report(
+            CommitReport, message, data=data, content=content or self.content, **values
+        )
+
+    def failed(self, code="engine_failed"):
+        return FailedReport(assignment_id=str(self.assignment.id), code=code, message="why")
+
+    def send(self, report):
+        accept(self.account.address, report, timezone.now())
+        self.assignment.refresh_from_db()
+        self.task.refresh_from_db()
+
+    def _report(self, kind, message, signer=None, **values):
+        signature = sign(message, DOMAIN, (signer or self.account).key)
+        return kind(**{"assignment_id": str(self.assignment.id), "signature": signature} | values)
+
+
+def signers(count):
+    accounts = [make_account() for _ in range(count)]
+    for account in accounts:
+        make_miner(account.address)
+    task = make_task(redundancy=count)
+    now = timezone.now()
+    mark_assigned(task, [account.address for account in accounts], at=now)
+    lease(task, {n: account.address for n, account in enumerate(accounts)}, now, live=0)
+    assignments = task.assignments.order_by("position")
+    return [Signer(task, a, account) for a, account in zip(assignments, accounts, strict=True)]
+
+
+@pytest.fixture
+def signer():
+    return signers(1)[0]
+
+
+def operations(kind):
+    return Operation.objects.filter(kind=kind)
+
+
+def end_precommits(task):
+    mirror(
+        task,
+        OnChainStatus.PRECOMMITTED,
+        assigned_at=timezone.now(),
+        precommit_ended_at=timezone.now(),
+    )
+
+
+def test_a_heartbeat_is_remembered_within_bounds():
+    account = make_account()
+    beat = Heartbeat(
+        slots=10**9,
+        in_flight=2,
+        models=[1, -1, 2**256],
+        tokens_per_s=float("nan"),
+        software="x" * 999,
+    )
+    accept(account.address, beat, timezone.now())
+    presence = MinerPresence.objects.get(pk=account.address.lower())
+    assert presence.slots == 256
+    assert presence.model_identifiers == [1]
+    assert presence.tokens_per_s == 0
+    assert len(presence.software) == 100
+
+
+def test_a_miners_part_goes_from_ack_to_reveal_and_each_step_goes_on_chain_once(signer):
+    for _ in range(2):
+        signer.send(signer.ack())
+    assert (signer.assignment.status, signer.task.status) == ("acked", TaskStatus.ACKED)
+    for _ in range(2):
+        signer.send(signer.precommit())
+    assert signer.assignment.status == AssignmentStatus.PRECOMMITTED
+    end_precommits(signer.task)
+    for _ in range(2):
+        signer.send(signer.commit())
+    assert signer.assignment.status == AssignmentStatus.REVEALED
+    assert storage.get(signer.assignment.content_cid) == signer.content.encode()
+    for kind in ("relay_ack", "relay_precommit", "relay_commit"):
+        assert operations(kind).count() == 1
+
+
+def test_a_precommit_implies_the_ack(signer):
+    signer.send(signer.precommit())
+    signer.send(signer.ack())
+    assert signer.assignment.status == AssignmentStatus.PRECOMMITTED
+    assert signer.task.status == TaskStatus.ACKED
+    assert not operations("relay_ack").exists()
+
+
+def test_validation_is_asked_for_when_the_last_one_has_revealed():
+    first, second = signers(2)
+    first.send(first.precommit())
+    second.send(second.precommit())
+    end_precommits(first.task)
+    first.send(first.commit())
+    assert not Validation.objects.exists()
+    second.send(second.commit())
+    assert second.task.status == TaskStatus.COMMITTED
+    assert Validation.objects.get().task == second.task
+
+
+def test_the_content_itself_can_be_the_data(signer):
+    signer.data = signer.content
+    signer.send(signer.precommit())
+    end_precommits(signer.task)
+    signer.send(signer.commit())
+    assert signer.assignment.commit_data == signer.content
+
+
+@pytest.mark.parametrize("step", ["ack", "precommit", "commit"])
+def test_a_signature_of_another_key_is_refused(signer, step):
+    stranger = make_account()
+    if step == "commit":
+        signer.send(signer.precommit())
+        end_precommits(signer.task)
+    before = Operation.objects.count()
+    with pytest.raises(ReportRefused, match="signature"):
+        signer.send(getattr(signer, step)(signer=stranger))
+    with pytest.raises(ReportRefused, match="signature"):
+        signer.send(getattr(signer, step)(signature=b"\x01" * 65))
+    assert Operation.objects.count() == before
+
+
+def test_another_miners_assignment_is_refused():
+    first, second = signers(2)
+    with pytest.raises(ReportRefused, match="not one of this miner's"):
+        accept(second.account.address, first.ack(), timezone.now())
+    with pytest.raises(ReportRefused, match="not one of this miner's"):
+        first.send(first.ack(assignment_id=str(uuid.uuid4())))
+
+
+def test_a_second_precommit_of_another_hash_is_refused(signer):
+    signer.send(signer.precommit())
+    with pytest.raises(ReportRefused, match="another one is precommitted"):
+        signer.send(signer.precommit(data="ipfs://other"))
+
+
+def test_a_reveal_before_the_phase_is_over_is_refused(signer):
+    signer.send(signer.precommit())
+    with pytest.raises(ReportRefused, match="not over"):
+        signer.send(signer.commit())
+    assert signer.assignment.status == AssignmentStatus.PRECOMMITTED
+
+
+def test_a_reveal_of_something_else_is_refused(signer):
+    signer.send(signer.precommit())
+    end_precommits(signer.task)
+    with pytest.raises(ReportRefused, match="its hash is not the one"):
+        signer.send(signer.commit(data="ipfs://other"))
+    with pytest.raises(ReportRefused, match="neither it nor its address"):
+        signer.send(signer.commit(content='{"result":"26"}'))
+    assert not operations("relay_commit").exists()
+
+
+def test_who_was_replaced_is_not_heard_any_more(signer):
+    Assignment.objects.update(status=AssignmentStatus.REPLACED)
+    with pytest.raises(ReportRefused, match="replaced"):
+        signer.send(signer.precommit())
+    assert not Operation.objects.exists()
+
+
+def test_a_miner_that_gives_up_keeps_its_place_for_now(signer):
+    signer.send(signer.ack())
+    signer.send(signer.failed())
+    assert signer.assignment.status == AssignmentStatus.FAILED
+    assert signer.assignment.failure_code == "engine_failed"
+    assert signer.task.status == TaskStatus.ACKED
+
+
+def test_a_task_that_no_miner_can_run_fails_once_all_have_said_so():
+    first, second = signers(2)
+    first.send(first.failed("context_exceeded"))
+    assert first.task.status == TaskStatus.ASSIGNED
+    second.send(second.failed("context_exceeded"))
+    assert second.task.status == TaskStatus.FAILED
+    assert second.task.outcome_code == "context_exceeded"

@@ -1,0 +1,191 @@
+"""The oracle: what it does about what is late."""
+
+from datetime import timedelta
+
+import pytest
+from chain.models import Operation
+from django.utils import timezone
+
+from mining.candidates import ONLINE_S
+from mining.dispatch import dispatch_all
+from mining.enrolment import mailbox_prefix
+from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
+from mining.oracle import sweep
+from sessions.models import OnChainStatus, Task, TaskStatus
+from sessions.task_states import mark_ended
+from tests.mining.conftest import later, make_miner, make_session, make_task, mirror
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
+
+
+def dispatched(redundancy=3, spare=0):
+    for _ in range(redundancy + spare):
+        make_miner()
+    task = make_task(make_session(redundancy=redundancy))
+    assert dispatch_all() == 1
+    mirror(task, OnChainStatus.ASSIGNED, assigned_at=timezone.now())
+    return task
+
+
+def keep_alive(seconds):
+    """Let every miner be heard of `seconds` from now."""
+    MinerPresence.objects.update(last_seen_at=later(seconds))
+
+
+def parts(task):
+    return list(task.assignments.order_by("position", "leased_at"))
+
+
+def kinds():
+    return sorted(Operation.objects.values_list("kind", flat=True))
+
+
+def test_a_task_that_nobody_was_free_for_fails_with_a_reason():
+    task = make_task()
+    sweep(later(59))
+    task.refresh_from_db()
+    assert task.status == TaskStatus.QUEUED
+    sweep(later(61))
+    task.refresh_from_db()
+    assert (task.status, task.outcome_code) == (TaskStatus.FAILED, "no_miner_available")
+    assert kinds() == []
+    mirror(task, OnChainStatus.QUEUED)
+    sweep(later(62))
+    assert kinds() == ["end_task"]
+
+
+def test_who_does_not_ack_is_replaced_by_a_free_miner():
+    task = dispatched(spare=1)
+    late = parts(task)[1]
+    task.assignments.exclude(pk=late.pk).update(
+        status=AssignmentStatus.ACKED, acked_at=timezone.now()
+    )
+    keep_alive(12)
+    sweep(later(10))
+    assert task.assignments.count() == 3
+    sweep(later(12))
+    late.refresh_from_db()
+    assert late.status == AssignmentStatus.REPLACED
+    replacement = task.assignments.in_place().get(position=1)
+    assert replacement.miner != late.miner
+    assert replacement.announced_at is None
+    operation = Operation.objects.get(kind="replace_miner")
+    assert late.miner in str(operation.payload).lower()
+    sweep(later(13))  # its own deadline counts from the chain's word, which is not there yet
+    assert task.assignments.count() == 4
+
+
+def test_a_late_miner_stays_while_nobody_is_free():
+    task = dispatched()
+    keep_alive(15)
+    sweep(later(15))
+    assert {part.status for part in parts(task)} == {AssignmentStatus.LEASED}
+    make_miner()
+    keep_alive(16)
+    sweep(later(16))
+    assert task.assignments.filter(status=AssignmentStatus.REPLACED).count() == 1
+
+
+def test_the_replaced_live_miners_successor_is_listened_to():
+    task = dispatched(redundancy=1, spare=1)
+    keep_alive(12)
+    sweep(later(12))
+    late, replacement = parts(task)
+    assert late.status == AssignmentStatus.REPLACED
+    assert replacement.announced_at is not None
+
+
+def test_when_the_live_miner_dies_the_client_listens_to_one_that_works(router_redis):
+    task = dispatched()
+    task.assignments.update(status=AssignmentStatus.ACKED, acked_at=timezone.now())
+    Task.objects.update(status=TaskStatus.ACKED)
+    live = parts(task)[0]
+    keep_alive(ONLINE_S + 1)
+    MinerPresence.objects.filter(pk=live.miner).update(last_seen_at=timezone.now())
+    sweep(later(ONLINE_S + 1))
+    announced = [part for part in parts(task) if part.announced_at]
+    assert len(announced) == 2
+    assert announced[0] == live
+
+
+def test_with_one_of_three_killed_and_no_spare_the_task_goes_on_with_two():
+    task = dispatched()
+    first, second, killed = parts(task)
+    for part in (first, second):
+        part.status, part.precommit_at = AssignmentStatus.PRECOMMITTED, timezone.now()
+        part.save()
+    mirror(task, OnChainStatus.ASSIGNED, assigned_at=timezone.now())
+    sweep(later(40))
+    assert "end_precommit" not in kinds()
+    sweep(later(62))
+    assert "end_precommit" in kinds()
+    mirror(
+        task,
+        OnChainStatus.PRECOMMITTED,
+        assigned_at=timezone.now(),
+        precommit_ended_at=timezone.now(),
+    )
+    sweep(later(63))
+    task.refresh_from_db()
+    assert task.status == TaskStatus.PRECOMMITTED
+    asked = [part.miner for part in parts(task) if part.reveal_asked_at]
+    assert asked == [first.miner, second.miner]
+    task.assignments.filter(pk__in=[first.pk, second.pk]).update(status=AssignmentStatus.REVEALED)
+    sweep(later(64))
+    task.refresh_from_db()
+    assert task.status == TaskStatus.COMMITTED
+    assert Validation.objects.filter(task=task).exists()
+    mark_ended(task)
+    sweep(later(70))
+    killed.refresh_from_db()
+    assert (killed.status, killed.failure_code) == (AssignmentStatus.FAILED, "task_over")
+
+
+def test_a_reveal_is_asked_for_once_in_a_while(router_redis):
+    task = dispatched(redundancy=1)
+    task.assignments.update(status=AssignmentStatus.PRECOMMITTED, precommit_at=timezone.now())
+    mirror(
+        task,
+        OnChainStatus.PRECOMMITTED,
+        assigned_at=timezone.now(),
+        precommit_ended_at=timezone.now(),
+    )
+    key = mailbox_prefix(parts(task)[0].miner) + "control"
+    sweep(later(0))
+    sweep(later(1))
+    assert router_redis.llen(key) == 1
+    task.assignments.update(reveal_asked_at=timezone.now() - timedelta(seconds=6))
+    sweep(later(0))
+    assert router_redis.llen(key) == 2
+
+
+def test_each_stuck_stage_is_forced_on_once():
+    task = dispatched(redundancy=1)
+    now = timezone.now()
+    for _ in range(2):
+        sweep(later(62))
+    mirror(task, OnChainStatus.PRECOMMITTED, assigned_at=now, precommit_ended_at=now)
+    for _ in range(2):
+        sweep(later(62))
+    mirror(task, OnChainStatus.COMMITTED, precommit_ended_at=now, commit_ended_at=now)
+    for _ in range(2):
+        sweep(later(62))
+    assert kinds() == ["assign_task", "end_commit", "end_precommit", "end_task"]
+
+
+def test_the_miners_of_a_task_that_is_over_are_told_to_stop(router_redis):
+    task = dispatched(redundancy=1)
+    (part,) = parts(task)
+    mark_ended(task, "refunded")
+    sweep(later(0))
+    part.refresh_from_db()
+    assert part.status == AssignmentStatus.FAILED
+    assert router_redis.llen(mailbox_prefix(part.miner) + "control") == 1
+
+
+def test_it_sleeps_until_the_next_deadline():
+    task = dispatched()
+    result = MinerResult.objects.filter(task_id=task.task_id).first()
+    assert sweep(timezone.now()) == result.assigned_at + timedelta(seconds=11)
+    task.delete()
+    assert sweep(timezone.now()) is None

@@ -1,0 +1,184 @@
+"""From revealed answers to verdicts, with a real model and the real embedding."""
+
+import json
+import time
+
+import pytest
+from chain.models import Operation
+from django.utils import timezone
+
+from chain import keys as chain_keys
+from chain import storage
+from chain.messages import SigningDomain, Verdict, canonical_json, recover
+from mining import keys
+from mining.leases import lease
+from mining.models import AssignmentStatus, ValidationMethod
+from mining.node.engine import Engine
+from mining.node.generation import GenerationRequest
+from mining.validation import is_audited, validate
+from sessions.models import TaskStatus
+from sessions.task_states import mark_assigned, mark_committed, mark_precommitted
+from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
+
+
+@pytest.fixture(scope="module")
+def engine(model_path):
+    engine = Engine(model_path)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def validator(settings, model):
+    settings.KEYSTORE_DIR.mkdir()
+    settings.KEYSTORE_PASSWORD_FILE.write_text("secret")
+    keys.validator.cache_clear()
+    yield chain_keys.load_or_create(settings.KEYSTORE_DIR / "validator.json", "secret")
+    keys.validator.cache_clear()
+
+
+def honest(engine, task, prompt=None):
+    """What an honest miner answers: text and tokens."""
+    tokens = engine.prompts.tokenise(prompt or task.task_data, task.prompt_type)
+    request = GenerationRequest(
+        tokens,
+        task.max_tokens,
+        seed=bytes.fromhex(task.task_digest[2:]),
+        deadline_at=time.time() + 30,
+    )
+    result = engine.submit(request).result(30)
+    return result.text, result.token_ids, result.finish_reason.value
+
+
+def revealed(task, answers):
+    """Make a task whose miners have revealed these answers; their parts by place."""
+    miners = [make_account().address for _ in answers]
+    now = timezone.now()
+    for miner in miners:
+        make_miner(miner)
+    mark_assigned(task, miners)
+    lease(task, dict(enumerate(miners)), now, live=0)
+    mark_precommitted(task, miners)
+    mark_committed(task, miners)
+    parts = list(task.assignments.order_by("position"))
+    for part, (text, token_ids, finish_reason) in zip(parts, answers, strict=True):
+        content = canonical_json(
+            {
+                "result": text,
+                "salt": "0x00",
+                "session_id": task.session_id,
+                "task_id": task.task_id,
+                "task_digest": task.task_digest,
+                "miner": part.miner,
+                "model": 1,
+                "finish_reason": finish_reason,
+                "usage": {"prompt_tokens": 1, "completion_tokens": 10**6},
+                "token_ids": list(token_ids),
+            }
+        )
+        part.status, part.content_cid = AssignmentStatus.REVEALED, storage.put(content)
+        part.save()
+    return parts
+
+
+def accuracies(task):
+    rows = task.assignments.order_by("position").values_list("accuracy_bps", flat=True)
+    return list(rows)
+
+
+def test_who_agrees_gets_a_signed_verdict_and_the_client_gets_the_answer(
+    validator, engine, router_redis
+):
+    task = make_task(redundancy=3)
+    good, bad = honest(engine, task), honest(engine, task, "another prompt altogether")
+    assert good[0] != bad[0]
+    parts = revealed(task, [good, bad, good])
+    validate(task.pk)
+    task.refresh_from_db()
+    assert task.status == TaskStatus.VALIDATED
+    assert accuracies(task) == [10_000, 0, 10_000]
+    assert task.validation.method == ValidationMethod.MAJORITY
+    assert len(task.validation.distances) == 3
+
+    operations = Operation.objects.filter(kind="relay_verdict")
+    assert operations.count() == 3
+    stream = router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
+    (body,) = [json.loads(e["body"]) for _, e in stream if e["type"] == "results"]
+    assert [row["text"] for row in body] == [good[0], good[0]]
+    assert {row["address"].lower() for row in body} == {parts[0].miner, parts[2].miner}
+    assert all(row["completion_tokens"] == len(good[1]) for row in body)
+    assert all(0 < row["prompt_tokens"] <= task.max_input_tokens for row in body)
+
+
+def test_a_task_is_judged_once(validator, engine):
+    task = make_task(redundancy=1)
+    revealed(task, [honest(engine, task)])
+    validate(task.pk)
+    validate(task.pk)
+    assert Operation.objects.filter(kind="relay_verdict").count() == 1
+
+
+def test_the_validators_own_run_decides_between_two(validator, engine):
+    task = make_task(redundancy=2)
+    good, bad = honest(engine, task), honest(engine, task, "another prompt altogether")
+    revealed(task, [bad, good])
+    validate(task.pk)
+    assert accuracies(task) == [0, 10_000]
+    assert task.validation.method == ValidationMethod.RERUN
+    assert task.validation.reference == good[0]
+
+
+@pytest.mark.parametrize(("share", "worth"), [(1.0, 0), (0.0, 10_000)])
+def test_a_lonely_wrong_answer_is_found_where_it_is_audited(
+    validator, engine, settings, share, worth
+):
+    settings.AUDIT_SHARE = share
+    task = make_task(redundancy=1)
+    revealed(task, [honest(engine, task, "another prompt altogether")])
+    validate(task.pk)
+    assert accuracies(task) == [worth]
+
+
+def test_about_the_audits_share_of_tasks_is_audited(settings):
+    settings.AUDIT_SHARE = 0.1
+    tasks = [make_task(redundancy=1) for _ in range(300)]
+    assert 10 <= sum(is_audited(task) for task in tasks) <= 60
+
+
+def test_an_answer_that_is_not_what_was_streamed_is_worth_nothing(validator, engine, router_redis):
+    task = make_task(redundancy=3)
+    good = honest(engine, task)
+    parts = revealed(task, [good] * 3)
+    router_redis.xadd(parts[0].stream_key, {"text": good[0]})
+    router_redis.xadd(parts[0].stream_key, {"done": "1"})
+    router_redis.xadd(parts[1].stream_key, {"text": "something else"})
+    validate(task.pk)
+    assert accuracies(task) == [10_000, 0, 10_000]
+    assert "streamed" in task.validation.remarks[parts[1].miner]
+
+
+def test_tokens_that_were_not_drawn_are_not_paid_for(validator, engine):
+    task = make_task(redundancy=1)
+    text, token_ids, reason = honest(engine, task)
+    revealed(task, [(text, (*token_ids, 40, 41), reason)])
+    validate(task.pk)
+    assert accuracies(task) == [0]
+    assert task.validation.method == ValidationMethod.NONE
+
+
+def test_a_verdict_is_the_validators(validator, engine):
+    task = make_task(redundancy=1)
+    (part,) = revealed(task, [honest(engine, task)])
+    validate(task.pk)
+    payload = Operation.objects.get(kind="relay_verdict").payload
+    part.refresh_from_db()
+    verdict = Verdict(
+        *(task.session_id, task.task_id, bytes.fromhex(task.task_digest[2:]), part.miner),
+        accuracy_bps=10_000,
+        input_tokens=part.input_tokens,
+        output_tokens=part.output_tokens,
+    )
+    signature = bytes.fromhex(payload["signature"].removeprefix("0x"))
+    assert recover(verdict, SigningDomain(CHAIN_ID, QUEUE), signature) == validator.address
