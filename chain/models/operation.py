@@ -1,0 +1,118 @@
+"""The outbox (`Operation`) and the transactions that carry it to the chain."""
+
+from django.db import models
+from django.utils import timezone
+
+from chain.operations import OperationKind
+
+
+class TransactionStatus(models.TextChoices):
+    """`chain.sender` has the ways between them."""
+
+    SIGNED = "signed", "signed and stored, perhaps broadcast"
+    SENT = "sent", "accepted by a node"
+    MINED = "mined", "in a block that a fork may still undo"
+    FINAL = "final", "deep enough"
+    DROPPED = "dropped", "its nonce was used by another transaction"
+
+
+class Transaction(models.Model):
+    """One nonce of one account, and the transaction that is to use it.
+
+    A stuck one is signed again with higher fees: `hash` and `raw` are the latest, and any of
+    `earlier_hashes` may be mined in its place, to the same effect. Fees are wei a gas.
+    """
+
+    hash = models.CharField(max_length=66, unique=True)
+    earlier_hashes = models.JSONField(default=list)
+    account = models.CharField(max_length=42)
+    nonce = models.BigIntegerField()
+    kind = models.CharField(max_length=24, choices=OperationKind.choices)
+    contract_address = models.CharField(max_length=42)
+    calldata = models.BinaryField()
+    raw = models.BinaryField()
+    gas_limit = models.BigIntegerField()
+    max_fee_wei = models.DecimalField(max_digits=30, decimal_places=0)
+    priority_fee_wei = models.DecimalField(max_digits=30, decimal_places=0)
+    status = models.CharField(
+        max_length=8, choices=TransactionStatus.choices, default=TransactionStatus.SIGNED
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    sent_block = models.BigIntegerField(null=True, help_text="the head when it was sent last")
+    block_number = models.BigIntegerField(null=True)
+    block_hash = models.CharField(max_length=66, default="")
+    succeeded = models.BooleanField(null=True)
+    gas_used = models.BigIntegerField(null=True)
+
+    objects: models.Manager["Transaction"] = models.Manager()
+
+    class Meta:
+        constraints = [
+            # Two senders that both believe to lead cannot use a nonce twice.
+            models.UniqueConstraint(
+                fields=["account", "nonce"],
+                condition=models.Q(status__in=["signed", "sent", "mined"]),
+                name="transaction_nonce",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["account", "nonce"],
+                condition=models.Q(status__in=["signed", "sent", "mined"]),
+                name="transaction_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"transaction {self.hash}"
+
+    @property
+    def hashes(self) -> list[str]:
+        """All under which it may be mined, the latest first."""
+        return [self.hash, *reversed(self.earlier_hashes)]
+
+
+class OperationStatus(models.TextChoices):
+    """`failed` and `confirmed` are final, but for a fork and for being enqueued again."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
+class Operation(models.Model):
+    """A row of the outbox; `chain.operations` says what `payload` holds for each kind."""
+
+    kind = models.CharField(max_length=24, choices=OperationKind.choices)
+    key = models.CharField(max_length=200, unique=True)
+    payload = models.JSONField()
+    status = models.CharField(
+        max_length=10, choices=OperationStatus.choices, default=OperationStatus.PENDING
+    )
+    error = models.TextField(default="", blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now, help_text="not to be tried before")
+    transaction = models.ForeignKey(
+        Transaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
+    )
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="its place in the transaction's batch"
+    )
+
+    objects: models.Manager["Operation"] = models.Manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(status="pending"),
+                name="operation_pending",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"operation {self.key}"

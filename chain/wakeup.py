@@ -1,0 +1,78 @@
+"""Waking another process by PostgreSQL's NOTIFY, which is delivered on commit only."""
+
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg import sql
+
+
+def notify(channel: str) -> None:
+    """Wake whoever listens to `channel`, once the current transaction has been committed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [channel])
+
+
+class Listener:
+    """Waits for notifications, on a connection of its own that is made again when it breaks.
+
+    Whoever waits must look for work after every wait: a notification may be lost with its
+    connection.
+    """
+
+    def __init__(self, channels: Sequence[str]) -> None:
+        self._channels = list(channels)
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def __enter__(self) -> "Listener":
+        with contextlib.suppress(psycopg.OperationalError):  # `wait` tries again
+            self._connect()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def wait(self, timeout_s: float) -> set[str]:
+        """Return the channels that were notified, as soon as there is one; empty after the timeout.
+
+        A broken connection is made again, and every channel counts as notified then, since
+        nobody knows what was missed. Raises OperationalError while the database is away.
+        """
+        if self._connection is None or self._connection.closed:
+            self._connect()
+            return set(self._channels)
+        try:
+            first = self._connection.notifies(timeout=max(timeout_s, 0), stop_after=1)
+            return {notice.channel for notice in first}
+        except psycopg.OperationalError:
+            self.close()
+            self._connect()
+            return set(self._channels)
+
+    def close(self) -> None:
+        """Close the connection; a later `wait` makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> None:
+        self._connection = dedicated_connection()
+        for channel in self._channels:
+            self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+
+def dedicated_connection() -> "psycopg.Connection[Any]":
+    """A connection outside of Django's pool, in autocommit; raise django's OperationalError."""
+    parameters = connection.get_connection_params()
+    for name in ("cursor_factory", "context"):
+        parameters.pop(name, None)
+    with connection.wrap_database_errors:
+        return psycopg.connect(**parameters, autocommit=True)
