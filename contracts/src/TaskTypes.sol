@@ -62,7 +62,7 @@ struct Ack {
     address miner;
 }
 
-/// @notice "My result is fixed", signed by `miner`; `hash` as SessionQueue.commitHash.
+/// @notice "My result is fixed", signed by `miner`; `hash` as TaskLedger.commitHash.
 struct Precommit {
     uint256 sessionId;
     uint256 taskId;

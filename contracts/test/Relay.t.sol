@@ -4,8 +4,9 @@ pragma solidity ^0.8.30;
 import {Batching} from "../src/Batching.sol";
 import {NodePool, NodeState, Registration} from "../src/NodePool.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
+import {TaskFlow} from "../src/TaskFlow.sol";
 import {
-    Ack, Assignment, Commit, Precommit, Replacement, Submission, TaskRef, TaskStatus, Verdict
+    Ack, Assignment, Commit, Precommit, Replacement, TaskRef, TaskStatus, Verdict
 } from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
@@ -47,7 +48,7 @@ contract RelayTest is Network {
         Ack memory replay = Ack(sessionId, LANE + 1, first.taskDigest, miner(0));
         bytes32 expected = queue.taskDigestOf(sessionId, LANE + 1);
         bytes memory reason = relayOneAck(replay, signature);
-        assertEq(reason, abi.encodeWithSelector(SessionQueue.WrongDigest.selector, first.taskDigest, expected));
+        assertEq(reason, abi.encodeWithSelector(TaskFlow.WrongDigest.selector, first.taskDigest, expected));
         // … and with the second task's digest it is not what the miner signed.
         replay.taskDigest = expected;
         assertTrue(bytes4(relayOneAck(replay, signature)) == SessionQueue.WrongSigner.selector, "wrong signer");
@@ -94,7 +95,7 @@ contract RelayTest is Network {
         Ack memory item = ackOf(sessionId, taskId, 0);
         bytes memory signature = sign(item, minerKey(0));
         assertEq(relayOneAck(item, signature).length, 0, "the first counts");
-        assertEq(relayOneAck(item, signature), abi.encodePacked(SessionQueue.AlreadyDone.selector));
+        assertEq(relayOneAck(item, signature), abi.encodePacked(TaskFlow.AlreadyDone.selector));
     }
 
     function test_a_relayer_cannot_starve_an_element() public {

@@ -5,6 +5,7 @@ import {Session} from "../src/Session.sol";
 import {SessionLedger, SessionView} from "../src/SessionLedger.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
+import {TaskFlow} from "../src/TaskFlow.sol";
 import {Submission} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
@@ -112,10 +113,10 @@ contract SessionTest is Network {
         assertEq(reason, abi.encodeWithSelector(Session.OutsideLane.selector, 2 * LANE, LANE));
         assertEq(skippedReason(submission(sessionId, LANE + 5)).length, 0, "its own");
         reason = skippedReason(submission(sessionId, LANE + 5));
-        assertEq(reason, abi.encodePacked(SessionQueue.AlreadyDone.selector));
+        assertEq(reason, abi.encodePacked(TaskFlow.AlreadyDone.selector));
         Submission memory other = submission(sessionId, LANE + 5);
         other.clientReference = "another";
-        assertEq(skippedReason(other), abi.encodePacked(SessionQueue.TaskIdTaken.selector));
+        assertEq(skippedReason(other), abi.encodePacked(TaskFlow.TaskIdTaken.selector));
     }
 
     function test_a_router_off_the_list_spends_nothing() public {

@@ -2,10 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {NodeState} from "../src/NodePool.sol";
-import {SessionQueue} from "../src/SessionQueue.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
+import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
-import {Replacement, Submission, TaskRef, TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
+import {TaskRef, TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev A task's life by direct transactions: what each stage does, and what it refuses.
@@ -123,7 +123,7 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
         bytes32 own = queue.commitHash(sessionId, taskId, miner(1), result(0));
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.HashMismatch.selector, own, hash));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.HashMismatch.selector, own, hash));
         vm.prank(miner(1));
         queue.commit(sessionId, taskId, result(0));
     }
@@ -131,7 +131,7 @@ contract TaskLifeTest is Network {
     function test_no_reveal_before_the_precommit_phase_is_over() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         precommit(sessionId, taskId, 0);
-        vm.expectRevert(SessionQueue.PhaseOpen.selector);
+        vm.expectRevert(TaskFlow.PhaseOpen.selector);
         vm.prank(miner(0));
         queue.commit(sessionId, taskId, result(0));
     }
@@ -141,14 +141,14 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         bytes32 other = hashOf(sessionId, taskId, 1);
         bytes32 first = hashOf(sessionId, taskId, 0);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.HashFixed.selector, other, first));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.HashFixed.selector, other, first));
         vm.prank(miner(0));
         queue.precommit(sessionId, taskId, other, "");
     }
 
     function test_nobody_precommits_or_commits_for_a_task_that_is_not_theirs() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.NotAssigned.selector, miner(3)));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotAssigned.selector, miner(3)));
         vm.prank(miner(3));
         queue.precommit(sessionId, taskId, bytes32(uint256(1)), "");
         vm.expectRevert(abi.encodeWithSelector(TaskLedger.TaskNotFound.selector, sessionId, 99));
@@ -160,13 +160,13 @@ contract TaskLifeTest is Network {
         bytes32 hash = hashOf(sessionId, taskId, 1);
         precommit(sessionId, taskId, 0);
         vm.warp(START + TIMEOUT + 1);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.TooLate.selector, block.timestamp, START + TIMEOUT));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, block.timestamp, START + TIMEOUT));
         vm.prank(miner(1));
         queue.precommit(sessionId, taskId, hash, "");
         queue.endPrecommit(sessionId, taskId, false);
         uint256 end = block.timestamp + 60;
         vm.warp(end + 1);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.TooLate.selector, end + 1, end));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, end + 1, end));
         vm.prank(miner(0));
         queue.commit(sessionId, taskId, result(0));
     }
@@ -183,16 +183,16 @@ contract TaskLifeTest is Network {
         queue.assignTask(sessionId, LANE, miners(1), MODEL);
 
         vm.startPrank(oracle);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.WrongNumberOfMiners.selector, 3, 2));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.WrongNumberOfMiners.selector, 3, 2));
         queue.assignTask(sessionId, LANE, miners(3), MODEL);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.WrongModel.selector, 2, MODEL));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.WrongModel.selector, 2, MODEL));
         queue.assignTask(sessionId, LANE, miners(2), 2);
         address[] memory twice = miners(2);
         twice[1] = twice[0];
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.DuplicateMiner.selector, miner(0)));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.DuplicateMiner.selector, miner(0)));
         queue.assignTask(sessionId, LANE, twice, MODEL);
         pool.setNodeState(miner(1), NodeState.Registered);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.NotEligible.selector, miner(1)));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotEligible.selector, miner(1)));
         queue.assignTask(sessionId, LANE, miners(2), MODEL);
         vm.stopPrank();
     }
@@ -203,22 +203,22 @@ contract TaskLifeTest is Network {
         queue.ack(sessionId, taskId);
         vm.warp(START + 10);
         vm.startPrank(oracle);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.TooEarly.selector, START + 10, START + 10));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + 10, START + 10));
         queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
         vm.warp(START + 11);
         queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
         assertEq(queue.getTask(sessionId, taskId).assignedMiners[0], miner(2), "the place is taken");
         assertEq(pool.reputationOf(miner(0)), -3, "lateness costs");
         // Who has acked has until the end of its lease.
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.TooEarly.selector, START + 11, START + TIMEOUT / 2));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + 11, START + TIMEOUT / 2));
         queue.replaceMiner(sessionId, taskId, miner(1), miner(3));
         vm.warp(START + TIMEOUT / 2 + 1);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.DuplicateMiner.selector, miner(0)));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.DuplicateMiner.selector, miner(0)));
         queue.replaceMiner(sessionId, taskId, miner(1), miner(0));
         queue.replaceMiner(sessionId, taskId, miner(1), miner(3));
         vm.stopPrank();
 
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.NotAssigned.selector, miner(0)));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotAssigned.selector, miner(0)));
         vm.prank(miner(0));
         queue.ack(sessionId, taskId);
         precommit(sessionId, taskId, 2);
@@ -230,7 +230,7 @@ contract TaskLifeTest is Network {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         precommit(sessionId, taskId, 0);
         vm.warp(START + TIMEOUT - 1);
-        vm.expectRevert(SessionQueue.AlreadyDone.selector);
+        vm.expectRevert(TaskFlow.AlreadyDone.selector);
         vm.prank(oracle);
         queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
     }
@@ -242,13 +242,13 @@ contract TaskLifeTest is Network {
         relaySubmission(submission(sessionId, LANE));
         vm.warp(START + TIMEOUT);
         vm.expectRevert(
-            abi.encodeWithSelector(SessionQueue.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
+            abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
         queue.end(sessionId, LANE, true);
         vm.warp(START + TIMEOUT + 1);
         queue.end(sessionId, LANE, true);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
-        vm.expectRevert(SessionQueue.AlreadyEnded.selector);
+        vm.expectRevert(TaskFlow.AlreadyEnded.selector);
         queue.end(sessionId, LANE, true);
         assertSolvent();
     }
@@ -259,7 +259,7 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 2);
         vm.warp(START + TIMEOUT);
         vm.expectRevert(
-            abi.encodeWithSelector(SessionQueue.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
+            abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
         queue.endPrecommit(sessionId, taskId, true);
         vm.warp(START + TIMEOUT + 1);
@@ -269,7 +269,7 @@ contract TaskLifeTest is Network {
         commit(sessionId, taskId, 0);
         commit(sessionId, taskId, 2);
         refuseVerdict(
-            sessionId, taskId, 1, abi.encodeWithSelector(SessionQueue.PartNotReady.selector, TaskStatus.Assigned)
+            sessionId, taskId, 1, abi.encodeWithSelector(TaskFlow.PartNotReady.selector, TaskStatus.Assigned)
         );
         judge(sessionId, taskId, 0, 10_000);
         judge(sessionId, taskId, 2, 10_000);
@@ -305,7 +305,7 @@ contract TaskLifeTest is Network {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
-        vm.expectPartialRevert(SessionQueue.TooEarly.selector);
+        vm.expectPartialRevert(TaskFlow.TooEarly.selector);
         queue.end(sessionId, taskId, true);
         vm.warp(block.timestamp + 61);
         TaskRef[] memory items = new TaskRef[](1);
@@ -313,7 +313,7 @@ contract TaskLifeTest is Network {
         queue.endTasks(items);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(SessionQueue.AlreadyEnded.selector));
+        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.AlreadyEnded.selector));
     }
 
     function test_a_forced_end_pays_those_with_a_verdict() public {
@@ -335,7 +335,7 @@ contract TaskLifeTest is Network {
     function test_end_without_force_never_does_anything() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         vm.warp(START + 10_000);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.WrongStatus.selector, TaskStatus.Assigned));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.WrongStatus.selector, TaskStatus.Assigned));
         queue.end(sessionId, taskId, false);
     }
 
@@ -346,10 +346,10 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 1);
         commit(sessionId, taskId, 0);
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(SessionQueue.PhaseOpen.selector));
+        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.PhaseOpen.selector));
         commit(sessionId, taskId, 1);
         judge(sessionId, taskId, 0, 0);
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(SessionQueue.AlreadyDone.selector));
+        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.AlreadyDone.selector));
         assertEq(payment.owedTo(miner(0)), 0, "a worthless answer is not paid");
         assertEq(pool.reputationOf(miner(0)), -3, "and costs reputation");
     }
@@ -360,18 +360,18 @@ contract TaskLifeTest is Network {
         commit(sessionId, taskId, 0);
         Verdict memory item = verdictOf(sessionId, taskId, 0, 10_001);
         vm.startPrank(validator);
-        vm.expectRevert(abi.encodeWithSelector(SessionQueue.VerdictTooLarge.selector, 10_001, 10_000));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, 10_001, 10_000));
         queue.verdict(item);
         item.accuracyBps = 1;
         item.inputTokens = MAX_INPUT_TOKENS + 1;
         vm.expectRevert(
-            abi.encodeWithSelector(SessionQueue.VerdictTooLarge.selector, item.inputTokens, MAX_INPUT_TOKENS)
+            abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, item.inputTokens, MAX_INPUT_TOKENS)
         );
         queue.verdict(item);
         item.inputTokens = 0;
         item.outputTokens = MAX_TOKENS + 1;
         vm.expectRevert(
-            abi.encodeWithSelector(SessionQueue.VerdictTooLarge.selector, item.outputTokens, MAX_TOKENS)
+            abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, item.outputTokens, MAX_TOKENS)
         );
         queue.verdict(item);
         vm.stopPrank();
