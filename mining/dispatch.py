@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from chain.wakeup import Listener, notify
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from chain import operations, outbox
+from chain.wakeup import Listener, notify
 from mining.candidates import lock_miners
 from mining.choice import Candidate, choose_miners
 from mining.leases import lease
@@ -113,6 +113,8 @@ def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
     addresses = [miner.address for miner in miners]
     task_states.mark_assigned(task, addresses, at=now)
     lease(task, dict(enumerate(addresses)), now, live=0)
-    outbox.enqueue(operations.assign_task(task.session_id, task.task_id, addresses))
+    outbox.enqueue(
+        operations.assign_task(task.session_id, task.task_id, addresses, int(task.model_identifier))
+    )
     notify("deadlines")
     logger.info("%s: assigned to %s", task, ", ".join(addresses))

@@ -67,7 +67,8 @@ def judge_by_reference(texts: Sequence[str], reference: str, embed: Embed) -> Ju
 
 def _distances(vectors: Matrix) -> Matrix:
     # Rounded, since the last bits depend on the batch and would decide ties.
-    distances = np.round(np.clip(1.0 - vectors @ vectors.T, 0.0, 2.0), 6)
+    cosines: Matrix = vectors @ vectors.T
+    distances = np.asarray(np.round(np.clip(1.0 - cosines, 0.0, 2.0), 6), dtype=np.float64)
     np.fill_diagonal(distances, 0.0)
     return distances
 

@@ -13,7 +13,7 @@ PAUSE_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-def keep_doing(step: Callable[[], None], stop: threading.Event, beat: Callable[[], None]) -> None:
+def keep_doing(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
     """Do `step` until `stop` is set. A database or Redis that is away for a while is waited for.
 
     Any other error ends the loop, and the process with it: its supervisor starts a fresh one.

@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from chain.wakeup import Listener, notify
 from django.db import transaction
 from django.utils import timezone
 
 from chain import operations, outbox
+from chain.wakeup import Listener, notify
 from mining import mailbox, phases
 from mining.assignment_states import advance
 from mining.candidates import lock_miners
@@ -105,10 +105,11 @@ def _give_up(case: Case, action: Action, now: datetime) -> None:
 
 def _replace(case: Case, action: Action, now: datetime) -> None:
     """Give a late miner's place to the next one in the draw, if somebody is free."""
+    assert action.assignment_id is not None
     with transaction.atomic():
         miners = lock_miners(int(case.task.model_identifier), now)
         task = Task.objects.select_for_update().get(pk=case.task.pk)
-        late = Assignment.objects.select_for_update().get(pk=action.assignment_id)
+        late = task.assignments.select_for_update().get(pk=action.assignment_id)
         if late.status not in _REPLACEABLE:
             return
         taken = set(task.assignments.values_list("miner", flat=True))

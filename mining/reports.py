@@ -63,7 +63,7 @@ class Collector:
         keys = {reports_key(address): address for address in self._cursors}
         streams: dict[Any, Any] = {key: self._cursors[a] for key, a in keys.items()}
         try:
-            answer = self._client.xread(streams, count=BATCH, block=block_ms)
+            answer: Any = self._client.xread(streams, count=BATCH, block=block_ms)
         except redis.ResponseError:
             self._remove_wrong_types(list(keys))
             return 0

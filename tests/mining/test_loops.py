@@ -1,0 +1,90 @@
+"""The long-running loops, as their commands run them."""
+
+import threading
+import time
+
+import pytest
+import redis
+from django.db import OperationalError, connection, transaction
+
+from chain.wakeup import notify
+from mining import dispatch, oracle, reports
+from mining.enrolment import enrol
+from mining.loop import keep_doing
+from mining.models import MinerPresence
+from sessions.models import Task, TaskStatus
+from tests.mining.conftest import make_account, make_miner, make_session, make_task
+from tests.mining.test_reports import BEAT
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
+
+
+@pytest.fixture
+def running():
+    """Start loops in threads; they are stopped in the end, and stop at once."""
+    stop, threads, beats = threading.Event(), [], []
+
+    def start(loop):
+        def work():
+            loop(stop, lambda: beats.append(1))
+            connection.close()
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        wait_until(lambda: beats)
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def wait_until(true, timeout_s=5.0):
+    until = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_queued_task_wakes_the_dispatcher(running):
+    make_miner()
+    running(dispatch.run)
+    time.sleep(0.3)  # it waits by now
+    started = time.monotonic()
+    with transaction.atomic():
+        task = make_task(make_session(redundancy=1))
+        notify("task_queued")
+    wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.ASSIGNED)
+    assert time.monotonic() - started < dispatch.LOOK_EVERY_S / 2
+
+
+def test_the_oracle_wakes_for_a_deadline(running):
+    task = make_task(timeout_s=1)
+    running(oracle.run)
+    wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.FAILED)
+
+
+def test_the_collector_reads_a_report_as_it_comes(running):
+    address = make_account().address
+    with redis.Redis.from_url(enrol(address)) as client:
+        running(reports.run)
+        client.xadd(reports.reports_key(address), BEAT)
+        wait_until(lambda: MinerPresence.objects.filter(pk=address.lower(), slots=4).exists())
+
+
+def test_a_loop_outlives_a_server_that_is_away_and_nothing_else(monkeypatch):
+    monkeypatch.setattr("mining.loop.PAUSE_S", 0.01)
+    stop, calls = threading.Event(), []
+
+    def step():
+        calls.append(1)
+        if len(calls) == 1:
+            raise OperationalError("the server closed the connection")
+        if len(calls) == 2:
+            raise redis.ConnectionError("refused")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        keep_doing(step, stop, lambda: None)
+    assert len(calls) == 3
