@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import requests
 from django.conf import settings
 from eth_typing import ABI
 from eth_utils.address import to_checksum_address
@@ -84,7 +85,9 @@ def connect(rpc_url: str) -> Web3:
     provider = HTTPProvider(
         rpc_url,
         request_kwargs={"timeout": RPC_TIMEOUT_S},
-        exception_retry_configuration=ExceptionRetryConfiguration(retries=RPC_ATTEMPTS),
+        exception_retry_configuration=ExceptionRetryConfiguration(
+            errors=(requests.ConnectionError, requests.Timeout), retries=RPC_ATTEMPTS
+        ),
     )
     w3 = Web3(provider)
     w3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)

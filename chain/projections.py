@@ -12,14 +12,16 @@ from the stored events. `key` must be what a unique constraint (or the primary k
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db import connection, models
 
 MAX_ROWS_A_STATEMENT = 500
+EVENTS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,36 @@ def changes_of(event: EventRecord) -> list[Change]:
 def apply(events: Iterable[EventRecord]) -> None:
     """Write what events change, in their order. In the caller's transaction."""
     write(change for event in events for change in changes_of(event))
+
+
+def rebuild(stored: Iterable[EventRecord], orphaned: Iterable[EventRecord] = ()) -> None:
+    """Empty the mirror and fill it again from all stored events. In the caller's transaction.
+
+    Args:
+        stored: every event that counts, in the chain's order.
+        orphaned: events that the mirror was built from and that count no more; the tables that
+            only they have touched are emptied too.
+    """
+    emptied: set[type[models.Model]] = set()
+
+    def empty(changes: Iterable[Change]) -> None:
+        for model in {change.model for change in changes} - emptied:
+            model._default_manager.all().delete()
+            emptied.add(model)
+
+    for chunk in batched(orphaned, EVENTS_AT_ONCE):
+        empty(change for event in chunk for change in changes_of(event))
+    for chunk in batched(stored, EVENTS_AT_ONCE):
+        changes = [change for event in chunk for change in changes_of(event)]
+        empty(changes)
+        write(changes)
+
+
+def batched(events: Iterable[EventRecord], size: int) -> Iterator[list[EventRecord]]:
+    """The events in lists of at most `size`."""
+    left = iter(events)
+    while chunk := list(islice(left, size)):
+        yield chunk
 
 
 def write(changes: Iterable[Change]) -> None:

@@ -1,0 +1,144 @@
+"""A real EVM chain for tests: `anvil` mines a block a second unless a test mines by itself."""
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.contract import Contract
+from web3.types import TxReceipt
+
+from chain.contracts import Deployment, connect, handle
+from chain.deploy import ModelPrice, RoleHolders, deploy
+from cortensor_site.stack.embedded import start_anvil
+
+MODEL = 1
+PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
+
+
+def account(name: str) -> LocalAccount:
+    """An account that tests know by its name."""
+    key = Web3.keccak(text=f"test account {name}")
+    made: LocalAccount = Account.from_key(key)
+    return made
+
+
+DEPLOYER, ROUTER, ORACLE, VALIDATOR, CLIENT = (
+    account(name) for name in ("deployer", "router", "oracle", "validator", "client")
+)
+ROLES = RoleHolders(
+    router=ROUTER.address,
+    oracle=ORACLE.address,
+    validator=VALIDATOR.address,
+    treasury=DEPLOYER.address,
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain with the contracts on it, and what a test does to it."""
+
+    url: str
+    w3: Web3
+    deployment: Deployment
+
+    def contract(self, name: str) -> Contract:
+        return handle(self.w3, self.deployment, name)
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """One JSON-RPC request; anvil's own methods among them."""
+        answer = self.w3.provider.make_request(method, list(params))  # type: ignore[arg-type]
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def mine(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            self.rpc("evm_mine")
+
+    def transact(self, sender: LocalAccount, call: Any) -> TxReceipt:
+        """Send a call, mine it, and expect it to succeed."""
+        transaction = call.build_transaction(
+            {
+                "from": sender.address,
+                "nonce": self.w3.eth.get_transaction_count(sender.address, "pending"),
+            }
+        )
+        signed = sender.sign_transaction(transaction)
+        tx_hash = self.w3.eth.send_raw_transaction(signed.raw_transaction)
+        self.mine()
+        receipt = self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=10, poll_latency=0.02)
+        assert receipt["status"] == 1
+        return receipt
+
+    def open_session(self, *, redundancy: int = 1, deposit_wei: int = 10**18) -> int:
+        """A session of CLIENT's with some money; its id."""
+        receipt = self.transact(
+            CLIENT,
+            self.contract("Session").functions.create(
+                *("test", "{}", CLIENT.address, 1, redundancy, redundancy, 1),
+                *(0, False, 0, MODEL, 0, 0),
+            ),
+        )
+        [created] = self.contract("Session").events.SessionCreated().process_receipt(receipt)
+        session_id = int(created["args"]["sessionId"])
+        payment = self.contract("SessionPayment")
+        token = self.contract("CortensorToken")
+        self.transact(DEPLOYER, token.functions.transfer(CLIENT.address, deposit_wei))
+        self.transact(CLIENT, token.functions.approve(payment.address, deposit_wei))
+        self.transact(CLIENT, payment.functions.depositToSession(session_id, deposit_wei))
+        return session_id
+
+    def register_miner(self, miner: LocalAccount) -> None:
+        """A node that may be put on tasks. It has no gas money."""
+        pool = self.contract("NodePool")
+        self.rpc("anvil_setBalance", miner.address, hex(10**18))
+        self.transact(miner, pool.functions.register())
+        self.transact(ORACLE, pool.functions.setNodeState(miner.address, 3))
+        self.rpc("anvil_setBalance", miner.address, "0x0")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[str]:
+    """The RPC URL of a chain that lives as long as the run."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cortensor-chain-"))
+        yield start_anvil(stack, Path(folder), free_port())
+
+
+@pytest.fixture(scope="session")
+def deployed(anvil: str, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """The run's chain with the contracts on it, mining only when a test says so."""
+    w3 = connect(anvil)
+    for holder in (DEPLOYER, CLIENT):
+        w3.provider.make_request("anvil_setBalance", [holder.address, hex(10**24)])  # type: ignore[arg-type]
+    file = tmp_path_factory.mktemp("deployment") / "deployment.json"
+    deployment = deploy(w3, DEPLOYER, ROLES, {MODEL: PRICE}, file)
+    w3.provider.make_request("evm_setIntervalMining", [0])  # type: ignore[arg-type]
+    return Chain(anvil, w3, deployment)
+
+
+@pytest.fixture
+def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
+    """The run's chain, as it was after deployment; the settings point to it.
+
+    Blocks come when the test mines them.
+    """
+    settings.RPC_URL = deployed.url
+    settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
+    deployed.deployment.save(settings.DEPLOYMENT_FILE)
+    snapshot = deployed.rpc("evm_snapshot")
+    yield deployed
+    deployed.rpc("evm_revert", snapshot)
