@@ -10,7 +10,9 @@ from django.db.models import Count
 from mining.choice import Candidate
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, MinerPresence, Node, NodeState
+from sessions.models import Session, Task
 
+DEDICATED_MODE = 1
 _STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
 
 
@@ -52,6 +54,12 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
         for presence in present
         if presence.address in nodes
     ]
+
+
+def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
+    """Dedicated miners work for sessions that ask for them; all others work for everybody."""
+    mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
+    return [m for m in miners if mode == DEDICATED_MODE or not m.candidate.dedicated]
 
 
 def _leases(addresses: Sequence[str]) -> Counter[str]:

@@ -13,16 +13,15 @@ from django.utils import timezone
 
 from chain import operations, outbox
 from chain.wakeup import Listener, notify
-from mining.candidates import lock_miners
+from mining.candidates import lock_miners, suitable
 from mining.choice import Candidate, choose_miners
 from mining.leases import lease
 from mining.loop import keep_doing
 from sessions import task_states
-from sessions.models import Session, Task
+from sessions.models import Task
 
 LOOK_EVERY_S = 2.0
 """A wake-up may be lost with its connection."""
-DEDICATED_MODE = 1
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +72,7 @@ def dispatch_next(
         )
         if task is None:
             return Outcome.NOTHING_QUEUED, None
-        takes_dedicated = _mode(task) == DEDICATED_MODE
-        candidates = [m for m in miners if takes_dedicated or not m.candidate.dedicated]
+        candidates = suitable(task, miners)
         if len(candidates) < task.redundancy:
             return Outcome.TOO_FEW_MINERS, task
         free = [miner.candidate for miner in candidates if miner.is_free]
@@ -101,12 +99,6 @@ def _dispatch_model(model_identifier: int) -> int:
             set_aside.add(task.session_id)
         else:
             return dispatched
-
-
-def _mode(task: Task) -> int:
-    """Dedicated miners work for sessions that ask for them; all others work for everybody."""
-    mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
-    return mode or 0
 
 
 def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:

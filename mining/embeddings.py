@@ -18,12 +18,18 @@ MAX_CHUNKS = 64
 
 
 def preload() -> None:
-    """Load the model now rather than with the first task (it takes seconds)."""
-    _model()
+    """Load the model now rather than with the first task, and use it once: both take time."""
+    embed(["ready"])
 
 
 def embed(texts: Sequence[str]) -> Matrix:
     """One unit vector a text. A text beyond the model's limit is the mean of its pieces."""
+    distinct = list(dict.fromkeys(texts))
+    vectors = _embed(distinct)
+    return vectors[[distinct.index(text) for text in texts]]
+
+
+def _embed(texts: Sequence[str]) -> Matrix:
     pieces = [_pieces(text) for text in texts]
     vectors = _model().encode(
         [piece for group in pieces for piece in group],

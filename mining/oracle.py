@@ -12,7 +12,7 @@ from chain import operations, outbox
 from chain.wakeup import Listener, notify
 from mining import mailbox, phases
 from mining.assignment_states import advance
-from mining.candidates import lock_miners
+from mining.candidates import lock_miners, suitable
 from mining.choice import choose_miners
 from mining.deadlines import Action, Step, agenda, due, live_slot, successor
 from mining.dispatch import draw_seed
@@ -115,7 +115,7 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         taken = set(task.assignments.values_list("miner", flat=True))
         free = [
             miner.candidate
-            for miner in miners
+            for miner in suitable(task, miners)
             if miner.is_free and miner.candidate.address not in taken
         ]
         chosen = choose_miners(free, 1, draw_seed(task))

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
-from chain.contracts import deployment
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from eth_utils.address import to_checksum_address
 
 from chain import operations, outbox
+from chain.contracts import deployment
 from chain.messages import SigningDomain, Verdict, sign
 from mining import catalog, keys
 from mining.answers import (
@@ -68,8 +68,8 @@ def validate(task_pk: int) -> None:
     Raises:
         ValidationImpossible: nothing can decide now; the oracle asks again until the deadline.
     """
-    task = Task.objects.get(pk=task_pk)
-    if task.status != TaskStatus.COMMITTED:
+    task = Task.objects.filter(pk=task_pk, status=TaskStatus.COMMITTED).first()
+    if task is None:
         return
     try:
         prompt = prompt_of(task)

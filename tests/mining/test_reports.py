@@ -1,11 +1,14 @@
 """Reading the mailboxes."""
 
 import json
+import time
 
 import pytest
 import redis
+from django.utils import timezone
 
 from mining import reports
+from mining.directory import miners_online
 from mining.enrolment import enrol
 from mining.models import MinerPresence
 from mining.node.job import Heartbeat, write_report
@@ -61,6 +64,17 @@ def test_a_restarted_collector_goes_on_where_the_last_one_was(miners, collector,
     client.xadd(reports_key(address), BEAT)
     with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as fresh:
         assert Collector(fresh).collect(100) == 1
+
+
+def test_a_heartbeat_that_waited_long_makes_nobody_online(miners, collector):
+    address, client = next(iter(miners.items()))
+    client.xadd(reports_key(address), BEAT, id=int((time.time() - 60) * 1000))
+    collector.collect(100)
+    assert MinerPresence.objects.get(pk=address).slots == 4
+    assert miners_online() == 0
+    client.xadd(reports_key(address), BEAT, id=2**63)
+    collector.collect(100)
+    assert MinerPresence.objects.get(pk=address).last_seen_at <= timezone.now()
 
 
 @pytest.mark.parametrize(
