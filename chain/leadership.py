@@ -28,7 +28,8 @@ class Leadership:
             except psycopg.OperationalError:
                 self.release()
         candidate = dedicated_connection()
-        row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
+        with connection.wrap_database_errors:
+            row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
         if row is not None and row[0]:
             self._connection = candidate
             return True

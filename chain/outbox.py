@@ -35,6 +35,7 @@ def _reopen(operation: Operation, op: Op) -> bool:
         payload=op.payload,
         error="",
         attempts=0,
+        alone=False,
         transaction=None,
         due_at=timezone.now() + timedelta(seconds=REOPEN_AFTER_S),
     )

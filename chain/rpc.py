@@ -60,6 +60,7 @@ class Rpc:
         self._url = url
         self.host = urlsplit(url).hostname or "?"
         self._client = httpx.Client(timeout=TIMEOUT_S)
+        self._chain_id: int | None = None
 
     def call(self, method: str, *params: Any) -> Any:
         """The result of one request.
@@ -87,8 +88,16 @@ class Rpc:
             results += [self._result(method, by_id.get(i)) for i, (method, _) in enumerate(part)]
         return results
 
-    def chain_id(self) -> int:
-        return int(self.call("eth_chainId"), 16)
+    def require_chain(self, expected: int) -> None:
+        """Raise RpcInconsistent unless this endpoint serves the chain of that id."""
+        if self._chain_id is None:
+            self._chain_id = int(self.call("eth_chainId"), 16)
+        if self._chain_id != expected:
+            given, self._chain_id = self._chain_id, None
+            raise RpcInconsistent(
+                f"{self.host} serves chain {given}, the contracts are on chain {expected};"
+                " mend RPC_URL or DEPLOYMENT_FILE"
+            )
 
     def latest(self) -> Header:
         """The header of the head."""

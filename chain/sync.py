@@ -68,14 +68,13 @@ class Follower:
         self._rpc = rpc
         self._deployment = deployment
         self._fetcher = Fetcher(rpc, deployment)
-        self._chain_checked = False
 
     def step(self) -> bool:
         """Store the next batch, or go back to where the chain has forked.
 
         Return whether there was anything to do. Raises RpcError; then nothing has changed.
         """
-        self._check_chain()
+        self._rpc.require_chain(self._deployment.chain_id)
         head = self._rpc.latest()
         cursor = Block.objects.order_by("-number").first()
         if cursor is not None and not self._is_canonical(cursor, head):
@@ -86,17 +85,6 @@ class Follower:
             return False
         batch = self._fetcher.fetch(first, head, None if cursor is None else cursor.hash)
         return self._store(batch, cursor)
-
-    def _check_chain(self) -> None:
-        if self._chain_checked:
-            return
-        given, expected = self._rpc.chain_id(), self._deployment.chain_id
-        if given != expected:
-            raise RpcInconsistent(
-                f"{self._rpc.host} serves chain {given}, the contracts are on chain {expected};"
-                " mend RPC_URL or DEPLOYMENT_FILE"
-            )
-        self._chain_checked = True
 
     def _is_canonical(self, cursor: Block, head: Header) -> bool:
         """Whether the chain still has what the mirror was built from."""

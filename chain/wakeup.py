@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import OperationalError, connection
 from psycopg import sql
 
 
@@ -28,7 +28,7 @@ class Listener:
         self._connection: psycopg.Connection[Any] | None = None
 
     def __enter__(self) -> "Listener":
-        with contextlib.suppress(psycopg.OperationalError):  # `wait` tries again
+        with contextlib.suppress(OperationalError):  # `wait` tries again
             self._connect()
         return self
 
@@ -65,8 +65,9 @@ class Listener:
 
     def _connect(self) -> None:
         self._connection = dedicated_connection()
-        for channel in self._channels:
-            self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        with connection.wrap_database_errors:
+            for channel in self._channels:
+                self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
 
 
 def dedicated_connection() -> "psycopg.Connection[Any]":

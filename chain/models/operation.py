@@ -7,7 +7,7 @@ from chain.operations import OperationKind
 
 
 class TransactionStatus(models.TextChoices):
-    """`chain.sender` has the ways between them."""
+    """`chain.journal` has the ways between them."""
 
     SIGNED = "signed", "signed and stored, perhaps broadcast"
     SENT = "sent", "accepted by a node"
@@ -98,6 +98,7 @@ class Operation(models.Model):
     transaction = models.ForeignKey(
         Transaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
     )
+    alone = models.BooleanField(default=False, help_text="since a batch with it has reverted")
     position = models.PositiveSmallIntegerField(
         default=0, help_text="its place in the transaction's batch"
     )

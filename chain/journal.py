@@ -1,0 +1,196 @@
+"""What happened to transactions and to the operations in them: the only writer of both.
+
+Each function is one database transaction, and safe to repeat.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
+from chain.operations import OperationKind
+from chain.refusals import Meaning, Refusal, meaning_of
+from chain.signals import operation_confirmed, operation_failed
+from chain.transactions import Fees, Signed
+
+MAX_ATTEMPTS = 5
+FINAL_DEPTH = 12
+"""Blocks on top of a transaction's, after which no fork is expected to undo it."""
+
+OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
+
+_WAYS: dict[TransactionStatus, set[TransactionStatus]] = {
+    TransactionStatus.SIGNED: {
+        TransactionStatus.SIGNED,
+        TransactionStatus.SENT,
+        TransactionStatus.MINED,
+        TransactionStatus.DROPPED,
+    },
+    TransactionStatus.SENT: {
+        TransactionStatus.SIGNED,
+        TransactionStatus.SENT,
+        TransactionStatus.MINED,
+        TransactionStatus.DROPPED,
+    },
+    TransactionStatus.MINED: {
+        TransactionStatus.SIGNED,
+        TransactionStatus.MINED,
+        TransactionStatus.FINAL,
+    },
+    TransactionStatus.FINAL: set(),
+    TransactionStatus.DROPPED: set(),
+}
+
+
+class ImpossibleStep(RuntimeError):
+    """A transaction cannot go from where it is to there."""
+
+
+@transaction.atomic
+def record_signed(row: Transaction, signed: Signed, operations: Sequence[Operation]) -> None:
+    """Keep a new transaction and its operations, before anybody sees it."""
+    row.hash, row.raw = signed.hash, signed.raw
+    row.save()
+    for position, operation in enumerate(operations):
+        operation.transaction = row
+        operation.position = position
+        operation.status = OperationStatus.SENT
+    Operation.objects.bulk_update(operations, ["transaction", "position", "status"])
+
+
+def record_replacement(row: Transaction, signed: Signed, fees: Fees) -> None:
+    """Keep a stuck transaction's successor under the same nonce, before anybody sees it."""
+    _step(
+        row,
+        TransactionStatus.SIGNED,
+        earlier_hashes=[*row.earlier_hashes, row.hash],
+        hash=signed.hash,
+        raw=signed.raw,
+        max_fee_wei=fees.max_wei,
+        priority_fee_wei=fees.priority_wei,
+    )
+
+
+def record_sent(row: Transaction, head: int) -> None:
+    """A node has the transaction."""
+    _step(row, TransactionStatus.SENT, sent_at=timezone.now(), sent_block=head)
+
+
+@transaction.atomic
+def record_mined(
+    row: Transaction, receipt: Mapping[str, Any], refusals: Mapping[int, Refusal] | Refusal | None
+) -> None:
+    """A block has the transaction.
+
+    Args:
+        refusals: those of skipped elements by place; one Refusal when all of it reverted.
+    """
+    succeeded = not isinstance(refusals, Refusal)
+    _step(
+        row,
+        TransactionStatus.MINED,
+        block_number=int(receipt["blockNumber"], 16),
+        block_hash=receipt["blockHash"],
+        gas_used=int(receipt["gasUsed"], 16),
+        succeeded=succeeded,
+    )
+    operations = list(row.operations.order_by("position"))
+    kind = OperationKind(row.kind)
+    for operation in operations:
+        if isinstance(refusals, Refusal):
+            refusal: Refusal | None = refusals
+        else:
+            refusal = (refusals or {}).get(operation.position)
+        # When a batch reverts as a whole, only the next attempts, one by one, show whose fault
+        # it is.
+        shared = not succeeded and len(operations) > 1
+        meaning = (
+            None if refusal is None else Meaning.TRY_AGAIN if shared else meaning_of(kind, refusal)
+        )
+        _settle(operation, meaning, refusal, alone=not succeeded, at_once=shared)
+    fields = ["status", "error", "attempts", "due_at", "transaction", "alone"]
+    Operation.objects.bulk_update(operations, fields)
+    _announce_on_commit(operations)
+
+
+@transaction.atomic
+def record_vanished(row: Transaction) -> None:
+    """A fork has undone the transaction: it is to be broadcast again."""
+    _step(
+        row,
+        TransactionStatus.SIGNED,
+        block_number=None,
+        block_hash="",
+        gas_used=None,
+        succeeded=None,
+    )
+    row.operations.update(status=OperationStatus.SENT, error="")
+
+
+@transaction.atomic
+def record_dropped(row: Transaction) -> None:
+    """Its nonce was used by a transaction of somebody else's: the operations wait again."""
+    _step(row, TransactionStatus.DROPPED)
+    row.operations.update(status=OperationStatus.PENDING, transaction=None)
+
+
+def record_final(head: int) -> None:
+    """What is deep enough needs no more looks."""
+    Transaction.objects.filter(
+        status=TransactionStatus.MINED, block_number__lte=head - FINAL_DEPTH
+    ).update(status=TransactionStatus.FINAL)
+
+
+def _settle(
+    operation: Operation,
+    meaning: Meaning | None,
+    refusal: Refusal | None,
+    *,
+    alone: bool,
+    at_once: bool,
+) -> None:
+    operation.error = "" if refusal is None else str(refusal)
+    if meaning is None or meaning == Meaning.DONE:
+        operation.status = OperationStatus.CONFIRMED
+        return
+    operation.attempts += 1
+    if meaning == Meaning.REFUSED or operation.attempts >= MAX_ATTEMPTS:
+        operation.status = OperationStatus.FAILED
+        return
+    pause_s = 0 if at_once else 2 ** (operation.attempts - 1)
+    operation.status = OperationStatus.PENDING
+    operation.transaction = None
+    operation.alone = alone
+    operation.due_at = timezone.now() + timedelta(seconds=pause_s)
+
+
+def _announce_on_commit(operations: Iterable[Operation]) -> None:
+    signals = {
+        OperationStatus.CONFIRMED: operation_confirmed,
+        OperationStatus.FAILED: operation_failed,
+    }
+
+    def announcement(operation: Operation) -> Callable[[], None]:
+        signal = signals[OperationStatus(operation.status)]
+        return lambda: _ignore(signal.send_robust(sender=Operation, operation=operation))
+
+    for operation in operations:
+        if operation.status in signals:
+            transaction.on_commit(announcement(operation))
+
+
+def _ignore(_: Any) -> None:
+    """Receivers' errors are logged by Django."""
+
+
+def _step(row: Transaction, status: TransactionStatus, **values: Any) -> None:
+    before = TransactionStatus(row.status)
+    if status not in _WAYS[before]:
+        raise ImpossibleStep(f"{row}: from {before} to {status}")
+    row.status = status
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save(update_fields=["status", *values])

@@ -1,0 +1,190 @@
+"""How each kind of operation goes on chain: which call, by whom, with which data, for how much gas.
+
+Pure. Gas limits are upper bounds, not estimates: a batch must not run out of it because of what
+other transactions did before it, and what it does not use costs nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from eth_abi.abi import encode
+from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
+
+from chain.contracts import abi
+from chain.operations import OperationKind
+
+Payload = dict[str, Any]
+
+GAS_A_TEXT_BYTE = 850
+"""Storage (22 100 gas a word), calldata and log of a text that goes on chain as it is."""
+
+
+@dataclass(frozen=True)
+class Relay:
+    """The call that carries operations of one kind.
+
+    `arguments` makes the call's arguments of the payloads; `gas` bounds what one of them needs.
+    `account` is the name of the keystore that signs. A call that is no batch carries one
+    operation.
+    """
+
+    contract: str
+    function: str
+    account: str
+    arguments: Callable[[Sequence[Payload]], list[Any]]
+    gas: Callable[[Payload], int]
+    is_batch: bool = True
+
+
+def calldata(kind: OperationKind, payloads: Sequence[Payload]) -> bytes:
+    """The data of the call that carries these operations."""
+    relay = RELAYS[kind]
+    selector, types = _signature(relay.contract, relay.function)
+    return selector + encode(types, relay.arguments(payloads))
+
+
+def _submission(payload: Payload) -> tuple[Any, ...]:
+    return tuple(
+        payload[name]
+        for name in (
+            *("session_id", "task_id", "task_data", "prompt_type", "prompt_template"),
+            *("llm_params", "request_params", "client_reference", "max_input_tokens"),
+        )
+    )
+
+
+def _assignment(payload: Payload) -> tuple[Any, ...]:
+    return tuple(payload[name] for name in ("session_id", "task_id", "miners", "model_identifier"))
+
+
+def _replacement(payload: Payload) -> tuple[Any, ...]:
+    return tuple(payload[name] for name in ("session_id", "task_id", "late", "replacement"))
+
+
+def _task(payload: Payload) -> tuple[Any, ...]:
+    return payload["session_id"], payload["task_id"]
+
+
+def _ack(payload: Payload) -> tuple[Any, ...]:
+    return (*_task(payload), _bytes(payload["task_digest"]), payload["miner"])
+
+
+def _precommit(payload: Payload) -> tuple[Any, ...]:
+    return (*_ack(payload), _bytes(payload["hash"]))
+
+
+def _commit(payload: Payload) -> tuple[Any, ...]:
+    return (*_ack(payload), payload["data"])
+
+
+def _verdict(payload: Payload) -> tuple[Any, ...]:
+    values = (payload[name] for name in ("accuracy_bps", "input_tokens", "output_tokens"))
+    return (*_ack(payload), *values)
+
+
+def _registration(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    registration = tuple(payload[name] for name in ("node", "operator", "nonce"))
+    return [registration, _bytes(payload["signature"])]
+
+
+def _node_state(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["node"], payload["state"]]
+
+
+def _node(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["node"]]
+
+
+def _listed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list[Any]]:
+    return lambda payloads: [[element(payload) for payload in payloads]]
+
+
+def _signed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list[Any]]:
+    return lambda payloads: [
+        [element(payload) for payload in payloads],
+        [_bytes(payload["signature"]) for payload in payloads],
+    ]
+
+
+def _flat(gas: int) -> Callable[[Payload], int]:
+    return lambda _: gas
+
+
+def _submission_gas(payload: Payload) -> int:
+    texts = payload["task_data"] + payload["prompt_template"] + payload["client_reference"]
+    words = len(payload["llm_params"]) + len(payload["request_params"])
+    return 450_000 + GAS_A_TEXT_BYTE * len(texts.encode()) + 2_000 * words
+
+
+def _assignment_gas(payload: Payload) -> int:
+    return 120_000 + 100_000 * len(payload["miners"])
+
+
+def _commit_gas(payload: Payload) -> int:
+    return 350_000 + GAS_A_TEXT_BYTE * len(payload["data"].encode())
+
+
+def _bytes(value: str) -> bytes:
+    return bytes.fromhex(value.removeprefix("0x"))
+
+
+@cache
+def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
+    [element] = [
+        element
+        for element in abi(contract)
+        if element["type"] == "function" and element["name"] == function
+    ]
+    types = [collapse_if_tuple(part) for part in element["inputs"]]
+    return function_abi_to_4byte_selector(element), types
+
+
+_FORCED_GAS = 1_000_000
+"""The end of a task can fail up to 16 miners and settle."""
+
+RELAYS: dict[OperationKind, Relay] = {
+    OperationKind.REGISTER_NODE: Relay(
+        "NodePool", "registerFor", "router", _registration, _flat(300_000), is_batch=False
+    ),
+    OperationKind.SET_NODE_STATE: Relay(
+        "NodePool", "setNodeState", "oracle", _node_state, _flat(150_000), is_batch=False
+    ),
+    OperationKind.SUBMIT_TASK: Relay(
+        "Session", "relaySubmissions", "router", _listed(_submission), _submission_gas
+    ),
+    OperationKind.ASSIGN_TASK: Relay(
+        "SessionQueue", "assignTasks", "router", _listed(_assignment), _assignment_gas
+    ),
+    OperationKind.REPLACE_MINER: Relay(
+        "SessionQueue", "replaceMiners", "oracle", _listed(_replacement), _flat(300_000)
+    ),
+    OperationKind.RELAY_ACK: Relay(
+        "SessionQueue", "relayAcks", "router", _signed(_ack), _flat(200_000)
+    ),
+    OperationKind.RELAY_PRECOMMIT: Relay(
+        "SessionQueue", "relayPrecommits", "router", _signed(_precommit), _flat(350_000)
+    ),
+    OperationKind.END_PRECOMMIT: Relay(
+        "SessionQueue", "endPrecommits", "router", _listed(_task), _flat(_FORCED_GAS)
+    ),
+    OperationKind.RELAY_COMMIT: Relay(
+        "SessionQueue", "relayCommits", "router", _signed(_commit), _commit_gas
+    ),
+    OperationKind.END_COMMIT: Relay(
+        "SessionQueue", "endCommits", "router", _listed(_task), _flat(_FORCED_GAS)
+    ),
+    OperationKind.RELAY_VERDICT: Relay(
+        "SessionQueue", "relayVerdicts", "router", _signed(_verdict), _flat(450_000)
+    ),
+    OperationKind.END_TASK: Relay(
+        "SessionQueue", "endTasks", "router", _listed(_task), _flat(_FORCED_GAS)
+    ),
+    OperationKind.WITHDRAW_NODE_PAYMENT: Relay(
+        "SessionPayment", "withdrawNodePaymentFor", "router", _node, _flat(200_000), is_batch=False
+    ),
+}
