@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mining.training import dates, network, numbers, unknown, words, world
+from mining.training import dates, network, numbers, quantities, unknown, words, world
 from mining.training.phrasing import Family, normalised, styled
 
 Split = Literal["train", "held_out"]
@@ -18,6 +18,7 @@ Split = Literal["train", "held_out"]
 HELD_OUT_PERCENT = 5
 FAMILIES: dict[str, Family] = {
     **numbers.FAMILIES,
+    **quantities.FAMILIES,
     **words.FAMILIES,
     **dates.FAMILIES,
     **world.FAMILIES,
