@@ -23,12 +23,9 @@ def _codec() -> ABIDecoder:
     """Clients may put any bytes into a transaction, and none may stop the mirror."""
     registry = default_registry.copy()  # type: ignore[no-untyped-call]
     registry.unregister_decoder("string")
-    registry.register_decoder("string", _lenient_string, label="string")
+    lenient = StringDecoder("replace")  # type: ignore[no-untyped-call]
+    registry.register_decoder("string", lenient, label="string")
     return ABIDecoder(registry)
-
-
-def _lenient_string(*_: Any) -> StringDecoder:
-    return StringDecoder("replace")  # type: ignore[no-untyped-call]
 
 
 _CODEC = _codec()

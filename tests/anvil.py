@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 from web3 import Web3
 from web3.contract import Contract
+from web3.logs import DISCARD
 from web3.types import TxReceipt
 
 from chain.contracts import Deployment, connect, handle
@@ -64,18 +66,27 @@ class Chain:
 
     def transact(self, sender: LocalAccount, call: Any) -> TxReceipt:
         """Send a call, mine it, and expect it to succeed."""
-        transaction = call.build_transaction(
-            {
-                "from": sender.address,
-                "nonce": self.w3.eth.get_transaction_count(sender.address, "pending"),
-            }
-        )
-        signed = sender.sign_transaction(transaction)
-        tx_hash = self.w3.eth.send_raw_transaction(signed.raw_transaction)
-        self.mine()
-        receipt = self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=10, poll_latency=0.02)
+        receipt = self.send(sender, call.address, call._encode_transaction_data())
         assert receipt["status"] == 1
         return receipt
+
+    def send(self, sender: LocalAccount, to: str, data: Any) -> TxReceipt:
+        """Send a transaction and mine it."""
+        w3 = self.w3
+        signed = sender.sign_transaction(
+            {
+                "chainId": self.deployment.chain_id,
+                "nonce": w3.eth.get_transaction_count(sender.address, "pending"),
+                "to": to_checksum_address(to),
+                "data": data,
+                "gas": 3_000_000,
+                "maxFeePerGas": 10**11,
+                "maxPriorityFeePerGas": 10**9,
+            }
+        )
+        tx_hash = w3.eth.send_raw_transaction(signed.raw_transaction)
+        self.mine()
+        return w3.eth.wait_for_transaction_receipt(tx_hash, timeout=10, poll_latency=0.02)
 
     def open_session(self, *, redundancy: int = 1, deposit_wei: int = 10**18) -> int:
         """A session of CLIENT's with some money; its id."""
@@ -86,7 +97,11 @@ class Chain:
                 *(0, False, 0, MODEL, 0, 0),
             ),
         )
-        [created] = self.contract("Session").events.SessionCreated().process_receipt(receipt)
+        [created] = (
+            self.contract("Session")
+            .events.SessionCreated()
+            .process_receipt(receipt, errors=DISCARD)
+        )
         session_id = int(created["args"]["sessionId"])
         payment = self.contract("SessionPayment")
         token = self.contract("CortensorToken")

@@ -30,8 +30,8 @@ def test_the_contracts_know_each_other_and_the_roles_are_given(chain: Chain) -> 
     assert price == [PRICE.input_wei, PRICE.output_wei]
     token = chain.contract("CortensorToken")
     assert token.functions.balanceOf(DEPLOYER.address).call() == deploying.SUPPLY_WEI
-    for holder in (ROUTER, ORACLE, VALIDATOR):
-        assert chain.w3.eth.get_balance(holder.address) == deploying.FUNDING_WEI
+    for account in (ROUTER, ORACLE, VALIDATOR):
+        assert chain.w3.eth.get_balance(account.address) == deploying.FUNDING_WEI
 
 
 def test_deploying_again_sends_nothing(chain: Chain, settings: Any) -> None:

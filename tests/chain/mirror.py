@@ -1,0 +1,40 @@
+"""The whole mirror as plain values, to be compared."""
+
+from typing import Any
+
+from django.db import models, transaction
+
+from chain import sync
+from mining.models import MinerResult, Node
+from sessions.models import ModelPrice, OnChainTask, Session, SessionRouter
+
+MIRRORED: tuple[type[models.Model], ...] = (
+    *(Session, SessionRouter, ModelPrice, OnChainTask),
+    *(Node, MinerResult),
+)
+
+
+def mirror() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every mirrored table, without the tables' own running numbers."""
+    content = {}
+    for model in MIRRORED:
+        names = [
+            field.attname
+            for field in model._meta.concrete_fields
+            if not isinstance(field, models.AutoField)
+        ]
+        rows = model._default_manager.values_list(*names)
+        content[model.__name__] = sorted(rows, key=repr)
+    return content
+
+
+def rebuilt_mirror() -> dict[str, list[tuple[Any, ...]]]:
+    """The mirror as a rebuild from the stored events would make it; the real one stays."""
+    with transaction.atomic():
+        point = transaction.savepoint()
+        for model in MIRRORED:
+            model._default_manager.all().delete()
+        sync.rebuild_mirror()
+        content = mirror()
+        transaction.savepoint_rollback(point)
+    return content
