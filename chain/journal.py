@@ -17,6 +17,8 @@ from chain.signals import operation_confirmed, operation_failed
 from chain.transactions import Fees, Signed
 
 MAX_ATTEMPTS = 5
+FIRST_PAUSE_S = 1.0
+"""Before the second attempt; doubled before each further one."""
 FINAL_DEPTH = 12
 """Blocks on top of a transaction's, after which no fork is expected to undo it."""
 
@@ -160,7 +162,7 @@ def _settle(
     if meaning == Meaning.REFUSED or operation.attempts >= MAX_ATTEMPTS:
         operation.status = OperationStatus.FAILED
         return
-    pause_s = 0 if at_once else 2 ** (operation.attempts - 1)
+    pause_s = 0.0 if at_once else FIRST_PAUSE_S * 2 ** (operation.attempts - 1)
     operation.status = OperationStatus.PENDING
     operation.transaction = None
     operation.alone = alone

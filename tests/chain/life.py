@@ -1,0 +1,103 @@
+"""A task's life as operations: what routers, miners and validators put into the outbox."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eth_account.signers.local import LocalAccount
+from eth_utils.conversions import to_bytes
+
+from chain import operations, outbox
+from chain.messages import (
+    Ack,
+    Commit,
+    Message,
+    Precommit,
+    SigningDomain,
+    Verdict,
+    commit_hash,
+    sign,
+    task_digest,
+)
+from tests.anvil import MODEL, VALIDATOR, Chain
+
+LANE = 1_000_000
+LLM_PARAMS, REQUEST_PARAMS = [16, 0, 100, 0, 0, 0], [60]
+MAX_INPUT_TOKENS = 100
+
+
+@dataclass(frozen=True)
+class Life:
+    """One task of one session, in the router's first lane."""
+
+    chain: Chain
+    session_id: int
+    number: int = 0
+
+    @property
+    def task_id(self) -> int:
+        return LANE + self.number
+
+    @property
+    def text(self) -> str:
+        return f"prompt {self.number}"
+
+    @property
+    def digest(self) -> bytes:
+        session = self.chain.contract("Session").functions.getSession(self.session_id).call()
+        return task_digest(
+            to_bytes(session[1]),
+            *(self.task_id, self.text, 1, "", LLM_PARAMS, REQUEST_PARAMS, "", MAX_INPUT_TOKENS),
+        )
+
+    def submit(self) -> None:
+        outbox.enqueue(
+            operations.submit_task(
+                session_id=self.session_id,
+                task_id=self.task_id,
+                task_data=self.text,
+                prompt_type=1,
+                prompt_template="",
+                llm_params=LLM_PARAMS,
+                request_params=REQUEST_PARAMS,
+                client_reference="",
+                max_input_tokens=MAX_INPUT_TOKENS,
+            )
+        )
+
+    def assign(self, miners: Iterable[LocalAccount]) -> None:
+        addresses = [miner.address for miner in miners]
+        outbox.enqueue(operations.assign_task(self.session_id, self.task_id, addresses, MODEL))
+
+    def ack(self, miner: LocalAccount) -> None:
+        ack = Ack(self.session_id, self.task_id, self.digest, miner.address)
+        outbox.enqueue(operations.relay_ack(ack, self._signed(ack, miner)))
+
+    def precommit(self, miner: LocalAccount) -> None:
+        hashed = commit_hash(self.session_id, self.task_id, miner.address, self._data(miner))
+        message = Precommit(self.session_id, self.task_id, self.digest, miner.address, hashed)
+        outbox.enqueue(operations.relay_precommit(message, self._signed(message, miner)))
+
+    def commit(self, miner: LocalAccount) -> None:
+        data = self._data(miner)
+        message = Commit(self.session_id, self.task_id, self.digest, miner.address, data)
+        outbox.enqueue(operations.relay_commit(message, self._signed(message, miner)))
+
+    def judge(self, miner: LocalAccount, accuracy_bps: int = 10_000) -> None:
+        message = Verdict(
+            *(self.session_id, self.task_id, self.digest, miner.address),
+            *(accuracy_bps, 10, 12),
+        )
+        outbox.enqueue(operations.relay_verdict(message, self._signed(message, VALIDATOR)))
+
+    def status(self) -> int:
+        """The contract's word for how far the task has come; 5 is its end."""
+        queue = self.chain.contract("SessionQueue")
+        return int(queue.functions.getTaskStatus(self.session_id, self.task_id).call())
+
+    def _data(self, miner: LocalAccount) -> str:
+        return f'{{"result":"answer of {miner.address}","salt":"0x{self.number:064x}"}}'
+
+    def _signed(self, message: Message, signer: LocalAccount) -> bytes:
+        deployment = self.chain.deployment
+        domain = SigningDomain(deployment.chain_id, deployment.addresses["SessionQueue"])
+        return sign(message, domain, bytes(signer.key))

@@ -1,0 +1,363 @@
+"""Operations reach a real chain once each, whatever happens on the way."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain import journal, operations, outbox, sender, transactions
+from chain.journal import FINAL_DEPTH, MAX_ATTEMPTS
+from chain.keys import load_or_create
+from chain.messages import Registration, SigningDomain, sign
+from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
+from chain.rpc import Rpc, RpcRefused
+from chain.sender import STUCK_BLOCKS, Sender, run
+from chain.signals import operation_confirmed, operation_failed
+from chain.sync import Follower
+from sessions.models import OnChainStatus, OnChainTask, Session
+from tests.anvil import ORACLE, ROUTER, Chain, account
+from tests.chain.life import Life
+from tests.chain.mirror import mirror, rebuilt_mirror
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MINERS = [account(f"miner {number}") for number in range(3)]
+ENDED = 5
+
+
+def make_sender(chain: Chain) -> Sender:
+    return Sender(Rpc(chain.url), chain.deployment, {"router": ROUTER, "oracle": ORACLE})
+
+
+def deliver(chain: Chain, at_work: Sender) -> None:
+    """Send what waits, mine it, and take the receipts."""
+    at_work.tick()
+    chain.mine()
+    at_work.tick()
+
+
+def statuses() -> dict[str, str]:
+    return dict(Operation.objects.values_list("key", "status"))
+
+
+def test_a_task_goes_from_the_outbox_to_its_settlement_and_into_the_mirror(chain: Chain) -> None:
+    for miner in MINERS:
+        chain.register_miner(miner)
+    session_id = chain.open_session(redundancy=3)
+    tasks = [Life(chain, session_id, number) for number in range(4)]
+    at_work = make_sender(chain)
+    for task in tasks:
+        task.submit()
+        task.assign(MINERS)
+        for miner in MINERS:
+            task.ack(miner)
+            task.precommit(miner)
+    deliver(chain, at_work)
+    for task in tasks:
+        for miner in MINERS:
+            task.commit(miner)
+            task.judge(miner)
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert [task.status() for task in tasks] == [ENDED] * 4
+    # One transaction a kind: operations travel together.
+    assert Transaction.objects.count() == 6
+    follower = Follower(Rpc(chain.url), chain.deployment)
+    while follower.step():
+        pass
+    assert OnChainTask.objects.filter(status=OnChainStatus.ENDED).count() == 4
+    session = Session.objects.get(pk=session_id)
+    payment = chain.contract("SessionPayment").functions
+    assert session.paid_wei == payment.totalOwed().call() > 0
+    assert session.balance_wei == payment.sessionBalance(session_id).call()
+    assert mirror() == rebuilt_mirror()
+
+
+def test_a_bad_element_fails_alone_and_says_why(chain: Chain) -> None:
+    failed: list[Operation] = []
+    confirmed: list[Operation] = []
+
+    def note_failed(operation: Operation, **_: Any) -> None:
+        failed.append(operation)
+
+    def note_confirmed(operation: Operation, **_: Any) -> None:
+        confirmed.append(operation)
+
+    operation_failed.connect(note_failed)
+    operation_confirmed.connect(note_confirmed)
+    session_id = chain.open_session()
+    good = [Life(chain, session_id, number) for number in (0, 1)]
+    outside_lane = Life(chain, session_id, 7_000_000)
+    for task in (good[0], outside_lane, good[1]):
+        task.submit()
+    deliver(chain, make_sender(chain))
+    [refused] = failed
+    assert refused.payload["task_id"] == outside_lane.task_id
+    assert refused.error == f"OutsideLane(taskId={outside_lane.task_id}, first=1000000)"
+    assert {operation.payload["task_id"] for operation in confirmed} == {
+        task.task_id for task in good
+    }
+    assert Transaction.objects.count() == 1
+
+
+def test_what_comes_too_early_is_tried_again(chain: Chain, no_pauses: None) -> None:
+    chain.register_miner(MINERS[0])
+    task = Life(chain, chain.open_session())
+    at_work = make_sender(chain)
+    task.assign(MINERS[:1])
+    deliver(chain, at_work)
+    operation = Operation.objects.get()
+    assert operation.status != OperationStatus.FAILED
+    assert operation.error.startswith("TaskNotFound(")
+    task.submit()
+    deliver(chain, at_work)
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert task.status() == 1
+
+
+def test_what_never_comes_in_time_fails_in_the_end(chain: Chain, no_pauses: None) -> None:
+    chain.register_miner(MINERS[0])
+    Life(chain, chain.open_session()).assign(MINERS[:1])
+    at_work = make_sender(chain)
+    for _ in range(MAX_ATTEMPTS):
+        deliver(chain, at_work)
+    operation = Operation.objects.get()
+    assert operation.status == OperationStatus.FAILED
+    assert operation.attempts == MAX_ATTEMPTS
+
+
+def test_what_is_done_already_counts_as_done(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    at_work = make_sender(chain)
+    task.submit()
+    deliver(chain, at_work)
+    Operation.objects.all().delete()
+    task.submit()
+    deliver(chain, at_work)
+    operation = Operation.objects.get()
+    assert operation.status == OperationStatus.CONFIRMED
+    assert operation.error == "AlreadyDone()"
+
+
+def test_enqueueing_twice_does_it_once(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    for _ in range(2):
+        task.submit()
+    at_work = make_sender(chain)
+    deliver(chain, at_work)
+    task.submit()
+    deliver(chain, at_work)
+    assert Transaction.objects.count() == 1
+
+
+class Killed(BaseException):
+    """What a SIGKILL does to a process, as far as its database and chain can see."""
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (journal, "record_signed"),
+        (Rpc, "call"),
+        (journal, "record_sent"),
+        (journal, "record_mined"),
+    ],
+)
+@pytest.mark.parametrize("done_before_it_dies", [False, True])
+def test_a_killed_sender_loses_nothing_and_does_nothing_twice(
+    chain: Chain,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    what: str,
+    done_before_it_dies: bool,
+) -> None:
+    session_id = chain.open_session()
+    tasks = [Life(chain, session_id, number) for number in range(2)]
+    for task in tasks:
+        task.submit()
+    real = getattr(where, what)
+
+    def dies(*args: Any, **kwargs: Any) -> Any:
+        if what == "call" and "eth_sendRawTransaction" not in args:
+            return real(*args, **kwargs)
+        if done_before_it_dies:
+            real(*args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, what, dies)
+        victim = make_sender(chain)
+        with pytest.raises(Killed):
+            deliver(chain, victim)
+    successor = make_sender(chain)
+    deliver(chain, successor)
+    deliver(chain, successor)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert set(Operation.objects.values_list("error", flat=True)) == {""}
+    assert [task.status() for task in tasks] == [0, 0]
+    assert Transaction.objects.count() == 1
+    assert chain.w3.eth.get_transaction_count(ROUTER.address) == 1
+
+
+def test_a_transaction_that_a_fork_has_undone_is_sent_again(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    at_work = make_sender(chain)
+    task.submit()
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    chain.rpc("anvil_reorg", 1, [])
+    chain.rpc("anvil_dropAllTransactions")
+    assert chain.w3.eth.get_transaction_count(ROUTER.address) == 0
+    at_work.tick()
+    assert set(statuses().values()) == {OperationStatus.SENT}
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert task.status() == 0
+    assert Transaction.objects.count() == 1
+
+
+def test_a_transaction_deep_enough_is_final(chain: Chain) -> None:
+    Life(chain, chain.open_session()).submit()
+    at_work = make_sender(chain)
+    deliver(chain, at_work)
+    chain.mine(FINAL_DEPTH)
+    at_work.tick()
+    assert Transaction.objects.get().status == TransactionStatus.FINAL
+
+
+def test_a_stuck_transaction_is_replaced_at_a_higher_price(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    task.submit()
+    at_work = make_sender(chain)
+    at_work.tick()
+    first = Transaction.objects.get()
+    dear = 20 * int(first.max_fee_wei)
+    for _ in range(STUCK_BLOCKS):
+        chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(dear))
+        chain.mine()
+    at_work.tick()
+    second = Transaction.objects.get()
+    assert second.hash != first.hash
+    assert second.earlier_hashes == [first.hash]
+    assert second.nonce == first.nonce
+    assert second.max_fee_wei > dear
+    assert second.priority_fee_wei * 100 >= first.priority_fee_wei * 110
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+
+
+def test_the_replaced_one_may_be_mined_after_all(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    task.submit()
+    at_work = make_sender(chain)
+    at_work.tick()
+    row = Transaction.objects.get()
+    signed = at_work._sign(row, transactions.Fees(2 * int(row.max_fee_wei), 10**9))
+    journal.record_replacement(row, signed, transactions.Fees(2 * int(row.max_fee_wei), 10**9))
+    chain.mine()  # with the first one, since nobody has broadcast the second
+    at_work.tick()
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert Transaction.objects.get().status == TransactionStatus.MINED
+
+
+def test_a_nonce_that_was_used_elsewhere_is_given_up(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    task.submit()
+    at_work = make_sender(chain)
+    at_work.tick()
+    chain.rpc("anvil_dropAllTransactions")
+    chain.send(ROUTER, ORACLE.address, "0x")
+    chain.mine(STUCK_BLOCKS)
+    at_work.tick()
+    assert Transaction.objects.get().status == TransactionStatus.DROPPED
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert task.status() == 0
+
+
+def test_a_forgotten_transaction_is_broadcast_again(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    task.submit()
+    at_work = make_sender(chain)
+    at_work.tick()
+    chain.rpc("anvil_dropAllTransactions")
+    chain.mine(STUCK_BLOCKS)
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert task.status() == 0
+
+
+def test_an_account_without_gas_money_loses_nothing(chain: Chain) -> None:
+    task = Life(chain, chain.open_session())
+    balance = chain.w3.eth.get_balance(ROUTER.address)
+    chain.rpc("anvil_setBalance", ROUTER.address, "0x0")
+    task.submit()
+    at_work = make_sender(chain)
+    with pytest.raises(RpcRefused, match=r"(?i)insufficient funds"):
+        at_work.tick()
+    chain.rpc("anvil_setBalance", ROUTER.address, hex(balance))
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+
+
+def test_a_batch_that_reverts_is_sent_again_one_by_one(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, no_pauses: None
+) -> None:
+    session_id = chain.open_session()
+    tasks = [Life(chain, session_id, number) for number in range(3)]
+    for task in tasks:
+        task.submit()
+    at_work = make_sender(chain)
+    with monkeypatch.context() as patch:
+        patch.setattr(sender, "gas_limit", lambda _: 300_000)
+        deliver(chain, at_work)
+    assert Transaction.objects.exclude(succeeded=True).first().kind == "submit_task"  # type: ignore[union-attr]
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert [task.status() for task in tasks] == [0, 0, 0]
+    assert Transaction.objects.count() == 4
+
+
+def test_nodes_are_registered_and_given_a_state(chain: Chain) -> None:
+    miner = account("a miner without gas")
+    registration = Registration(miner.address, miner.address, 0)
+    domain = SigningDomain(chain.deployment.chain_id, chain.deployment.addresses["NodePool"])
+    signature = sign(registration, domain, bytes(miner.key))
+    outbox.enqueue(operations.register_node(registration, signature))
+    at_work = make_sender(chain)
+    deliver(chain, at_work)
+    outbox.enqueue(operations.set_node_state(miner.address, 3, "first"))
+    deliver(chain, at_work)
+    assert chain.contract("NodePool").functions.isEligible(miner.address).call()
+    outbox.enqueue(operations.withdraw_node_payment(miner.address, "first"))
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+
+
+def test_the_loop_sends_until_it_is_stopped(chain: Chain, settings: Any, tmp_path: Path) -> None:
+    settings.KEYSTORE_DIR = tmp_path
+    settings.KEYSTORE_PASSWORD_FILE = tmp_path / "password"
+    settings.KEYSTORE_PASSWORD_FILE.write_text("a password\n")
+    for name in ("router", "oracle"):
+        key = load_or_create(tmp_path / f"{name}.json", "a password")
+        chain.rpc("anvil_setBalance", key.address, hex(10**19))
+    Life(chain, chain.open_session()).submit()
+    chain.rpc("evm_setAutomine", True)
+    stop = threading.Event()
+
+    def beat() -> None:
+        if OperationStatus.FAILED in statuses().values():
+            stop.set()
+
+    run(stop, beat)
+    chain.rpc("evm_setAutomine", False)
+    # The new key is on no session's list: the chain has answered, and that is what it says.
+    assert Operation.objects.get().error.startswith("NotRouter(")
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is to be tried again is tried at once."""
+    monkeypatch.setattr(journal, "FIRST_PAUSE_S", 0)
