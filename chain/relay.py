@@ -118,15 +118,15 @@ def _flat(gas: int) -> Callable[[Payload], int]:
 def _submission_gas(payload: Payload) -> int:
     texts = payload["task_data"] + payload["prompt_template"] + payload["client_reference"]
     words = len(payload["llm_params"]) + len(payload["request_params"])
-    return 450_000 + GAS_A_TEXT_BYTE * len(texts.encode()) + 2_000 * words
+    return 350_000 + GAS_A_TEXT_BYTE * len(texts.encode()) + 2_000 * words
 
 
 def _assignment_gas(payload: Payload) -> int:
-    return 120_000 + 100_000 * len(payload["miners"])
+    return 80_000 + 50_000 * len(payload["miners"])
 
 
 def _commit_gas(payload: Payload) -> int:
-    return 350_000 + GAS_A_TEXT_BYTE * len(payload["data"].encode())
+    return 150_000 + GAS_A_TEXT_BYTE * len(payload["data"].encode())
 
 
 def _bytes(value: str) -> bytes:
@@ -144,7 +144,7 @@ def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
     return function_abi_to_4byte_selector(element), types
 
 
-_FORCED_GAS = 1_000_000
+_FORCED_GAS = 800_000
 """The end of a task can fail up to 16 miners and settle."""
 
 RELAYS: dict[OperationKind, Relay] = {
@@ -161,13 +161,13 @@ RELAYS: dict[OperationKind, Relay] = {
         "SessionQueue", "assignTasks", "router", _listed(_assignment), _assignment_gas
     ),
     OperationKind.REPLACE_MINER: Relay(
-        "SessionQueue", "replaceMiners", "oracle", _listed(_replacement), _flat(300_000)
+        "SessionQueue", "replaceMiners", "oracle", _listed(_replacement), _flat(200_000)
     ),
     OperationKind.RELAY_ACK: Relay(
-        "SessionQueue", "relayAcks", "router", _signed(_ack), _flat(200_000)
+        "SessionQueue", "relayAcks", "router", _signed(_ack), _flat(90_000)
     ),
     OperationKind.RELAY_PRECOMMIT: Relay(
-        "SessionQueue", "relayPrecommits", "router", _signed(_precommit), _flat(350_000)
+        "SessionQueue", "relayPrecommits", "router", _signed(_precommit), _flat(150_000)
     ),
     OperationKind.END_PRECOMMIT: Relay(
         "SessionQueue", "endPrecommits", "router", _listed(_task), _flat(_FORCED_GAS)
@@ -179,7 +179,7 @@ RELAYS: dict[OperationKind, Relay] = {
         "SessionQueue", "endCommits", "router", _listed(_task), _flat(_FORCED_GAS)
     ),
     OperationKind.RELAY_VERDICT: Relay(
-        "SessionQueue", "relayVerdicts", "router", _signed(_verdict), _flat(450_000)
+        "SessionQueue", "relayVerdicts", "router", _signed(_verdict), _flat(180_000)
     ),
     OperationKind.END_TASK: Relay(
         "SessionQueue", "endTasks", "router", _listed(_task), _flat(_FORCED_GAS)

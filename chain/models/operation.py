@@ -56,13 +56,6 @@ class Transaction(models.Model):
                 name="transaction_nonce",
             ),
         ]
-        indexes = [
-            models.Index(
-                fields=["account", "nonce"],
-                condition=models.Q(status__in=["signed", "sent", "mined"]),
-                name="transaction_open",
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"transaction {self.hash}"

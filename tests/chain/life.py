@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from eth_account.signers.local import LocalAccount
 from eth_utils.conversions import to_bytes
@@ -41,7 +42,7 @@ class Life:
     def text(self) -> str:
         return f"prompt {self.number}"
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         session = self.chain.contract("Session").functions.getSession(self.session_id).call()
         return task_digest(

@@ -74,6 +74,64 @@ def test_a_task_goes_from_the_outbox_to_its_settlement_and_into_the_mirror(chain
     assert mirror() == rebuilt_mirror()
 
 
+def test_gas_limits_leave_room_for_sixteen_miners(chain: Chain) -> None:
+    miners = [account(f"miner {number}") for number in range(16)]
+    for miner in miners:
+        chain.register_miner(miner)
+    tasks = [Life(chain, chain.open_session(redundancy=16))]
+    at_work = make_sender(chain)
+    for task in tasks:
+        task.submit()
+        task.assign(miners)
+        for miner in miners:
+            task.ack(miner)
+            task.precommit(miner)
+    deliver(chain, at_work)
+    for task in tasks:
+        for miner in miners:
+            task.commit(miner)
+            task.judge(miner)
+    deliver(chain, at_work)
+    deliver(chain, at_work)
+    assert [task.status() for task in tasks] == [ENDED]
+    for row in Transaction.objects.all():
+        assert row.gas_used is not None
+        assert row.gas_used < 0.7 * row.gas_limit, row.kind
+
+
+def test_stuck_tasks_are_forced_on(chain: Chain) -> None:
+    for miner in MINERS:
+        chain.register_miner(miner)
+    session_id = chain.open_session(redundancy=2)
+    queued, assigned, late = (Life(chain, session_id, number) for number in range(3))
+    at_work = make_sender(chain)
+    for task in (queued, assigned, late):
+        task.submit()
+    assigned.assign(MINERS[:2])
+    late.assign(MINERS[:2])
+    deliver(chain, at_work)
+    late.precommit(MINERS[0])
+    deliver(chain, at_work)
+    chain.rpc("evm_increaseTime", 20)
+    outbox.enqueue(
+        operations.replace_miner(session_id, assigned.task_id, MINERS[0].address, MINERS[2].address)
+    )
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    chain.rpc("evm_increaseTime", 60)
+    outbox.enqueue(operations.end_task(session_id, queued.task_id))
+    outbox.enqueue(operations.end_task(session_id, assigned.task_id))
+    outbox.enqueue(operations.end_precommit(session_id, late.task_id))
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+    assert [task.status() for task in (queued, assigned, late)] == [ENDED, ENDED, 3]
+    chain.rpc("evm_increaseTime", 70)
+    outbox.enqueue(operations.end_commit(session_id, late.task_id))
+    deliver(chain, at_work)
+    assert late.status() == ENDED
+    assert set(Operation.objects.values_list("error", flat=True)) == {""}
+
+
 def test_a_bad_element_fails_alone_and_says_why(chain: Chain) -> None:
     failed: list[Operation] = []
     confirmed: list[Operation] = []
@@ -336,7 +394,10 @@ def test_nodes_are_registered_and_given_a_state(chain: Chain) -> None:
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
 
 
-def test_the_loop_sends_until_it_is_stopped(chain: Chain, settings: Any, tmp_path: Path) -> None:
+def test_the_loop_sends_until_it_is_stopped(
+    chain: Chain, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "LOOK_EVERY_S", 0.2)
     settings.KEYSTORE_DIR = tmp_path
     settings.KEYSTORE_PASSWORD_FILE = tmp_path / "password"
     settings.KEYSTORE_PASSWORD_FILE.write_text("a password\n")

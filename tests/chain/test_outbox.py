@@ -1,0 +1,70 @@
+"""Operations are written with what makes them necessary, and wake the sender on commit."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from chain import operations, outbox
+from chain.models import Operation, OperationStatus
+from chain.wakeup import Listener, notify
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_an_operation_is_its_key() -> None:
+    for _ in range(2):
+        outbox.enqueue(operations.end_task(3, 1_000_000))
+    operation = Operation.objects.get()
+    assert operation.key == "end_task:3:1000000"
+    assert operation.payload == {"session_id": 3, "task_id": 1_000_000}
+
+
+def test_it_is_taken_back_with_its_transaction() -> None:
+    with transaction.atomic():
+        outbox.enqueue(operations.end_task(3, 1))
+        transaction.set_rollback(True)
+    assert not Operation.objects.exists()
+
+
+def test_a_failed_one_is_tried_again_after_a_while() -> None:
+    outbox.enqueue(operations.end_task(3, 1))
+    Operation.objects.update(status=OperationStatus.FAILED, attempts=5, error="TooEarly()")
+    outbox.enqueue(operations.end_task(3, 1))
+    operation = Operation.objects.get()
+    assert (operation.status, operation.attempts, operation.error) == ("pending", 0, "")
+    assert operation.due_at > timezone.now() + timedelta(seconds=outbox.REOPEN_AFTER_S - 2)
+
+
+def test_one_that_is_done_is_left_alone() -> None:
+    outbox.enqueue(operations.end_task(3, 1))
+    Operation.objects.update(status=OperationStatus.CONFIRMED)
+    outbox.enqueue(operations.end_task(3, 1))
+    assert Operation.objects.get().status == OperationStatus.CONFIRMED
+
+
+def test_the_listener_is_woken_by_the_commit_and_not_before() -> None:
+    with Listener([outbox.CHANNEL, "another"]) as listener:
+        with transaction.atomic():
+            outbox.enqueue(operations.end_task(3, 1))
+            assert listener.wait(0.2) == set()
+        started = time.monotonic()
+        assert listener.wait(5) == {outbox.CHANNEL}
+        assert time.monotonic() - started < 1
+        notify("another")
+        assert listener.wait(5) == {"another"}
+        assert listener.wait(0.05) == set()
+
+
+def test_a_listener_whose_connection_broke_looks_at_everything_and_goes_on() -> None:
+    with Listener(["outbox", "another"]) as listener:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE query LIKE 'LISTEN%%' AND pid <> pg_backend_pid()"
+            )
+        assert listener.wait(5) == {"outbox", "another"}
+        notify("another")
+        assert listener.wait(5) == {"another"}
