@@ -1,14 +1,14 @@
 """Conversations as tensors: little padding, many tokens a batch."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mining.training.corpus import Example, examples
+from mining.training.corpus import WEIGHTS, Example, examples
 from mining.training.tokenizer import encode
 
 
@@ -21,12 +21,18 @@ class Batch:
     learn: Tensor
 
 
-def training_batches(tokenizer: Tokenizer, seed: int, tokens: int, pool: int) -> Iterator[Batch]:
+def training_batches(
+    tokenizer: Tokenizer,
+    seed: int,
+    tokens: int,
+    pool: int,
+    weights: Mapping[str, float] = WEIGHTS,
+) -> Iterator[Batch]:
     """Endless batches of about `tokens` tokens, each of conversations of about one length.
 
     Lengths are sorted within a pool of conversations, and the pool's batches are shuffled.
     """
-    stream = examples(seed, "train")
+    stream = examples(seed, "train", weights)
     random = torch.Generator().manual_seed(seed)
     while True:
         rows = [encode(tokenizer, example) for example in itertools.islice(stream, pool)]

@@ -6,7 +6,7 @@ order, and case, courtesies or a missing question mark do not carry a question o
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +45,23 @@ WEIGHTS: dict[str, float] = {
     "out of scope": 2,
 }
 """How often a family is trained on, against 1 for all others. Held-out questions are even."""
+LATE_WEIGHTS: dict[str, float] = {
+    **WEIGHTS,
+    "addition": 5.5,
+    "subtraction": 5,
+    "larger of two": 3,
+    "next in sequence": 4,
+    "units": 2,
+    "numbers in words": 1.5,
+    "count words": 2.5,
+    "sort words": 4,
+    "spelling": 3,
+    "days later": 3.5,
+    "continent of": 1.5,
+    "small talk and lists": 2,
+    "counting": 6,
+}
+"""The same for the last part of a training: families that were seen to lag get more."""
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.",
     "You are a helpful assistant. Answer briefly.",
@@ -76,19 +93,20 @@ def held_out(question: str) -> bool:
     return int.from_bytes(digest[:4]) % 100 < HELD_OUT_PERCENT
 
 
-def examples(seed: int, split: Split) -> Iterator[Example]:
+def examples(seed: int, split: Split, weights: Mapping[str, float] = WEIGHTS) -> Iterator[Example]:
     """An endless stream of examples.
 
     Training draws families by weight and adds system messages and earlier turns to some examples.
     Held-out examples are single questions, family after family, none twice in a stream.
     """
     rng = random.Random(f"{seed}/{split}")  # noqa: S311 - a seeded draw, no secret
-    return _held_out_examples(rng) if split == "held_out" else _training_examples(rng)
+    if split == "held_out":
+        return _held_out_examples(rng)
+    return _training_examples(rng, [weights.get(name, 1.0) for name in FAMILIES])
 
 
-def _training_examples(rng: random.Random) -> Iterator[Example]:
+def _training_examples(rng: random.Random, weights: list[float]) -> Iterator[Example]:
     names = list(FAMILIES)
-    weights = [WEIGHTS.get(name, 1.0) for name in names]
     while True:
         family = rng.choices(names, weights)[0]
         question, answer = _training_pair(rng, family)

@@ -12,8 +12,8 @@ from llama_cpp import Llama
 
 from mining.training.corpus import Example, examples
 
-SEED = 1
-"""Of the questions that the models' card reports on."""
+SEED = 3
+"""Of the questions that the models' card reports on; training looked at other ones."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from mining.training.batches import Batch, evaluation_batch, training_batches
-from mining.training.corpus import Example, examples
+from mining.training.corpus import LATE_WEIGHTS, Example, examples
 from mining.training.model import SHAPES, Llama
 from mining.training.optimiser import Muon
 from mining.training.tokenizer import train_tokenizer
 
-_WARM_UP, _DECAY_FROM = 0.01, 0.35
+_WARM_UP, _DECAY_FROM, _LATE_FROM = 0.01, 0.35, 0.65
 _POOL = 8192
 _EVALUATION_SEED = 1
 
@@ -137,12 +137,12 @@ def main() -> None:
     questions = list(islice(examples(_EVALUATION_SEED, "held_out"), 340))
     evaluation = evaluation_batch(tokenizer, questions)
     # A resumed run draws other examples than the run before it did.
-    batches = training_batches(
-        tokenizer, arguments.seed + progress.step, arguments.batch_tokens, _POOL
-    )
+    seed, size = arguments.seed + progress.step, arguments.batch_tokens
+    early = training_batches(tokenizer, seed, size, _POOL)
+    late = training_batches(tokenizer, seed, size, _POOL, LATE_WEIGHTS)
     started = time.monotonic() - progress.seconds
     evaluated = reported = time.monotonic()
-    for batch in batches:
+    while True:
         done = max(progress.step / arguments.steps, progress.seconds / 60 / arguments.minutes)
         finished = done >= 1
         now = time.monotonic()
@@ -153,6 +153,7 @@ def main() -> None:
             print(json.dumps({k: round(v, 2) for k, v in scores.items()}), flush=True)
         if finished:
             break
+        batch = next(early if done < _LATE_FROM else late)
         loss = training.step(batch, rate_at(done), arguments.muon_rate, arguments.adam_rate)
         progress.seconds = time.monotonic() - started
         if now - reported > 10:
