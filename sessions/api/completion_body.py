@@ -1,6 +1,7 @@
 """Reading the body of a completion request: strict about types, deaf to unknown members."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -21,6 +22,8 @@ MAX_PROMPT_CHARACTERS = 1_000_000
 MAX_TEMPLATE_CHARACTERS = 4_096
 MAX_REFERENCE_CHARACTERS = 128
 MAX_MAX_TOKENS = 2**31 - 1
+MAX_DEPTH = 32
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
 
 
@@ -95,17 +98,30 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
+    _require_shallow(body)
     try:
         members = json.loads(body, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise ParseError(
             f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ParseError("the body is not JSON that this router reads") from error
     if not isinstance(members, dict):
         raise ParseError(f"the body must be a JSON object, not {json_type(members)}")
     return members
+
+
+def _require_shallow(body: bytes) -> None:
+    # The parser calls itself for each level: a body of brackets only could crash this process.
+    depth = 0
+    for token in _STRUCTURE.finditer(body):
+        if token[0] in b"[{":
+            depth += 1
+        elif token[0] in b"]}":
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise ParseError(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,0 +1,213 @@
+"""A miner's process on its own mailbox, in a Redis that lets it see nothing else."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from celery import Celery
+
+from cortensor_site.stack.embedded import start_redis
+from mining.enrolment import enrol
+from mining.node.job import CommitReport, PrecommitReport, Report, read_report
+from mining.node.wallet import Wallet
+from mining.node.worker import CANCEL, INFER, REVEAL
+from tests.node.test_miner import new_job
+
+TIMEOUT_S = 20.0
+
+
+class Router:
+    """The other side of a miner's mailbox, and the miner's process."""
+
+    def __init__(self, redis_url: str, home: Path, model_path: Path) -> None:
+        self.address = Wallet.create_or_open(home).address
+        self.prefix = f"miner:{self.address.lower()}:"
+        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+        self.celery = Celery(broker=redis_url, set_as_current=False)
+        self.celery.conf.broker_transport_options = {"global_keyprefix": self.prefix}
+        self.miner_url = enrol(self.address)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "CORTENSOR_NODE_HOME": str(home),
+            "REDIS_URL": self.miner_url,
+            "MODEL": str(model_path),
+            "SLOTS": "2",
+        }
+        self.log = home / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the miner and wait until it takes jobs."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mining.node", "run"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.until(lambda: " ready." in self.log.read_text())
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run another command of the miner's."""
+        return subprocess.run(
+            [sys.executable, "-m", "mining.node", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Stop the miner and return its exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(TIMEOUT_S)
+
+    def send(self, task: str, queue: str, *args: object, **kwargs: object) -> None:
+        self.celery.send_task(task, args, kwargs, queue=queue, ignore_result=True)
+
+    def reports(self) -> list[Report]:
+        return [read_report(entry) for _, entry in self.redis.xrange(self.prefix + "reports")]
+
+    def of(self, kind: type[Report]) -> list[Any]:
+        return [report for report in self.reports() if isinstance(report, kind)]
+
+    def stream(self, job: dict[str, Any]) -> list[dict[str, str]]:
+        key = f"{self.prefix}stream:{job['assignment_id']}"
+        return [entry for _, entry in self.redis.xrange(key)]
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < end, self.log.read_text()[-4000:]
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Redis of this test's own, since it changes users and restarts."""
+    with ExitStack() as stack:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        url = start_redis(stack, tmp_path / "redis", port)
+        monkeypatch.setattr("django.conf.settings.REDIS_URL", url)
+        yield url
+
+
+@pytest.fixture
+def router(servers: str, tmp_path: Path, model_path: Path) -> Iterator[Router]:
+    router = Router(servers, tmp_path / "home", model_path)
+    yield router
+    if router.process is not None and router.process.poll() is None:
+        router.process.kill()
+        router.process.wait()
+    router.celery.close()
+    router.redis.close()
+
+
+def test_a_miner_works_within_its_mailbox_and_ends_cleanly(router: Router) -> None:
+    router.redis.set("secret", "of another")
+    router.start()
+    job = new_job()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.of(PrecommitReport))
+    router.send(REVEAL, "control", job["assignment_id"])
+    router.until(lambda: router.of(CommitReport))
+    assert router.stream(job)[-1]["done"] == "1"
+
+    status = router.command("status")
+    told = json.loads(status.stdout)
+    assert status.returncode == 0
+    assert told["alive"] is True
+    assert told["address"] == router.address
+    assert told["heartbeat"]["slots"] == 2
+
+    assert router.end() == 0
+    strangers = [key for key in router.redis.scan_iter() if not key.startswith(router.prefix)]
+    assert strangers == ["secret"]
+    refused = {entry["object"] for entry in router.redis.acl_log()}
+    assert refused <= {"client"}, "the miner's own software tried what its user may not"
+
+
+def test_control_is_not_kept_waiting_by_generations(router: Router) -> None:
+    router.start()
+    jobs = [new_job(max_tokens=480) for _ in range(6)]
+    for job in jobs:
+        router.send(INFER, "inference", job=job)
+    later = new_job()
+    router.send(CANCEL, "control", later["assignment_id"])
+    router.send(INFER, "inference", job=later)
+    router.until(lambda: router.stream(later))
+    assert router.stream(later) == [{"failed": "cancelled"}]
+    router.until(lambda: all(router.stream(job) for job in jobs))
+
+
+def test_a_miner_finishes_what_it_started_before_it_ends(router: Router) -> None:
+    router.start()
+    job = new_job(max_tokens=480)
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.stream(job))
+    assert router.end() == 0
+    assert router.of(PrecommitReport)
+    assert router.redis.hlen(router.prefix + "unacked") == 0
+
+
+def test_a_killed_miner_reveals_what_it_had_precommitted(router: Router) -> None:
+    router.start()
+    job = new_job()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.of(PrecommitReport))
+    router.end(signal.SIGKILL)
+    router.start()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: len(router.of(PrecommitReport)) == 2)
+    first, second = router.of(PrecommitReport)
+    assert first == second
+
+
+def test_a_miner_hears_again_after_its_connections_were_cut(router: Router) -> None:
+    router.start()
+    user = urlsplit(router.miner_url).username
+    for _ in range(2):
+        router.redis.execute_command("CLIENT", "KILL", "USER", user)
+        time.sleep(0.5)
+    job = new_job()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.of(PrecommitReport))
+    assert router.end() == 0
+
+
+def test_a_miner_that_redis_refuses_ends_with_an_error(router: Router) -> None:
+    password = urlsplit(router.miner_url).password
+    assert password is not None
+    enrol(router.address)  # which changes the password
+    ended = router.command("run")
+    assert ended.returncode != 0
+    assert "password" in ended.stderr
+    assert password not in ended.stderr + ended.stdout
+
+
+def test_what_is_no_job_is_dropped_and_the_next_one_done(router: Router) -> None:
+    router.start()
+    router.send(INFER, "inference", job=new_job(assignment_id="../" + str(uuid.uuid4())))
+    router.send(INFER, "inference", "too", "many")
+    router.send("mining.node.unheard_of", "inference")
+    job = new_job()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.of(PrecommitReport))
+    (precommit,) = router.of(PrecommitReport)
+    assert precommit.assignment_id == job["assignment_id"]
+    assert router.end() == 0

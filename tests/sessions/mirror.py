@@ -1,0 +1,31 @@
+"""Events as the chain's sync would store them, and the rows that they become."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from chain.projections import EventRecord
+from chain.projections import apply as apply_events
+
+_numbers = count(1)
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def event(contract: str, name: str, args: dict[str, Any]) -> EventRecord:
+    """An event of a block of its own."""
+    number = next(_numbers)
+    return EventRecord(
+        contract=contract,
+        name=name,
+        args=args,
+        block_number=number,
+        block_hash="0x" + number.to_bytes(32, "big").hex(),
+        log_index=0,
+        tx_hash="0x" + (number + 2**64).to_bytes(32, "big").hex(),
+        timestamp=_START + timedelta(seconds=number),
+    )
+
+
+def apply(*events: EventRecord) -> None:
+    """Let the projections of these events change the mirror."""
+    apply_events(events)

@@ -1,0 +1,66 @@
+"""What stands above sessions in these tests: a counter of words, a few miners."""
+
+from sessions.models import Task
+from sessions.ports import MinerEntry, PromptUnfit, TaskRecords
+
+ROUTER = "0x" + "a1" * 20
+MODEL = 1
+CONTEXT_LENGTH = 64
+
+
+class WordCounter:
+    """A tokeniser for which a token is a word."""
+
+    def count(
+        self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
+    ) -> int:
+        if model_identifier != MODEL:
+            raise LookupError(f"model {model_identifier}")
+        if prompt == "unreadable":
+            raise PromptUnfit("the prompt cannot be read")
+        return len(prompt.split()) + len(prompt_template.split()) + prompt_type
+
+    def context_length(self, model_identifier: int) -> int:
+        if model_identifier != MODEL:
+            raise LookupError(f"model {model_identifier}")
+        return CONTEXT_LENGTH
+
+
+prompt_counter = WordCounter()
+
+
+def miners_online() -> int:
+    return 3
+
+
+def no_miners_online() -> int:
+    return 0
+
+
+def miner_directory() -> list[MinerEntry]:
+    return [
+        MinerEntry(
+            address="0x" + "b2" * 20,
+            state="ephemeral",
+            reputation=5,
+            online=True,
+            slots=4,
+            in_flight=1,
+            tokens_per_s=20.0,
+            models=[MODEL],
+            software="test",
+            last_seen_at=None,
+        )
+    ]
+
+
+def task_records(task: Task) -> TaskRecords:
+    return TaskRecords()
+
+
+def router_health() -> dict[str, bool]:
+    return {"dispatch": True, "sync": False}
+
+
+def router_address() -> str:
+    return ROUTER

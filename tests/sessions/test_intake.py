@@ -1,0 +1,256 @@
+"""A task is taken with its money, once, or refused with nothing changed."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from chain import storage
+from chain.messages import task_digest
+from sessions import intake
+from sessions.errors import (
+    InsufficientBalance,
+    IntakeError,
+    InvalidField,
+    ModelNotServed,
+    NoMiners,
+    ReferenceTaken,
+    RouterNotListed,
+    SessionInactive,
+    SessionNotFound,
+    TooManyTasks,
+)
+from sessions.lanes import LANE_SIZE
+from sessions.models import (
+    ModelPrice,
+    OnChainTask,
+    Session,
+    SessionRouter,
+    SessionState,
+    Task,
+    TaskOrigin,
+    TaskStatus,
+)
+from tests.sessions.factories import (
+    INPUT_PRICE_WEI,
+    OUTPUT_PRICE_WEI,
+    OWNER,
+    STRANGER,
+    make_key,
+    make_request,
+    make_session,
+)
+from tests.sessions.ports import CONTEXT_LENGTH, MODEL
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COST_WEI = 3 * INPUT_PRICE_WEI + 8 * OUTPUT_PRICE_WEI
+"""What `make_request()` can cost in a session of redundancy 1."""
+
+
+def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
+    session = make_session(redundancy=3)
+    key, _ = make_key()
+    request = make_request(stop=("\n",), temperature_x100=70, client_reference="order 7")
+    task = intake.accept(request, session=session, api_key=key, request_id="abc")
+    task.refresh_from_db()
+    assert (task.status, task.origin) == (TaskStatus.QUEUED, TaskOrigin.REST)
+    assert task.task_id == LANE_SIZE
+    assert task.reserve_wei == 3 * COST_WEI
+    assert (task.api_key, task.request_id) == (key, "abc")
+    assert storage.get(task.prompt_cid) == b'{"prompt":"two words","stop":["\\n"]}'
+    digest = task_digest(
+        bytes.fromhex(session.sid[2:]),
+        task.task_id,
+        f"ipfs://{task.prompt_cid}",
+        *(1, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
+    )
+    assert task.task_digest == "0x" + digest.hex()
+
+
+def test_each_task_gets_the_next_number_of_the_routers_lane() -> None:
+    session = make_session()
+    SessionRouter.objects.filter(session_id=session.session_id).update(index=4)
+    ids = [intake.accept(make_request(), session=session, api_key=None).task_id for _ in range(3)]
+    assert ids == [5 * LANE_SIZE, 5 * LANE_SIZE + 1, 5 * LANE_SIZE + 2]
+
+
+def test_a_router_without_its_database_takes_no_number_twice() -> None:
+    session = make_session()
+    OnChainTask.objects.create(session_id=session.session_id, task_id=LANE_SIZE + 41)
+    task = intake.accept(make_request(), session=session, api_key=None)
+    assert task.task_id == LANE_SIZE + 42
+
+
+def test_the_same_request_under_the_same_reference_is_the_same_task() -> None:
+    session = make_session()
+    request = make_request(client_reference="a")
+    first = intake.accept(request, session=session, api_key=None)
+    Session.objects.filter(pk=session.pk).update(state=SessionState.INACTIVE)
+    again = intake.accept(request, session=Session.objects.get(pk=session.pk), api_key=None)
+    assert again == first
+    assert Task.objects.count() == 1
+
+
+def test_another_request_under_the_same_reference_is_refused() -> None:
+    session = make_session()
+    request = make_request(client_reference="a")
+    intake.accept(request, session=session, api_key=None)
+    with pytest.raises(ReferenceTaken) as refusal:
+        intake.accept(replace(request, max_tokens=9), session=session, api_key=None)
+    assert (refusal.value.status, refusal.value.field) == (409, "client_reference")
+
+
+def test_a_reference_of_one_session_is_free_in_another() -> None:
+    request = make_request(client_reference="a")
+    tasks = {intake.accept(request, session=make_session(), api_key=None) for _ in range(2)}
+    assert len(tasks) == 2
+
+
+def _no_price(session: Session) -> None:
+    ModelPrice.objects.all().delete()
+
+
+def _unknown_model(session: Session) -> None:
+    Session.objects.filter(pk=session.pk).update(model_identifier=MODEL + 1)
+
+
+def _inactive(session: Session) -> None:
+    Session.objects.filter(pk=session.pk).update(state=SessionState.INACTIVE)
+
+
+def _router_removed(session: Session) -> None:
+    SessionRouter.objects.filter(session_id=session.session_id).update(removed=True)
+
+
+def _no_task_left(session: Session) -> None:
+    Session.objects.filter(pk=session.pk).update(max_task_execution_count=1)
+    OnChainTask.objects.create(session_id=session.session_id, task_id=0)
+
+
+def _poor(session: Session) -> None:
+    Session.objects.filter(pk=session.pk).update(deposited_wei=COST_WEI - 1)
+
+
+def _as_it_is(session: Session) -> None:
+    pass
+
+
+LONG = " ".join(["word"] * CONTEXT_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "request_values", "error", "status", "words"),
+    [
+        (_no_price, {}, ModelNotServed, 409, "not served"),
+        (_unknown_model, {}, ModelNotServed, 409, "not served"),
+        (_inactive, {}, SessionInactive, 409, "deactivated"),
+        (_router_removed, {}, RouterNotListed, 403, "on its list"),
+        (_no_task_left, {}, TooManyTasks, 409, "may run 1 tasks"),
+        (_poor, {}, InsufficientBalance, 402, "has 0.000000000000000029 COR (29 wei) free"),
+        (_as_it_is, {"prompt": LONG}, InvalidField, 400, f"65 tokens.*{CONTEXT_LENGTH}"),
+        (_as_it_is, {"max_tokens": 62}, InvalidField, 400, f"62 tokens.*3 of.*{CONTEXT_LENGTH}"),
+        (_as_it_is, {"prompt": "unreadable"}, InvalidField, 400, "cannot be read"),
+    ],
+)
+def test_a_refusal_says_why_and_changes_nothing(
+    prepare: Callable[[Session], None],
+    request_values: dict[str, Any],
+    error: type[IntakeError],
+    status: int,
+    words: str,
+) -> None:
+    session = make_session()
+    prepare(session)
+    session.refresh_from_db()
+    with pytest.raises(error) as refusal:
+        intake.accept(make_request(**request_values), session=session, api_key=None)
+    assert refusal.match(words.replace("(", r"\(").replace(")", r"\)"))
+    assert refusal.value.status == status
+    assert Task.objects.count() == 0
+    assert intake.pending_wei(session.session_id) == 0
+
+
+def test_a_balance_that_just_suffices_is_enough_for_one_task() -> None:
+    session = make_session(deposited_wei=COST_WEI)
+    intake.accept(make_request(), session=session, api_key=None)
+    with pytest.raises(InsufficientBalance) as refusal:
+        intake.accept(make_request(), session=session, api_key=None)
+    assert refusal.value.extra == {"needed_wei": str(COST_WEI), "available_wei": "0"}
+
+
+def test_without_any_miner_a_client_is_told_to_come_back(settings: Settings) -> None:
+    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    with pytest.raises(NoMiners) as refusal:
+        intake.accept(make_request(), session=make_session(), api_key=None)
+    assert refusal.value.retry_after_s
+
+
+def test_a_strangers_session_does_not_exist() -> None:
+    session = make_session()
+    assert intake.find_session(session.session_id, OWNER) == session
+    messages = set()
+    for session_id, owner in [(session.session_id, STRANGER), (10**9, OWNER)]:
+        with pytest.raises(SessionNotFound) as refusal:
+            intake.find_session(session_id, owner)
+        messages.add(str(refusal.value).replace(str(session_id), "N"))
+    assert len(messages) == 1
+
+
+def test_a_task_that_the_mirror_shows_is_not_counted_twice() -> None:
+    session = make_session()
+    task = intake.accept(make_request(), session=session, api_key=None)
+    assert intake.pending_wei(session.session_id) == COST_WEI
+    OnChainTask.objects.create(session_id=task.session_id, task_id=task.task_id)
+    assert intake.pending_wei(session.session_id) == 0
+
+
+def test_concurrent_intakes_never_overspend() -> None:
+    affordable = 5
+    session = make_session(deposited_wei=affordable * COST_WEI + 1)
+    outcomes: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def ask() -> None:
+        try:
+            barrier.wait()
+            intake.accept(make_request(), session=session, api_key=None)
+            outcomes.append("taken")
+        except InsufficientBalance:
+            outcomes.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["refused"] * 3 + ["taken"] * affordable
+    ids = sorted(Task.objects.values_list("task_id", flat=True))
+    assert ids == [LANE_SIZE + n for n in range(affordable)]
+
+
+def test_concurrent_repetitions_of_a_reference_make_one_task() -> None:
+    session = make_session()
+    request = make_request(client_reference="once")
+    ids: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def ask() -> None:
+        try:
+            barrier.wait()
+            ids.append(intake.accept(request, session=session, api_key=None).task_id)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ids == [LANE_SIZE] * 4
