@@ -1,5 +1,5 @@
 # Cortensor's commands of the day; `make help` lists them.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
 FORGE := node_modules/.bin/forge
@@ -9,7 +9,7 @@ FORGE := node_modules/.bin/forge
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@ls bench/*.py 2>/dev/null | sed -n 's|bench/\([a-z_]*\)\.py|  make bench-\1|p' | grep -v __init__
+	@ls bench/*.py 2>/dev/null | sed -n 's|bench/\([a-z_]*\)\.py|  make bench-\1|p' | grep -vE "__init__|report" || true
 
 run: setup ## Run the whole network on this machine, with an example (ONCE=1: exit after its receipt)
 	@$(PY) -m cortensor_site.stack
@@ -36,7 +36,7 @@ format: setup-dev ## Format the code and mend what ruff can mend
 contracts: setup ## Compile the contracts and write contracts/abi
 	$(PY) contracts/build.py
 
-bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py,$(wildcard bench/*.py))) ## Run every benchmark
+bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py bench/report.py,$(wildcard bench/*.py))) ## Run every benchmark
 
 bench-%: setup-dev ## Run bench/NAME.py
 	$(PY) -m bench.$*

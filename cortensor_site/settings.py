@@ -4,11 +4,12 @@
 """
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+
+from cortensor_site.secrets import kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -21,18 +22,6 @@ def _items(name: str, default: str) -> list[str]:
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
 
 
-def _kept_secret(path: Path) -> str:
-    """The secret in `path`, made on first use and readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
-    return path.read_text()
-
-
 # ── This installation ────────────────────────────────────────────────────────
 VAR_DIR = Path(os.environ.get("VAR_DIR", BASE_DIR / "var"))
 DEPLOYMENT_FILE = Path(os.environ.get("DEPLOYMENT_FILE", VAR_DIR / "deployment.json"))
@@ -42,7 +31,7 @@ KEYSTORE_PASSWORD_FILE = Path(
     os.environ.get("KEYSTORE_PASSWORD_FILE", KEYSTORE_DIR / "password")
 )
 
-SECRET_KEY = os.environ.get("SECRET_KEY") or _kept_secret(VAR_DIR / "secret_key")
+SECRET_KEY = os.environ.get("SECRET_KEY") or kept_secret(VAR_DIR / "secret_key")
 DEBUG = _flag("DEBUG", False)
 ALLOWED_HOSTS = _items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = _items("CSRF_TRUSTED_ORIGINS", "")
@@ -54,9 +43,16 @@ RPC_URL = _items("RPC_URL", "http://127.0.0.1:8545")[0]
 MODELS: dict[int, str] = {
     1: os.environ.get("MODEL", str(BASE_DIR / "mining/node/models/cortensor-mini.gguf")),
 }
+# What sessions asks of the layers above it: `sessions.ports` has the types.
 PROMPT_COUNTER = "mining.catalog.prompt_counter"
+MINERS_ONLINE = "mining.directory.miners_online"
+MINER_DIRECTORY = "mining.directory.miner_directory"
+TASK_RECORDS = "mining.directory.task_records"
+ROUTER_HEALTH = "cortensor_site.health.components"
+ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # Shown on the dashboard's playground on a development network; never set it on a public one.
 DEMO_API_KEY = os.environ.get("DEMO_API_KEY", "")
+# The session that the playground starts with; 0 stands for the newest one of the demo key's owner.
 DEMO_SESSION_ID = int(os.environ.get("DEMO_SESSION_ID", "0"))
 
 # ── Django ───────────────────────────────────────────────────────────────────
@@ -76,6 +72,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "sessions.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

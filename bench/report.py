@@ -1,0 +1,27 @@
+"""How every benchmark ends: a table for people, then one line of JSON for machines."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+
+def median_and_spread(values: Sequence[float]) -> str:
+    """The median with the minimum and maximum beside it."""
+    return f"{statistics.median(values):.1f}  ({min(values):.1f} … {max(values):.1f})"
+
+
+def publish(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], ratios: Mapping[str, float]
+) -> None:
+    """Print the table and, last, `{"name", "ratios"}`."""
+    table = Table(title=name)
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    rounded = {key: round(value, 3) for key, value in ratios.items()}
+    print(json.dumps({"name": name, "ratios": rounded}), flush=True)

@@ -1,0 +1,27 @@
+"""Everything between empty servers and a running network: tables, contracts, keys, miners."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from cortensor_site.bootstrap import prepare
+
+
+class Command(BaseCommand):
+    help = (
+        "Migrate the database, deploy the contracts, register and enrol the miners whose homes are "
+        "given, and make an API key for the client. Safe to run again; prints one line of JSON."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--miner-home", type=Path, action="append", default=[], metavar="DIR")
+        parser.add_argument("--client", required=True, metavar="ADDRESS")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        prepared = prepare(miner_homes=options["miner_home"], client=options["client"])
+        self.stdout.write(json.dumps(prepared))

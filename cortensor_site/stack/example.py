@@ -1,0 +1,212 @@
+"""The example that `make run` plays: a client's whole dealing with the network.
+
+It uses what any client has: its own key, the chain's RPC, the router's REST and WebSocket.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.contract import Contract
+from web3.types import TxReceipt
+from websockets.sync.client import ClientConnection, connect
+
+from chain.contracts import Deployment, handle
+
+WEI_PER_COR = 10**18
+DEPOSIT_WEI = 10 * WEI_PER_COR
+GRANT_WEI = 1_000 * WEI_PER_COR
+EPHEMERAL = 0
+TIMEOUT_S = 60
+RECEIPT_TIMEOUT_S = 60.0
+
+Say = Callable[[str], None]
+
+
+class ExampleFailed(RuntimeError):
+    """A step of the example did not end as it should; the message says which and how."""
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """The contracts that a client speaks to."""
+
+    w3: Web3
+    token: Contract
+    session: Contract
+    queue: Contract
+    payment: Contract
+
+    @classmethod
+    def at(cls, w3: Web3, deployment: Deployment) -> "Contracts":
+        """The contracts of a deployment."""
+        names = ("CortensorToken", "Session", "SessionQueue", "SessionPayment")
+        return cls(w3, *(handle(w3, deployment, name) for name in names))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A streamed answer: the ids it came with, its text, and when its first and last piece came."""
+
+    session_id: int
+    task_id: int
+    text: str
+    ttft_ms: float
+    started_at: float
+
+
+def grant_test_tokens(contracts: Contracts, treasury: LocalAccount, client: LocalAccount) -> None:
+    """Give a client's wallet test $COR from the treasury."""
+    transact(contracts.w3, treasury, contracts.token.functions.transfer(client.address, GRANT_WEI))
+
+
+def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int) -> int:
+    """Create a session on chain, deposit into it, and return its id."""
+    created = transact(
+        contracts.w3,
+        client,
+        contracts.session.functions.create(
+            *("example", "{}", client.address, 1, redundancy, redundancy, 1),
+            *(EPHEMERAL, False, 0, 1, 0, 0),
+        ),
+    )
+    [event] = contracts.session.events.SessionCreated().process_receipt(created)
+    session_id = int(event["args"]["sessionId"])
+    payment = contracts.payment
+    transact(
+        contracts.w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI)
+    )
+    transact(
+        contracts.w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI)
+    )
+    return session_id
+
+
+def transact(w3: Web3, account: LocalAccount, call: Any) -> TxReceipt:
+    """Send one transaction of an account's own and wait until it is mined.
+
+    Raises:
+        ExampleFailed: it reverted.
+    """
+    transaction = call.build_transaction(
+        {"from": account.address, "nonce": w3.eth.get_transaction_count(account.address, "pending")}
+    )
+    signed = account.sign_transaction(transaction)
+    receipt = w3.eth.wait_for_transaction_receipt(
+        w3.eth.send_raw_transaction(signed.raw_transaction),
+        timeout=RECEIPT_TIMEOUT_S,
+        poll_latency=0.1,
+    )
+    if receipt["status"] != 1:
+        raise ExampleFailed(f"transaction {receipt['transactionHash'].to_0x_hex()} reverted")
+    return receipt
+
+
+class Router:
+    """A client's connection to a router."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self._url = url
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {api_key}"}, timeout=TIMEOUT_S + 10
+        )
+
+    def wait_for_session(self, session_id: int, balance_wei: int) -> None:
+        """Wait until the router's mirror shows a session with its deposit."""
+        until = time.monotonic() + RECEIPT_TIMEOUT_S
+        while time.monotonic() < until:
+            answer = self._http.get(f"/api/v1/sessions/{session_id}")
+            if answer.is_success and int(answer.json()["balance_wei"]) >= balance_wei:
+                return
+            time.sleep(0.1)
+        raise ExampleFailed(f"the router does not show session {session_id} and its deposit")
+
+    def ask(self, session_id: int, prompt: str, on_piece: Say, *, max_tokens: int = 96) -> Answer:
+        """Send a prompt and hand its pieces on as they come."""
+        started, first, text = time.monotonic(), None, ""
+        task_id = -1
+        body = {
+            "session_id": session_id,
+            "prompt": prompt,
+            "stream": True,
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "timeout": TIMEOUT_S,
+        }
+        with self._http.stream("POST", "/api/v1/completions", json=body) as answer:
+            if not answer.is_success:
+                raise ExampleFailed(f"the router answered {answer.status_code}: {answer.read()!r}")
+            for chunk in _server_sent(answer.iter_lines()):
+                if "error" in chunk:
+                    raise ExampleFailed(f"the stream ended with an error: {chunk['error']}")
+                task_id = int(chunk["task_id"])
+                piece = chunk["choices"][0]["text"]
+                if piece and first is None:
+                    first = time.monotonic()
+                text += piece
+                on_piece(piece)
+        if first is None:
+            raise ExampleFailed("the stream ended without a token")
+        return Answer(session_id, task_id, text, (first - started) * 1000, started)
+
+    def task(self, session_id: int, task_id: int) -> dict[str, Any]:
+        """One task with every miner's part in it."""
+        answer = self._http.get(f"/api/v1/tasks/{session_id}/{task_id}")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    @contextmanager
+    def notices(self) -> Iterator[ClientConnection]:
+        """The network's feed of stages."""
+        with connect(self._url.replace("http", "ws", 1) + "/ws/network") as socket:
+            yield socket
+
+    def wait_until_ended(
+        self, notices: ClientConnection, answer: Answer, on_stage: Say
+    ) -> dict[str, Any]:
+        """Follow a task's stages until it has ended, and return it.
+
+        Raises:
+            ExampleFailed: it failed, or did not end in time.
+        """
+        until = time.monotonic() + 3 * TIMEOUT_S
+        seen: list[str] = []
+        while time.monotonic() < until:
+            task = self.task(answer.session_id, answer.task_id)
+            for stage in task["stages"]:
+                if stage["status"] not in seen:
+                    seen.append(stage["status"])
+                    on_stage(f"{stage['status']:<13} {stage['at']}")
+            if task["status"] == "failed":
+                raise ExampleFailed(f"the task failed: {task['outcome']}")
+            if task["status"] == "ended":
+                return task
+            _wait_for_notice(notices, answer)
+        raise ExampleFailed("the task did not end in time")
+
+
+def _server_sent(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line.removeprefix("data: "))
+
+
+def _wait_for_notice(notices: ClientConnection, answer: Answer) -> None:
+    """Return at the next notice of this task, or after a while, since notices may be lost."""
+    until = time.monotonic() + 3.0
+    while (left := until - time.monotonic()) > 0:
+        try:
+            notice = json.loads(notices.recv(timeout=left))
+        except TimeoutError:
+            return
+        if (notice.get("session_id"), notice.get("task_id")) == (
+            answer.session_id,
+            answer.task_id,
+        ):
+            return

@@ -1,0 +1,183 @@
+"""A whole network on this machine: servers, contracts, the router's processes and miners."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from chain.keys import load_or_create
+from cortensor_site.stack.embedded import (
+    BASE_DIR,
+    StartFailed,
+    start_anvil,
+    start_postgres,
+    start_redis,
+)
+from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.processes import Miner, miner_process, router_processes
+from cortensor_site.stack.supervisor import Supervisor
+
+HEALTHY_TIMEOUT_S = 90.0
+MODELS_DIR = BASE_DIR / "mining/node/models"
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A running network, as its client and its operator see it."""
+
+    var_dir: Path
+    router_url: str
+    rpc_url: str
+    api_key: str
+    supervisor: Supervisor
+    miners: list[Miner]
+
+    @property
+    def deployment_file(self) -> Path:
+        """Where the contracts' addresses are."""
+        return self.var_dir / "deployment.json"
+
+    @property
+    def keystore_dir(self) -> Path:
+        """Where the keys of this machine's accounts are."""
+        return self.var_dir / "keys"
+
+
+@contextmanager
+def running_network(
+    var_dir: Path,
+    ports: Ports,
+    miner_models: Sequence[str],
+    report: Report,
+    external: Mapping[str, str],
+) -> Iterator[Network]:
+    """Start every part, wait until each is healthy, and stop them all in the end.
+
+    What the embedded servers keep lies in `var_dir`, and a later start finds it again.
+
+    Args:
+        miner_models: one miner is started for each: its GGUF.
+        report: told what is being done, a line a step.
+        external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones.
+
+    Raises:
+        PortInUse: a port is taken.
+        StartFailed: a part did not start; its last words are in the message.
+    """
+    with ExitStack() as stack:
+        embedded = [part for part, name in _OWN.items() if name not in external]
+        ports = ports.reserve(["router", *embedded])
+        report("PostgreSQL, Redis, chain: starting")
+        database_url = external.get("DATABASE_URL") or start_postgres(stack, var_dir / "postgres")
+        redis_url = external.get("REDIS_URL") or start_redis(
+            stack, var_dir / "redis", ports.redis
+        )
+        rpc_url = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
+        environment = {
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            "VAR_DIR": str(var_dir),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "RPC_URL": rpc_url,
+            "FUND_ACCOUNTS": "" if "RPC_URL" in external else "1",
+        }
+
+        report("contracts, keys and miners: preparing")
+        homes = [var_dir / "miners" / str(n) for n, _ in enumerate(miner_models, start=1)]
+        prepared = _bootstrap(environment, homes, client=client_address(var_dir))
+        environment["DEMO_API_KEY"] = prepared["api_key"]
+        miners = [
+            Miner(f"miner-{n}", home, row["address"], row["redis_url"], model)
+            for n, (home, row, model) in enumerate(
+                zip(homes, prepared["miners"], miner_models, strict=True), start=1
+            )
+        ]
+
+        report(f"router and {len(miners)} miners: starting")
+        processes = [
+            *router_processes(ports.router, environment),
+            *(miner_process(miner) for miner in miners),
+        ]
+        network = Network(
+            var_dir=var_dir,
+            router_url=f"http://127.0.0.1:{ports.router}",
+            rpc_url=rpc_url,
+            api_key=prepared["api_key"],
+            supervisor=Supervisor(stack, var_dir / "supervisor", processes),
+            miners=miners,
+        )
+        _wait_until_healthy(network, report)
+        yield network
+        report("stopping")
+
+
+def client_address(var_dir: Path) -> str:
+    """The address of the example's client, whose key is made on first use."""
+    return str(load_or_create(var_dir / "keys/client.json", keystore_password(var_dir)).address)
+
+
+def keystore_password(var_dir: Path) -> str:
+    """The password of this network's keystores, made on first use."""
+    from cortensor_site.secrets import kept_secret
+
+    return kept_secret(var_dir / "keys/password")
+
+
+_OWN = {"redis": "REDIS_URL", "chain": "RPC_URL"}
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL", "DEBUG", "MODEL", "EMBEDDING_MODEL"),
+    *("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "XDG_RUNTIME_DIR"),
+)
+
+
+def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) -> dict[str, object]:
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "bootstrap", "--client", client]
+    for home in homes:
+        command += ["--miner-home", str(home)]
+    done = subprocess.run(
+        command, env=environment, cwd=BASE_DIR, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StartFailed(f"the network could not be prepared: {done.stderr[-4000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _wait_until_healthy(network: Network, report: Report) -> None:
+    headers = {"Authorization": f"Bearer {network.api_key}"}
+    healthy: set[str] = set()
+    until = time.monotonic() + HEALTHY_TIMEOUT_S
+    while time.monotonic() < until:
+        for name, state in network.supervisor.states().items():
+            if state == "FATAL":
+                raise StartFailed(f"{name} does not start: {network.supervisor.last_words(name)}")
+        try:
+            answer = httpx.get(f"{network.router_url}/api/v1/status", headers=headers, timeout=5)
+            components: dict[str, bool] = answer.json()["components"] if answer.is_success else {}
+        except (httpx.HTTPError, ValueError, KeyError):
+            components = {}
+        for name in sorted({part for part, alive in components.items() if alive} - healthy):
+            healthy.add(name)
+            report(f"{name}: healthy")
+        if components and all(components.values()) and _miners_online(network, headers):
+            return
+        time.sleep(0.2)
+    missing = sorted(set(network.supervisor.states()) - healthy)
+    raise StartFailed(
+        "\n".join(
+            f"{name} is not healthy: {network.supervisor.last_words(name, 600)}" for name in missing
+        )
+    )
+
+
+def _miners_online(network: Network, headers: dict[str, str]) -> bool:
+    rows = httpx.get(f"{network.router_url}/api/v1/miners", headers=headers, timeout=5).json()
+    return sum(row["online"] for row in rows["results"]) >= len(network.miners)

@@ -1,0 +1,64 @@
+"""The network's processes on one machine, as data: the Procfile of `make run`."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cortensor_site.stack.embedded import BASE_DIR
+
+SERVICES = ("sync", "send", "dispatch", "collect", "oracle")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A command that the supervisor keeps running."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    stop_timeout_s: int = 15
+
+
+@dataclass(frozen=True)
+class Miner:
+    """One miner of the local network: its home, its address and its way into Redis."""
+
+    name: str
+    home: Path
+    address: str
+    redis_url: str
+    model: str
+
+
+def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
+    """The router's own processes: web, the five services and the validator."""
+    manage = [sys.executable, str(BASE_DIR / "manage.py")]
+    uvicorn = [sys.executable, "-m", "uvicorn", "cortensor_site.asgi:application"]
+    celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]
+    return [
+        Process(
+            "router",
+            uvicorn
+            + ["--host", "127.0.0.1", "--port", str(port), "--lifespan", "off"]
+            + ["--timeout-graceful-shutdown", "5", "--no-access-log"],
+            environment,
+        ),
+        *(Process(name, [*manage, name], environment) for name in SERVICES),
+        Process(
+            "validate",
+            celery
+            + ["--queues", "validation", "--pool", "solo", "--loglevel", "INFO"]
+            + ["--without-gossip", "--without-mingle"],
+            environment,
+        ),
+    ]
+
+
+def miner_process(miner: Miner) -> Process:
+    """A miner, with nothing of the router's in its environment but its mailbox."""
+    return Process(
+        miner.name,
+        [sys.executable, "-m", "mining.node", "--home", str(miner.home), "run"],
+        {"REDIS_URL": miner.redis_url, "MODEL": miner.model},
+    )

@@ -1,0 +1,175 @@
+"""The receipt of a task: what the chain says happened, with sums that must add up."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from web3 import Web3
+from web3.contract import Contract
+
+from cortensor_site.stack.example import Answer, Contracts
+
+# Which stage a transaction served, told by the first of its events.
+_STAGES = {
+    "TaskSubmitted": "submit",
+    "TaskAssigned": "assign",
+    "TaskMinerReplaced": "replace",
+    "TaskAcked": "ack",
+    "TaskPrecommitted": "precommit",
+    "TaskPrecommitEnded": "end_precommit",
+    "TaskCommitted": "commit",
+    "TaskCommitEnded": "end_commit",
+    "TaskVerdict": "verdict",
+    "TaskEnded": "end",
+}
+
+
+class DoesNotAddUp(RuntimeError):
+    """The sums of a receipt contradict each other."""
+
+
+@dataclass(frozen=True)
+class MinerPart:
+    """One miner's part in a task; hashes are transactions', amounts wei of $COR."""
+
+    miner: str
+    precommit_tx: str
+    commit_tx: str
+    result_hash: str
+    accuracy_bps: int
+    input_tokens: int
+    output_tokens: int
+    paid_wei: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one task came to."""
+
+    session_id: int
+    task_id: int
+    result: str
+    result_hash: str
+    miners: list[MinerPart]
+    distances: list[dict[str, Any]]
+    escrow_before_wei: int
+    reserved_wei: int
+    paid_wei: int
+    refunded_wei: int
+    escrow_after_wei: int
+    ttft_ms: int
+    total_ms: int
+    gas: dict[str, int]
+
+    def check(self) -> None:
+        """Raises DoesNotAddUp unless every unit of the escrow is accounted for."""
+        if self.escrow_before_wei != self.escrow_after_wei + self.paid_wei:
+            raise DoesNotAddUp(f"escrow: {self}")
+        if self.reserved_wei != self.paid_wei + self.refunded_wei:
+            raise DoesNotAddUp(f"reservation: {self}")
+        if self.paid_wei != sum(part.paid_wei for part in self.miners):
+            raise DoesNotAddUp(f"payments: {self}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as JSON; amounts are strings, since they pass 2^53."""
+        row = asdict(self)
+        for holder in (row, *row["miners"]):
+            for key in [key for key in holder if key.endswith("_wei")]:
+                holder[key] = str(holder[key])
+        return row
+
+
+def read_receipt(
+    contracts: Contracts,
+    answer: Answer,
+    task: dict[str, Any],
+    *,
+    escrow_before_wei: int,
+    total_ms: float,
+    from_block: int,
+) -> Receipt:
+    """Read a settled task's receipt from the chain's logs, and its distances from the router."""
+    ids = (answer.session_id, answer.task_id)
+    logs = [
+        log
+        for contract in (contracts.session, contracts.queue, contracts.payment)
+        for log in _logs_of_task(contracts.w3, contract, ids, from_block)
+    ]
+    verdicts = _by_miner(logs, "TaskVerdict")
+    payments = _by_miner(logs, "NodePaid", key="node")
+    commits = _by_miner(logs, "TaskCommitted")
+    precommits = _by_miner(logs, "TaskPrecommitted")
+    [reserved] = [log for log in logs if log["event"] == "TaskReserved"]
+    [settled] = [log for log in logs if log["event"] == "TaskSettled"]
+    parts = [
+        MinerPart(
+            miner=miner,
+            precommit_tx=log["transactionHash"].to_0x_hex(),
+            commit_tx=commits[miner]["transactionHash"].to_0x_hex() if miner in commits else "",
+            result_hash=Web3.to_hex(
+                contracts.queue.functions.getTaskResultDataHash(*ids, miner).call()
+            ),
+            accuracy_bps=verdicts[miner]["args"]["accuracyBps"] if miner in verdicts else 0,
+            input_tokens=verdicts[miner]["args"]["inputTokens"] if miner in verdicts else 0,
+            output_tokens=verdicts[miner]["args"]["outputTokens"] if miner in verdicts else 0,
+            paid_wei=payments[miner]["args"]["amount"] if miner in payments else 0,
+        )
+        for miner, log in precommits.items()
+    ]
+    receipt = Receipt(
+        *ids,
+        result=answer.text,
+        result_hash=Web3.to_hex(Web3.keccak(text=answer.text)),
+        miners=parts,
+        distances=task["distances"],
+        escrow_before_wei=escrow_before_wei,
+        reserved_wei=reserved["args"]["amount"],
+        paid_wei=settled["args"]["paid"],
+        refunded_wei=settled["args"]["refunded"],
+        escrow_after_wei=contracts.payment.functions.sessionBalance(ids[0]).call(),
+        ttft_ms=round(answer.ttft_ms),
+        total_ms=round(total_ms),
+        gas=_gas_by_stage(contracts.w3, logs),
+    )
+    receipt.check()
+    return receipt
+
+
+def _logs_of_task(
+    w3: Web3, contract: Contract, ids: tuple[int, int], from_block: int
+) -> list[dict[str, Any]]:
+    raw = w3.eth.get_logs({"address": contract.address, "fromBlock": from_block})
+    names = {
+        event["name"]
+        for event in contract.abi
+        if event["type"] == "event"
+        and [i["name"] for i in event.get("inputs", [])][:2] == ["sessionId", "taskId"]
+    }
+    topics = {contract.events[name]().topic: name for name in names}
+    decoded = [
+        contract.events[topics[topic]]().process_log(log)
+        for log in raw
+        if (topic := log["topics"][0].to_0x_hex()) in topics
+    ]
+    return [
+        dict(log) for log in decoded if (log["args"]["sessionId"], log["args"]["taskId"]) == ids
+    ]
+
+
+def _by_miner(
+    logs: list[dict[str, Any]], event: str, key: str = "miner"
+) -> dict[str, dict[str, Any]]:
+    return {log["args"][key]: log for log in logs if log["event"] == event}
+
+
+def _gas_by_stage(w3: Web3, logs: list[dict[str, Any]]) -> dict[str, int]:
+    """Gas of the transactions that carried this task's stages; a batch counts whole."""
+    stage_of: dict[bytes, str] = {}
+    for event, stage in _STAGES.items():
+        for log in logs:
+            if log["event"] == event:
+                stage_of.setdefault(bytes(log["transactionHash"]), stage)
+    gas: dict[str, int] = {}
+    for transaction, stage in stage_of.items():
+        used = w3.eth.get_transaction_receipt(Web3.to_hex(transaction))["gasUsed"]
+        gas[stage] = gas.get(stage, 0) + used
+    return gas

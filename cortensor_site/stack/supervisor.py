@@ -1,0 +1,128 @@
+"""Keeps the processes running: a thin face on supervisord, which restarts what dies."""
+
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from configparser import RawConfigParser
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from cortensor_site.stack.embedded import BASE_DIR, StartFailed, spawn, stop
+from cortensor_site.stack.processes import Process
+
+START_TIMEOUT_S = 20.0
+# Longer than any process may take to finish its step, so that supervisord stops them all.
+STOP_TIMEOUT_S = 40.0
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "XDG_RUNTIME_DIR")
+
+
+class Supervisor:
+    """A running supervisord, reached over its Unix socket.
+
+    Args:
+        stack: stops supervisord, and with it every process, when it closes.
+        folder: holds the configuration, the socket and one log a process.
+
+    Each process sees its own `Process.environment` and where to find programs and a home,
+    and nothing else: what the router knows is no miner's business.
+    """
+
+    def __init__(self, stack: ExitStack, folder: Path, processes: Iterable[Process]) -> None:
+        self.log_dir = folder / "logs"
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        # A Unix socket's path must be short, and a temporary folder of the caller's may not be.
+        self._socket = folder / "supervisor.sock"
+        self._socket.unlink(missing_ok=True)
+        config = folder / "supervisord.conf"
+        config.touch(mode=0o600)  # it holds the processes' secrets
+        with config.open("w") as file:
+            self._configuration(folder, processes).write(file)
+        self._process = spawn(
+            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon"]
+            + ["--configuration", str(config)],
+            self.log_dir / "supervisord.out",
+            {name: os.environ[name] for name in _INHERITED if name in os.environ},
+        )
+        stack.callback(stop, self._process, STOP_TIMEOUT_S)
+        self._proxy = xmlrpc.client.ServerProxy(
+            "http://supervisor",
+            transport=SupervisorTransport(None, None, f"unix://{self._socket}"),
+        )
+        self._wait_until_it_answers()
+
+    def pid(self, name: str) -> int:
+        """The process id of a running process, 0 when it is not running."""
+        return int(self._info(name)["pid"])
+
+    def states(self) -> dict[str, str]:
+        """Each process's state in supervisord's words (RUNNING, BACKOFF, FATAL, …)."""
+        rows: Any = self._proxy.supervisor.getAllProcessInfo()
+        return {str(row["name"]): str(row["statename"]) for row in rows}
+
+    def start(self, name: str) -> None:
+        """Start one process and wait until it runs."""
+        self._proxy.supervisor.startProcess(name)
+
+    def stop(self, name: str) -> None:
+        """Stop one process and keep it stopped."""
+        self._proxy.supervisor.stopProcess(name)
+
+    def last_words(self, name: str, length: int = 2000) -> str:
+        """The end of a process's log."""
+        log = self.log_dir / f"{name}.log"
+        return log.read_text(errors="replace")[-length:] if log.exists() else ""
+
+    def _info(self, name: str) -> dict[str, Any]:
+        info: Any = self._proxy.supervisor.getProcessInfo(name)
+        return dict(info)
+
+    def _configuration(self, folder: Path, processes: Iterable[Process]) -> RawConfigParser:
+        config = RawConfigParser()
+        config["unix_http_server"] = {"file": str(self._socket), "chmod": "0700"}
+        config["rpcinterface:supervisor"] = {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        }
+        config["supervisord"] = {
+            "logfile": str(self.log_dir / "supervisord.log"),
+            "pidfile": str(folder / "supervisord.pid"),
+            "directory": str(BASE_DIR),
+        }
+        if os.geteuid() == 0:
+            config["supervisord"]["user"] = "root"
+        for process in processes:
+            config[f"program:{process.name}"] = {
+                "command": subprocess.list2cmdline(process.command).replace("%", "%%"),
+                "environment": ",".join(
+                    f'{key}="{value}"'.replace("%", "%%")
+                    for key, value in process.environment.items()
+                ),
+                "autorestart": "true",
+                "startsecs": "1",
+                "startretries": "5",
+                "stopwaitsecs": str(process.stop_timeout_s),
+                "stopasgroup": "true",
+                "killasgroup": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": str(self.log_dir / f"{process.name}.log"),
+                "stdout_logfile_maxbytes": "10MB",
+                "stdout_logfile_backups": "1",
+            }
+        return config
+
+    def _wait_until_it_answers(self) -> None:
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                self.states()
+            except (OSError, xmlrpc.client.Error):
+                time.sleep(0.05)
+            else:
+                return
+        out = (self.log_dir / "supervisord.out").read_text(errors="replace")[-2000:]
+        raise StartFailed(f"supervisord did not answer: {out}")
