@@ -1,8 +1,8 @@
 """A redundancy-1 task through the whole network, beside the same model called in-process.
 
-`ttft_vs_direct` and `total_vs_direct` are medians of the network's time to the first token and to the
-last, divided by the direct call's; 1.0 would be a network that costs nothing.
-Both take turns in one run, so that the machine's noise meets them alike.
+`ttft_vs_direct` and `total_vs_direct` are medians of the network's time to the first token and to
+the last, divided by the direct call's; 1.0 would be a network that costs nothing. Both take turns
+in one run, so that the machine's noise meets them alike.
 """
 
 import os
@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
         Path(folder).chmod(0o755)
         ports = Ports(router=0, redis=0, chain=0)
-        with running_network(Path(folder), ports, [model], lambda line: None, {}) as network:
+        with running_network(Path(folder), ports, [model], _silent, {}) as network:
             router = Router(network.router_url, network.api_key)
             w3 = connect(network.rpc_url)
             contracts = Contracts.at(w3, Deployment.load(network.deployment_file))
@@ -54,8 +54,12 @@ def main() -> None:
     _publish(network_ms, direct_ms)
 
 
+def _silent(_: str) -> None:
+    pass
+
+
 def _through(router: Router, session_id: int, prompt: str) -> tuple[float, float]:
-    answer = router.ask(session_id, prompt, lambda piece: None, max_tokens=MAX_TOKENS)
+    answer = router.ask(session_id, prompt, _silent, max_tokens=MAX_TOKENS)
     return answer.ttft_ms, (time.monotonic() - answer.started_at) * 1000
 
 

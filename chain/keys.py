@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 
 from chain.errors import ChainError
 
@@ -37,15 +39,27 @@ def load(path: Path, password: str) -> LocalAccount:
     Raises:
         KeystoreError: there is none, or the password does not open it.
     """
+    keystore = _read(path)
     try:
-        key = Account.decrypt(json.loads(path.read_text()), password)
-    except FileNotFoundError:
-        raise KeystoreError(
-            f"keystore: there is no {path.name}; deploy the network first"
-        ) from None
+        key = Account.decrypt(keystore, password)
     except ValueError:
         raise KeystoreError(
             f"keystore: the password does not open {path.name}; give the one it was made with"
         ) from None
     account: LocalAccount = Account.from_key(key)
     return account
+
+
+def address_in(path: Path) -> str:
+    """The checksum address of the keystore at `path`, which stays closed; raise KeystoreError."""
+    return str(to_checksum_address(_read(path)["address"]))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        keystore: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise KeystoreError(
+            f"keystore: there is no {path.name}; deploy the network first"
+        ) from None
+    return keystore

@@ -27,9 +27,7 @@ VAR_DIR = Path(os.environ.get("VAR_DIR", BASE_DIR / "var"))
 DEPLOYMENT_FILE = Path(os.environ.get("DEPLOYMENT_FILE", VAR_DIR / "deployment.json"))
 STORAGE_DIR = Path(os.environ.get("STORAGE_DIR", VAR_DIR / "blocks"))
 KEYSTORE_DIR = Path(os.environ.get("KEYSTORE_DIR", VAR_DIR / "keys"))
-KEYSTORE_PASSWORD_FILE = Path(
-    os.environ.get("KEYSTORE_PASSWORD_FILE", KEYSTORE_DIR / "password")
-)
+KEYSTORE_PASSWORD_FILE = Path(os.environ.get("KEYSTORE_PASSWORD_FILE", KEYSTORE_DIR / "password"))
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or kept_secret(VAR_DIR / "secret_key")
 DEBUG = _flag("DEBUG", False)
@@ -50,6 +48,8 @@ MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
 ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
+# Whether `bootstrap` gives accounts the coin of a development chain.
+FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.
 DEMO_API_KEY = os.environ.get("DEMO_API_KEY", "")
 # The session that the playground starts with; 0 stands for the newest one of the demo key's owner.

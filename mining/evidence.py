@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chain.contracts import deployment
-from chain.wakeup import notify
 from django.db import transaction
 from eth_utils.address import to_checksum_address
 
 from chain import operations, outbox, storage
+from chain.contracts import deployment
 from chain.messages import (
     Ack,
     Commit,
@@ -26,6 +25,7 @@ from chain.messages import (
     raw_cid,
     recover,
 )
+from chain.wakeup import notify
 from mining.assignment_states import advance
 from mining.deadlines import ONLINE_S
 from mining.errors import ReportRefused

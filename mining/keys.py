@@ -2,9 +2,10 @@
 
 from functools import cache
 
-from chain.keys import load
 from django.conf import settings
 from eth_account.signers.local import LocalAccount
+
+from chain.keys import load
 
 
 @cache

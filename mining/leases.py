@@ -4,10 +4,10 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from chain.contracts import deployment
 from django.db import transaction
 from eth_utils.address import to_checksum_address
 
+from chain.contracts import deployment
 from mining import mailbox
 from mining.deadlines import ack_deadline, lease_deadline
 from mining.errors import MailboxUnavailable

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chain.projections import EventRecord
-from chain.signals import events_stored
 from django.dispatch import receiver
 
+from chain.projections import EventRecord
+from chain.signals import events_stored
 from mining import phases
 from sessions.models import Task
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.projections import Change, EventRecord, Upsert, projection
-
 from mining.models import MinerResult, Node
 
 

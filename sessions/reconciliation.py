@@ -7,13 +7,13 @@ makes up for it.
 import logging
 from typing import Any
 
-from chain.models import Operation
-from chain.operations import OperationKind
-from chain.signals import events_stored, operation_failed
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.dispatch import receiver
 
+from chain.models import Operation
+from chain.operations import OperationKind
+from chain.signals import events_stored, operation_failed
 from sessions import ports
 from sessions.direct_tasks import accept_from_chain
 from sessions.lanes import LANE_SIZE

@@ -3,12 +3,13 @@
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from cortensor_site.health import beater
+from cortensor_site.health import beat
 
 Loop = Callable[[threading.Event, Callable[[], None]], None]
 
@@ -25,8 +26,7 @@ class ServiceCommand(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        beat = beater(name)
-        beat()
+        beat(name)
         self.stdout.write(f"{name}: running")
-        run(stop, beat)
+        run(stop, partial(beat, name))
         self.stdout.write(f"{name}: stopped")

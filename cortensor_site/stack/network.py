@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from chain.keys import load_or_create
+from cortensor_site.secrets import kept_secret
 from cortensor_site.stack.embedded import (
     BASE_DIR,
     StartFailed,
@@ -78,9 +79,7 @@ def running_network(
         ports = ports.reserve(["router", *embedded])
         report("PostgreSQL, Redis, chain: starting")
         database_url = external.get("DATABASE_URL") or start_postgres(stack, var_dir / "postgres")
-        redis_url = external.get("REDIS_URL") or start_redis(
-            stack, var_dir / "redis", ports.redis
-        )
+        redis_url = external.get("REDIS_URL") or start_redis(stack, var_dir / "redis", ports.redis)
         rpc_url = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
         environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -127,8 +126,6 @@ def client_address(var_dir: Path) -> str:
 
 def keystore_password(var_dir: Path) -> str:
     """The password of this network's keystores, made on first use."""
-    from cortensor_site.secrets import kept_secret
-
     return kept_secret(var_dir / "keys/password")
 
 
@@ -139,7 +136,9 @@ _PASSED_ON = (
 )
 
 
-def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) -> dict[str, object]:
+def _bootstrap(
+    environment: dict[str, str], homes: Sequence[Path], client: str
+) -> dict[str, object]:
     command = [sys.executable, str(BASE_DIR / "manage.py"), "bootstrap", "--client", client]
     for home in homes:
         command += ["--miner-home", str(home)]
@@ -167,7 +166,7 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
         for name in sorted({part for part, alive in components.items() if alive} - healthy):
             healthy.add(name)
             report(f"{name}: healthy")
-        if components and all(components.values()) and _miners_online(network, headers):
+        if components and all(components.values()) and _miners_ready(network, headers):
             return
         time.sleep(0.2)
     missing = sorted(set(network.supervisor.states()) - healthy)
@@ -178,6 +177,8 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
     )
 
 
-def _miners_online(network: Network, headers: dict[str, str]) -> bool:
-    rows = httpx.get(f"{network.router_url}/api/v1/miners", headers=headers, timeout=5).json()
-    return sum(row["online"] for row in rows["results"]) >= len(network.miners)
+def _miners_ready(network: Network, headers: dict[str, str]) -> bool:
+    answer = httpx.get(f"{network.router_url}/api/v1/miners", headers=headers, timeout=5)
+    known = {row["address"]: row for row in answer.json()["miners"]}
+    rows = [known.get(miner.address) for miner in network.miners]
+    return all(row and row["online"] and row["state"] == "ephemeral" for row in rows)

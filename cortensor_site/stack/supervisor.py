@@ -50,10 +50,6 @@ class Supervisor:
             {name: os.environ[name] for name in _INHERITED if name in os.environ},
         )
         stack.callback(stop, self._process, STOP_TIMEOUT_S)
-        self._proxy = xmlrpc.client.ServerProxy(
-            "http://supervisor",
-            transport=SupervisorTransport(None, None, f"unix://{self._socket}"),
-        )
         self._wait_until_it_answers()
 
     def pid(self, name: str) -> int:
@@ -62,24 +58,29 @@ class Supervisor:
 
     def states(self) -> dict[str, str]:
         """Each process's state in supervisord's words (RUNNING, BACKOFF, FATAL, …)."""
-        rows: Any = self._proxy.supervisor.getAllProcessInfo()
+        rows: Any = self._rpc().getAllProcessInfo()
         return {str(row["name"]): str(row["statename"]) for row in rows}
 
     def start(self, name: str) -> None:
         """Start one process and wait until it runs."""
-        self._proxy.supervisor.startProcess(name)
+        self._rpc().startProcess(name)
 
     def stop(self, name: str) -> None:
         """Stop one process and keep it stopped."""
-        self._proxy.supervisor.stopProcess(name)
+        self._rpc().stopProcess(name)
 
     def last_words(self, name: str, length: int = 2000) -> str:
         """The end of a process's log."""
         log = self.log_dir / f"{name}.log"
         return log.read_text(errors="replace")[-length:] if log.exists() else ""
 
+    def _rpc(self) -> Any:
+        # One connection a call: after a call that failed, supervisor's transport takes no other.
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+
     def _info(self, name: str) -> dict[str, Any]:
-        info: Any = self._proxy.supervisor.getProcessInfo(name)
+        info: Any = self._rpc().getProcessInfo(name)
         return dict(info)
 
     def _configuration(self, folder: Path, processes: Iterable[Process]) -> RawConfigParser:

@@ -8,173 +8,298 @@ import sessions.models.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('owner', sessions.models.fields.AddressField(db_index=True)),
-                ('prefix', models.CharField(editable=False, max_length=12, unique=True)),
-                ('hashed_secret', models.CharField(editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("owner", sessions.models.fields.AddressField(db_index=True)),
+                ("prefix", models.CharField(editable=False, max_length=12, unique=True)),
+                ("hashed_secret", models.CharField(editable=False, max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'verbose_name': 'API key',
+                "verbose_name": "API key",
             },
         ),
         migrations.CreateModel(
-            name='ModelPrice',
+            name="ModelPrice",
             fields=[
-                ('model_identifier', sessions.models.fields.Uint256Field(primary_key=True, serialize=False)),
-                ('input_price_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('output_price_wei', sessions.models.fields.Uint256Field(default=0)),
+                (
+                    "model_identifier",
+                    sessions.models.fields.Uint256Field(primary_key=True, serialize=False),
+                ),
+                ("input_price_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("output_price_wei", sessions.models.fields.Uint256Field(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Session',
+            name="Session",
             fields=[
-                ('session_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('sid', models.CharField(db_index=True, max_length=66)),
-                ('owner', sessions.models.fields.AddressField(db_index=True)),
-                ('name', models.TextField(blank=True, default='')),
-                ('metadata', models.TextField(blank=True, default='')),
-                ('state', models.PositiveSmallIntegerField(choices=[(0, 'Active'), (1, 'Inactive')], default=0)),
-                ('mode', models.PositiveSmallIntegerField(default=0)),
-                ('redundancy', models.PositiveIntegerField(default=1)),
-                ('min_num_of_nodes', sessions.models.fields.Uint256Field(default=0)),
-                ('max_num_of_nodes', sessions.models.fields.Uint256Field(default=0)),
-                ('num_of_validator_nodes', sessions.models.fields.Uint256Field(default=0)),
-                ('sla', sessions.models.fields.Uint256Field(default=0)),
-                ('model_identifier', sessions.models.fields.Uint256Field(default=0)),
-                ('reserve_period', sessions.models.fields.Uint256Field(default=0)),
-                ('max_task_execution_count', sessions.models.fields.Uint256Field(default=0)),
-                ('created_at', models.DateTimeField(null=True)),
-                ('updated_at', models.DateTimeField(null=True)),
-                ('deposited_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('withdrawn_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('reserved_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('paid_wei', sessions.models.fields.Uint256Field(default=0)),
+                ("session_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("sid", models.CharField(db_index=True, max_length=66)),
+                ("owner", sessions.models.fields.AddressField(db_index=True)),
+                ("name", models.TextField(blank=True, default="")),
+                ("metadata", models.TextField(blank=True, default="")),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "Active"), (1, "Inactive")], default=0
+                    ),
+                ),
+                ("mode", models.PositiveSmallIntegerField(default=0)),
+                ("redundancy", models.PositiveIntegerField(default=1)),
+                ("min_num_of_nodes", sessions.models.fields.Uint256Field(default=0)),
+                ("max_num_of_nodes", sessions.models.fields.Uint256Field(default=0)),
+                ("num_of_validator_nodes", sessions.models.fields.Uint256Field(default=0)),
+                ("sla", sessions.models.fields.Uint256Field(default=0)),
+                ("model_identifier", sessions.models.fields.Uint256Field(default=0)),
+                ("reserve_period", sessions.models.fields.Uint256Field(default=0)),
+                ("max_task_execution_count", sessions.models.fields.Uint256Field(default=0)),
+                ("created_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField(null=True)),
+                ("deposited_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("withdrawn_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("reserved_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("paid_wei", sessions.models.fields.Uint256Field(default=0)),
             ],
             options={
-                'ordering': ['-session_id'],
+                "ordering": ["-session_id"],
             },
         ),
         migrations.CreateModel(
-            name='OnChainTask',
+            name="OnChainTask",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('session_id', models.BigIntegerField()),
-                ('task_id', models.BigIntegerField()),
-                ('digest', models.CharField(default='', max_length=66)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('assigned', 'Assigned'), ('acked', 'Acked'), ('precommitted', 'Precommitted'), ('committed', 'Committed'), ('ended', 'Ended')], default='queued', max_length=12)),
-                ('client_reference', models.TextField(blank=True, default='')),
-                ('task_data', models.TextField(blank=True, default='')),
-                ('prompt_type', sessions.models.fields.Uint256Field(default=1)),
-                ('prompt_template', models.TextField(blank=True, default='')),
-                ('llm_params', models.JSONField(default=list, help_text='decimal strings')),
-                ('request_params', models.JSONField(default=list, help_text='decimal strings')),
-                ('max_input_tokens', sessions.models.fields.Uint256Field(default=0)),
-                ('created_at', models.DateTimeField(null=True)),
-                ('assigned_at', models.DateTimeField(null=True)),
-                ('acked_at', models.DateTimeField(help_text='the latest ack', null=True)),
-                ('precommit_ended_at', models.DateTimeField(null=True)),
-                ('commit_ended_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('submit_tx', models.CharField(blank=True, default='', max_length=66)),
-                ('assign_tx', models.CharField(blank=True, default='', max_length=66)),
-                ('precommit_end_tx', models.CharField(blank=True, default='', max_length=66)),
-                ('commit_end_tx', models.CharField(blank=True, default='', max_length=66)),
-                ('end_tx', models.CharField(blank=True, default='', max_length=66)),
-                ('reserved_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('paid_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('refunded_wei', sessions.models.fields.Uint256Field(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("session_id", models.BigIntegerField()),
+                ("task_id", models.BigIntegerField()),
+                ("digest", models.CharField(default="", max_length=66)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("assigned", "Assigned"),
+                            ("acked", "Acked"),
+                            ("precommitted", "Precommitted"),
+                            ("committed", "Committed"),
+                            ("ended", "Ended"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("client_reference", models.TextField(blank=True, default="")),
+                ("task_data", models.TextField(blank=True, default="")),
+                ("prompt_type", sessions.models.fields.Uint256Field(default=1)),
+                ("prompt_template", models.TextField(blank=True, default="")),
+                ("llm_params", models.JSONField(default=list, help_text="decimal strings")),
+                ("request_params", models.JSONField(default=list, help_text="decimal strings")),
+                ("max_input_tokens", sessions.models.fields.Uint256Field(default=0)),
+                ("created_at", models.DateTimeField(null=True)),
+                ("assigned_at", models.DateTimeField(null=True)),
+                ("acked_at", models.DateTimeField(help_text="the latest ack", null=True)),
+                ("precommit_ended_at", models.DateTimeField(null=True)),
+                ("commit_ended_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("submit_tx", models.CharField(blank=True, default="", max_length=66)),
+                ("assign_tx", models.CharField(blank=True, default="", max_length=66)),
+                ("precommit_end_tx", models.CharField(blank=True, default="", max_length=66)),
+                ("commit_end_tx", models.CharField(blank=True, default="", max_length=66)),
+                ("end_tx", models.CharField(blank=True, default="", max_length=66)),
+                ("reserved_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("paid_wei", sessions.models.fields.Uint256Field(default=0)),
+                ("refunded_wei", sessions.models.fields.Uint256Field(default=0)),
             ],
             options={
-                'ordering': ['-session_id', '-task_id'],
-                'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['session_id', 'task_id'], name='on_chain_task_open')],
-                'constraints': [models.UniqueConstraint(fields=('session_id', 'task_id'), name='on_chain_task_identity')],
+                "ordering": ["-session_id", "-task_id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("ended_at", None)),
+                        fields=["session_id", "task_id"],
+                        name="on_chain_task_open",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("session_id", "task_id"), name="on_chain_task_identity"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SessionLane',
+            name="SessionLane",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sid', models.CharField(max_length=66)),
-                ('index', models.PositiveIntegerField()),
-                ('next_number', models.PositiveIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sid", models.CharField(max_length=66)),
+                ("index", models.PositiveIntegerField()),
+                ("next_number", models.PositiveIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('sid', 'index'), name='session_lane')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("sid", "index"), name="session_lane")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SessionRouter',
+            name="SessionRouter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('session_id', models.BigIntegerField()),
-                ('address', sessions.models.fields.AddressField()),
-                ('index', models.PositiveIntegerField()),
-                ('metadata', models.TextField(blank=True, default='')),
-                ('removed', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("session_id", models.BigIntegerField()),
+                ("address", sessions.models.fields.AddressField()),
+                ("index", models.PositiveIntegerField()),
+                ("metadata", models.TextField(blank=True, default="")),
+                ("removed", models.BooleanField(default=False)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('session_id', 'index'), name='session_router_index')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("session_id", "index"), name="session_router_index"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('session_id', models.BigIntegerField()),
-                ('task_id', models.BigIntegerField()),
-                ('task_digest', models.CharField(help_text='0x…, binds all that the task says', max_length=66)),
-                ('origin', models.CharField(choices=[('rest', 'Rest'), ('chain', 'Chain')], max_length=8)),
-                ('prompt_cid', models.CharField(blank=True, default='', max_length=100)),
-                ('task_data', models.TextField(help_text='as on chain: the prompt, or its content address')),
-                ('inline', models.BooleanField(help_text='whether task_data is the prompt itself')),
-                ('prompt_type', models.PositiveIntegerField(default=1)),
-                ('prompt_template', models.TextField(blank=True, default='')),
-                ('max_tokens', models.PositiveIntegerField()),
-                ('temperature_x100', models.PositiveIntegerField(default=0)),
-                ('top_p_x100', models.PositiveIntegerField(default=100)),
-                ('top_k', models.PositiveIntegerField(default=0)),
-                ('presence_penalty_x100', models.PositiveIntegerField(default=0)),
-                ('frequency_penalty_x100', models.PositiveIntegerField(default=0)),
-                ('timeout_s', models.PositiveIntegerField(default=60)),
-                ('stop', models.JSONField(blank=True, default=list)),
-                ('client_reference', models.TextField(blank=True, default='')),
-                ('max_input_tokens', models.PositiveIntegerField()),
-                ('redundancy', models.PositiveIntegerField(default=1)),
-                ('model_identifier', sessions.models.fields.Uint256Field()),
-                ('reserve_wei', sessions.models.fields.Uint256Field(default=0)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('assigned', 'Assigned'), ('acked', 'Acked'), ('precommitted', 'Precommitted'), ('committed', 'Committed'), ('validated', 'Validated'), ('ended', 'Ended'), ('failed', 'Failed')], default='queued', max_length=12)),
-                ('outcome_code', models.CharField(blank=True, default='', max_length=64)),
-                ('outcome_message', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('assigned_at', models.DateTimeField(blank=True, null=True)),
-                ('acked_at', models.DateTimeField(blank=True, null=True)),
-                ('first_token_at', models.DateTimeField(blank=True, null=True)),
-                ('precommitted_at', models.DateTimeField(blank=True, null=True)),
-                ('committed_at', models.DateTimeField(blank=True, null=True)),
-                ('validated_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('request_id', models.CharField(blank=True, default='', max_length=128)),
-                ('request_hash', models.CharField(blank=True, default='', help_text='tells a repeated request from another', max_length=64)),
-                ('api_key', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='cortensor_sessions.apikey')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("session_id", models.BigIntegerField()),
+                ("task_id", models.BigIntegerField()),
+                (
+                    "task_digest",
+                    models.CharField(help_text="0x…, binds all that the task says", max_length=66),
+                ),
+                (
+                    "origin",
+                    models.CharField(choices=[("rest", "Rest"), ("chain", "Chain")], max_length=8),
+                ),
+                ("prompt_cid", models.CharField(blank=True, default="", max_length=100)),
+                (
+                    "task_data",
+                    models.TextField(help_text="as on chain: the prompt, or its content address"),
+                ),
+                ("inline", models.BooleanField(help_text="whether task_data is the prompt itself")),
+                ("prompt_type", models.PositiveIntegerField(default=1)),
+                ("prompt_template", models.TextField(blank=True, default="")),
+                ("max_tokens", models.PositiveIntegerField()),
+                ("temperature_x100", models.PositiveIntegerField(default=0)),
+                ("top_p_x100", models.PositiveIntegerField(default=100)),
+                ("top_k", models.PositiveIntegerField(default=0)),
+                ("presence_penalty_x100", models.PositiveIntegerField(default=0)),
+                ("frequency_penalty_x100", models.PositiveIntegerField(default=0)),
+                ("timeout_s", models.PositiveIntegerField(default=60)),
+                ("stop", models.JSONField(blank=True, default=list)),
+                ("client_reference", models.TextField(blank=True, default="")),
+                ("max_input_tokens", models.PositiveIntegerField()),
+                ("redundancy", models.PositiveIntegerField(default=1)),
+                ("model_identifier", sessions.models.fields.Uint256Field()),
+                ("reserve_wei", sessions.models.fields.Uint256Field(default=0)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("assigned", "Assigned"),
+                            ("acked", "Acked"),
+                            ("precommitted", "Precommitted"),
+                            ("committed", "Committed"),
+                            ("validated", "Validated"),
+                            ("ended", "Ended"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("outcome_code", models.CharField(blank=True, default="", max_length=64)),
+                ("outcome_message", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("assigned_at", models.DateTimeField(blank=True, null=True)),
+                ("acked_at", models.DateTimeField(blank=True, null=True)),
+                ("first_token_at", models.DateTimeField(blank=True, null=True)),
+                ("precommitted_at", models.DateTimeField(blank=True, null=True)),
+                ("committed_at", models.DateTimeField(blank=True, null=True)),
+                ("validated_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("request_id", models.CharField(blank=True, default="", max_length=128)),
+                (
+                    "request_hash",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="tells a repeated request from another",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="cortensor_sessions.apikey",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(condition=models.Q(('status', 'queued')), fields=['created_at'], name='task_queue'), models.Index(condition=models.Q(('status__in', ['ended', 'failed']), _negated=True), fields=['status'], name='task_open')],
-                'constraints': [models.UniqueConstraint(fields=('session_id', 'task_id'), name='task_identity'), models.UniqueConstraint(condition=models.Q(('origin', 'rest'), models.Q(('client_reference', ''), _negated=True)), fields=('session_id', 'client_reference'), name='task_client_reference')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "queued")),
+                        fields=["created_at"],
+                        name="task_queue",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status__in", ["ended", "failed"]), _negated=True),
+                        fields=["status"],
+                        name="task_open",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("session_id", "task_id"), name="task_identity"),
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("origin", "rest"), models.Q(("client_reference", ""), _negated=True)
+                        ),
+                        fields=("session_id", "client_reference"),
+                        name="task_client_reference",
+                    ),
+                ],
             },
         ),
     ]

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from chain.models import Operation
-from chain.operations import OperationKind
-from chain.signals import events_stored, operation_failed
 from django.utils import timezone
 
 from chain import storage
+from chain.models import Operation
+from chain.operations import OperationKind
+from chain.signals import events_stored, operation_failed
 from sessions import intake
 from sessions.models import (
     OnChainStatus,

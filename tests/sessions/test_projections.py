@@ -4,10 +4,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from chain.projections import EventRecord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chain.projections import EventRecord
 from sessions.models import (
     ModelPrice,
     OnChainStatus,

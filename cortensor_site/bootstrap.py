@@ -1,0 +1,107 @@
+"""From empty servers to a network that can run: keys, contracts, nodes, mailboxes, an API key."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from django.conf import settings
+from django.db import transaction
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
+from web3 import Web3
+from web3.types import RPCEndpoint
+
+from chain import operations, outbox
+from chain.contracts import Deployment, connect, handle
+from chain.deploy import ModelPrice, RoleHolders, deploy
+from chain.keys import load_or_create
+from chain.messages import Registration, SigningDomain
+from cortensor_site.secrets import kept_secret
+from mining.enrolment import enrol
+from mining.models import NodeState
+from mining.node.wallet import Wallet
+from sessions.models import ApiKey
+
+PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
+"""Of a token of every model, on a network that this machine has made."""
+FUNDS_WEI = 100 * 10**18
+"""Of a development chain's own coin, for those who send transactions."""
+
+
+class PreparedMiner(TypedDict):
+    """A miner's account, and the REDIS_URL of its mailbox, which is kept nowhere."""
+
+    address: str
+    redis_url: str
+
+
+class Prepared(TypedDict):
+    """What those who start the network's processes need to know."""
+
+    api_key: str
+    miners: list[PreparedMiner]
+
+
+def prepare(miner_homes: Sequence[Path], client: str) -> Prepared:
+    """Deploy the contracts, register and enrol miners, make a key for the client. Safe to repeat.
+
+    The database must be migrated. What goes by the outbox (the nodes' registration) takes effect
+    when the sender runs.
+
+    Args:
+        miner_homes: folders of miners of this operator; a key is made where one is missing.
+        client: address of the account that the API key acts for.
+    """
+    w3 = connect(settings.RPC_URL)
+    deployer, *others = (_account(n) for n in ("deployer", "router", "oracle", "validator"))
+    router, oracle, validator = (account.address for account in others)
+    if settings.FUND_ACCOUNTS:
+        _fund(w3, [deployer.address, to_checksum_address(client)])
+    roles = RoleHolders(router, oracle, validator, treasury=deployer.address)
+    deployment = deploy(w3, deployer, roles, dict.fromkeys(settings.MODELS, PRICE))
+    miners = [_prepare_miner(w3, deployment, home) for home in miner_homes]
+    return Prepared(api_key=_api_key(client), miners=miners)
+
+
+def _account(name: str) -> LocalAccount:
+    password = kept_secret(settings.KEYSTORE_PASSWORD_FILE)
+    return load_or_create(settings.KEYSTORE_DIR / f"{name}.json", password)
+
+
+def _fund(w3: Web3, addresses: Sequence[str]) -> None:
+    for address in map(to_checksum_address, addresses):
+        if w3.eth.get_balance(address) < FUNDS_WEI // 2:
+            w3.provider.make_request(RPCEndpoint("anvil_setBalance"), [address, hex(FUNDS_WEI)])
+
+
+def _prepare_miner(w3: Web3, deployment: Deployment, home: Path) -> PreparedMiner:
+    wallet = Wallet.create_or_open(home)
+    _register(w3, deployment, wallet)
+    return PreparedMiner(address=wallet.address, redis_url=enrol(wallet.address))
+
+
+@transaction.atomic
+def _register(w3: Web3, deployment: Deployment, wallet: Wallet) -> None:
+    """Leave to the sender what is missing until this node may be put on tasks."""
+    pool = handle(w3, deployment, "NodePool")
+    node = to_checksum_address(wallet.address)
+    state = pool.functions.getNode(node).call()[2]
+    if state == NodeState.UNKNOWN:
+        nonce = pool.functions.nonces(node).call()
+        registration = Registration(node=node, operator=node, nonce=nonce)
+        domain = SigningDomain(deployment.chain_id, pool.address)
+        outbox.enqueue(operations.register_node(registration, wallet.sign(registration, domain)))
+    if state in (NodeState.UNKNOWN, NodeState.REGISTERED):
+        outbox.enqueue(operations.set_node_state(node, NodeState.EPHEMERAL, "bootstrap"))
+
+
+def _api_key(client: str) -> str:
+    """The client's key from the last time, or a new one. A development network may keep it."""
+    path = settings.VAR_DIR / "api_key"
+    kept = ApiKey.find(path.read_text()) if path.exists() else None
+    if kept is not None and kept.owner == client.lower():
+        return str(path.read_text())
+    _, secret = ApiKey.issue("example", client)
+    path.touch(mode=0o600)
+    path.write_text(secret)
+    return secret
