@@ -8,7 +8,7 @@ task, and a follower ends with an error.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -117,7 +117,7 @@ def announce_failure(task: Task, code: str, message: str) -> None:
 
 async def follow_answer(
     session_id: int, task_id: int, deadline_s: float
-) -> AsyncIterator[StreamEvent]:
+) -> AsyncGenerator[StreamEvent]:
     """The live miner's answer as it comes; ends after `Done`.
 
     Raises:
@@ -143,7 +143,7 @@ async def wait_for_results(session_id: int, task_id: int, deadline_s: float) -> 
     raise TaskFailed("the task ended without a result")
 
 
-async def _follow(session_id: int, task_id: int, deadline_s: float) -> AsyncIterator[StreamEvent]:
+async def _follow(session_id: int, task_id: int, deadline_s: float) -> AsyncGenerator[StreamEvent]:
     """Everything about a task from its start; ends after `Results`."""
     relay = _Relay(task_stream_key(session_id, task_id), time.monotonic() + deadline_s)
     async with _client() as client:
@@ -303,8 +303,9 @@ def _writer(url: str) -> redis.Redis:
 
 def _write(task: Task, entry: dict[str, str]) -> None:
     key = task_stream_key(task.session_id, task.task_id)
+    fields: dict[Any, Any] = {**entry}  # the client's types want no plain dict of strings
     pipeline = _writer(settings.REDIS_URL).pipeline(transaction=False)
-    pipeline.xadd(key, dict(entry), maxlen=MAX_ENTRIES, approximate=True)
+    pipeline.xadd(key, fields, maxlen=MAX_ENTRIES, approximate=True)
     pipeline.expire(key, 2 * task.timeout_s + KEPT_S)
     pipeline.execute()
 

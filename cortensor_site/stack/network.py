@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
@@ -24,6 +25,9 @@ from cortensor_site.stack.embedded import (
 from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner, miner_process, router_processes
 from cortensor_site.stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from cortensor_site.bootstrap import Prepared
 
 HEALTHY_TIMEOUT_S = 90.0
 MODELS_DIR = BASE_DIR / "mining/node/models"
@@ -136,9 +140,7 @@ _PASSED_ON = (
 )
 
 
-def _bootstrap(
-    environment: dict[str, str], homes: Sequence[Path], client: str
-) -> dict[str, object]:
+def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) -> "Prepared":
     command = [sys.executable, str(BASE_DIR / "manage.py"), "bootstrap", "--client", client]
     for home in homes:
         command += ["--miner-home", str(home)]
@@ -147,7 +149,7 @@ def _bootstrap(
     )
     if done.returncode != 0:
         raise StartFailed(f"the network could not be prepared: {done.stderr[-4000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return cast("Prepared", json.loads(done.stdout.splitlines()[-1]))
 
 
 def _wait_until_healthy(network: Network, report: Report) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from eth_typing import HexStr
 from web3 import Web3
 from web3.contract import Contract
 
@@ -144,7 +145,7 @@ def _logs_of_task(
         if event["type"] == "event"
         and [i["name"] for i in event.get("inputs", [])][:2] == ["sessionId", "taskId"]
     }
-    topics = {contract.events[name]().topic: name for name in names}
+    topics = {str(contract.events[name]().topic): name for name in names}
     decoded = [
         contract.events[topics[topic]]().process_log(log)
         for log in raw
@@ -163,13 +164,13 @@ def _by_miner(
 
 def _gas_by_stage(w3: Web3, logs: list[dict[str, Any]]) -> dict[str, int]:
     """Gas of the transactions that carried this task's stages; a batch counts whole."""
-    stage_of: dict[bytes, str] = {}
+    stage_of: dict[HexStr, str] = {}
     for event, stage in _STAGES.items():
         for log in logs:
             if log["event"] == event:
-                stage_of.setdefault(bytes(log["transactionHash"]), stage)
+                stage_of.setdefault(HexStr(log["transactionHash"].to_0x_hex()), stage)
     gas: dict[str, int] = {}
     for transaction, stage in stage_of.items():
-        used = w3.eth.get_transaction_receipt(Web3.to_hex(transaction))["gasUsed"]
+        used = w3.eth.get_transaction_receipt(transaction)["gasUsed"]
         gas[stage] = gas.get(stage, 0) + used
     return gas

@@ -31,7 +31,8 @@ class RequestIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
@@ -40,7 +41,7 @@ class RequestIdMiddleware:
             sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
         )
         started = time.monotonic()
-        if iscoroutinefunction(self):
+        if self._is_async:
             return self._answer(request, started)
         return _finish(request, cast(HttpResponseBase, self.get_response(request)), started)
 

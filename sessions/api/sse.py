@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -15,7 +15,7 @@ _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
-async def answer_events(task: Task, wait_s: float, ping_s: float = PING_S) -> AsyncIterator[bytes]:
+async def answer_events(task: Task, wait_s: float, ping_s: float = PING_S) -> AsyncGenerator[bytes]:
     """The live answer of a task as an event stream; an error is its last event."""
     # The ids come at once, so that a client can look for its task whatever happens.
     yield _event(chunk(task, ""))
@@ -76,8 +76,8 @@ def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
 
 
 async def _with_pings(
-    events: AsyncIterator[streams.StreamEvent], ping_s: float
-) -> AsyncIterator[streams.StreamEvent | None]:
+    events: AsyncGenerator[streams.StreamEvent], ping_s: float
+) -> AsyncGenerator[streams.StreamEvent | None]:
     """The events, and None whenever there has been none for `ping_s` seconds."""
     following = asyncio.ensure_future(anext(events, None))
     try:
@@ -95,7 +95,7 @@ async def _with_pings(
         # The reader has gone: so does the connection to Redis that was reading for it.
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await events.aclose()  # type: ignore[attr-defined]
+        await events.aclose()
 
 
 def _event(body: dict[str, Any]) -> bytes:
