@@ -20,6 +20,7 @@ from web3.types import TxReceipt
 from chain.contracts import Deployment, connect, handle
 from chain.deploy import ModelPrice, RoleHolders, deploy
 from cortensor_site.stack.embedded import start_anvil
+from tests.money import assert_every_unit_is_accounted_for
 
 MODEL = 1
 PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
@@ -156,4 +157,7 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")
     yield deployed
+    assert_every_unit_is_accounted_for(
+        deployed.contract("SessionPayment"), deployed.contract("CortensorToken")
+    )
     deployed.rpc("evm_revert", snapshot)

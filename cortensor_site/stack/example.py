@@ -124,7 +124,15 @@ class Router:
             time.sleep(0.1)
         raise ExampleFailed(f"the router does not show session {session_id} and its deposit")
 
-    def ask(self, session_id: int, prompt: str, on_piece: Say, *, max_tokens: int = 96) -> Answer:
+    def ask(
+        self,
+        session_id: int,
+        prompt: str,
+        on_piece: Say,
+        *,
+        max_tokens: int = 96,
+        timeout_s: int = TIMEOUT_S,
+    ) -> Answer:
         """Send a prompt and hand its pieces on as they come."""
         started, first, text = time.monotonic(), None, ""
         task_id = -1
@@ -134,7 +142,7 @@ class Router:
             "stream": True,
             "max_tokens": max_tokens,
             "temperature": 0,
-            "timeout": TIMEOUT_S,
+            "timeout": timeout_s,
         }
         with self._http.stream("POST", "/api/v1/completions", json=body) as answer:
             if not answer.is_success:
@@ -151,6 +159,12 @@ class Router:
         if first is None:
             raise ExampleFailed("the stream ended without a token")
         return Answer(session_id, task_id, text, (first - started) * 1000, started)
+
+    def tasks(self, session_id: int) -> list[dict[str, Any]]:
+        """A session's tasks, the newest first."""
+        answer = self._http.get(f"/api/v1/tasks/{session_id}")
+        answer.raise_for_status()
+        return list(answer.json()["tasks"])
 
     def task(self, session_id: int, task_id: int) -> dict[str, Any]:
         """One task with every miner's part in it."""

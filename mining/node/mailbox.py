@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -30,6 +30,7 @@ class Mailbox:
 
     def __init__(self, redis_url: str, address: str) -> None:
         self.prefix = f"miner:{address.lower()}:"
+        self._url = redis_url
         self._redis: Any = Redis.from_url(
             redis_url,
             decode_responses=True,
@@ -37,6 +38,11 @@ class Mailbox:
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
             health_check_interval=30,
         )
+
+    def require_open(self) -> None:
+        """Ask once whether Redis takes this miner's user; raise RedisError when it does not."""
+        with Redis.from_url(self._url, retry=Retry(NoBackoff(), 0)) as client:
+            client.ping()
 
     def report(self, report: Report) -> None:
         """Append a report."""

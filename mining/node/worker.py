@@ -36,9 +36,13 @@ def run(config: NodeConfig) -> int:
 
     Raises:
         WalletError: the key cannot be opened.
+        RedisError: the mailbox cannot be opened.
         ModelSourceError, LlamaError: the model cannot be had.
     """
     wallet = Wallet.open(config.home, config.password)
+    mailbox = Mailbox(config.redis_url, wallet.address)
+    # Celery would try on for ever with a password that no longer opens anything.
+    mailbox.require_open()
     engine = Engine(
         locate(config.model),
         slots=config.slots,
@@ -46,7 +50,6 @@ def run(config: NodeConfig) -> int:
         context_tokens=config.context_tokens,
     )
     _warm_up(engine)
-    mailbox = Mailbox(config.redis_url, wallet.address)
     stash = Stash(config.home / "stash")
     stash.forget_old()
     miner = Miner(

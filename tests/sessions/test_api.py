@@ -267,7 +267,8 @@ def test_a_task_that_takes_too_long_is_named_for_later(
     monkeypatch.setattr("sessions.api.completion_views.wait_s", lambda _: 0.05)
     session = make_session()
     problem = assert_problem(
-        api("POST", f"completions/{session.session_id}", {"prompt": "hello"}), 504
+        api("POST", f"completions/{session.session_id}", {"prompt": "hello", "max_tokens": 8}),
+        504,
     )
     assert problem["task_id"] == Task.objects.get().task_id
 

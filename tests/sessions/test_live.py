@@ -156,7 +156,8 @@ def test_a_client_that_leaves_ends_the_following(
     client: httpx.Client, store: "redis.Redis"
 ) -> None:
     with client.stream("POST", "/api/v1/completions", json=ask(make_session())) as response:
-        Stream(response).next()
+        stream = Stream(response)  # kept, or its iterator would close the response
+        stream.next()
         assert wait_until(lambda: followers(store) == 1)
     assert wait_until(lambda: followers(store) == 0)
 

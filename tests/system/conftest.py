@@ -1,0 +1,95 @@
+"""A whole network with real parts, one for all system tests, and what a client does to it."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+
+from chain.contracts import Deployment, connect
+from chain.keys import load
+from cortensor_site.stack.example import (
+    Contracts,
+    Router,
+    grant_test_tokens,
+    open_session,
+)
+from cortensor_site.stack.network import MODELS_DIR, Network, keystore_password, running_network
+from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.processes import Miner
+from tests.money import assert_every_unit_is_accounted_for
+
+HONEST, CHEAP = (str(MODELS_DIR / f"cortensor-{name}.gguf") for name in ("mini", "micro"))
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of the network: its wallet, its connection to the router, and the chain."""
+
+    network: Network
+    account: LocalAccount
+    router: Router
+    contracts: Contracts
+
+    @property
+    def w3(self) -> Web3:
+        return self.contracts.w3
+
+    def session(self, redundancy: int) -> int:
+        """A session with a deposit, known to the router."""
+        session_id = open_session(self.contracts, self.account, redundancy=redundancy)
+        self.router.wait_for_session(session_id, self.balance_wei(session_id))
+        return session_id
+
+    def balance_wei(self, session_id: int) -> int:
+        return int(self.contracts.payment.functions.sessionBalance(session_id).call())
+
+    def miner(self, address: str) -> Miner:
+        [miner] = [m for m in self.network.miners if m.address == address]
+        return miner
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Network]:
+    """Four honest miners, and one that runs a cheap model in place of the one it is paid for."""
+    with tempfile.TemporaryDirectory(prefix="cortensor-system-") as folder:
+        # PostgreSQL runs as another user when we are root.
+        Path(folder).chmod(0o755)
+        ports = Ports(router=0, redis=0, chain=0)
+        with running_network(Path(folder), ports, [HONEST] * 4 + [CHEAP], print, {}) as network:
+            yield network
+
+
+@pytest.fixture(scope="session")
+def funded(running: Network) -> Client:
+    password = keystore_password(running.var_dir)
+    account = load(running.keystore_dir / "client.json", password)
+    treasury = load(running.keystore_dir / "deployer.json", password)
+    contracts = Contracts.at(connect(running.rpc_url), Deployment.load(running.deployment_file))
+    grant_test_tokens(contracts, treasury, account)
+    return Client(running, account, Router(running.router_url, running.api_key), contracts)
+
+
+@pytest.fixture
+def client(funded: Client) -> Iterator[Client]:
+    """The client; after the test, every unit of money must be accounted for."""
+    yield funded
+    assert_every_unit_is_accounted_for(funded.contracts.payment, funded.contracts.token)
+
+
+@dataclass(frozen=True)
+class Visited:
+    """What a visitor of the dashboard needs to know."""
+
+    router_url: str
+    demo_session_id: int
+    demo_api_key: str
+
+
+@pytest.fixture
+def network(client: Client) -> Any:
+    return Visited(client.network.router_url, client.session(3), client.network.api_key)
