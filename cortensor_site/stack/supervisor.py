@@ -19,6 +19,7 @@ from cortensor_site.stack.processes import Process
 START_TIMEOUT_S = 20.0
 # Longer than any process may take to finish its step, so that supervisord stops them all.
 STOP_TIMEOUT_S = 40.0
+_GROUP = "network"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "XDG_RUNTIME_DIR")
 
 
@@ -63,11 +64,11 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         """Start one process and wait until it runs."""
-        self._rpc().startProcess(name)
+        self._rpc().startProcess(f"{_GROUP}:{name}")
 
     def stop(self, name: str) -> None:
         """Stop one process and keep it stopped."""
-        self._rpc().stopProcess(name)
+        self._rpc().stopProcess(f"{_GROUP}:{name}")
 
     def last_words(self, name: str, length: int = 2000) -> str:
         """The end of a process's log."""
@@ -80,7 +81,7 @@ class Supervisor:
         return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
 
     def _info(self, name: str) -> dict[str, Any]:
-        info: Any = self._rpc().getProcessInfo(name)
+        info: Any = self._rpc().getProcessInfo(f"{_GROUP}:{name}")
         return dict(info)
 
     def _configuration(self, folder: Path, processes: Iterable[Process]) -> RawConfigParser:
@@ -96,6 +97,9 @@ class Supervisor:
         }
         if os.geteuid() == 0:
             config["supervisord"]["user"] = "root"
+        processes = list(processes)
+        # One group: supervisord stops groups one after another, and a group's members together.
+        config[f"group:{_GROUP}"] = {"programs": ",".join(p.name for p in processes)}
         for process in processes:
             config[f"program:{process.name}"] = {
                 "command": subprocess.list2cmdline(process.command).replace("%", "%%"),
