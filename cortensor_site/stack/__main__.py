@@ -34,8 +34,10 @@ console = Console(stderr=False, highlight=False)
 def main() -> int:
     """Run the network until Ctrl-C, or with ONCE=1 until the example's receipt."""
     arguments = _parser().parse_args()
-    # SIGTERM unwinds like Ctrl-C, so that no process is left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM unwinds like Ctrl-C, and Ctrl-C also where a script has put us in the background,
+    # so that no process is left behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     models = [arguments.model] * arguments.miners
     try:
         with running_network(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -94,6 +95,7 @@ def running_network(
             "FUND_ACCOUNTS": "" if "RPC_URL" in external else "1",
         }
 
+        _keep_environment(var_dir / "network.env", environment)
         report("contracts, keys and miners: preparing")
         homes = [var_dir / "miners" / str(n) for n, _ in enumerate(miner_models, start=1)]
         prepared = _bootstrap(environment, homes, client=client_address(var_dir))
@@ -150,6 +152,13 @@ def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) 
     if done.returncode != 0:
         raise StartFailed(f"the network could not be prepared: {done.stderr[-4000:]}")
     return cast("Prepared", json.loads(done.stdout.splitlines()[-1]))
+
+
+def _keep_environment(path: Path, environment: Mapping[str, str]) -> None:
+    """For an operator's own commands on this network, such as `manage.py createsuperuser`."""
+    path.touch(mode=0o600)
+    names = ("VAR_DIR", "DATABASE_URL", "REDIS_URL", "RPC_URL")
+    path.write_text("".join(f"{name}={shlex.quote(environment[name])}\n" for name in names))
 
 
 def _wait_until_healthy(network: Network, report: Report) -> None:

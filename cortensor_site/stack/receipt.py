@@ -76,7 +76,14 @@ class Receipt:
         for holder in (row, *row["miners"]):
             for key in [key for key in holder if key.endswith("_wei")]:
                 holder[key] = str(holder[key])
+        row["verdicts"] = _column(row["miners"], "accuracy_bps", "input_tokens", "output_tokens")
+        row["payments"] = _column(row["miners"], "paid_wei")
         return row
+
+
+def _column(miners: list[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:
+    """A table of its own out of the miners' rows."""
+    return [{"miner": row["miner"]} | {key: row.pop(key) for key in keys} for row in miners]
 
 
 def read_receipt(
