@@ -1,7 +1,7 @@
 """A small HTTP server that speaks three endpoints of Kubo's RPC API, as its reference has them.
 
-- `POST /api/v0/block/put?cid-codec&mhtype&pin`, multipart; answers `{"Key", "Size"}`, refuses blocks
-  above 1 MiB.
+- `POST /api/v0/block/put?cid-codec&mhtype&pin`, multipart; answers `{"Key", "Size"}`, refuses
+  blocks above 1 MiB.
 - `POST /api/v0/block/get?arg`; answers the bytes.
 - `POST /api/v0/pin/add?arg&recursive`; answers `{"Pins"}`.
 
