@@ -48,6 +48,8 @@ def job(**changes: Any) -> dict[str, Any]:
         "stop": ["\n\n"],
         "deadline_at": 1_800_000_000.5,
         "inline": True,
+        "sealed_prompt": "",
+        "seal_for": [],
         **changes,
     }
 
@@ -102,7 +104,9 @@ def test_a_missing_member_is_named(name: str) -> None:
 
 
 REPORTS: list[Report] = [
-    Heartbeat(slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x"),
+    Heartbeat(
+        slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x", encryption_key="0x09"
+    ),
     AckReport(assignment_id=ID, signature=b"\x01" * 65),
     PrecommitReport(assignment_id=ID, hash=b"\x02" * 32, signature=b"\x01" * 65),
     CommitReport(assignment_id=ID, data="ipfs://b", content='{"é":1}', signature=b"\x01" * 65),

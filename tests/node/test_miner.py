@@ -103,6 +103,8 @@ def new_job(**changes: Any) -> dict[str, Any]:
         "stop": [],
         "deadline_at": time.time() + 30,
         "inline": True,
+        "sealed_prompt": "",
+        "seal_for": [],
         **changes,
     }
 
