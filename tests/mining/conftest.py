@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import redis
-from chain.contracts import Deployment
 from django.utils import timezone
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
+from chain.contracts import Deployment
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
 from sessions.models import OnChainStatus, OnChainTask, Session, Task, TaskOrigin

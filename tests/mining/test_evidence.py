@@ -4,7 +4,6 @@ import secrets
 import uuid
 
 import pytest
-from chain.models import Operation
 from django.utils import timezone
 
 from chain import storage
@@ -18,6 +17,7 @@ from chain.messages import (
     raw_cid,
     sign,
 )
+from chain.models import Operation
 from mining.errors import ReportRefused
 from mining.evidence import accept
 from mining.leases import lease

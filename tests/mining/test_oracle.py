@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from chain.models import Operation
 from django.utils import timezone
 
+from chain.models import Operation
 from mining.candidates import ONLINE_S
 from mining.dispatch import dispatch_all
 from mining.enrolment import mailbox_prefix

@@ -4,12 +4,12 @@ import json
 import time
 
 import pytest
-from chain.models import Operation
 from django.utils import timezone
 
 from chain import keys as chain_keys
 from chain import storage
 from chain.messages import SigningDomain, Verdict, canonical_json, recover
+from chain.models import Operation
 from mining import keys
 from mining.leases import lease
 from mining.models import AssignmentStatus, ValidationMethod
