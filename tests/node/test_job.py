@@ -94,6 +94,20 @@ def test_a_wrong_member_is_named(name: str, value: object) -> None:
     assert str(refused.value).startswith(name + ":")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sealed_prompt": "{}"},
+        {"seal_for": ["0x" + "09" * 32]},
+        {"sealed_prompt": "{}", "seal_for": ["0x09"]},
+    ],
+)
+def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed) as refused:
+        Job.from_json(job(**changes))
+    assert refused.value.field == "seal_for"
+
+
 @pytest.mark.parametrize("name", sorted(job()))
 def test_a_missing_member_is_named(name: str) -> None:
     incomplete = job()
