@@ -116,16 +116,7 @@ def seal(content: bytes, context: Context, recipients: Sequence[bytes]) -> bytes
     cipher = AES.new(content_key, AES.MODE_GCM, nonce=nonce)
     cipher.update(_bound(context))
     ciphertext, tag = cipher.encrypt_and_digest(content)
-    return canonical_json(
-        {
-            "envelope": VERSION,
-            "context": asdict(context),
-            "commitment": _hex(commitment),
-            "nonce": _hex(nonce),
-            "ciphertext": base64.b64encode(ciphertext + tag).decode(),
-            "recipients": _wrap_for_all(key, context, recipients),
-        }
-    )
+    return _write(commitment, nonce, ciphertext + tag, key, context, recipients)
 
 
 def unseal(envelope: bytes, context: Context, private_key: bytes) -> bytes:
@@ -156,14 +147,22 @@ def share(
     Raises:
         EnvelopeError: as `unseal` and `seal`; the content itself is not looked at.
     """
-    key = _unwrap(_parse(envelope), context, private_key)
-    members = json.loads(envelope) | {"recipients": _wrap_for_all(key, context, recipients)}
-    return canonical_json(members)
+    sealed = _parse(envelope)
+    key = _unwrap(sealed, context, private_key)
+    return _write(sealed.commitment, sealed.nonce, sealed.ciphertext, key, context, recipients)
 
 
 def recipients(envelope: bytes) -> list[bytes]:
-    """The public keys that an envelope says it is sealed for. Raises NotAnEnvelope."""
-    return list(_parse(envelope).wrapped)
+    """The public keys that an envelope says it is sealed for.
+
+    Raises:
+        NotAnEnvelope: it is none.
+        InvalidKey: one of them cannot be encrypted to.
+    """
+    keys = list(_parse(envelope).wrapped)
+    for key in keys:
+        _recipient_key(key)
+    return keys
 
 
 def is_envelope(content: bytes) -> bool:
@@ -173,6 +172,26 @@ def is_envelope(content: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and "envelope" in value
+
+
+def _write(
+    commitment: bytes,
+    nonce: bytes,
+    ciphertext: bytes,
+    key: bytes,
+    context: Context,
+    recipients: Sequence[bytes],
+) -> bytes:
+    return canonical_json(
+        {
+            "envelope": VERSION,
+            "context": asdict(context),
+            "commitment": _hex(commitment),
+            "nonce": _hex(nonce),
+            "ciphertext": base64.b64encode(ciphertext).decode(),
+            "recipients": _wrap_for_all(key, context, recipients),
+        }
+    )
 
 
 @dataclass(frozen=True)

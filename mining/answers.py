@@ -95,7 +95,10 @@ def require_sealed_for(assignment: Assignment, prompt: Prompt) -> None:
     """
     if not prompt.envelope:
         return
-    sealed_for = recipients(storage.get(assignment.content_cid, MAX_ANSWER_BYTES))
+    try:
+        sealed_for = recipients(storage.get(assignment.content_cid, MAX_ANSWER_BYTES))
+    except EnvelopeError as error:
+        raise AnswerUnfit(f"content: {error}") from error
     if not set(recipients(prompt.envelope)) <= set(sealed_for):
         raise AnswerUnfit("content: it is not sealed for all whom the prompt is sealed for")
 

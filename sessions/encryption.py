@@ -9,6 +9,7 @@ and so are the results. A task is encrypted when its prompt is; `docs/architectu
 import fcntl
 import hmac
 import json
+import logging
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from sessions.errors import EncryptionUnavailable, EncryptionUnusable, InvalidFi
 from sessions.models import Session, Task
 
 KEYSTORE = "encryption.json"
+
+logger = logging.getLogger(__name__)
 
 
 def client_key(session: Session) -> bytes | None:
@@ -113,8 +116,9 @@ def _load(folder: Path, password_file: Path) -> bytes:
             fcntl.flock(lock, fcntl.LOCK_EX)
             account = load_or_create(folder / KEYSTORE, password)
     except (ChainError, OSError) as error:
+        logger.error("KEYSTORE_DIR: no key to encrypt with: %s", error)
         raise EncryptionUnavailable(
-            f"this router has no key to encrypt with (KEYSTORE_DIR: {error})",
-            remedy="try again later; the router's operator checks its keystores",
+            "this router has no key to encrypt with",
+            remedy="try again later; the log tells the router's operator what is missing",
         ) from error
     return envelopes.encryption_key(bytes(account.key))

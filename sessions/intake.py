@@ -1,5 +1,6 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
+import logging
 from datetime import timedelta
 
 from django.db import transaction
@@ -36,6 +37,8 @@ from sessions.models import (
 )
 from sessions.prices import TokenPrice, worst_case_wei
 from sessions.task_states import announce_stage
+
+logger = logging.getLogger(__name__)
 
 TASK_QUEUED = "task_queued"
 """The channel that wakes the dispatcher."""
@@ -114,8 +117,11 @@ def accept(
 def _store(content: bytes) -> str:
     try:
         return storage.put(content)
-    except storage.StorageUnavailable as error:
-        raise StorageDown(str(error), remedy="try again later; nothing was reserved") from error
+    except (storage.StorageError, OSError) as error:
+        logger.error("a prompt was not stored: %s", error)
+        raise StorageDown(
+            "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
+        ) from error
 
 
 def pending_wei(session_id: int) -> int:

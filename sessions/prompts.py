@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from chain import storage
-from chain.envelopes import Role, is_envelope
+from chain.envelopes import Role, is_envelope, recipients
 from sessions import encryption
 from sessions.completion import MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.errors import EncryptionUnavailable, SessionsError
@@ -45,7 +45,10 @@ def prompt_of(task: Task) -> Prompt:
     try:
         stored = storage.get(task.prompt_cid, MAX_PROMPT_BYTES)
         envelope = stored if is_envelope(stored) else b""
-        content = json.loads(encryption.unseal(task, Role.PROMPT, stored) if envelope else stored)
+        if envelope:
+            stored = encryption.unseal(task, Role.PROMPT, envelope)
+            recipients(envelope)  # a result could not be sealed for a key that is none
+        content = json.loads(stored)
     except (storage.StorageUnavailable, EncryptionUnavailable) as error:
         raise PromptUnreachable(f"{task.task_data}: {error}") from error
     except (storage.StorageError, ValueError, RecursionError) as error:

@@ -102,6 +102,13 @@ def test_a_recipient_can_share_it_with_others() -> None:
         share(envelope, CONTEXT, STRANGER, [public_key(STRANGER)])
 
 
+def test_what_else_stands_in_an_envelope_is_not_shared() -> None:
+    members = json.loads(seal(b"a secret", CONTEXT, [public_key(CLIENT)])) | {"note": "x" * 1000}
+    shared = share(canonical_json(members), CONTEXT, CLIENT, [public_key(MINER)])
+    assert b"note" not in shared
+    assert unseal(shared, CONTEXT, MINER) == b"a secret"
+
+
 def test_a_key_is_named_once_however_often_it_is_given() -> None:
     envelope = seal(b"", CONTEXT, [public_key(CLIENT)] * 3)
     assert recipients(envelope) == [public_key(CLIENT)]
@@ -204,6 +211,13 @@ def test_there_are_recipients_and_not_too_many() -> None:
     many = [public_key(encryption_key(bytes([n]) * 32)) for n in range(1, MAX_RECIPIENTS + 2)]
     with pytest.raises(InvalidKey, match="recipients: 65"):
         seal(b"", CONTEXT, many)
+
+
+def test_a_list_of_readers_with_a_key_that_is_none_is_refused() -> None:
+    members = json.loads(seal(b"", CONTEXT, [public_key(CLIENT)]))
+    members["recipients"][0]["public_key"] = "0x" + "00" * 32
+    with pytest.raises(InvalidKey):
+        recipients(canonical_json(members))
 
 
 # ── the same everywhere ──────────────────────────────────────────────────────

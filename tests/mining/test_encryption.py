@@ -236,6 +236,22 @@ def test_an_answer_that_its_client_cannot_open_is_worth_nothing(model, engine):
     assert "not sealed for all" in remark
 
 
+def test_an_answer_with_a_reader_that_is_none_does_not_keep_the_others_from_being_judged(
+    model, engine
+):
+    task = encrypted_task(redundancy=3)
+    good = honest(engine, task, PROMPT)
+    everybody = [public_key(CLIENT), encryption.public_key()]
+    revealed(task, [good] * 3, [everybody] * 3)
+    part = task.assignments.get(position=1)
+    members = json.loads(storage.get(part.content_cid))
+    members["recipients"].append(members["recipients"][0] | {"public_key": "0x" + "00" * 32})
+    part.content_cid = storage.put(canonical_json(members))
+    part.save()
+    validate(task.pk)
+    assert accuracies(task) == [10_000, 0, 10_000]
+
+
 def test_the_client_reads_its_result_without_the_router(model, engine):
     task = encrypted_task(redundancy=1)
     good = honest(engine, task, PROMPT)

@@ -23,6 +23,7 @@ from chain.envelopes import (
     seal,
     unseal,
 )
+from chain.messages import canonical_json
 from chain.models import Operation
 from chain.signals import events_stored
 from sessions import encryption, intake
@@ -209,6 +210,15 @@ def test_an_envelope_of_another_task_is_not_served(session: Session) -> None:
     assert "task_id" in task.outcome_message
 
 
+def test_an_envelope_for_a_key_that_is_none_is_not_served(session: Session) -> None:
+    """No miner could seal a result for it, and each would seem to be late."""
+    cid = sealed(session).removeprefix("ipfs://")
+    members = json.loads(storage.get(cid))
+    members["recipients"][0]["public_key"] = "0x" + "00" * 32
+    task = submitted(session, storage.address(storage.put(canonical_json(members))))
+    assert (task.status, task.outcome_code) == (TaskStatus.FAILED, "prompt_unreadable")
+
+
 @pytest.mark.parametrize("inline", [True, False])
 def test_a_clear_prompt_is_not_served_where_the_session_asks(
     session: Session, inline: bool
@@ -228,6 +238,7 @@ def test_a_store_that_is_down_refuses_and_reserves_nothing(session: Session, set
         with pytest.raises(StorageDown) as refusal:
             accepted(each)
         assert refusal.value.status == 503
+        assert "127.0.0.1" not in refusal.value.detail
     assert Task.objects.count() == 0
 
 
