@@ -26,6 +26,9 @@ def _items(name: str, default: str) -> list[str]:
 VAR_DIR = Path(os.environ.get("VAR_DIR", BASE_DIR / "var"))
 DEPLOYMENT_FILE = Path(os.environ.get("DEPLOYMENT_FILE", VAR_DIR / "deployment.json"))
 STORAGE_DIR = Path(os.environ.get("STORAGE_DIR", VAR_DIR / "blocks"))
+# The RPC API of a Kubo node, which then keeps prompts and results instead of STORAGE_DIR.
+IPFS_API_URL = os.environ.get("IPFS_API_URL", "")
+IPFS_TIMEOUT_S = float(os.environ.get("IPFS_TIMEOUT_S", "10"))
 KEYSTORE_DIR = Path(os.environ.get("KEYSTORE_DIR", VAR_DIR / "keys"))
 KEYSTORE_PASSWORD_FILE = Path(os.environ.get("KEYSTORE_PASSWORD_FILE", KEYSTORE_DIR / "password"))
 

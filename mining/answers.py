@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain import storage
+from chain.envelopes import EnvelopeError, Role, recipients
 from mining.errors import MiningError
 from mining.models import Assignment
 from mining.node.llama import Model
 from mining.node.pieces import TextAssembler
+from sessions import encryption
 from sessions.models import Task
+from sessions.prompts import Prompt
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Four times what a report may have."""
 
 
 class AnswerUnfit(MiningError):
@@ -39,9 +45,16 @@ def read_answer(task: Task, assignment: Assignment) -> Answer:
 
     Raises:
         AnswerUnfit: it is malformed, or belongs to another task or miner.
-        OSError: the block cannot be read.
+        StorageError, OSError: the block cannot be read.
+        EncryptionUnavailable: it is encrypted, and the router's key is missing.
     """
-    return parse_answer(storage.get(assignment.content_cid), task, assignment.miner)
+    content = storage.get(assignment.content_cid, MAX_ANSWER_BYTES)
+    if task.encrypted:
+        try:
+            content = encryption.unseal(task, Role.RESULT, content)
+        except EnvelopeError as error:
+            raise AnswerUnfit(f"content: {error}") from error
+    return parse_answer(content, task, assignment.miner)
 
 
 def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
@@ -65,7 +78,7 @@ def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
     }
     for name, expected in meant.items():
         if said[name] != expected:
-            raise AnswerUnfit(f"content: {name} is {said[name]!r} and not {expected!r}")
+            raise AnswerUnfit(f"content: {name} is not {expected!r}")
     if not isinstance(text, str) or "\x00" in text:
         raise AnswerUnfit("content: result is no text")
     if finish_reason not in ("stop", "length"):
@@ -73,6 +86,21 @@ def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
     if not isinstance(token_ids, list) or not all(type(token) is int for token in token_ids):
         raise AnswerUnfit("content: token_ids is no list of numbers")
     return Answer(text, finish_reason, tuple(token_ids))
+
+
+def require_sealed_for(assignment: Assignment, prompt: Prompt) -> None:
+    """Raise AnswerUnfit unless an encrypted answer is sealed for all whom its prompt is sealed for.
+
+    That each of them can open it, only they can tell.
+    """
+    if not prompt.envelope:
+        return
+    try:
+        sealed_for = recipients(storage.get(assignment.content_cid, MAX_ANSWER_BYTES))
+    except EnvelopeError as error:
+        raise AnswerUnfit(f"content: {error}") from error
+    if not set(recipients(prompt.envelope)) <= set(sealed_for):
+        raise AnswerUnfit("content: it is not sealed for all whom the prompt is sealed for")
 
 
 def require_streamed(answer: Answer, streamed: Streamed | None) -> None:

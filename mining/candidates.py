@@ -22,6 +22,7 @@ class OnlineMiner:
 
     candidate: Candidate
     free_slots: int
+    can_decrypt: bool
 
     @property
     def is_free(self) -> bool:
@@ -50,6 +51,7 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
                 dedicated=nodes[presence.address].state == NodeState.DEDICATED,
             ),
             presence.slots - leases[presence.address],
+            can_decrypt=presence.encryption_key != "",
         )
         for presence in present
         if presence.address in nodes
@@ -57,9 +59,17 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
 
 
 def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
-    """Dedicated miners work for sessions that ask for them; all others work for everybody."""
+    """Dedicated miners work for sessions that ask for them; all others work for everybody.
+
+    An encrypted task needs miners whose keys are known.
+    """
     mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
-    return [m for m in miners if mode == DEDICATED_MODE or not m.candidate.dedicated]
+    return [
+        miner
+        for miner in miners
+        if (mode == DEDICATED_MODE or not miner.candidate.dedicated)
+        and (miner.can_decrypt or not task.encrypted)
+    ]
 
 
 def _leases(addresses: Sequence[str]) -> Counter[str]:

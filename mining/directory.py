@@ -13,6 +13,7 @@ from chain.messages import commit_hash
 from mining.answers import Answer, AnswerUnfit, read_answer
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState
+from sessions.errors import EncryptionUnavailable
 from sessions.models import Task
 from sessions.ports import Distance, MinerEntry, MinerRecord, TaskRecords
 
@@ -101,7 +102,7 @@ def _answer(task: Task, assignment: Assignment) -> Answer | None:
         return None
     try:
         return read_answer(task, assignment)
-    except (AnswerUnfit, storage.StorageError, OSError):
+    except (AnswerUnfit, storage.StorageError, OSError, EncryptionUnavailable):
         return None
 
 

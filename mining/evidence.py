@@ -15,6 +15,7 @@ from eth_utils.address import to_checksum_address
 
 from chain import operations, outbox, storage
 from chain.contracts import deployment
+from chain.envelopes import EnvelopeError, InvalidKey, Role, read_public_key
 from chain.messages import (
     Ack,
     Commit,
@@ -39,7 +40,7 @@ from mining.node.job import (
     Report,
 )
 from mining.phases import ask_validation
-from sessions import task_states
+from sessions import encryption, task_states
 from sessions.models import OnChainTask, Task, TaskStatus
 
 MAX_SLOTS = 256
@@ -84,6 +85,7 @@ def _heartbeat(address: str, report: Heartbeat, now: datetime) -> None:
         ]
         presence.tokens_per_s = report.tokens_per_s if math.isfinite(report.tokens_per_s) else 0.0
         presence.software = report.software[:100]
+        presence.encryption_key = _known_key(report.encryption_key)
         presence.save()
         if seen is None or (now - seen).total_seconds() > ONLINE_S:
             notify("miner_free")
@@ -146,6 +148,8 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     content = report.content.encode()
     if report.data not in (storage.address(raw_cid(content)), report.content):
         raise ReportRefused("content: data is neither it nor its address")
+    if task.encrypted:
+        _require_sealed(task, content)
     advance(
         assignment,
         AssignmentStatus.REVEALED,
@@ -167,7 +171,8 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
         assignment,
         *(AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED),
     )
-    code, text = report.code[:64], report.message[:500]
+    # Whatever a miner says of an encrypted task might be its content.
+    code, text = report.code[:64], "" if task.encrypted else report.message[:500]
     advance(assignment, AssignmentStatus.FAILED, now, failure_code=code, failure_message=text)
     logger.warning("%s gave up: %s: %s", assignment, code, text)
     others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
@@ -175,6 +180,23 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
         task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
     notify("miner_free")
     notify("deadlines")
+
+
+def _known_key(text: str) -> str:
+    """A miner's public key; a miner whose key is none gets no encrypted tasks."""
+    try:
+        read_public_key(text)
+    except InvalidKey:
+        return ""
+    return text
+
+
+def _require_sealed(task: Task, content: bytes) -> None:
+    """Nothing in clear is kept of an encrypted task, whoever sends it."""
+    try:
+        encryption.unseal(task, Role.RESULT, content)
+    except EnvelopeError as error:
+        raise ReportRefused(f"content: the task is encrypted: {error}") from error
 
 
 def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:

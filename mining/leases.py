@@ -8,12 +8,13 @@ from django.db import transaction
 from eth_utils.address import to_checksum_address
 
 from chain.contracts import deployment
+from chain.envelopes import read_public_key, recipients
 from mining import mailbox
 from mining.deadlines import ack_deadline, lease_deadline
 from mining.errors import MailboxUnavailable
-from mining.models import Assignment
+from mining.models import Assignment, MinerPresence
 from mining.node.job import Job
-from sessions import streams
+from sessions import encryption, streams
 from sessions.models import Task
 from sessions.prompts import Prompt, prompt_of
 
@@ -72,6 +73,7 @@ def _announce(assignment: Assignment) -> None:
 def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
     network = deployment()
     started_at = task.assigned_at or assignment.leased_at
+    sealed = bool(prompt.envelope)
     return Job(
         assignment_id=str(assignment.id),
         session_id=task.session_id,
@@ -80,7 +82,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         chain_id=network.chain_id,
         queue_address=network.addresses["SessionQueue"],
         model_identifier=int(task.model_identifier),
-        prompt=prompt.text,
+        prompt="" if sealed else prompt.text,
         prompt_type=task.prompt_type,
         prompt_template=task.prompt_template,
         max_tokens=task.max_tokens,
@@ -89,7 +91,15 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         top_k=task.top_k,
         presence_penalty_x100=task.presence_penalty_x100,
         frequency_penalty_x100=task.frequency_penalty_x100,
-        stop=list(prompt.stop),
+        stop=[] if sealed else list(prompt.stop),
         deadline_at=(started_at + timedelta(seconds=task.timeout_s)).timestamp(),
         inline=task.inline,
+        sealed_prompt=_seal_for(assignment, task, prompt) if sealed else "",
+        seal_for=["0x" + key.hex() for key in recipients(prompt.envelope)] if sealed else [],
     )
+
+
+def _seal_for(assignment: Assignment, task: Task, prompt: Prompt) -> str:
+    """The prompt's envelope for this miner only, whose key `mining.candidates` has asked for."""
+    key = MinerPresence.objects.values_list("encryption_key", flat=True).get(pk=assignment.miner)
+    return encryption.share_prompt(task, prompt.envelope, read_public_key(key)).decode()

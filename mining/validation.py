@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 from django.conf import settings
@@ -23,6 +23,7 @@ from mining.answers import (
     count_tokens,
     read_answer,
     read_stream,
+    require_sealed_for,
     require_streamed,
 )
 from mining.assignment_states import advance
@@ -81,6 +82,8 @@ def validate(task_pk: int) -> None:
         return
     fit = [part for part in parts if part.answer is not None]
     measure = _measure(task, [part.answer.text for part in fit if part.answer is not None])
+    if task.encrypted:
+        measure = replace(measure, reference="")
     if measure.judgement is not None:
         for index, part in enumerate(fit):
             part.accuracy_bps = measure.judgement.accuracies_bps[index]
@@ -98,6 +101,7 @@ def is_audited(task: Task) -> bool:
 def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
     try:
         answer = read_answer(task, assignment)
+        require_sealed_for(assignment, prompt)
         require_streamed(answer, read_stream(_stream_of(assignment)))
         vocabulary = catalog.vocabulary(int(task.model_identifier))
         tokens = count_tokens(answer, task.max_tokens, prompt.stop, vocabulary)

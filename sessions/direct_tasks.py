@@ -4,10 +4,11 @@ from django.db import transaction
 
 from chain import storage, wakeup
 from chain.messages import InvalidParams, LlmParams, RequestParams
-from sessions import ports
+from sessions import encryption, ports
+from sessions.errors import EncryptionUnusable
 from sessions.intake import TASK_QUEUED
 from sessions.models import OnChainTask, Session, Task, TaskOrigin
-from sessions.prompts import PromptUnreadable, prompt_of
+from sessions.prompts import PromptUnreachable, PromptUnreadable, prompt_of
 from sessions.task_states import announce_stage, mark_failed
 
 ADDRESS_PREFIX = storage.address("")
@@ -19,6 +20,9 @@ def accept_from_chain(on_chain: OnChainTask, session: Session) -> Task:
 
     One that cannot be served is taken and failed at once, so that its client is told; the chain
     refunds it when its time in the queue is over.
+
+    Raises:
+        PromptUnreachable: nobody can tell now whether it can be served; nothing has changed.
     """
     with transaction.atomic():
         task, is_new = Task.objects.get_or_create(
@@ -28,8 +32,8 @@ def accept_from_chain(on_chain: OnChainTask, session: Session) -> Task:
         )
         if is_new:
             announce_stage(task)
-            problem = _problem_of(task)
-            task.save(update_fields=["stop"])
+            problem = _problem_of(task, session)
+            task.save(update_fields=["stop", "encrypted"])
             if problem is None:
                 wakeup.notify(TASK_QUEUED)
             else:
@@ -69,15 +73,26 @@ def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
     }
 
 
-def _problem_of(task: Task) -> tuple[str, str] | None:
-    """Why a task cannot be served: a code and a message. Sets `stop`, which its content names."""
+def _problem_of(task: Task, session: Session) -> tuple[str, str] | None:
+    """Why a task cannot be served: a code and a message.
+
+    Sets what its content tells: `stop`, and whether it is encrypted.
+    """
     if task.max_tokens == 0:
         return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
     try:
         prompt = prompt_of(task)
+    except PromptUnreachable:
+        raise
     except PromptUnreadable as error:
         return "prompt_unreadable", str(error)
-    task.stop = list(prompt.stop)
+    task.encrypted = bool(prompt.envelope)
+    task.stop = [] if task.encrypted else list(prompt.stop)
+    if not task.encrypted and _asks_for_encryption(session):
+        return (
+            "prompt_not_encrypted",
+            "the session asks for encryption, and the prompt is no envelope for this router",
+        )
     counter, model = ports.prompt_counter(), task.model_identifier
     try:
         count = counter.count(model, prompt.text, task.prompt_type, task.prompt_template)
@@ -94,6 +109,13 @@ def _problem_of(task: Task) -> tuple[str, str] | None:
             f"the prompt has {count} tokens, more than the {task.max_input_tokens} reserved for",
         )
     return None
+
+
+def _asks_for_encryption(session: Session) -> bool:
+    try:
+        return encryption.client_key(session) is not None
+    except EncryptionUnusable:
+        return True
 
 
 def _kept(value: int) -> int:

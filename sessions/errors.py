@@ -140,6 +140,25 @@ class NoMiners(IntakeError):
     code, title, status, retry_after_s = "no_miners", "No miner is online", 503, 10
 
 
+class EncryptionUnusable(IntakeError):
+    """The session asks for encryption, and its metadata does not say to which key."""
+
+    code, title, status = "encryption_unusable", "The session's encryption cannot be used", 409
+
+
+class EncryptionUnavailable(IntakeError):
+    """The router's own key is missing; nothing is kept in clear instead."""
+
+    code, title, status = "encryption_unavailable", "The router cannot encrypt", 503
+    retry_after_s = 30
+
+
+class StorageDown(IntakeError):
+    """Prompts cannot be stored now."""
+
+    code, title, status, retry_after_s = "storage_down", "The store of contents is down", 503, 10
+
+
 class RelayError(RequestError):
     """An answer that cannot be relayed (any further)."""
 

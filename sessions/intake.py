@@ -1,5 +1,6 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
+import logging
 from datetime import timedelta
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from eth_utils.conversions import to_bytes
 
 from chain import operations, outbox, storage, wakeup
 from chain.messages import task_digest
-from sessions import ports
+from sessions import encryption, ports
 from sessions.completion import CompletionRequest
 from sessions.errors import (
     InsufficientBalance,
@@ -20,6 +21,7 @@ from sessions.errors import (
     RouterNotListed,
     SessionInactive,
     SessionNotFound,
+    StorageDown,
     TooManyTasks,
 )
 from sessions.lanes import take_task_id
@@ -35,6 +37,8 @@ from sessions.models import (
 )
 from sessions.prices import TokenPrice, worst_case_wei
 from sessions.task_states import announce_stage
+
+logger = logging.getLogger(__name__)
 
 TASK_QUEUED = "task_queued"
 """The channel that wakes the dispatcher."""
@@ -68,12 +72,15 @@ def accept(
         return earlier
     _require_active(session)
     router_index = _router_index(session)
+    client_key = encryption.client_key(session)
+    if client_key is not None:
+        encryption.require_encryptable(request)
     input_tokens = _count_tokens(request, session)
     if ports.miners_online() == 0:
         raise NoMiners(
             "no miner has been heard of for a while", remedy="try again when miners are back"
         )
-    cid = storage.put(request.content)
+    cid = _store(request.content) if client_key is None else ""
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
@@ -84,11 +91,18 @@ def accept(
         _require_task_left(session)
         reserve_wei = _price(request, session, input_tokens)
         _require_balance(session, reserve_wei)
+        task_id = _take_id(session, router_index)
+        if client_key is not None:
+            # The envelope binds the task's number, which nobody knew before.
+            cid = _store(
+                encryption.seal_prompt(request.content, session.session_id, task_id, client_key)
+            )
         task = _create(
             request,
             session,
-            task_id=_take_id(session, router_index),
+            task_id=task_id,
             cid=cid,
+            encrypted=client_key is not None,
             input_tokens=input_tokens,
             reserve_wei=reserve_wei,
             api_key=api_key,
@@ -98,6 +112,16 @@ def accept(
         wakeup.notify(TASK_QUEUED)
         announce_stage(task)
     return task
+
+
+def _store(content: bytes) -> str:
+    try:
+        return storage.put(content)
+    except (storage.StorageError, OSError) as error:
+        logger.error("a prompt was not stored: %s", error)
+        raise StorageDown(
+            "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
+        ) from error
 
 
 def pending_wei(session_id: int) -> int:
@@ -125,7 +149,7 @@ def _earlier(request: CompletionRequest, session: Session) -> Task | None:
         client_reference=request.client_reference,
         origin=TaskOrigin.REST,
     ).first()
-    if task is not None and task.request_hash != request.hash:
+    if task is not None and task.request_hash != _request_hash(request, task.encrypted):
         raise ReferenceTaken(
             f"client_reference {request.client_reference!r} names task {task.task_id} of session"
             f" {session.session_id}, which was asked differently",
@@ -134,6 +158,11 @@ def _earlier(request: CompletionRequest, session: Session) -> Task | None:
             extra={"session_id": session.session_id, "task_id": task.task_id},
         )
     return task
+
+
+def _request_hash(request: CompletionRequest, encrypted: bool) -> str:
+    # Who guesses a prompt must not be able to confirm it from the database.
+    return encryption.fingerprint(request) if encrypted else request.hash
 
 
 def _require_active(session: Session) -> None:
@@ -262,6 +291,7 @@ def _create(
     *,
     task_id: int,
     cid: str,
+    encrypted: bool,
     input_tokens: int,
     reserve_wei: int,
     api_key: ApiKey | None,
@@ -287,6 +317,7 @@ def _create(
         prompt_cid=cid,
         task_data=address,
         inline=False,
+        encrypted=encrypted,
         prompt_type=request.prompt_type,
         prompt_template=request.prompt_template,
         max_tokens=request.max_tokens,
@@ -296,7 +327,7 @@ def _create(
         presence_penalty_x100=request.presence_penalty_x100,
         frequency_penalty_x100=request.frequency_penalty_x100,
         timeout_s=request.timeout_s,
-        stop=list(request.stop),
+        stop=[] if encrypted else list(request.stop),
         client_reference=request.client_reference,
         max_input_tokens=input_tokens,
         redundancy=session.redundancy,
@@ -304,5 +335,5 @@ def _create(
         reserve_wei=reserve_wei,
         api_key=api_key,
         request_id=request_id,
-        request_hash=request.hash,
+        request_hash=_request_hash(request, encrypted),
     )

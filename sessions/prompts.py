@@ -4,33 +4,53 @@ import json
 from dataclasses import dataclass
 
 from chain import storage
+from chain.envelopes import Role, is_envelope, recipients
+from sessions import encryption
 from sessions.completion import MAX_STOP_CHARACTERS, MAX_STOPS
-from sessions.errors import SessionsError
+from sessions.errors import EncryptionUnavailable, SessionsError
 from sessions.models import Task
+
+MAX_PROMPT_BYTES = 4 * 1024 * 1024
+"""More than any model reads; a client may have stored anything under its address."""
 
 
 class PromptUnreadable(SessionsError):
     """The task's content is not there, or no prompt; the text says which."""
 
 
+class PromptUnreachable(PromptUnreadable):
+    """Nobody can tell now: the store or the router's key does not answer. It may later."""
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """What miners are to answer, and where they have to stop."""
+    """What miners are to answer, and where they have to stop.
+
+    `envelope` is how it is stored, if it is encrypted.
+    """
 
     text: str
     stop: tuple[str, ...] = ()
+    envelope: bytes = b""
 
 
 def prompt_of(task: Task) -> Prompt:
     """The prompt of a task.
 
     Raises:
-        PromptUnreadable: it cannot be had.
+        PromptUnreadable: it cannot be had; PromptUnreachable if it may be later.
     """
     if task.inline:
         return Prompt(task.task_data)
     try:
-        content = json.loads(storage.get(task.prompt_cid))
+        stored = storage.get(task.prompt_cid, MAX_PROMPT_BYTES)
+        envelope = stored if is_envelope(stored) else b""
+        if envelope:
+            stored = encryption.unseal(task, Role.PROMPT, envelope)
+            recipients(envelope)  # a result could not be sealed for a key that is none
+        content = json.loads(stored)
+    except (storage.StorageUnavailable, EncryptionUnavailable) as error:
+        raise PromptUnreachable(f"{task.task_data}: {error}") from error
     except (storage.StorageError, ValueError, RecursionError) as error:
         raise PromptUnreadable(f"{task.task_data}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
@@ -43,4 +63,4 @@ def prompt_of(task: Task) -> Prompt:
             f"'stop' in {task.task_data} may have {MAX_STOPS} strings of 1 to"
             f" {MAX_STOP_CHARACTERS} characters"
         )
-    return Prompt(content["prompt"], tuple(stop))
+    return Prompt(content["prompt"], tuple(stop), envelope)

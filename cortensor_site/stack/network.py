@@ -30,7 +30,7 @@ from cortensor_site.stack.supervisor import Supervisor
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
 
-HEALTHY_TIMEOUT_S = 90.0
+HEALTHY_TIMEOUT_S = 180.0
 MODELS_DIR = BASE_DIR / "mining/node/models"
 
 Report = Callable[[str], None]
@@ -139,6 +139,7 @@ _OWN = {"redis": "REDIS_URL", "chain": "RPC_URL"}
 _PASSED_ON = (
     *("PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL", "DEBUG", "MODEL", "EMBEDDING_MODEL"),
     *("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "XDG_RUNTIME_DIR"),
+    *("IPFS_API_URL", "IPFS_TIMEOUT_S"),
 )
 
 

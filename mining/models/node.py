@@ -26,6 +26,9 @@ class MinerPresence(models.Model):
     model_identifiers = models.JSONField(default=list, help_text="the models that it serves")
     tokens_per_s = models.FloatField(default=0)
     software = models.CharField(max_length=100, default="", blank=True)
+    encryption_key = models.CharField(
+        max_length=66, default="", blank=True, help_text="what prompts are sealed for: 0x… X25519"
+    )
     report_cursor = models.CharField(
         max_length=41, default="0-0", help_text="the last entry of its reports that was handled"
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
+from chain.envelopes import InvalidKey, read_public_key
 from mining.node.sampling import SamplingParams
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
@@ -50,6 +51,9 @@ class Job(_Wire):
 
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
     whether the result is revealed as text or by its content address.
+
+    Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
+    miner, and `seal_for` has the public keys (0x hex) that the result is to be sealed for.
     """
 
     assignment_id: str
@@ -71,6 +75,8 @@ class Job(_Wire):
     stop: list[str] = field(default_factory=list)
     deadline_at: float
     inline: bool
+    sealed_prompt: str = ""
+    seal_for: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _require_uuid(self.assignment_id)
@@ -85,6 +91,13 @@ class Job(_Wire):
         for item in fields(self):
             if item.name.endswith("_x100"):
                 _require_at_least(item.name, getattr(self, item.name), 0)
+        if bool(self.sealed_prompt) != bool(self.seal_for):
+            raise Malformed("seal_for", "does not go with sealed_prompt", "send both or neither")
+        for key in self.seal_for:
+            try:
+                read_public_key(key)
+            except InvalidKey as error:
+                raise Malformed("seal_for", str(error), "send X25519 public keys") from error
 
     @property
     def sampling(self) -> SamplingParams:
@@ -100,7 +113,10 @@ class Job(_Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat(_Wire):
-    """The miner is there: what it can take, and how fast it has lately been."""
+    """The miner is there: what it can take, and how fast it has lately been.
+
+    `encryption_key` is the public key (0x hex) that prompts are sealed for.
+    """
 
     TYPE: ClassVar[str] = "heartbeat"
 
@@ -109,6 +125,7 @@ class Heartbeat(_Wire):
     models: list[int]
     tokens_per_s: float
     software: str
+    encryption_key: str
 
 
 @dataclass(frozen=True, kw_only=True)

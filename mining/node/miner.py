@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import llama_cpp
 
+from chain.envelopes import public_key
 from chain.messages import (
     MAX_DATA_BYTES,
     Ack,
@@ -44,6 +45,7 @@ from mining.node.job import (
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import ModelUnknown, PromptError
+from mining.node.sealing import SealedPromptUnreadable, open_prompt, seal_result
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.wallet import Wallet
 
@@ -59,6 +61,10 @@ class Busy(Exception):
     """All slots are taken."""
 
     code = "busy"
+
+
+_REFUSALS = (PromptError, SealedPromptUnreadable, GenerationError, StreamMismatch, Busy)
+"""What a job can fail by; each has a `code` for its report."""
 
 
 class Miner:
@@ -143,6 +149,7 @@ class Miner:
                 models=[self._model_identifier],
                 tokens_per_s=round(self._engine.tokens_per_s, 1),
                 software=SOFTWARE,
+                encryption_key="0x" + public_key(self._wallet.encryption_key).hex(),
             )
         )
 
@@ -156,7 +163,7 @@ class Miner:
                 self._report_ack(job)
                 result = self._generate(job, request, stream)
                 self._stash.put(self._bind(job, result))
-        except (PromptError, GenerationError, StreamMismatch, Busy) as error:
+        except _REFUSALS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, stream, error.code, str(error))
         except Exception:
@@ -174,14 +181,15 @@ class Miner:
             )
         if time.time() >= job.deadline_at:
             raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
-        tokens = self._engine.prompts.tokenise(job.prompt, job.prompt_type, job.prompt_template)
+        prompt, stop = open_prompt(job, self._wallet.encryption_key)
+        tokens = self._engine.prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
         self._engine.prompts.require_room(len(tokens), job.max_tokens)
         return GenerationRequest(
             prompt_tokens=tokens,
             max_tokens=job.max_tokens,
             sampling=job.sampling,
             seed=job.task_digest,
-            stop=job.stop,
+            stop=stop,
             deadline_at=job.deadline_at,
         )
 
@@ -220,6 +228,7 @@ class Miner:
                 "token_ids": list(result.token_ids),
             }
         )
+        content = seal_result(job, content)
         # The contract takes no longer text, so that a long result goes by its address.
         inline = job.inline and len(content) <= MAX_DATA_BYTES
         return Result(

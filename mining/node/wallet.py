@@ -8,6 +8,7 @@ from pathlib import Path
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
+from chain.envelopes import encryption_key
 from chain.messages import Message, SigningDomain, sign
 
 KEYSTORE, PASSWORD = "keystore.json", "password"
@@ -33,6 +34,8 @@ class Wallet:
     def __init__(self, account: LocalAccount) -> None:
         self._account = account
         self.address = str(account.address)
+        self.encryption_key = encryption_key(bytes(account.key))
+        """The private key that opens what is sealed for this miner."""
 
     def sign(self, message: Message, domain: SigningDomain) -> bytes:
         """Sign one of `chain.messages`: 65 bytes."""

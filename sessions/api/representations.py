@@ -53,6 +53,7 @@ def task(row: Task) -> dict[str, Any]:
         "origin": row.origin,
         "client_reference": row.client_reference,
         "prompt_cid": row.prompt_cid or None,
+        "encrypted": row.encrypted,
         "prompt_type": row.prompt_type,
         "prompt_template": row.prompt_template,
         "max_tokens": row.max_tokens,

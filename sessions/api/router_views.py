@@ -6,8 +6,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from sessions import VERSION, ports
+from sessions import VERSION, encryption, ports
 from sessions.api import representations
+from sessions.errors import EncryptionUnavailable
 
 NAME = "Cortensor router"
 
@@ -31,10 +32,18 @@ class InfoView(APIView):
                 "name": NAME,
                 "version": VERSION,
                 "address": ports.router_address(),
+                "encryption_key": _encryption_key(),
                 "miners_online": ports.miners_online(),
                 "models": representations.models(),
             }
         )
+
+
+def _encryption_key() -> str | None:
+    try:
+        return "0x" + encryption.public_key().hex()
+    except EncryptionUnavailable:
+        return None
 
 
 class StatusView(APIView):

@@ -75,6 +75,9 @@ class Task(models.Model):
     prompt_cid = models.CharField(max_length=100, blank=True, default="")
     task_data = models.TextField(help_text="as on chain: the prompt, or its content address")
     inline = models.BooleanField(help_text="whether task_data is the prompt itself")
+    encrypted = models.BooleanField(
+        default=False, help_text="whether prompt and results are kept as envelopes only"
+    )
     prompt_type = models.PositiveIntegerField(default=1)
     prompt_template = models.TextField(blank=True, default="")
     max_tokens = models.PositiveIntegerField()

@@ -1,6 +1,10 @@
 """Content comes back as it was put in, or not at all."""
 
 import hashlib
+import itertools
+import random
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from chain import storage
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +69,79 @@ def test_what_was_never_put_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "cid", ["", "../../secret_key", "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"]
+    "cid",
+    [
+        "",
+        "../../secret_key",
+        "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG",
+        "bafyreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",  # DAG-CBOR
+        "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvykv",  # spare bits that are set
+    ],
 )
 def test_a_text_that_is_no_address_names_no_file(cid: str) -> None:
     with pytest.raises(storage.InvalidAddress, match="cid"):
         storage.get(cid)
 
 
-def test_what_does_not_fit_in_a_block_is_refused() -> None:
-    with pytest.raises(storage.BlockTooLarge):
-        storage.put(bytes(storage.MAX_BLOCK_BYTES + 1))
+def test_a_content_of_many_blocks_comes_back_whole() -> None:
+    content = random.Random(1).randbytes(3 * MIB + 5)
+    cid = storage.put(content)
+    assert cid.startswith("bafybei")
+    assert storage.get(cid) == content
+
+
+def test_a_content_may_come_and_go_in_pieces() -> None:
+    pieces = [bytes([number]) * 300_000 for number in range(10)]
+    cid = storage.put_stream(iter(pieces))
+    assert cid == storage.put(b"".join(pieces))
+    assert b"".join(storage.stream(cid)) == b"".join(pieces)
+
+
+def test_one_changed_leaf_among_many_is_refused_before_it_is_handed_on(folder: Path) -> None:
+    content = random.Random(2).randbytes(3 * MIB)
+    cid = storage.put(content)
+    third = hashlib.sha256(content[2 * MIB :]).digest()
+    [leaf] = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and hashlib.sha256(path.read_bytes()).digest() == third
+    ]
+    leaf.write_bytes(bytes(MIB))
+    pieces = storage.stream(cid)
+    before = b"".join(itertools.islice(pieces, 3))  # the root's own, which is empty, and two leaves
+    assert before == content[: 2 * MIB]
+    with pytest.raises(storage.BlockCorrupt):
+        next(pieces)
+
+
+def test_more_than_the_reader_takes_is_refused_before_its_leaves_are_read(folder: Path) -> None:
+    cid = storage.put(bytes(2 * MIB))
+    for path in folder.rglob(f"*{storage.put(bytes(MIB))}"):
+        path.unlink()
+    with pytest.raises(storage.ContentTooLarge, match="2097152 bytes"):
+        storage.get(cid, max_bytes=2 * MIB - 1)
+    with pytest.raises(storage.BlockMissing):
+        storage.get(cid, max_bytes=2 * MIB)
+
+
+def test_more_than_anybody_stores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.contents, "MAX_CONTENT_BYTES", MIB)
+    with pytest.raises(storage.ContentTooLarge, match="1048576"):
+        storage.put(bytes(MIB + 1))
+    assert storage.get(storage.put(bytes(MIB))) == bytes(MIB)
+
+
+def test_memory_does_not_grow_with_the_content() -> None:
+    def pieces() -> Iterator[bytes]:
+        for number in range(50):
+            yield number.to_bytes(2, "big") * (MIB // 2)
+
+    tracemalloc.start()
+    try:
+        cid = storage.put_stream(pieces())
+        size = sum(len(piece) for piece in storage.stream(cid))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size == 50 * MIB
+    assert peak < 8 * MIB

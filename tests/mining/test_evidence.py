@@ -113,6 +113,7 @@ def test_a_heartbeat_is_remembered_within_bounds():
         models=[1, -1, 2**256],
         tokens_per_s=float("nan"),
         software="x" * 999,
+        encryption_key="0x" + "00" * 32,
     )
     accept(account.address, beat, timezone.now())
     presence = MinerPresence.objects.get(pk=account.address.lower())
@@ -120,6 +121,7 @@ def test_a_heartbeat_is_remembered_within_bounds():
     assert presence.model_identifiers == [1]
     assert presence.tokens_per_s == 0
     assert len(presence.software) == 100
+    assert presence.encryption_key == ""  # nothing can be encrypted to it
 
 
 def test_a_miners_part_goes_from_ack_to_reveal_and_each_step_goes_on_chain_once(signer):

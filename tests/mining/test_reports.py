@@ -18,7 +18,14 @@ from tests.mining.conftest import make_account
 pytestmark = pytest.mark.django_db
 
 BEAT = write_report(
-    Heartbeat(slots=4, in_flight=0, models=[1], tokens_per_s=9.5, software="cortensor-node/0")
+    Heartbeat(
+        slots=4,
+        in_flight=0,
+        models=[1],
+        tokens_per_s=9.5,
+        software="cortensor-node/0",
+        encryption_key="0x09" + "00" * 31,
+    )
 )
 
 

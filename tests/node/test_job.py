@@ -48,6 +48,8 @@ def job(**changes: Any) -> dict[str, Any]:
         "stop": ["\n\n"],
         "deadline_at": 1_800_000_000.5,
         "inline": True,
+        "sealed_prompt": "",
+        "seal_for": [],
         **changes,
     }
 
@@ -92,6 +94,20 @@ def test_a_wrong_member_is_named(name: str, value: object) -> None:
     assert str(refused.value).startswith(name + ":")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sealed_prompt": "{}"},
+        {"seal_for": ["0x" + "09" * 32]},
+        {"sealed_prompt": "{}", "seal_for": ["0x09"]},
+    ],
+)
+def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed) as refused:
+        Job.from_json(job(**changes))
+    assert refused.value.field == "seal_for"
+
+
 @pytest.mark.parametrize("name", sorted(job()))
 def test_a_missing_member_is_named(name: str) -> None:
     incomplete = job()
@@ -102,7 +118,9 @@ def test_a_missing_member_is_named(name: str) -> None:
 
 
 REPORTS: list[Report] = [
-    Heartbeat(slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x"),
+    Heartbeat(
+        slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x", encryption_key="0x09"
+    ),
     AckReport(assignment_id=ID, signature=b"\x01" * 65),
     PrecommitReport(assignment_id=ID, hash=b"\x02" * 32, signature=b"\x01" * 65),
     CommitReport(assignment_id=ID, data="ipfs://b", content='{"é":1}', signature=b"\x01" * 65),

@@ -32,7 +32,9 @@ def mailbox(redis_url: str) -> Iterator[Mailbox]:
 
 
 def test_reports_arrive_in_order(mailbox: Mailbox, server: "redis.Redis") -> None:
-    beat = Heartbeat(slots=1, in_flight=0, models=[1], tokens_per_s=1.0, software="x")
+    beat = Heartbeat(
+        slots=1, in_flight=0, models=[1], tokens_per_s=1.0, software="x", encryption_key=""
+    )
     failed = FailedReport(assignment_id=ID, code="busy", message="m")
     for report in (beat, failed):
         mailbox.report(report)

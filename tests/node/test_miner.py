@@ -11,6 +11,15 @@ from typing import Any
 import pytest
 import redis
 
+from chain.envelopes import (
+    Context,
+    Role,
+    encryption_key,
+    public_key,
+    read_public_key,
+    seal,
+    unseal,
+)
 from chain.messages import (
     Ack,
     Commit,
@@ -103,6 +112,8 @@ def new_job(**changes: Any) -> dict[str, Any]:
         "stop": [],
         "deadline_at": time.time() + 30,
         "inline": True,
+        "sealed_prompt": "",
+        "seal_for": [],
         **changes,
     }
 
@@ -311,3 +322,65 @@ def test_more_jobs_than_slots_are_given_back(bench: Bench, monkeypatch: pytest.M
 def test_a_reveal_of_nothing_reports_nothing(bench: Bench) -> None:
     bench.miner.reveal(str(uuid.uuid4()))
     assert bench.reports() == []
+
+
+# ── encrypted jobs ───────────────────────────────────────────────────────────
+
+CLIENT = encryption_key(b"\x07" * 32)
+CONTEXT = Context(31337, 3, 1_000_004, Role.PROMPT)
+RESULT_CONTEXT = Context(31337, 3, 1_000_004, Role.RESULT)
+
+
+def sealed_job(reader: bytes, content: bytes | None = None, **changes: Any) -> dict[str, Any]:
+    """A job whose prompt only `reader` can open, and whose result only CLIENT may read."""
+    content = content or canonical_json({"prompt": "Where is the hen?", "stop": ["#"]})
+    return new_job(
+        prompt="",
+        sealed_prompt=seal(content, CONTEXT, [public_key(reader)]).decode(),
+        seal_for=["0x" + public_key(CLIENT).hex()],
+        **changes,
+    )
+
+
+def test_an_encrypted_job_leaves_nothing_in_clear_on_the_miners_disk(bench: Bench) -> None:
+    job = sealed_job(bench.wallet.encryption_key)
+    bench.miner.infer(job)
+    bench.miner.reveal(job["assignment_id"])
+    _, precommit, commit = bench.reports()
+    assert isinstance(precommit, PrecommitReport)
+    assert isinstance(commit, CommitReport)
+    assert commit_hash(3, 1_000_004, bench.address, commit.data) == precommit.hash
+    content = json.loads(unseal(commit.content.encode(), RESULT_CONTEXT, CLIENT))
+    assert content["result"] == "".join(entry.get("text", "") for entry in bench.stream(job))
+    assert content["miner"] == bench.address
+    stashed = (bench.home / "stash" / f"{job['assignment_id']}.json").read_text()
+    assert commit.content in json.loads(stashed).values()
+    assert "token_ids" not in stashed
+
+
+def test_a_sealed_prompt_is_answered_like_a_clear_one(bench: Bench) -> None:
+    clear, sealed = new_job(stop=["#"]), sealed_job(bench.wallet.encryption_key)
+    for job in (clear, sealed):
+        bench.miner.infer(job)
+    assert bench.stream(clear) == bench.stream(sealed)
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"[]", b"{", b'{"prompt": 7}', b'{"prompt": "x", "stop": "y"}']
+)
+def test_a_sealed_prompt_that_cannot_be_read_is_reported_without_its_content(
+    bench: Bench, content: bytes | None
+) -> None:
+    reader = CLIENT if content is None else bench.wallet.encryption_key
+    bench.miner.infer(sealed_job(reader, content))
+    assert bench.codes() == ["sealed_prompt_unreadable"]
+    [report] = bench.reports()
+    assert isinstance(report, FailedReport)
+    assert "hen" not in report.message
+
+
+def test_the_heartbeat_tells_what_to_encrypt_to(bench: Bench) -> None:
+    bench.miner.beat()
+    [beat] = bench.reports()
+    assert isinstance(beat, Heartbeat)
+    assert read_public_key(beat.encryption_key) == public_key(bench.wallet.encryption_key)

@@ -65,8 +65,8 @@ def test_a_miner_killed_in_mid_stream_is_replaced_and_the_others_are_paid(client
     from_block, before_wei = client.w3.eth.block_number, client.balance_wei(session_id)
     killed: list[str] = []
 
-    def kill_the_live_miner(_: str) -> None:
-        if not killed:
+    def kill_the_live_miner(piece: str) -> None:
+        if piece and not killed:
             [task] = client.router.tasks(session_id)
             parts = client.router.task(session_id, task["task_id"])["miners"]
             killed.append(parts[0]["address"])

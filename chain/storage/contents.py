@@ -1,0 +1,72 @@
+"""Contents into the store that the settings name, and back."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from chain.storage.blocks import Blocks, LocalBlocks
+from chain.storage.cids import Cid
+from chain.storage.errors import ContentTooLarge
+from chain.storage.kubo import kubo
+from chain.storage.reader import read
+from chain.storage.writer import write
+
+SCHEME = "ipfs://"
+MAX_CONTENT_BYTES = 64 * 1024 * 1024
+
+
+def put(content: bytes) -> str:
+    """Store a content and return its CID. Storing it again changes nothing.
+
+    Raises:
+        ContentTooLarge: it has more than `MAX_CONTENT_BYTES`.
+        StorageError: the store does not take it.
+    """
+    return put_stream([content])
+
+
+def put_stream(pieces: Iterable[bytes]) -> str:
+    """Store a content that comes in pieces, of which memory holds one chunk. Else like `put`."""
+    return str(write(_blocks(), _bounded(pieces)))
+
+
+def get(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> bytes:
+    """Return the content of a CID, verified against it.
+
+    Raises:
+        InvalidAddress: it is no CID of a raw leaf or a file.
+        BlockMissing: the store does not have it.
+        BlockCorrupt: what is stored does not have that CID.
+        ContentTooLarge: it has more than `max_bytes`.
+        StorageError: it cannot be had for another reason, which the subclass names.
+    """
+    return b"".join(stream(cid, max_bytes))
+
+
+def stream(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> Iterator[bytes]:
+    """The content of a CID in pieces of a block each. Else like `get`, while it is iterated."""
+    return read(_blocks(), Cid.parse(cid), max_bytes)
+
+
+def address(cid: str) -> str:
+    """How a CID is written on chain."""
+    return SCHEME + cid
+
+
+def _blocks() -> Blocks:
+    if settings.IPFS_API_URL:
+        return kubo(settings.IPFS_API_URL, settings.IPFS_TIMEOUT_S)
+    return LocalBlocks(Path(settings.STORAGE_DIR))
+
+
+def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > MAX_CONTENT_BYTES:
+            raise ContentTooLarge(
+                f"content: more than {MAX_CONTENT_BYTES} bytes, which is the most that is stored;"
+                " send less"
+            )
+        yield piece

@@ -1,0 +1,139 @@
+"""Blocks in a Kubo node, over its RPC API: `block/put`, `block/get`, `pin/add`.
+
+The node is believed no more than a disk is: the CID that it answers with must be ours, and what it
+gives is verified by `fetch`. Its API is made for one owner; it must not be reachable from outside.
+"""
+
+from functools import cache
+from typing import NoReturn
+
+import httpx
+
+from chain.storage.blocks import MAX_BLOCK_BYTES
+from chain.storage.cids import CODEC_NAMES, Cid
+from chain.storage.errors import (
+    BlockCorrupt,
+    BlockMissing,
+    BlockTooLarge,
+    StorageRefused,
+    StorageUnavailable,
+)
+
+MARGIN_S = 2.0
+"""How much longer than the node's own time limit an answer is waited for."""
+_MAX_ERROR_BYTES = 4096
+_NOT_FOUND = ("not found", "could not find")
+_TOO_LATE = ("deadline exceeded", "timed out", "timeout")
+
+
+@cache
+def kubo(api_url: str, timeout_s: float) -> "KuboBlocks":
+    """The store at a URL, with one pool of connections a process."""
+    return KuboBlocks(api_url, timeout_s)
+
+
+class KuboBlocks:
+    """Blocks of a Kubo node.
+
+    Args:
+        api_url: of the RPC API, without its path; `http://user:password@host:5001` where it asks
+            for a password.
+        timeout_s: how long one block may take; the node looks for those that it does not have
+            on the network meanwhile.
+    """
+
+    def __init__(self, api_url: str, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._client = httpx.Client(
+            base_url=api_url.rstrip("/") + "/api/v0/",
+            timeout=timeout_s + MARGIN_S,
+            # A proxy that this machine has for the outside has no business here.
+            trust_env=False,
+        )
+        url = httpx.URL(api_url)
+        self._name = f"IPFS_API_URL: Kubo at {url.host}:{url.port or 80}"
+
+    def put(self, cid: Cid, block: bytes) -> None:
+        """Store a block. Raises StorageUnavailable, StorageRefused, or BlockCorrupt if the node
+        calls it by another name."""
+        answer = self._call(
+            "block/put",
+            {"cid-codec": CODEC_NAMES[cid.codec], "mhtype": "sha2-256", "pin": "false"},
+            block,
+        )
+        try:
+            key = httpx.Response(200, content=answer).json()["Key"]
+        except (ValueError, KeyError, TypeError):
+            self._refuse("block/put", f"answered {answer[:200]!r} and no Key")
+        if key != str(cid):
+            raise BlockCorrupt(f"{self._name} stored {cid} as {str(key)[:80]!r}; check that node")
+
+    def get(self, cid: Cid) -> bytes:
+        """Read a block, from the node or from who has it on the network.
+
+        Raises:
+            BlockMissing: nobody had it in time.
+            StorageUnavailable, StorageRefused, BlockTooLarge: the node does not give it.
+        """
+        return self._call("block/get", {"arg": str(cid)}, cid=cid)
+
+    def keep(self, root: Cid) -> None:
+        """Pin a root and what it links to. Raises like `get`."""
+        self._call("pin/add", {"arg": str(root), "recursive": "true"}, cid=root)
+
+    def _call(
+        self, path: str, params: dict[str, str], block: bytes | None = None, cid: Cid | None = None
+    ) -> bytes:
+        """An endpoint's answer. `cid` is what it is asked for."""
+        params = params | {"timeout": f"{self._timeout_s:g}s"}
+        files = None if block is None else {"data": ("block", block, "application/octet-stream")}
+        body = bytearray()
+        try:
+            with self._client.stream("POST", path, params=params, files=files) as response:
+                for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) > MAX_BLOCK_BYTES:
+                        raise BlockTooLarge.of(cid or path)
+        except httpx.TimeoutException as error:
+            raise StorageUnavailable(
+                f"{self._name} did not answer {path} within {self._timeout_s + MARGIN_S:g} s;"
+                " check the node, or raise IPFS_TIMEOUT_S"
+            ) from error
+        except httpx.HTTPError as error:
+            raise StorageUnavailable(
+                f"{self._name} cannot be reached for {path} ({type(error).__name__}: {error});"
+                " start the node, or mend the URL"
+            ) from error
+        if response.status_code != 200:
+            self._explain(path, response.status_code, bytes(body[:_MAX_ERROR_BYTES]), cid)
+        return bytes(body)
+
+    def _explain(self, path: str, status: int, body: bytes, cid: Cid | None) -> NoReturn:
+        """Raise what an answer that is no success means."""
+        message = _message(body)
+        too_late = any(words in message.lower() for words in _TOO_LATE)
+        if cid is not None and any(words in message.lower() for words in _NOT_FOUND):
+            raise BlockMissing(f"{cid}: {self._name} does not have it; put it there first")
+        if cid is not None and too_late:
+            raise BlockMissing(
+                f"{cid}: {self._name} found nobody who has it within {self._timeout_s:g} s;"
+                " put it there first"
+            )
+        if too_late or status in (502, 503, 504):
+            raise StorageUnavailable(
+                f"{self._name} is not up for {path} (HTTP {status} {message!r}); check the node"
+            )
+        self._refuse(path, f"refused: HTTP {status} {message!r}")
+
+    def _refuse(self, path: str, what: str) -> NoReturn:
+        raise StorageRefused(
+            f"{self._name}, {path}: {what}; give the URL and password of a node's RPC API"
+        )
+
+
+def _message(body: bytes) -> str:
+    """What an error's body says: Kubo's `Message`, or the text itself."""
+    try:
+        return str(httpx.Response(200, content=body).json()["Message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace").strip()

@@ -1,0 +1,136 @@
+"""The inner blocks of a file: dag-pb nodes whose data is a UnixFS entry.
+
+They are written with links before data and with empty link names, as every implementation does:
+the bytes decide the CID.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chain.storage.cids import Cid
+from chain.storage.errors import ContentMalformed, InvalidAddress
+from chain.storage.protobuf import MalformedMessage, bytes_field, number_field, read_fields
+
+_RAW_TYPE, _FILE_TYPE = 0, 2
+# Field numbers of PBNode, PBLink and the UnixFS entry.
+_NODE_DATA, _NODE_LINKS = 1, 2
+_LINK_HASH, _LINK_NAME, _LINK_SIZE = 1, 2, 3
+_ENTRY_TYPE, _ENTRY_DATA, _ENTRY_FILE_SIZE, _ENTRY_BLOCK_SIZES = 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a file: its block, the file's bytes under it, and all bytes of its blocks."""
+
+    cid: Cid
+    file_bytes: int
+    tree_bytes: int
+
+
+@dataclass(frozen=True)
+class FileNode:
+    """What a node says: bytes of the file of its own, and what follows them.
+
+    `sizes` are the file's bytes under each link.
+    """
+
+    size: int
+    data: bytes = b""
+    links: Sequence[Cid] = ()
+    sizes: Sequence[int] = ()
+
+
+def encode_node(parts: Sequence[Part]) -> bytes:
+    """The block of a node that joins parts."""
+    links = b"".join(
+        bytes_field(
+            _NODE_LINKS,
+            bytes_field(_LINK_HASH, part.cid.to_bytes())
+            + bytes_field(_LINK_NAME, b"")
+            + number_field(_LINK_SIZE, part.tree_bytes),
+        )
+        for part in parts
+    )
+    entry = (
+        number_field(_ENTRY_TYPE, _FILE_TYPE)
+        + number_field(_ENTRY_FILE_SIZE, sum(part.file_bytes for part in parts))
+        + b"".join(number_field(_ENTRY_BLOCK_SIZES, part.file_bytes) for part in parts)
+    )
+    return links + bytes_field(_NODE_DATA, entry)
+
+
+def decode_node(cid: Cid, block: bytes) -> FileNode:
+    """Read a node.
+
+    Raises:
+        ContentMalformed: it is no node of a file, or its sizes contradict each other.
+    """
+    try:
+        node = _read(block)
+    except (MalformedMessage, InvalidAddress, TypeError) as error:
+        raise ContentMalformed(f"{cid}: no node of a file ({error}); add it as a file") from error
+    if len(node.sizes) != len(node.links):
+        raise ContentMalformed(f"{cid}: {len(node.links)} links and {len(node.sizes)} sizes")
+    if node.size != len(node.data) + sum(node.sizes):
+        raise ContentMalformed(f"{cid}: its parts are not the {node.size} bytes that it says")
+    if 0 in node.sizes:
+        raise ContentMalformed(f"{cid}: a part of no bytes")
+    return node
+
+
+@dataclass
+class _Entry:
+    """A UnixFS entry as it is read."""
+
+    kind: int = -1
+    data: bytes = b""
+    size: int | None = None
+    sizes: list[int] = field(default_factory=list)
+
+
+def _read(block: bytes) -> FileNode:
+    entry, links = _Entry(), []
+    for number, value in read_fields(block):
+        if number == _NODE_LINKS:
+            links.append(_read_link(_bytes(value)))
+        elif number == _NODE_DATA:
+            entry = _read_entry(_bytes(value))
+    if entry.kind not in (_RAW_TYPE, _FILE_TYPE):
+        raise MalformedMessage(f"entry of type {entry.kind} and not a file")
+    # An entry without links may leave its size out.
+    size = len(entry.data) if entry.size is None and not links else entry.size
+    return FileNode(-1 if size is None else size, entry.data, links, entry.sizes)
+
+
+def _read_link(message: bytes) -> Cid:
+    for number, value in read_fields(message):
+        if number == _LINK_HASH:
+            return Cid.from_bytes(_bytes(value))
+    raise MalformedMessage("a link leads nowhere")
+
+
+def _read_entry(message: bytes) -> _Entry:
+    entry = _Entry()
+    for number, value in read_fields(message):
+        match number:
+            case 1:
+                entry.kind = _number(value)
+            case 2:
+                entry.data = _bytes(value)
+            case 3:
+                entry.size = _number(value)
+            case 4:
+                entry.sizes.append(_number(value))
+    return entry
+
+
+def _number(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise MalformedMessage("bytes in place of a number")
+    return value
+
+
+def _bytes(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise MalformedMessage("a number in place of bytes")
+    return value
