@@ -67,7 +67,7 @@ def decode_node(cid: Cid, block: bytes) -> FileNode:
     """
     try:
         node = _read(block)
-    except (MalformedMessage, InvalidAddress, TypeError) as error:
+    except (MalformedMessage, InvalidAddress) as error:
         raise ContentMalformed(f"{cid}: no node of a file ({error}); add it as a file") from error
     if len(node.sizes) != len(node.links):
         raise ContentMalformed(f"{cid}: {len(node.links)} links and {len(node.sizes)} sizes")
@@ -112,15 +112,14 @@ def _read_link(message: bytes) -> Cid:
 def _read_entry(message: bytes) -> _Entry:
     entry = _Entry()
     for number, value in read_fields(message):
-        match number:
-            case 1:
-                entry.kind = _number(value)
-            case 2:
-                entry.data = _bytes(value)
-            case 3:
-                entry.size = _number(value)
-            case 4:
-                entry.sizes.append(_number(value))
+        if number == _ENTRY_TYPE:
+            entry.kind = _number(value)
+        elif number == _ENTRY_DATA:
+            entry.data = _bytes(value)
+        elif number == _ENTRY_FILE_SIZE:
+            entry.size = _number(value)
+        elif number == _ENTRY_BLOCK_SIZES:
+            entry.sizes.append(_number(value))
     return entry
 
 
