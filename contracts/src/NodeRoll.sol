@@ -5,7 +5,7 @@ import {NodePool, NodeState} from "./NodePool.sol";
 
 /// @title Which nodes are there, and the draw among them.
 /// @notice A registered node puts itself on the roll by a ping, and stays while it pings again within PRESENCE.
-///         A draw is among those who were there when the roll was frozen: before anybody could know the draw's
+///         A draw is among those who were there before the roll was frozen: before anybody could know the draw's
 ///         seed. Who comes later, who goes, and who pings again changes nothing about it.
 /// @dev The roll is as long as it likes to be: no function walks it. While it is frozen it only grows at its
 ///      end; `prune` takes out who is gone when it is not.
@@ -103,9 +103,9 @@ abstract contract NodeRoll {
             _roll.push(node);
             presence.place = uint32(_roll.length);
             presence.since = uint40(block.timestamp);
-        } else if (!_wasThere(presence, block.timestamp)) {
+        } else if (!_isThere(presence)) {
             // Who was there when the roll was frozen stays so, or it could drop out once it knows the seed.
-            if (!_frozen || !_wasThere(presence, _frozenAt)) presence.since = uint40(block.timestamp);
+            if (!_frozen || !_wasThere(presence)) presence.since = uint40(block.timestamp);
         }
         presence.pingedAt = uint40(block.timestamp);
         emit NodePinged(node);
@@ -168,7 +168,7 @@ abstract contract NodeRoll {
     function _prune(address node) internal {
         Presence storage presence = _presence[node];
         uint256 place = presence.place;
-        if (place == 0 || _wasThere(presence, block.timestamp)) return;
+        if (place == 0 || _isThere(presence)) return;
         address last = _roll[_roll.length - 1];
         _roll[place - 1] = last;
         _presence[last].place = uint32(place);
@@ -179,13 +179,18 @@ abstract contract NodeRoll {
 
     function _isDrawable(address node, uint256 cooldown) private view returns (bool) {
         Presence storage presence = _presence[node];
-        if (!_wasThere(presence, _frozenAt)) return false;
+        if (!_wasThere(presence)) return false;
         return presence.drawnAt == 0 || presence.drawnAt + cooldown <= _frozenAt;
     }
 
-    /// @dev Whether a node that is on the roll was there at a time that is not in the future.
-    function _wasThere(Presence storage presence, uint256 time) private view returns (bool) {
-        return presence.since <= time && presence.pingedAt + PRESENCE >= time;
+    function _isThere(Presence storage presence) private view returns (bool) {
+        return presence.pingedAt + PRESENCE >= block.timestamp;
+    }
+
+    /// @dev Whether a node was there when the roll was frozen. Who came back in that very second was not: there
+    ///      are chains with several blocks a second, on which the seed might be known by then.
+    function _wasThere(Presence storage presence) private view returns (bool) {
+        return presence.since < _frozenAt && presence.pingedAt + PRESENCE >= _frozenAt;
     }
 
     function _contains(address[] memory nodes, uint256 count, address node) private pure returns (bool) {

@@ -77,6 +77,7 @@ abstract contract IdleNetwork is Network {
         for (uint256 i; i < count; ++i) {
             pingAs(miner(i));
         }
+        tick(1); // who comes in the second of a freeze is too late for it
     }
 
     /// @dev A request whose creators are drawn; the first one's turn.
