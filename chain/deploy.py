@@ -106,11 +106,15 @@ def _existing(w3: Web3, file: Path) -> Deployment | None:
             f"DEPLOYMENT_FILE: {file.name} is of chain {deployment.chain_id}, RPC_URL of chain"
             f" {w3.eth.chain_id}; remove the file to deploy there"
         )
-    there = [
-        bool(w3.eth.get_code(to_checksum_address(deployment.addresses[name]))) for name in CONTRACTS
-    ]
+    there = [bool(w3.eth.get_code(to_checksum_address(at))) for at in deployment.addresses.values()]
     if not any(there):
         return None
+    missing = [name for name in CONTRACTS if name not in deployment.addresses]
+    if missing:
+        raise DeploymentOutdated(
+            f"DEPLOYMENT_FILE: {file.name} has no {', '.join(missing)}; it is older than this code,"
+            " remove the file to deploy anew"
+        )
     if not all(there):
         raise DeploymentOutdated(
             f"DEPLOYMENT_FILE: only some contracts of {file.name} are on this chain; wait until"

@@ -73,8 +73,9 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
     error NotPrecommitted(address miner);
     error RoundOpen(uint256 requestId);
     error TextTooLong(uint256 length, uint256 most);
-    error TooEarly(uint256 now_, uint256 deadline);
-    error TooLate(uint256 now_, uint256 deadline);
+    /// @dev Seconds, or the numbers of blocks where a block's hash is awaited.
+    error TooEarly(uint256 time, uint256 deadline);
+    error TooLate(uint256 time, uint256 deadline);
     error VerdictTooLarge(uint256 value, uint256 most);
     error WrongNumber(uint256 given, uint256 most);
     error WrongSeed(uint256 given, uint256 expected);

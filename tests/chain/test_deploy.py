@@ -85,6 +85,14 @@ def test_contracts_of_another_interface_are_not_used(chain: Chain, tmp_path: Pat
         deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE}, file)
 
 
+def test_a_deployment_from_before_a_contract_is_not_used(chain: Chain, tmp_path: Path) -> None:
+    file = tmp_path / "older.json"
+    addresses = {name: at for name, at in chain.deployment.addresses.items() if name != "Cognitive"}
+    Deployment(chain.deployment.chain_id, start_block=0, addresses=addresses).save(file)
+    with pytest.raises(DeploymentOutdated, match="has no Cognitive"):
+        deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE}, file)
+
+
 def test_a_file_of_another_chain_is_refused(chain: Chain, tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     Deployment(chain_id=1, start_block=0, addresses=chain.deployment.addresses).save(file)
