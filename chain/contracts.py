@@ -18,7 +18,10 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from chain.errors import ChainError
 
-CONTRACTS = ("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session")
+CONTRACTS = (
+    *("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session"),
+    *("NodeStats", "NodeReputation", "NetworkRewards", "Cognitive"),
+)
 """In the order in which they are deployed."""
 RPC_TIMEOUT_S = 10.0
 RPC_ATTEMPTS = 3

@@ -35,6 +35,9 @@ CREATION_GAS_A_BYTE = 260
 CALL_GAS = 300_000
 RECEIPT_TIMEOUT_S = 120
 ROUTER_METADATA = "{}"
+EPOCH_S = 24 * 60 * 60
+EPOCH_BUDGET_WEI = 10_000 * 10**18
+"""What an epoch of network tasks pays at most; nothing while nobody has funded the pool."""
 
 
 class DeploymentFailed(ChainError):
@@ -103,11 +106,15 @@ def _existing(w3: Web3, file: Path) -> Deployment | None:
             f"DEPLOYMENT_FILE: {file.name} is of chain {deployment.chain_id}, RPC_URL of chain"
             f" {w3.eth.chain_id}; remove the file to deploy there"
         )
-    there = [
-        bool(w3.eth.get_code(to_checksum_address(deployment.addresses[name]))) for name in CONTRACTS
-    ]
+    there = [bool(w3.eth.get_code(to_checksum_address(at))) for at in deployment.addresses.values()]
     if not any(there):
         return None
+    missing = [name for name in CONTRACTS if name not in deployment.addresses]
+    if missing:
+        raise DeploymentOutdated(
+            f"DEPLOYMENT_FILE: {file.name} has no {', '.join(missing)}; it is older than this code,"
+            " remove the file to deploy anew"
+        )
     if not all(there):
         raise DeploymentOutdated(
             f"DEPLOYMENT_FILE: only some contracts of {file.name} are on this chain; wait until"
@@ -142,6 +149,13 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path) -> Deploy
                 *(at.get("Roles"), at.get("SessionQueue")),
                 *(at.get("SessionPayment"), at.get("NodePool")),
             ),
+            "NodeStats": (at.get("Roles"),),
+            "NodeReputation": (at.get("Roles"),),
+            "NetworkRewards": (at.get("Roles"), at.get("CortensorToken"), EPOCH_S),
+            "Cognitive": (
+                *(at.get("Roles"), at.get("NodePool"), at.get("NodeStats")),
+                *(at.get("NodeReputation"), at.get("NetworkRewards")),
+            ),
         }
         at[name] = account.create(name, *arguments[name])
     account.wait()
@@ -160,7 +174,7 @@ def _wire(
     for name in ("SessionPayment", "SessionQueue"):
         account.ensure(at[name], "session", (), session, "setSession", (session,))
     holders = {
-        "MODULE_ROLE": (session, at["SessionQueue"].address),
+        "MODULE_ROLE": (session, at["SessionQueue"].address, at["Cognitive"].address),
         "ROUTER_ROLE": (roles.router,),
         "ORACLE_ROLE": (roles.oracle,),
         "VALIDATOR_ROLE": (roles.validator,),
@@ -171,6 +185,10 @@ def _wire(
             account.ensure(at["Roles"], "hasRole", grant, True, "grantRole", grant)
     router = (roles.router, ROUTER_METADATA)
     account.ensure(at["Session"], "defaultRouter", (), roles.router, "setDefaultRouter", router)
+    budget = (EPOCH_BUDGET_WEI,)
+    account.ensure(
+        *(at["NetworkRewards"], "plannedBudget", (), *budget, "setEpochBudget", budget),
+    )
     for model, price in prices.items():
         wanted = [price.input_wei, price.output_wei]
         account.ensure(

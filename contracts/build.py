@@ -13,7 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "contracts" / "out"
 ABI = ROOT / "contracts" / "abi"
-CONTRACTS = ("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session")
+CONTRACTS = (
+    *("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session"),
+    *("NodeStats", "NodeReputation", "NetworkRewards", "Cognitive"),
+)
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ def test_the_contracts_know_each_other_and_the_roles_are_given(chain: Chain) -> 
         ("VALIDATOR_ROLE", VALIDATOR.address),
         ("MODULE_ROLE", session.address),
         ("MODULE_ROLE", chain.contract("SessionQueue").address),
+        ("MODULE_ROLE", chain.contract("Cognitive").address),
         ("DEFAULT_ADMIN_ROLE", DEPLOYER.address),
     ):
         role_id = roles.functions[role]().call()
@@ -32,6 +33,20 @@ def test_the_contracts_know_each_other_and_the_roles_are_given(chain: Chain) -> 
     assert token.functions.balanceOf(DEPLOYER.address).call() == deploying.SUPPLY_WEI
     for account in (ROUTER, ORACLE, VALIDATOR):
         assert chain.w3.eth.get_balance(account.address) == deploying.FUNDING_WEI
+
+
+def test_network_tasks_know_their_contracts(chain: Chain) -> None:
+    cognitive, rewards = chain.contract("Cognitive"), chain.contract("NetworkRewards")
+    for view, name in (
+        ("pool", "NodePool"),
+        ("stats", "NodeStats"),
+        ("reputation", "NodeReputation"),
+        ("rewards", "NetworkRewards"),
+    ):
+        assert cognitive.functions[view]().call() == chain.contract(name).address
+    assert rewards.functions.token().call() == chain.contract("CortensorToken").address
+    assert rewards.functions.epochSeconds().call() == deploying.EPOCH_S
+    assert rewards.functions.plannedBudget().call() == deploying.EPOCH_BUDGET_WEI
 
 
 def test_deploying_again_sends_nothing(chain: Chain, settings: Any) -> None:
@@ -67,6 +82,14 @@ def test_contracts_of_another_interface_are_not_used(chain: Chain, tmp_path: Pat
     )
     old.save(file)
     with pytest.raises(DeploymentOutdated, match="Session"):
+        deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE}, file)
+
+
+def test_a_deployment_from_before_a_contract_is_not_used(chain: Chain, tmp_path: Path) -> None:
+    file = tmp_path / "older.json"
+    addresses = {name: at for name, at in chain.deployment.addresses.items() if name != "Cognitive"}
+    Deployment(chain.deployment.chain_id, start_block=0, addresses=addresses).save(file)
+    with pytest.raises(DeploymentOutdated, match="has no Cognitive"):
         deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE}, file)
 
 

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ContentAddress} from "./ContentAddress.sol";
+import {NetworkRewards} from "./NetworkRewards.sol";
+import {NetworkScores} from "./NetworkScores.sol";
+import {NetworkState} from "./NetworkTypes.sol";
+import {NodePool} from "./NodePool.sol";
+import {NodeReputation} from "./NodeReputation.sol";
+import {NodeRoll} from "./NodeRoll.sol";
+import {NodeStage, Outcome, bitOf} from "./NodeOutcomes.sol";
+import {NodeStats} from "./NodeStats.sol";
+
+/// @title The steps of a network task: what each needs, what it changes, whom it credits.
+/// @notice Network tasks come one after another. Every stage has a deadline: no work is accepted after it, and
+///         nothing can be forced on before it. Who may take which step is decided by Cognitive.
+///
+///         The draw. All draws of a round (creators, preparers, completers, the prompt) follow from one seed,
+///         and are among the nodes that were there when the roll was frozen. The seed is made in the round
+///         before: of its own seed, the salts that its completers reveal, and the hash of the block in which
+///         their precommit phase ended, which is also when the roll is frozen. The salts are fixed before that
+///         block's hash is known, and no reveal is accepted in that block, so its proposer does not know them:
+///         nobody chooses the seed, unless the proposer and all completers who reveal are one party. A
+///         completer that does not reveal chooses between two seeds, one bit, and pays for it with its points
+///         and its reward. Where the round before revealed nothing, or is longer ago than PRESENCE, the roll is
+///         frozen at the request, and the seed is made of the hash of the block after it. The proposer of that
+///         one block can influence it; such a round leads to one with a better seed.
+/// @dev Calls go out to the project's own contracts only (NodePool, NodeStats, NodeReputation, NetworkRewards),
+///      none of which calls back; no tokens move here.
+abstract contract NetworkFlow is NetworkScores, NodeRoll {
+    uint256 public constant CREATE_WINDOW = 60;
+    uint256 public constant PREPARE_WINDOW = 90;
+    uint256 public constant START_WINDOW = 60;
+    uint256 public constant PRECOMMIT_WINDOW = 120;
+    uint256 public constant COMMIT_WINDOW = 60;
+    uint256 public constant VERDICT_WINDOW = 120;
+    uint256 public constant MAX_DOMAIN_BYTES = 128;
+    uint256 public constant MAX_CHALLENGE_BYTES = 2048;
+    uint256 public constant MAX_COMPLETION_BYTES = 4096;
+    uint256 private constant BPS = 10_000;
+
+    NodeStats public immutable stats;
+    NodeReputation public immutable reputation;
+    NetworkRewards public immutable rewards;
+
+    /// @dev The next round's seed; 0 when there is none yet.
+    uint256 private _nextSeed;
+
+    event NewSessionRequest(uint256 indexed id, address[] addrs);
+    event NewSessionRequestAssigned(uint256 indexed id, address addr);
+    event SessionCreated(uint256 indexed id, address indexed addr);
+    event SessionPrepareAssigned(uint256 indexed id, address addr);
+    event SessionPrepared(uint256 indexed id, address indexed addr);
+    event SessionStarted(uint256 indexed id, uint256 startTimestamp, address[] addrs);
+    event SessionPrecommitted(uint256 indexed id, address indexed addr);
+    event SessionAllPrecommitted(uint256 indexed id, address[] addrs, bool forceEnd);
+    event SessionCommitted(uint256 indexed id, address indexed addr);
+    event SessionAllCommitted(uint256 indexed id, address[] addrs);
+    event SessionEnded(uint256 indexed id, uint256 endTimestamp);
+    /// @dev Once block `drawBlock` has a hash, `requestNextCreator` draws.
+    event DrawArmed(uint256 indexed requestId, uint256 drawBlock);
+    event RequestAbandoned(uint256 indexed requestId);
+    event SessionJudged(uint256 indexed id, address indexed validator, uint256[] accuraciesBps);
+
+    error AlreadyDone();
+    error AlreadyEnded();
+    error EmptyText();
+    error HashMismatch(bytes32 given, bytes32 expected);
+    error NoOpenRequest(uint256 latestRequest);
+    error NobodyThere();
+    error NotAsked(address node, address expected);
+    error NotDrawn(address node);
+    error NotPrecommitted(address miner);
+    error RoundOpen(uint256 requestId);
+    error TextTooLong(uint256 length, uint256 most);
+    /// @dev Seconds, or the numbers of blocks where a block's hash is awaited.
+    error TooEarly(uint256 time, uint256 deadline);
+    error TooLate(uint256 time, uint256 deadline);
+    error VerdictTooLarge(uint256 value, uint256 most);
+    error WrongNumber(uint256 given, uint256 most);
+    error WrongSeed(uint256 given, uint256 expected);
+    error WrongState(NetworkState state, NetworkState expected);
+    error ZeroHash();
+
+    constructor(NodePool pool_, NodeStats stats_, NodeReputation reputation_, NetworkRewards rewards_)
+        NodeRoll(pool_)
+    {
+        stats = stats_;
+        reputation = reputation_;
+        rewards = rewards_;
+    }
+
+    // ---------------------------------------------------------------- request and create
+
+    function _request(address requester) internal {
+        if (requestCounter != 0 && !_requests[requestCounter].closed) revert RoundOpen(requestCounter);
+        uint256 requestId = ++requestCounter;
+        CreationRequest storage r = _requests[requestId];
+        r.requester = requester;
+        uint256 seed = _nextSeed;
+        _nextSeed = 0;
+        if (seed != 0 && block.timestamp <= _frozenAt + PRESENCE) {
+            _drawCreators(requestId, r, seed);
+        } else {
+            emit NewSessionRequest(requestId, new address[](0));
+            // An old seed is no reason to forget what went into it.
+            r.seed = seed;
+            _arm(requestId, r);
+        }
+    }
+
+    /// @dev The first creator once the seed's block has a hash, the next one after the last one's deadline.
+    function _nextCreator() internal {
+        uint256 requestId = requestCounter;
+        if (!isRequestState()) revert NoOpenRequest(requestId);
+        CreationRequest storage r = _requests[requestId];
+        if (r.drawBlock != 0) {
+            if (block.number <= r.drawBlock) revert TooEarly(block.number, r.drawBlock);
+            bytes32 blockHash = blockhash(r.drawBlock);
+            // Nobody came for 256 blocks and the hash is out of reach: once more.
+            if (blockHash == 0) return _arm(requestId, r);
+            r.drawBlock = 0;
+            return _drawCreators(requestId, r, uint256(keccak256(abi.encode(r.seed, requestId, blockHash))));
+        }
+        _requireAfter(r.deadline);
+        Outcome[] memory outcomes = new Outcome[](1);
+        outcomes[0] = Outcome(r.creators[r.asked], 0, bitOf(NodeStage.Create), 0);
+        ++r.asked;
+        _askCreator(requestId, r);
+        _record(outcomes);
+    }
+
+    function _arm(uint256 requestId, CreationRequest storage r) private {
+        _freeze();
+        r.drawBlock = uint64(block.number + 1);
+        emit DrawArmed(requestId, r.drawBlock);
+    }
+
+    function _drawCreators(uint256 requestId, CreationRequest storage r, uint256 seed) private {
+        r.seed = seed;
+        r.creators = _draw(seed, "creators", thresholdCreator, 0);
+        emit NewSessionRequest(requestId, r.creators);
+        _askCreator(requestId, r);
+    }
+
+    function _askCreator(uint256 requestId, CreationRequest storage r) private {
+        if (r.asked == r.creators.length) {
+            r.closed = true;
+            _unfreeze();
+            emit RequestAbandoned(requestId);
+            return;
+        }
+        r.deadline = uint40(block.timestamp + CREATE_WINDOW);
+        emit NewSessionRequestAssigned(requestId, r.creators[r.asked]);
+    }
+
+    function _create(address creator, string calldata domain, string calldata subdomain)
+        internal
+        returns (uint256 id)
+    {
+        if (!isRequestState()) revert NoOpenRequest(requestCounter);
+        CreationRequest storage r = _requests[requestCounter];
+        address expected = r.drawBlock != 0 ? address(0) : r.creators[r.asked];
+        if (creator != expected) revert NotAsked(creator, expected);
+        _requireNotAfter(r.deadline);
+        _requireText(domain, MAX_DOMAIN_BYTES);
+        _requireText(subdomain, MAX_DOMAIN_BYTES);
+
+        id = ++sessionCounter;
+        r.sessionId = id;
+        NetworkSession storage s = _session(id);
+        (s.seed, s.creator, s.state) = (r.seed, creator, NetworkState.Create);
+        (s.domain, s.subdomain, s.createdAt) = (domain, subdomain, uint40(block.timestamp));
+        s.preparers = _draw(s.seed, "preparers", 2 * thresholdPrepare, 0);
+        emit SessionCreated(id, creator);
+        _askPreparer(id, s);
+    }
+
+    // ---------------------------------------------------------------- prepare and start
+
+    function _prepare(uint256 id, address preparer, string[] calldata challenges) internal {
+        NetworkSession storage s = _session(id);
+        _requireState(s, NetworkState.Create);
+        address expected = s.preparers[s.preparer];
+        if (preparer != expected) revert NotAsked(preparer, expected);
+        _requireNotAfter(s.deadline);
+        if (challenges.length == 0 || challenges.length > thresholdPrepareChallenge) {
+            revert WrongNumber(challenges.length, thresholdPrepareChallenge);
+        }
+        for (uint256 i; i < challenges.length; ++i) {
+            _requireText(challenges[i], MAX_CHALLENGE_BYTES);
+            s.challenges.push(challenges[i]);
+        }
+        s.delivered |= uint8(1 << s.preparer);
+        emit SessionPrepared(id, preparer);
+        ++s.preparer;
+        _askPreparer(id, s);
+    }
+
+    /// @dev After the deadline: the next preparer's turn.
+    function _nextPreparer(uint256 id) internal {
+        NetworkSession storage s = _session(id);
+        _requireState(s, NetworkState.Create);
+        _requireAfter(s.deadline);
+        ++s.preparer;
+        _askPreparer(id, s);
+    }
+
+    /// @dev Gives the turn to preparer `s.preparer`, unless enough have delivered or none is left.
+    function _askPreparer(uint256 id, NetworkSession storage s) private {
+        if (_ones(s.delivered) < thresholdPrepare && s.preparer < s.preparers.length) {
+            s.deadline = uint40(block.timestamp + PREPARE_WINDOW);
+            emit SessionPrepareAssigned(id, s.preparers[s.preparer]);
+        } else if (s.delivered == 0) {
+            _finish(id, s);
+        } else {
+            s.state = NetworkState.Prepare;
+            s.deadline = uint40(block.timestamp + START_WINDOW);
+        }
+    }
+
+    function _start(uint256 id) internal {
+        NetworkSession storage s = _session(id);
+        _requireState(s, NetworkState.Prepare);
+        _requireNotAfter(s.deadline);
+        address[] memory drawn = _draw(s.seed, "completers", thresholdMiner, _cooldown());
+        if (drawn.length == 0) revert NobodyThere();
+        for (uint256 i; i < drawn.length; ++i) {
+            s.completers.push().miner = drawn[i];
+        }
+        _markDrawn(drawn);
+        _unfreeze();
+        s.challenge = uint8(uint256(keccak256(abi.encode(s.seed, "challenge"))) % s.challenges.length);
+        (s.state, s.startedAt) = (NetworkState.Start, uint40(block.timestamp));
+        s.deadline = uint40(block.timestamp + PRECOMMIT_WINDOW);
+        emit SessionStarted(id, block.timestamp, drawn);
+    }
+
+    // ---------------------------------------------------------------- precommit and commit
+
+    function _precommit(uint256 id, address miner, bytes32 hash) internal {
+        NetworkSession storage s = _session(id);
+        Completer storage c = _completer(s, miner);
+        if (c.precommitted) revert AlreadyDone();
+        _requireState(s, NetworkState.Start);
+        _requireNotAfter(s.deadline);
+        if (hash == 0) revert ZeroHash();
+        (c.precommitted, c.elapsed, c.hash) = (true, uint16(block.timestamp - s.startedAt), hash);
+        ++s.precommits;
+        emit SessionPrecommitted(id, miner);
+        if (s.precommits == s.completers.length) _closePrecommit(id, s, false);
+    }
+
+    function _endPrecommit(uint256 id) internal {
+        NetworkSession storage s = _session(id);
+        _requireState(s, NetworkState.Start);
+        _requireAfter(s.deadline);
+        _closePrecommit(id, s, true);
+    }
+
+    function _closePrecommit(uint256 id, NetworkSession storage s, bool forced) private {
+        s.state = NetworkState.Precommit;
+        s.deadline = uint40(block.timestamp + COMMIT_WINDOW);
+        s.closedBlock = uint64(block.number);
+        emit SessionAllPrecommitted(id, _completersThat(s, false), forced);
+        if (s.precommits == 0) return _finish(id, s);
+        // Who is there now takes part in the next draw, before anybody can know its seed.
+        _freeze();
+    }
+
+    function _commit(uint256 id, address miner, string calldata completion, uint256 salt) internal {
+        NetworkSession storage s = _session(id);
+        Completer storage c = _completer(s, miner);
+        if (c.committed) revert AlreadyDone();
+        _requireState(s, NetworkState.Precommit);
+        if (!c.precommitted) revert NotPrecommitted(miner);
+        _requireNotAfter(s.deadline);
+        // The block's hash must not depend on what is revealed.
+        if (block.number <= s.closedBlock) revert TooEarly(block.number, s.closedBlock);
+        _requireText(completion, MAX_COMPLETION_BYTES);
+        bytes32 hash = completionHash(id, miner, completion, salt);
+        if (hash != c.hash) revert HashMismatch(hash, c.hash);
+
+        if (s.commits == 0) s.beacon = blockhash(s.closedBlock);
+        s.salts ^= keccak256(abi.encode(miner, salt));
+        c.committed = true;
+        ++s.commits;
+        ++temporaryCompletionResultCounter;
+        (bool packed, bytes32 contentDigest) = ContentAddress.pack(completion);
+        if (packed) _completionDigests[hash] = contentDigest;
+        else _completionTexts[hash] = completion;
+        emit SessionCommitted(id, miner);
+        if (s.commits == s.precommits) _closeCommit(id, s);
+    }
+
+    function _closeCommit(uint256 id, NetworkSession storage s) private {
+        s.state = NetworkState.Commit;
+        s.deadline = uint40(block.timestamp + VERDICT_WINDOW);
+        emit SessionAllCommitted(id, _completersThat(s, true));
+        if (s.commits == 0) return _finish(id, s);
+        _nextSeed = uint256(keccak256(abi.encode(s.seed, s.beacon, s.salts)));
+    }
+
+    // ---------------------------------------------------------------- verdict and end
+
+    function _judge(uint256 id, address validator, uint256[] calldata accuraciesBps) internal {
+        NetworkSession storage s = _session(id);
+        _requireState(s, NetworkState.Commit);
+        _requireNotAfter(s.deadline);
+        uint256 count = s.completers.length;
+        if (accuraciesBps.length != count) revert WrongNumber(accuraciesBps.length, count);
+        bool accepted;
+        for (uint256 i; i < count; ++i) {
+            Completer storage c = s.completers[i];
+            uint256 most = c.committed ? BPS : 0;
+            if (accuraciesBps[i] > most) revert VerdictTooLarge(accuraciesBps[i], most);
+            c.accuracyBps = uint16(accuraciesBps[i]);
+            accepted = accepted || accuraciesBps[i] != 0;
+        }
+        s.validator = validator;
+        emit SessionJudged(id, validator, accuraciesBps);
+        _finish(id, s);
+        if (accepted) rewards.credit(_credits(s));
+    }
+
+    /// @dev After its deadline, whatever stage the session is in is over.
+    function _force(uint256 id) internal {
+        NetworkSession storage s = _session(id);
+        if (s.state == NetworkState.End) revert AlreadyEnded();
+        if (s.state == NetworkState.Create) return _nextPreparer(id);
+        _requireAfter(s.deadline);
+        if (s.state == NetworkState.Start) _closePrecommit(id, s, true);
+        else if (s.state == NetworkState.Precommit) _closeCommit(id, s);
+        else _finish(id, s);
+    }
+
+    function _finish(uint256 id, NetworkSession storage s) private {
+        s.state = NetworkState.End;
+        s.endedAt = uint40(block.timestamp);
+        // The latest request's session is the only one that can still be open.
+        _requests[requestCounter].closed = true;
+        if (_nextSeed == 0) _unfreeze();
+        emit SessionEnded(id, block.timestamp);
+        _record(_outcomes(s, _isOnRoll(_requests[requestCounter].requester)));
+    }
+
+    function _record(Outcome[] memory outcomes) private {
+        stats.record(outcomes);
+        reputation.record(outcomes);
+    }
+
+    // ---------------------------------------------------------------- pings
+
+    function _pingAndCount(address node) internal {
+        _ping(node);
+        Outcome[] memory outcomes = new Outcome[](1);
+        outcomes[0] = Outcome(node, bitOf(NodeStage.Ping), 0, 0);
+        stats.record(outcomes);
+    }
+
+    // ---------------------------------------------------------------- checks
+
+    function _completer(NetworkSession storage s, address miner) private view returns (Completer storage) {
+        (bool found, uint256 index) = _find(s, miner);
+        if (!found) revert NotDrawn(miner);
+        return s.completers[index];
+    }
+
+    function _requireState(NetworkSession storage s, NetworkState expected) private view {
+        if (s.state != expected) revert WrongState(s.state, expected);
+    }
+
+    function _requireText(string calldata text, uint256 most) private pure {
+        if (bytes(text).length == 0) revert EmptyText();
+        if (bytes(text).length > most) revert TextTooLong(bytes(text).length, most);
+    }
+
+    function _requireNotAfter(uint256 deadline) private view {
+        if (block.timestamp > deadline) revert TooLate(block.timestamp, deadline);
+    }
+
+    function _requireAfter(uint256 deadline) private view {
+        if (block.timestamp <= deadline) revert TooEarly(block.timestamp, deadline);
+    }
+
+    function _ones(uint8 bits) private pure returns (uint256 count) {
+        for (; bits != 0; bits &= bits - 1) {
+            ++count;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {NodePool, NodeState} from "./NodePool.sol";
+
+/// @title Which nodes are there, and the draw among them.
+/// @notice A registered node puts itself on the roll by a ping, and stays while it pings again within PRESENCE.
+///         A draw is among those who were there before the roll was frozen: before anybody could know the draw's
+///         seed. Who comes later, who goes, and who pings again changes nothing about it.
+/// @dev The roll is as long as it likes to be: no function walks it. While it is frozen it only grows at its
+///      end; `prune` takes out who is gone when it is not.
+abstract contract NodeRoll {
+    /// @dev One word, 152 bits.
+    /// @param pingedAt the latest ping, seconds since 1970
+    /// @param since the first of the pings from which on it has never been away
+    /// @param drawnAt when it was last drawn to answer
+    /// @param place on the roll, counted from 1; 0 when it is not on it
+    struct Presence {
+        uint40 pingedAt;
+        uint40 since;
+        uint40 drawnAt;
+        uint32 place;
+    }
+
+    /// @notice Seconds for which a ping tells that a node is there.
+    uint256 public constant PRESENCE = 15 minutes;
+    /// @notice Seconds that must pass between a node's pings.
+    uint256 public constant PING_INTERVAL = 60;
+    /// @notice Seconds for which a signed ping can be relayed.
+    uint256 public constant PING_LIFETIME = 120;
+    uint256 public constant MAX_COOLDOWN = 1 days;
+    /// @dev A draw looks at so many places at most. When one node in ten is there, and five are to be drawn,
+    ///      it finds fewer than five once in some two hundred draws.
+    uint256 private constant MAX_PROBES = 128;
+
+    NodePool public immutable pool;
+
+    /// @notice Seconds for which a node that was drawn to answer is not drawn again, from the next freeze on.
+    uint256 public minerCooldownPeriod;
+
+    address[] private _roll;
+    mapping(address node => Presence) private _presence;
+
+    /// @dev What was frozen: the roll's length, the time, the cooldown then.
+    uint32 internal _frozenLength;
+    uint40 internal _frozenAt;
+    uint32 private _frozenCooldown;
+    bool internal _frozen;
+
+    event NodePinged(address indexed node);
+    event NodePruned(address indexed node);
+    event MinerCooldownSet(uint256 cooldownSeconds);
+
+    error CooldownTooLong(uint256 given, uint256 most);
+    error NodeUnknown(address node);
+    error PingTooSoon(uint256 time, uint256 next);
+    error RollFrozen();
+
+    constructor(NodePool pool_) {
+        pool = pool_;
+    }
+
+    /// @notice Takes nodes off the roll that have not pinged within PRESENCE; passes over all others.
+    function prune(address[] calldata nodes) external {
+        if (_frozen) revert RollFrozen();
+        for (uint256 i; i < nodes.length; ++i) {
+            _prune(nodes[i]);
+        }
+    }
+
+    function presenceOf(address node) external view returns (Presence memory) {
+        return _presence[node];
+    }
+
+    /// @notice How many nodes are on the roll, gone ones among them.
+    function rollLength() external view returns (uint256) {
+        return _roll.length;
+    }
+
+    /// @notice A page of the roll; short or empty at the end.
+    function getRoll(uint256 offset, uint256 amount) external view returns (address[] memory page) {
+        uint256 count = _roll.length;
+        if (offset >= count) return page;
+        uint256 size = amount < count - offset ? amount : count - offset;
+        page = new address[](size);
+        for (uint256 i; i < size; ++i) {
+            page[i] = _roll[offset + i];
+        }
+    }
+
+    function _setCooldown(uint256 cooldownSeconds) internal {
+        if (cooldownSeconds > MAX_COOLDOWN) revert CooldownTooLong(cooldownSeconds, MAX_COOLDOWN);
+        minerCooldownPeriod = cooldownSeconds;
+        emit MinerCooldownSet(cooldownSeconds);
+    }
+
+    function _ping(address node) internal {
+        if (pool.getNode(node).state == NodeState.Unknown) revert NodeUnknown(node);
+        Presence storage presence = _presence[node];
+        uint256 next = uint256(presence.pingedAt) + PING_INTERVAL;
+        if (presence.pingedAt != 0 && block.timestamp < next) revert PingTooSoon(block.timestamp, next);
+        if (presence.place == 0) {
+            _roll.push(node);
+            presence.place = uint32(_roll.length);
+            presence.since = uint40(block.timestamp);
+        } else if (!_isThere(presence)) {
+            // Who was there when the roll was frozen stays so, or it could drop out once it knows the seed.
+            if (!_frozen || !_wasThere(presence)) presence.since = uint40(block.timestamp);
+        }
+        presence.pingedAt = uint40(block.timestamp);
+        emit NodePinged(node);
+    }
+
+    /// @dev A signed ping counts once: it must be later than the node's latest ping.
+    function _requireNewPing(address node, uint256 time) internal view {
+        uint256 latest = _presence[node].pingedAt;
+        if (time <= latest) revert PingTooSoon(time, latest + 1);
+    }
+
+    /// @dev Fixes among whom the next draws are.
+    function _freeze() internal {
+        _frozen = true;
+        _frozenLength = uint32(_roll.length);
+        _frozenAt = uint40(block.timestamp);
+        _frozenCooldown = uint32(minerCooldownPeriod);
+    }
+
+    function _unfreeze() internal {
+        _frozen = false;
+    }
+
+    function _markDrawn(address[] memory nodes) internal {
+        for (uint256 i; i < nodes.length; ++i) {
+            _presence[nodes[i]].drawnAt = uint40(block.timestamp);
+        }
+    }
+
+    function _isOnRoll(address node) internal view returns (bool) {
+        return _presence[node].place != 0;
+    }
+
+    /// @notice Draws different nodes from the frozen roll, each place as likely as any other.
+    /// @param purpose tells draws of one seed apart
+    /// @param most how many; fewer come when too few are found within MAX_PROBES
+    function _draw(uint256 seed, bytes32 purpose, uint256 most, uint256 cooldown)
+        internal
+        view
+        returns (address[] memory drawn)
+    {
+        // Shorter than it was frozen only when it has been pruned since, and then no round depends on it.
+        uint256 length = _frozenLength < _roll.length ? _frozenLength : _roll.length;
+        drawn = new address[](most);
+        uint256 count;
+        for (uint256 probe; probe < MAX_PROBES && count < most && length != 0; ++probe) {
+            address node = _roll[uint256(keccak256(abi.encode(seed, purpose, probe))) % length];
+            if (_contains(drawn, count, node) || !_isDrawable(node, cooldown)) continue;
+            drawn[count++] = node;
+        }
+        assembly ("memory-safe") {
+            mstore(drawn, count) // only shorter than it was made
+        }
+    }
+
+    function _cooldown() internal view returns (uint256) {
+        return _frozenCooldown;
+    }
+
+    function _prune(address node) internal {
+        Presence storage presence = _presence[node];
+        uint256 place = presence.place;
+        if (place == 0 || _isThere(presence)) return;
+        address last = _roll[_roll.length - 1];
+        _roll[place - 1] = last;
+        _presence[last].place = uint32(place);
+        _roll.pop();
+        presence.place = 0;
+        emit NodePruned(node);
+    }
+
+    function _isDrawable(address node, uint256 cooldown) private view returns (bool) {
+        Presence storage presence = _presence[node];
+        if (!_wasThere(presence)) return false;
+        return presence.drawnAt == 0 || presence.drawnAt + cooldown <= _frozenAt;
+    }
+
+    function _isThere(Presence storage presence) private view returns (bool) {
+        return presence.pingedAt + PRESENCE >= block.timestamp;
+    }
+
+    /// @dev Whether a node was there when the roll was frozen. Who came back in that very second was not: there
+    ///      are chains with several blocks a second, on which the seed might be known by then.
+    function _wasThere(Presence storage presence) private view returns (bool) {
+        return presence.since < _frozenAt && presence.pingedAt + PRESENCE >= _frozenAt;
+    }
+
+    function _contains(address[] memory nodes, uint256 count, address node) private pure returns (bool) {
+        for (uint256 i; i < count; ++i) {
+            if (nodes[i] == node) return true;
+        }
+        return false;
+    }
+}
