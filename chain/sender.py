@@ -21,6 +21,7 @@ from eth_account.signers.local import LocalAccount
 from chain import journal, keys
 from chain.batches import batches, gas_limit
 from chain.contracts import Deployment, deployment
+from chain.endpoints import endpoints
 from chain.journal import OPEN
 from chain.leadership import Leadership
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
@@ -28,7 +29,7 @@ from chain.operations import OperationKind
 from chain.outbox import CHANNEL
 from chain.refusals import Refusal, refusal_of, skipped_in
 from chain.relay import RELAYS, calldata
-from chain.rpc import Header, Rpc, RpcError, RpcInconsistent, RpcRefused
+from chain.rpc import Header, Node, RpcError, RpcInconsistent, RpcRefused, header_of
 from chain.transactions import Fees, Signed, bumped, fees_at, sign
 from chain.wakeup import Listener
 
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Send until `stop` is set. A node or database that is away is waited for."""
-    sender = Sender(Rpc(settings.RPC_URL), deployment(), _accounts())
+    sender = Sender(endpoints(), deployment(), _accounts())
     leadership = Leadership(LOCK)
     pause_s = 1.0
     try:
@@ -94,7 +95,7 @@ class Sender:
     """One look after another at what is under way, what is stuck and what waits."""
 
     def __init__(
-        self, rpc: Rpc, deployment: Deployment, accounts: Mapping[str, LocalAccount]
+        self, rpc: Node, deployment: Deployment, accounts: Mapping[str, LocalAccount]
     ) -> None:
         self._rpc = rpc
         self._deployment = deployment
@@ -143,7 +144,7 @@ class Sender:
         block, priority = self._rpc.batch(
             [("eth_getBlockByNumber", ["latest", False]), ("eth_maxPriorityFeePerGas", [])]
         )
-        head = self._rpc.header(block)
+        head = header_of(block)
         if head is None:
             raise RpcInconsistent(f"{self._rpc.host}: there is no latest block")
         fees = fees_at(head.base_fee_wei, int(priority, 16))

@@ -152,6 +152,7 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     Blocks come when the test mines them.
     """
     settings.RPC_URL = deployed.url
+    settings.RPC_URLS = [deployed.url]
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")

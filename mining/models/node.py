@@ -1,5 +1,6 @@
 """Miners: who is heard of (not on chain), and the mirror of nodes and of their results."""
 
+from chain.models import Mirrored
 from django.db import models
 
 from sessions.models import AddressField, Uint256Field
@@ -36,7 +37,7 @@ class MinerPresence(models.Model):
         return f"miner {self.address}"
 
 
-class Node(models.Model):
+class Node(Mirrored):
     """A node as NodePool and SessionPayment have it; amounts are wei of $COR."""
 
     address = AddressField(primary_key=True)
@@ -58,7 +59,7 @@ class Node(models.Model):
         return int(self.earned_wei - self.withdrawn_wei)
 
 
-class MinerResult(models.Model):
+class MinerResult(Mirrored):
     """A miner's part in a task as the chain has it; amounts are wei of $COR."""
 
     session_id = models.BigIntegerField()

@@ -1,5 +1,6 @@
 """A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
 
+from chain.models import Mirrored
 from django.db import models
 from django.utils import timezone
 
@@ -135,7 +136,7 @@ class Task(models.Model):
         return f"task {self.session_id}/{self.task_id}"
 
 
-class OnChainTask(models.Model):
+class OnChainTask(Mirrored):
     """A task as the chain has it; amounts are wei of $COR. Written by projections only."""
 
     session_id = models.BigIntegerField()
