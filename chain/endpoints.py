@@ -111,6 +111,11 @@ class Endpoints:
         if self._answering not in sides[0]:
             raise RpcInconsistent(f"{self.host}: its block {number} is not the others'")
 
+    def distrust(self, why: str) -> None:
+        """Ask another endpoint for a while: what this one answers leads nowhere."""
+        if len(self._all) > 1:
+            self._put_aside(self._answering, why)
+
     # ── Who is well ──────────────────────────────────────────────────────────
 
     def _first_answer(self, ask: Callable[[Rpc], T]) -> T:

@@ -81,7 +81,7 @@ class Fetcher:
             found = self._logs_between(first, last)
             # Asked for after the logs: each is the parent of the next, so all is of one fork.
             headers = self._headers(first, last, parent_hash)
-            logs = _by_block(found, headers, self._node.host)
+            logs = self._by_block(found, headers)
             self._look_again(headers, logs)
         self._settle(headers, logs)
         events = [event for header in headers for event in self._decode(logs[header.hash], header)]
@@ -117,7 +117,21 @@ class Fetcher:
         answers = self._node.batch(
             [("eth_getLogs", [self._filter(blockHash=header.hash)]) for header in headers]
         )
-        return _by_block([log for logs in answers for log in logs], headers, self._node.host)
+        return self._by_block([log for logs in answers for log in logs], headers)
+
+    def _by_block(self, logs: Iterable[Log], headers: Sequence[Header]) -> dict[str, list[Log]]:
+        """The logs of each block by its hash, in their order, each once."""
+        found: dict[str, dict[int, Log]] = {header.hash: {} for header in headers}
+        for log in logs:
+            block = found.get(log["blockHash"])
+            if block is None or log.get("removed"):
+                raise RpcInconsistent(f"{self._node.host}: a log is of a block on another fork")
+            if not self._decoder.is_ours(log["address"]):
+                raise RpcInconsistent(
+                    f"{self._node.host}: a log of another contract, {log['address']}"
+                )
+            block[int(log["logIndex"], 16)] = log
+        return {number: [of[index] for index in sorted(of)] for number, of in found.items()}
 
     def _filter(self, **where: str) -> dict[str, Any]:
         return {"address": self._decoder.addresses, **where}
@@ -202,28 +216,8 @@ class Fetcher:
         self._range = max(blocks // 2, 1)
 
     def _decode(self, logs: Sequence[Log], header: Header) -> list[EventRecord]:
-        events = []
-        for log in logs:
-            try:
-                event = self._decoder.decode(log, header.timestamp)
-            except KeyError:
-                raise RpcInconsistent(
-                    f"{self._node.host}: a log of another contract, {log['address']}"
-                ) from None
-            if event is not None:
-                events.append(event)
-        return events
-
-
-def _by_block(logs: Iterable[Log], headers: Sequence[Header], host: str) -> dict[str, list[Log]]:
-    """The logs of each block by its hash, in their order, each once."""
-    found: dict[str, dict[int, Log]] = {header.hash: {} for header in headers}
-    for log in logs:
-        block = found.get(log["blockHash"])
-        if block is None or log.get("removed"):
-            raise RpcInconsistent(f"{host}: a log is of a block on another fork")
-        block[int(log["logIndex"], 16)] = log
-    return {number: [of[index] for index in sorted(of)] for number, of in found.items()}
+        events = (self._decoder.decode(log, header.timestamp) for log in logs)
+        return [event for event in events if event is not None]
 
 
 def _identity(log: Log) -> tuple[str, int, str]:

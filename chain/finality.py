@@ -61,11 +61,11 @@ def confirmed_block() -> int:
     return -1 if final is None else min(final.number, cursor.number)
 
 
-def unconfirmed(contract: str, name: str) -> "QuerySet[Event]":
-    """The events of that name that money may not depend on yet."""
+def unconfirmed_events() -> QuerySet[Event]:
+    """What the mirror shows and money may not depend on yet."""
     if policy() == Policy():
         return Event.objects.none()
-    return Event.objects.filter(block_id__gt=confirmed_block(), contract=contract, name=name)
+    return Event.objects.filter(block_id__gt=confirmed_block())
 
 
 class Confirmations:

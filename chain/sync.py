@@ -26,18 +26,21 @@ from chain.signals import events_stored
 FIRST_PAUSE_S = 0.3
 MAX_PAUSE_S = 10.0
 ANCESTORS_AT_ONCE = 50
+FAILURES_BEFORE_DISTRUST = 3
+"""In a row; then another endpoint is asked, where there is one."""
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Follow the chain until `stop` is set. A node or database that is away is waited for."""
-    follower = Follower(endpoints(), deployment())
+    node = endpoints()
+    follower = Follower(node, deployment())
     heads = HeadWatch(settings.RPC_WS_URL or settings.RPC_URLS[0])
     progress = Progress(logger.info)
     # What listeners missed when the last run ended, they can make up for now.
     _announce([])
-    pause_s = FIRST_PAUSE_S
+    pause_s, failures = FIRST_PAUSE_S, 0
     try:
         while not stop.is_set():
             beat()
@@ -45,12 +48,15 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
                 moved = follower.step()
             except RpcError as error:
                 logger.warning("%s; trying again in %.1f s", error, pause_s)
+                failures += 1
+                if failures % FAILURES_BEFORE_DISTRUST == 0:
+                    node.distrust(str(error))
             except (OperationalError, InterfaceError):
                 logger.exception("the database is away; trying again in %.1f s", pause_s)
                 close_old_connections()
             else:
                 progress.report(follower.position)
-                pause_s = FIRST_PAUSE_S
+                pause_s, failures = FIRST_PAUSE_S, 0
                 if not moved:
                     heads.wait()
                 continue
@@ -83,7 +89,7 @@ class Follower:
 
         Return whether there was anything to do. Raises RpcError; then nothing has changed.
         """
-        self._node.require_chain(self._deployment.chain_id)
+        self.require_chain()
         head = self._node.latest()
         before = mirror.cursor()
         if before is not None and not self._is_canonical(before, head):
@@ -95,9 +101,12 @@ class Follower:
         if first > head.number:
             self._confirm()
             return False
+        # A liar is found out before much is asked of it.
+        self._node.cross_check(head.number, head.hash)
         batch = self._fetcher.fetch(first, head, None if before is None else before.hash)
         last = batch.headers[-1]
-        self._node.cross_check(last.number, last.hash)
+        if last.number != head.number:
+            self._node.cross_check(last.number, last.hash)
         if mirror.store(batch, before, head.number):
             self.position = Position(
                 last.number, head.number, self.position.events + len(batch.events)
@@ -106,6 +115,10 @@ class Follower:
                 self._tell(batch.events)
         self._confirm()
         return True
+
+    def require_chain(self) -> None:
+        """Raise RpcError unless a node serves the chain that the contracts are on."""
+        self._node.require_chain(self._deployment.chain_id)
 
     def _is_canonical(self, cursor: Block, head: Header) -> bool:
         """Whether the chain still has what the mirror was built from."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.projections import Change, EventRecord, Upsert, projection
-
 from sessions.models import (
     ModelPrice,
     OnChainStatus,

@@ -1,8 +1,8 @@
 """The mirror of sessions, their routers, their money and the prices of models."""
 
-from chain.models import Mirrored
 from django.db import models
 
+from chain.models import Mirrored
 from sessions.models.fields import AddressField, Uint256Field
 
 WEI_PER_COR = 10**18

@@ -1,9 +1,9 @@
 """A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
 
-from chain.models import Mirrored
 from django.db import models
 from django.utils import timezone
 
+from chain.models import Mirrored
 from sessions.models.api_key import ApiKey
 from sessions.models.fields import Uint256Field
 
