@@ -129,7 +129,10 @@ def free_port() -> int:
 def anvil() -> Iterator[str]:
     """The RPC URL of a chain that lives as long as the run."""
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cortensor-chain-"))
+        folder = stack.enter_context(
+            # anvil may write its state once more while it is asked to stop
+            tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
+        )
         yield start_anvil(stack, Path(folder), free_port())
 
 
