@@ -1,8 +1,8 @@
 """Miners: who is heard of (not on chain), and the mirror of nodes and of their results."""
 
-from chain.models import Mirrored
 from django.db import models
 
+from chain.models import Mirrored
 from sessions.models import AddressField, Uint256Field
 
 
