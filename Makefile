@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 FORGE := node_modules/.bin/forge
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-python test-contracts lint format contracts pins bench setup setup-dev clean
+.PHONY: help run test test-python test-contracts soak-sync lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test-python: setup-dev ## Run the Python tests
 test-contracts: setup ## Run the contracts' tests
 	$(PY) contracts/build.py --check
 	$(FORGE) test --root contracts --offline
+
+soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
+	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \
+		tests/chain/test_any_history.py tests/chain/test_sender_kills.py
 
 lint: setup-dev ## Check format, lints, types and layers
 	$(VENV)/bin/ruff format --check .

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
+from chain.leadership import lock_for_transaction
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
 from chain.operations import OperationKind
 from chain.refusals import Meaning, Refusal, meaning_of
@@ -19,7 +21,7 @@ from chain.transactions import Fees, Signed
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
 """Before the second attempt; doubled before each further one."""
-FINAL_DEPTH = 12
+FINAL_DEPTH = 64
 """Blocks on top of a transaction's, after which no fork is expected to undo it."""
 
 OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
@@ -52,8 +54,31 @@ class ImpossibleStep(RuntimeError):
 
 
 @transaction.atomic
-def record_signed(row: Transaction, signed: Signed, operations: Sequence[Operation]) -> None:
-    """Keep a new transaction and its operations, before anybody sees it."""
+def record_signed(
+    row: Transaction, operations: Sequence[Operation], counted: int, sign: Callable[[], Signed]
+) -> bool:
+    """Give a new transaction its nonce, and keep it with its operations before anybody sees it.
+
+    Nonces come from here alone, under a lock of the account: they are given once, without a gap.
+
+    Args:
+        counted: how many transactions of the account a node knows, waiting ones included. A node
+            that lags does not know the last of ours.
+        sign: called once the row has its nonce.
+
+    Return False when another sender has taken one of the operations meanwhile.
+    """
+    lock_for_transaction(f"nonce:{row.account}")
+    waiting = Operation.objects.select_for_update().filter(
+        pk__in=[operation.pk for operation in operations], status=OperationStatus.PENDING
+    )
+    if len(waiting) != len(operations):
+        return False
+    ours = Transaction.objects.filter(
+        account=row.account, status__in=[*OPEN, TransactionStatus.MINED]
+    ).aggregate(highest=Max("nonce"))["highest"]
+    row.nonce = counted if ours is None else max(counted, ours + 1)
+    signed = sign()
     row.hash, row.raw = signed.hash, signed.raw
     row.save()
     for position, operation in enumerate(operations):
@@ -61,6 +86,7 @@ def record_signed(row: Transaction, signed: Signed, operations: Sequence[Operati
         operation.position = position
         operation.status = OperationStatus.SENT
     Operation.objects.bulk_update(operations, ["transaction", "position", "status"])
+    return True
 
 
 def record_replacement(row: Transaction, signed: Signed, fees: Fees) -> None:

@@ -12,6 +12,7 @@ from eth_abi.registry import registry as default_registry
 from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
 from eth_utils.address import to_checksum_address
 
+from chain import blooms
 from chain.contracts import Deployment, abi
 from chain.projections import EventRecord
 
@@ -47,6 +48,20 @@ class LogDecoder:
         self._contracts = {deployment.addresses[name].lower(): name for name in FOLLOWED}
         self._layouts = {name: layouts(name) for name in FOLLOWED}
         self.addresses = [deployment.addresses[name] for name in FOLLOWED]
+
+    def is_ours(self, address: str) -> bool:
+        """Whether a contract is one that we follow."""
+        return address.lower() in self._contracts
+
+    def promised(self, bloom: int) -> set[tuple[str, str]]:
+        """Of which contracts (lower case) and events (first topics) a block may have logs."""
+        return {
+            (address, topic)
+            for address, contract in self._contracts.items()
+            if blooms.may_have(bloom, address)
+            for topic in self._layouts[contract]
+            if blooms.may_have(bloom, topic)
+        }
 
     def decode(self, log: Mapping[str, Any], timestamp: datetime) -> EventRecord | None:
         """The event of a raw log (as JSON-RPC has it); None for one that the ABI does not know.

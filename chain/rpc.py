@@ -3,10 +3,10 @@
 A provider's URL may hold a key: messages name its host only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,6 +32,10 @@ class RpcInconsistent(RpcError):
     """The node's answers do not fit together: it lags, lies, or the chain has just moved."""
 
 
+class RpcPartial(RpcInconsistent):
+    """An answer was not refused, and leaves out what has to be in it."""
+
+
 class RpcRefused(RpcError):
     """The node answered with an error; `data` is the revert data of a call, 0x hex or empty."""
 
@@ -44,13 +48,44 @@ class RpcRefused(RpcError):
 
 @dataclass(frozen=True)
 class Header:
-    """What of a block we look at; `base_fee_wei` is for a unit of gas."""
+    """What of a block we look at; `base_fee_wei` is for a unit of gas, `logs_bloom` the filter
+    of its logs (0 where a chain keeps none)."""
 
     number: int
     hash: str
     parent_hash: str
     timestamp: datetime
     base_fee_wei: int
+    logs_bloom: int = 0
+
+
+class Node(Protocol):
+    """Who answers: one endpoint (`Rpc`), or several (`chain.endpoints.Endpoints`)."""
+
+    @property
+    def host(self) -> str:
+        """Whose answers these are; a name for messages."""
+
+    def call(self, method: str, *params: Any) -> Any:
+        """The result of one request. Raises RpcError."""
+
+    def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of many requests, in their order. Raises RpcError."""
+
+    def require_chain(self, expected: int) -> None:
+        """Raise RpcInconsistent unless this is the chain of that id."""
+
+    def latest(self) -> Header:
+        """The header of the head. Raises RpcError."""
+
+    def headers(self, numbers: Sequence[int]) -> list[Header | None]:
+        """The headers of some blocks, None for those that are not known. Raises RpcError."""
+
+    def witness(self) -> "Rpc | None":
+        """Another endpoint, to be asked for a second opinion."""
+
+    def cross_check(self, number: int, block_hash: str) -> None:
+        """Raise RpcInconsistent when other endpoints know another block of that number."""
 
 
 class Rpc:
@@ -58,9 +93,20 @@ class Rpc:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.host = urlsplit(url).hostname or "?"
+        self._host = urlsplit(url).hostname or "?"
         self._client = httpx.Client(timeout=TIMEOUT_S)
         self._chain_id: int | None = None
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host: all of its URL that is no secret."""
+        return self._host
+
+    def witness(self) -> None:
+        """There is no other endpoint."""
+
+    def cross_check(self, number: int, block_hash: str) -> None:
+        """There is nobody to disagree."""
 
     def call(self, method: str, *params: Any) -> Any:
         """The result of one request.
@@ -101,7 +147,7 @@ class Rpc:
 
     def latest(self) -> Header:
         """The header of the head."""
-        header = self.header(self.call("eth_getBlockByNumber", "latest", False))
+        header = header_of(self.call("eth_getBlockByNumber", "latest", False))
         if header is None:
             raise RpcInconsistent(f"{self.host}: there is no latest block; is the node syncing?")
         return header
@@ -109,20 +155,7 @@ class Rpc:
     def headers(self, numbers: Sequence[int]) -> list[Header | None]:
         """The headers of some blocks, None for those that the node does not have."""
         raw = self.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
-        return [self.header(block) for block in raw]
-
-    @staticmethod
-    def header(block: dict[str, Any] | None) -> Header | None:
-        """The part of a block that we look at."""
-        if block is None:
-            return None
-        return Header(
-            number=int(block["number"], 16),
-            hash=block["hash"],
-            parent_hash=block["parentHash"],
-            timestamp=datetime.fromtimestamp(int(block["timestamp"], 16), UTC),
-            base_fee_wei=int(block.get("baseFeePerGas") or "0x0", 16),
-        )
+        return [header_of(block) for block in raw]
 
     def _post(self, method: str, body: Any) -> Any:
         try:
@@ -150,6 +183,20 @@ class Rpc:
                 data if isinstance(data, str) else "",
             )
         return answer["result"]
+
+
+def header_of(block: Mapping[str, Any] | None) -> Header | None:
+    """The part of a block that we look at."""
+    if block is None:
+        return None
+    return Header(
+        number=int(block["number"], 16),
+        hash=block["hash"],
+        parent_hash=block["parentHash"],
+        timestamp=datetime.fromtimestamp(int(block["timestamp"], 16), UTC),
+        base_fee_wei=int(block.get("baseFeePerGas") or "0x0", 16),
+        logs_bloom=int(block.get("logsBloom") or "0x0", 16),
+    )
 
 
 def _request(number: int, method: str, params: Sequence[Any]) -> dict[str, Any]:

@@ -9,18 +9,20 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.db.models import Max, Min
+from django.db.models import Min
 from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 
 from chain import journal, keys
 from chain.batches import batches, gas_limit
 from chain.contracts import Deployment, deployment
+from chain.endpoints import endpoints
 from chain.journal import OPEN
 from chain.leadership import Leadership
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
@@ -28,7 +30,7 @@ from chain.operations import OperationKind
 from chain.outbox import CHANNEL
 from chain.refusals import Refusal, refusal_of, skipped_in
 from chain.relay import RELAYS, calldata
-from chain.rpc import Header, Rpc, RpcError, RpcInconsistent, RpcRefused
+from chain.rpc import Header, Node, RpcError, RpcInconsistent, RpcRefused, header_of
 from chain.transactions import Fees, Signed, bumped, fees_at, sign
 from chain.wakeup import Listener
 
@@ -49,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Send until `stop` is set. A node or database that is away is waited for."""
-    sender = Sender(Rpc(settings.RPC_URL), deployment(), _accounts())
+    sender = Sender(endpoints(), deployment(), _accounts())
     leadership = Leadership(LOCK)
     pause_s = 1.0
     try:
@@ -94,7 +96,7 @@ class Sender:
     """One look after another at what is under way, what is stuck and what waits."""
 
     def __init__(
-        self, rpc: Rpc, deployment: Deployment, accounts: Mapping[str, LocalAccount]
+        self, rpc: Node, deployment: Deployment, accounts: Mapping[str, LocalAccount]
     ) -> None:
         self._rpc = rpc
         self._deployment = deployment
@@ -114,7 +116,9 @@ class Sender:
         unsettled = list(
             Transaction.objects.exclude(
                 status__in=[TransactionStatus.FINAL, TransactionStatus.DROPPED]
-            ).order_by("account", "nonce")
+            )
+            .defer("calldata", "raw")
+            .order_by("account", "nonce")
         )
         pending = list(
             Operation.objects.filter(
@@ -143,7 +147,7 @@ class Sender:
         block, priority = self._rpc.batch(
             [("eth_getBlockByNumber", ["latest", False]), ("eth_maxPriorityFeePerGas", [])]
         )
-        head = self._rpc.header(block)
+        head = header_of(block)
         if head is None:
             raise RpcInconsistent(f"{self._rpc.host}: there is no latest block")
         fees = fees_at(head.base_fee_wei, int(priority, 16))
@@ -155,6 +159,13 @@ class Sender:
         """Look again at what was mined in blocks that the chain has no more."""
         mined = [row for row in rows if row.status == TransactionStatus.MINED]
         if now.head.hash == self._checked_head or not mined:
+            return
+        top = max(mined, key=lambda row: row.block_number or 0)
+        [header] = self._rpc.headers([top.block_number or 0])
+        if header is not None and header.hash == top.block_hash:
+            # So are all blocks below it what they were.
+            journal.record_final(now.head.number)
+            self._checked_head = now.head.hash
             return
         numbers = sorted({row.block_number for row in mined if row.block_number is not None})
         headers = self._rpc.headers(numbers)
@@ -239,8 +250,7 @@ class Sender:
                 self._replace(row, now)
 
     def _nonce_used(self, row: Transaction) -> bool:
-        mined = int(self._rpc.call("eth_getTransactionCount", row.account, "latest"), 16)
-        return mined > row.nonce
+        return self._count(row.account, "latest") > row.nonce
 
     def _replace(self, row: Transaction, now: _Now) -> None:
         old = Fees(int(row.max_fee_wei), int(row.priority_fee_wei))
@@ -260,30 +270,29 @@ class Sender:
             address: sum(row.account == address and row.status in OPEN for row in unsettled)
             for address in self._by_address
         }
-        nonces: dict[str, int] = {}
+        counted: dict[str, int] = {}
         sent = False
         for batch in batches(pending):
             address = self._accounts[RELAYS[OperationKind(batch[0].kind)].account].address
             if in_flight[address] >= MAX_IN_FLIGHT or address in self._refused:
                 continue
-            if address not in nonces:
-                nonces[address] = self._next_nonce(address)
-            row = self._transaction(batch, address, nonces[address], now.fees)
-            journal.record_signed(row, self._sign(row, now.fees), batch)
-            nonces[address] += 1
+            if address not in counted:
+                counted[address] = self._count(address, "pending")
+            row, fees = self._transaction(batch, address, now.fees), now.fees
+            if not journal.record_signed(
+                row, batch, counted[address], partial(self._sign, row, fees)
+            ):
+                continue
             in_flight[address] += 1
             sent = True
             self._broadcast(row, now)
             logger.info("%s: %d × %s, nonce %d", row, len(batch), row.kind, row.nonce)
         return sent
 
-    def _transaction(
-        self, batch: list[Operation], address: str, nonce: int, fees: Fees
-    ) -> Transaction:
+    def _transaction(self, batch: list[Operation], address: str, fees: Fees) -> Transaction:
         kind = OperationKind(batch[0].kind)
         return Transaction(
             account=address,
-            nonce=nonce,
             kind=kind,
             contract_address=self._deployment.addresses[RELAYS[kind].contract],
             calldata=calldata(kind, [operation.payload for operation in batch]),
@@ -303,13 +312,9 @@ class Sender:
             fees=fees,
         )
 
-    def _next_nonce(self, address: str) -> int:
-        """Behind all that is ours and not final; a node that lags does not know of it yet."""
-        counted = int(self._rpc.call("eth_getTransactionCount", address, "pending"), 16)
-        ours = Transaction.objects.filter(
-            account=address, status__in=[*OPEN, TransactionStatus.MINED]
-        ).aggregate(highest=Max("nonce"))["highest"]
-        return counted if ours is None else max(counted, ours + 1)
+    def _count(self, address: str, block: str) -> int:
+        """How many transactions of an account a node knows of."""
+        return int(self._rpc.call("eth_getTransactionCount", address, block), 16)
 
     def _pause_s(self, *, in_flight: bool) -> float:
         if in_flight:

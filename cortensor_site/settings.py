@@ -39,7 +39,14 @@ CSRF_TRUSTED_ORIGINS = _items("CSRF_TRUSTED_ORIGINS", "")
 
 # ── The network ──────────────────────────────────────────────────────────────
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-RPC_URL = _items("RPC_URL", "http://127.0.0.1:8545")[0]
+# Endpoints of one chain, the preferred one first; the others take over, and bear witness.
+RPC_URLS = _items("RPC_URL", "http://127.0.0.1:8545")
+RPC_URL = RPC_URLS[0]
+# Where new heads are told of; by default the first endpoint, with `ws` for `http`.
+RPC_WS_URL = os.environ.get("RPC_WS_URL", "")
+# What money may depend on: blocks so deep below the head, or `safe` or `finalized`. Empty:
+# 0 on a development chain, 12 on others.
+CONFIRMATIONS = os.environ.get("CONFIRMATIONS", "")
 # The model that a session's `modelIdentifier` names, as a GGUF path or a Hugging Face repository.
 MODELS: dict[int, str] = {
     1: os.environ.get("MODEL", str(BASE_DIR / "mining/node/models/cortensor-mini.gguf")),

@@ -105,10 +105,17 @@ class InsufficientBalance(IntakeError):
     code, title, status = "insufficient_balance", "The session's balance is too low", 402
 
     @classmethod
-    def of(cls, session_id: int, needed_wei: int, available_wei: int) -> "InsufficientBalance":
+    def of(
+        cls, session_id: int, needed_wei: int, available_wei: int, unconfirmed_wei: int = 0
+    ) -> "InsufficientBalance":
+        waiting = (
+            f"; {cor(unconfirmed_wei)} COR more wait for their deposit to be confirmed by the chain"
+            if unconfirmed_wei
+            else ""
+        )
         return cls(
             f"the task can cost up to {cor(needed_wei)} COR ({needed_wei} wei), and session"
-            f" {session_id} has {cor(available_wei)} COR ({available_wei} wei) free",
+            f" {session_id} has {cor(available_wei)} COR ({available_wei} wei) free{waiting}",
             remedy="deposit with SessionPayment.depositToSession(sessionId, amount) after"
             " approving the amount of COR, or ask for fewer tokens; what a task does not use"
             " comes back at its settlement",

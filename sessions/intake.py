@@ -12,6 +12,7 @@ from chain import operations, outbox, storage, wakeup
 from chain.messages import task_digest
 from sessions import encryption, ports
 from sessions.completion import CompletionRequest
+from sessions.confirmation import unconfirmed_deposits_wei
 from sessions.errors import (
     InsufficientBalance,
     InvalidField,
@@ -255,9 +256,13 @@ def _not_served(session: Session) -> ModelNotServed:
 
 
 def _require_balance(session: Session, needed_wei: int) -> None:
-    available_wei = session.balance_wei - pending_wei(session.session_id)
+    # Miners are not put to work for a deposit that a fork may take back.
+    unconfirmed_wei = unconfirmed_deposits_wei(session.session_id)
+    available_wei = session.balance_wei - unconfirmed_wei - pending_wei(session.session_id)
     if needed_wei > available_wei:
-        raise InsufficientBalance.of(session.session_id, needed_wei, max(available_wei, 0))
+        raise InsufficientBalance.of(
+            session.session_id, needed_wei, max(available_wei, 0), unconfirmed_wei
+        )
 
 
 def _take_id(session: Session, router_index: int) -> int:

@@ -15,9 +15,10 @@ from chain.models import Operation
 from chain.operations import OperationKind
 from chain.signals import events_stored, operation_failed
 from sessions import ports
+from sessions.confirmation import unconfirmed_submissions
 from sessions.direct_tasks import accept_from_chain
 from sessions.lanes import LANE_SIZE
-from sessions.models import OnChainTask, Session, SessionRouter, Task
+from sessions.models import OnChainTask, Session, SessionRouter, Task, TaskOrigin
 from sessions.task_states import mark_ended, mark_failed
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 @receiver(events_stored, dispatch_uid="sessions.reconcile")
 def reconcile(**_: Any) -> None:
     """Queue what clients submitted on chain, and end what the chain has ended."""
+    _drop_superseded_tasks()
     _accept_direct_tasks()
     _end_ended_tasks()
 
@@ -48,8 +50,25 @@ def submission_refused(operation: Operation, **_: Any) -> None:
         Task.objects.filter(pk=task.pk).update(reserve_wei=0)
 
 
+def _drop_superseded_tasks() -> None:
+    """Forget direct tasks whose number a fork has given to another task.
+
+    One that has only gone stays: as a rule a fork brings it back, as the same task.
+    """
+    another = OnChainTask.objects.filter(
+        session_id=OuterRef("session_id"), task_id=OuterRef("task_id")
+    ).exclude(digest__in=[OuterRef("task_digest"), ""])
+    for task in Task.objects.filter(Exists(another), origin=TaskOrigin.CHAIN):
+        logger.warning("%s was undone by a fork, and another one has its number", task)
+        task.delete()
+
+
 def _accept_direct_tasks() -> None:
-    """Those of sessions that list this router; another router serves the others."""
+    """Those of sessions that list this router; another router serves the others.
+
+    Miners are put to work once no fork is expected to undo the submission.
+    """
+    unconfirmed = unconfirmed_submissions()
     known = Task.objects.filter(session_id=OuterRef("session_id"), task_id=OuterRef("task_id"))
     ours = SessionRouter.objects.filter(
         session_id=OuterRef("session_id"), address=ports.router_address(), removed=False
@@ -58,6 +77,8 @@ def _accept_direct_tasks() -> None:
         Exists(ours), ~Exists(known), ended_at=None, task_id__lt=LANE_SIZE
     ).order_by("created_at", "task_id")
     for on_chain in waiting:
+        if (on_chain.session_id, on_chain.task_id) in unconfirmed:
+            continue
         session = Session.objects.filter(pk=on_chain.session_id).first()
         if session is None:
             continue

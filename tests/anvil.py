@@ -130,7 +130,10 @@ def free_port() -> int:
 def anvil() -> Iterator[str]:
     """The RPC URL of a chain that lives as long as the run."""
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cortensor-chain-"))
+        folder = stack.enter_context(
+            # anvil may write its state once more while it is asked to stop
+            tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
+        )
         yield start_anvil(stack, Path(folder), free_port())
 
 
@@ -153,6 +156,7 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     Blocks come when the test mines them.
     """
     settings.RPC_URL = deployed.url
+    settings.RPC_URLS = [deployed.url]
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")

@@ -1,13 +1,21 @@
 """The rows of the chain: its blocks and events as they were read, and what is sent to it."""
 
 from chain.models.event import Block, Event
+from chain.models.finality import FinalBlock
+from chain.models.mirrored import Mirrored, mirrored_models
 from chain.models.operation import Operation, OperationStatus, Transaction, TransactionStatus
+from chain.models.undo import BeforeImage, StoredBatch
 
 __all__ = [
+    "BeforeImage",
     "Block",
     "Event",
+    "FinalBlock",
+    "Mirrored",
     "Operation",
     "OperationStatus",
+    "StoredBatch",
     "Transaction",
     "TransactionStatus",
+    "mirrored_models",
 ]

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from chain.models import Mirrored
 from sessions.models import AddressField, Uint256Field
 
 
@@ -39,7 +40,7 @@ class MinerPresence(models.Model):
         return f"miner {self.address}"
 
 
-class Node(models.Model):
+class Node(Mirrored):
     """A node as NodePool and SessionPayment have it; amounts are wei of $COR."""
 
     address = AddressField(primary_key=True)
@@ -61,7 +62,7 @@ class Node(models.Model):
         return int(self.earned_wei - self.withdrawn_wei)
 
 
-class MinerResult(models.Model):
+class MinerResult(Mirrored):
     """A miner's part in a task as the chain has it; amounts are wei of $COR."""
 
     session_id = models.BigIntegerField()

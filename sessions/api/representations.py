@@ -3,6 +3,11 @@
 from typing import Any
 
 from sessions import ports
+from sessions.confirmation import (
+    is_session_confirmed,
+    is_task_confirmed,
+    unconfirmed_deposits_wei,
+)
 from sessions.models import ModelPrice, OnChainTask, Session, SessionRouter, Task, TaskStatus
 from sessions.task_states import TIMESTAMPS
 
@@ -38,6 +43,8 @@ def session(row: Session) -> dict[str, Any]:
         "withdrawn_wei": str(row.withdrawn_wei),
         "reserved_wei": str(row.reserved_wei),
         "paid_wei": str(row.paid_wei),
+        "unconfirmed_wei": str(unconfirmed_deposits_wei(row.session_id)),
+        "confirmed": is_session_confirmed(row.session_id),
     }
 
 
@@ -142,4 +149,5 @@ def _on_chain(row: OnChainTask) -> dict[str, Any]:
         "reserved_wei": str(row.reserved_wei),
         "paid_wei": str(row.paid_wei),
         "refunded_wei": str(row.refunded_wei),
+        "confirmed": is_task_confirmed(row.session_id, row.task_id),
     }

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from chain.models import Mirrored
 from sessions.models.fields import AddressField, Uint256Field
 
 WEI_PER_COR = 10**18
@@ -26,7 +27,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(owner=address)
 
 
-class Session(models.Model):
+class Session(Mirrored):
     """A session as the chain has it; amounts are wei of $COR. Written by projections only."""
 
     session_id = models.BigIntegerField(primary_key=True)
@@ -71,7 +72,7 @@ class Session(models.Model):
         return self.state == SessionState.ACTIVE
 
 
-class SessionRouter(models.Model):
+class SessionRouter(Mirrored):
     """A router on a session's list. A removed one keeps its index, hence its lane of task ids."""
 
     session_id = models.BigIntegerField()
@@ -91,7 +92,7 @@ class SessionRouter(models.Model):
         return f"router {self.address} of session {self.session_id}"
 
 
-class ModelPrice(models.Model):
+class ModelPrice(Mirrored):
     """What a token of a model costs, in wei of $COR."""
 
     model_identifier = Uint256Field(primary_key=True)

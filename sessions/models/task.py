@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
+from chain.models import Mirrored
 from sessions.models.api_key import ApiKey
 from sessions.models.fields import Uint256Field
 
@@ -138,7 +139,7 @@ class Task(models.Model):
         return f"task {self.session_id}/{self.task_id}"
 
 
-class OnChainTask(models.Model):
+class OnChainTask(Mirrored):
     """A task as the chain has it; amounts are wei of $COR. Written by projections only."""
 
     session_id = models.BigIntegerField()

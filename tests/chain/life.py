@@ -1,6 +1,6 @@
 """A task's life as operations: what routers, miners and validators put into the outbox."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from chain.messages import (
     sign,
     task_digest,
 )
+from chain.operations import Op
 from tests.anvil import MODEL, VALIDATOR, Chain
 
 LANE = 1_000_000
@@ -33,6 +34,7 @@ class Life:
     chain: Chain
     session_id: int
     number: int = 0
+    deliver: Callable[[Op], None] = outbox.enqueue
 
     @property
     def task_id(self) -> int:
@@ -51,7 +53,7 @@ class Life:
         )
 
     def submit(self) -> None:
-        outbox.enqueue(
+        self.deliver(
             operations.submit_task(
                 session_id=self.session_id,
                 task_id=self.task_id,
@@ -67,28 +69,28 @@ class Life:
 
     def assign(self, miners: Iterable[LocalAccount]) -> None:
         addresses = [miner.address for miner in miners]
-        outbox.enqueue(operations.assign_task(self.session_id, self.task_id, addresses, MODEL))
+        self.deliver(operations.assign_task(self.session_id, self.task_id, addresses, MODEL))
 
     def ack(self, miner: LocalAccount) -> None:
         ack = Ack(self.session_id, self.task_id, self.digest, miner.address)
-        outbox.enqueue(operations.relay_ack(ack, self._signed(ack, miner)))
+        self.deliver(operations.relay_ack(ack, self._signed(ack, miner)))
 
     def precommit(self, miner: LocalAccount) -> None:
         hashed = commit_hash(self.session_id, self.task_id, miner.address, self._data(miner))
         message = Precommit(self.session_id, self.task_id, self.digest, miner.address, hashed)
-        outbox.enqueue(operations.relay_precommit(message, self._signed(message, miner)))
+        self.deliver(operations.relay_precommit(message, self._signed(message, miner)))
 
     def commit(self, miner: LocalAccount) -> None:
         data = self._data(miner)
         message = Commit(self.session_id, self.task_id, self.digest, miner.address, data)
-        outbox.enqueue(operations.relay_commit(message, self._signed(message, miner)))
+        self.deliver(operations.relay_commit(message, self._signed(message, miner)))
 
     def judge(self, miner: LocalAccount, accuracy_bps: int = 10_000) -> None:
         message = Verdict(
             *(self.session_id, self.task_id, self.digest, miner.address),
             *(accuracy_bps, 10, 12),
         )
-        outbox.enqueue(operations.relay_verdict(message, self._signed(message, VALIDATOR)))
+        self.deliver(operations.relay_verdict(message, self._signed(message, VALIDATOR)))
 
     def status(self) -> int:
         """The contract's word for how far the task has come; 5 is its end."""

@@ -4,20 +4,14 @@ from typing import Any
 
 from django.db import models, transaction
 
-from chain import sync
-from mining.models import MinerResult, Node
-from sessions.models import ModelPrice, OnChainTask, Session, SessionRouter
-
-MIRRORED: tuple[type[models.Model], ...] = (
-    *(Session, SessionRouter, ModelPrice, OnChainTask),
-    *(Node, MinerResult),
-)
+from chain import mirror as chain_mirror
+from chain.models import mirrored_models
 
 
 def mirror() -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every mirrored table, without the tables' own running numbers."""
     content = {}
-    for model in MIRRORED:
+    for model in mirrored_models():
         names = [
             field.attname
             for field in model._meta.concrete_fields
@@ -32,9 +26,7 @@ def rebuilt_mirror() -> dict[str, list[tuple[Any, ...]]]:
     """The mirror as a rebuild from the stored events would make it; the real one stays."""
     with transaction.atomic():
         point = transaction.savepoint()
-        for model in MIRRORED:
-            model._default_manager.all().delete()
-        sync.rebuild_mirror()
+        chain_mirror.rebuild()
         content = mirror()
         transaction.savepoint_rollback(point)
     return content

@@ -1,15 +1,19 @@
 """Changes are folded and written in bulk, to the same effect as one by one."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import DataError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain import projections
-from chain.projections import EventRecord, Upsert, write
-from sessions.models import Session, SessionRouter
+from chain.projections import EventRecord, Upsert
+from chain.upserts import fold
+from chain.upserts import write as write_tables
+from sessions.models import Session, SessionRouter, Task
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +58,10 @@ def test_any_cut_into_batches_gives_the_same_rows(changes: list[Upsert], cut: in
     assert rows == expected
 
 
+def write(changes: Iterable[Upsert]) -> None:
+    write_tables(fold(changes))
+
+
 def test_rows_have_their_own_keys_and_the_models_defaults() -> None:
     write(
         Upsert(SessionRouter, {"session_id": 1, "index": index}, {"address": f"0x{index:040X}"})
@@ -74,9 +82,7 @@ def test_a_key_alone_makes_a_row_and_changes_none() -> None:
     assert list(Session.objects.order_by("pk").values_list("name", flat=True)) == ["kept", ""]
 
 
-def test_a_rebuild_empties_what_only_orphaned_events_have_filled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_rebuild_empties_what_no_event_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     def projected(event: EventRecord) -> list[Upsert]:
         return [Upsert(Session, {"session_id": event.args["id"]}, {"name": "from an event"})]
 
@@ -86,7 +92,17 @@ def test_a_rebuild_empties_what_only_orphaned_events_have_filled(
     )
     projections.apply([happened])
     assert Session.objects.count() == 1
-    projections.rebuild([], orphaned=[happened])
+    projections.rebuild([])
     assert Session.objects.count() == 0
     projections.rebuild([happened])
     assert Session.objects.get().name == "from an event"
+
+
+def test_only_tables_of_the_mirror_can_be_filled() -> None:
+    with pytest.raises(TypeError, match="Task is filled by projections: it has to be Mirrored"):
+        fold([Upsert(Task, {"id": 1}, {"status": "ended"})])  # type: ignore[arg-type]
+
+
+def test_a_value_that_is_too_long_is_refused_and_not_cut() -> None:
+    with pytest.raises(DataError):
+        write([Upsert(Session, {"session_id": 1}, {"sid": "0x" + "0" * 65})])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chain import journal, operations, outbox, sender, transactions
+from chain.endpoints import Endpoints
 from chain.journal import FINAL_DEPTH, MAX_ATTEMPTS
 from chain.keys import load_or_create
 from chain.messages import Registration, SigningDomain, sign
@@ -208,6 +209,49 @@ def test_enqueueing_twice_does_it_once(chain: Chain) -> None:
     task.submit()
     deliver(chain, at_work)
     assert Transaction.objects.count() == 1
+
+
+def test_of_two_senders_that_believe_to_lead_one_takes_an_operation(chain: Chain) -> None:
+    tasks = [Life(chain, chain.open_session(), number) for number in range(2)]
+    tasks[0].submit()
+    first, second = make_sender(chain), make_sender(chain)
+    seen_by_both = list(Operation.objects.all())
+    now = second._look()
+    first.tick()
+    assert not second._send(seen_by_both, [], now)
+    assert Transaction.objects.count() == 1
+    # The second one's node lags: it has not heard of the first one's transaction.
+    tasks[1].submit()
+    chain.rpc("anvil_dropAllTransactions")
+    assert second._send(list(Operation.objects.filter(status="pending")), [], now)
+    assert list(Transaction.objects.order_by("pk").values_list("nonce", flat=True)) == [0, 1]
+    chain.mine(STUCK_BLOCKS)
+    for _ in range(2):
+        deliver(chain, second)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+
+
+def test_another_endpoint_takes_the_transactions_of_one_that_is_away(chain: Chain) -> None:
+    node = Endpoints(["http://127.0.0.1:1/v3/SECRET", chain.url])
+    at_work = Sender(node, chain.deployment, {"router": ROUTER, "oracle": ORACLE})
+    task = Life(chain, chain.open_session())
+    task.submit()
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
+
+
+def test_while_gas_is_too_dear_nothing_is_sent(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Life(chain, chain.open_session()).submit()
+    at_work = make_sender(chain)
+    with monkeypatch.context() as patch:
+        patch.setattr(transactions, "MAX_FEE_WEI", 1)
+        at_work.tick()
+    assert "too dear: waiting" in caplog.text
+    assert not Transaction.objects.exists()
+    deliver(chain, at_work)
+    assert set(statuses().values()) == {OperationStatus.CONFIRMED}
 
 
 class Killed(BaseException):

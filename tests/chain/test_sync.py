@@ -6,20 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db.models import Model
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from chain import mirror as chain_mirror
 from chain import projections
 from chain.fetch import SINGLE_BLOCKS
 from chain.models import Block, Event
 from chain.projections import EventRecord, Upsert
 from chain.rpc import Rpc, RpcError, RpcInconsistent
 from chain.signals import events_stored
-from chain.sync import Follower, rebuild_mirror, run
+from chain.sync import Follower, run
 from sessions.models import OnChainTask, Session
 from tests.anvil import CLIENT, Chain
-from tests.chain.mirror import MIRRORED, mirror, rebuilt_mirror
+from tests.chain.mirror import mirror, rebuilt_mirror
 
 pytestmark = pytest.mark.django_db
 
@@ -214,7 +214,7 @@ def test_a_rebuild_mends_a_mirror_that_was_tampered_with(chain: Chain, follower:
     right = mirror()
     Session.objects.filter(pk=session_id).update(deposited_wei=1, owner="0x0")
     assert mirror() != right
-    rebuild_mirror()
+    chain_mirror.rebuild()
     assert mirror() == right
 
 
@@ -223,6 +223,4 @@ def events() -> list[tuple[Any, ...]]:
 
 
 def forget() -> None:
-    models: tuple[type[Model], ...] = (*MIRRORED, Event, Block)
-    for model in models:
-        model._default_manager.all().delete()
+    chain_mirror.forget()

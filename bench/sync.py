@@ -1,0 +1,205 @@
+"""Events a second from a chain's logs to committed rows, beside two measures of the same logs.
+
+`rows_vs_decode` compares with fetching and decoding them and storing nothing: the limit.
+`rows_vs_orm_save` compares with one `Model.save()` a row, of events and mirror alike.
+
+The events are real ones: tasks that the router submits and assigns in relays of 50, in 20 sessions,
+on anvil with large blocks. `EVENTS` (200,000) says how many; the ORM gets the first `ORM_EVENTS`.
+"""
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from bench.parts.chain import World, world
+from bench.report import publish
+
+EVENTS = int(os.environ.get("EVENTS", "200000"))
+ORM_EVENTS = int(os.environ.get("ORM_EVENTS", "4000"))
+SESSIONS, A_RELAY, RELAYS_A_BLOCK = 20, 50, 8
+WARM_SHARE = 0.1
+"""Of the events, after which memory is expected to stay flat."""
+
+
+def main() -> None:
+    with world() as made:
+        began = time.monotonic()
+        count = make_history(made, EVENTS)
+        print(f"{count:,} events made in {time.monotonic() - began:.0f} s", flush=True)
+        rows_s, growth_mib, peak_mib = follow(made, count)
+        decode_s = decode(made)
+        orm_s = save_one_by_one(made)
+    rates = {"rows": count / rows_s, "decode": count / decode_s, "orm": ORM_EVENTS / orm_s}
+    publish(
+        "sync",
+        ["", "events/s"],
+        [
+            ["logs to committed rows", f"{rates['rows']:,.0f}"],
+            ["fetched and decoded, nothing stored", f"{rates['decode']:,.0f}"],
+            [f"one row a save (first {ORM_EVENTS:,})", f"{rates['orm']:,.0f}"],
+            ["peak memory, MiB", f"{peak_mib:,.0f}"],
+            [f"growth after the first {WARM_SHARE:.0%}, MiB", f"{growth_mib:,.1f}"],
+        ],
+        {
+            "rows_vs_decode": rates["rows"] / rates["decode"],
+            "rows_vs_orm_save": rates["rows"] / rates["orm"],
+        },
+    )
+
+
+def make_history(made: World, wanted: int) -> int:
+    """Submit and assign tasks until there are so many events; return how many there are."""
+    from chain import operations
+    from chain.operations import OperationKind
+    from chain.relay import RELAYS, calldata
+    from tests import anvil
+
+    made.rpc("evm_setAutomine", True)
+    sessions = [made.chain.open_session(deposit_wei=10**23) for _ in range(SESSIONS)]
+    miners = [anvil.account(f"miner {number}") for number in range(4)]
+    for miner in miners:
+        made.chain.register_miner(miner)
+    made.rpc("evm_setAutomine", False)
+    made.rpc("anvil_autoImpersonateAccount", True)
+    router = anvil.ROUTER.address
+    nonce = int(made.rpc("eth_getTransactionCount", router, "latest"), 16)
+
+    def relay(kind: OperationKind, ops: list[operations.Op]) -> tuple[str, list[Any]]:
+        nonlocal nonce
+        call = {
+            "from": router,
+            "to": made.chain.deployment.addresses[RELAYS[kind].contract],
+            "data": "0x" + calldata(kind, [op.payload for op in ops]).hex(),
+            "gas": hex(24_000_000),
+            "nonce": hex(nonce),
+        }
+        nonce += 1
+        return "eth_sendTransaction", [call]
+
+    events_a_task, number = 5, 0
+    while number * events_a_task < wanted:
+        calls = []
+        for _ in range(RELAYS_A_BLOCK):
+            session_id = sessions[number // A_RELAY % SESSIONS]
+            tasks = [1_000_000 + number + place for place in range(A_RELAY)]
+            calls.append(
+                relay(
+                    OperationKind.SUBMIT_TASK,
+                    [
+                        operations.submit_task(
+                            session_id=session_id,
+                            task_id=task_id,
+                            task_data=f"ipfs://bafkrei{task_id:052d}",
+                            prompt_type=1,
+                            prompt_template="",
+                            llm_params=[64, 70, 100, 0, 0, 0],
+                            request_params=[3600],
+                            client_reference=f"reference {task_id}",
+                            max_input_tokens=100,
+                        )
+                        for task_id in tasks
+                    ],
+                )
+            )
+            calls.append(
+                relay(
+                    OperationKind.ASSIGN_TASK,
+                    [
+                        operations.assign_task(
+                            session_id, task_id, [miners[task_id % 4].address], anvil.MODEL
+                        )
+                        for task_id in tasks
+                    ],
+                )
+            )
+            number += A_RELAY
+        made.batch([*calls, ("evm_mine", [])])
+    made.rpc("anvil_mine", hex(10))
+    return sum(len(batch.events) for batch in _batches(made))
+
+
+def _batches(made: World) -> Iterator[Any]:
+    """The whole chain, fetched and decoded."""
+    from chain.fetch import Fetcher
+    from chain.rpc import Rpc
+
+    node = Rpc(made.chain.url)
+    fetcher, head = Fetcher(node, made.chain.deployment), node.latest()
+    first, parent = made.chain.deployment.start_block, None
+    while first <= head.number:
+        batch = fetcher.fetch(first, head, parent)
+        yield batch
+        first, parent = batch.last_block + 1, batch.headers[-1].hash
+
+
+def decode(made: World) -> float:
+    """Seconds to fetch and decode everything."""
+    began = time.monotonic()
+    for _ in _batches(made):
+        pass
+    return time.monotonic() - began
+
+
+def follow(made: World, count: int) -> tuple[float, float, float]:
+    """Seconds to fetch, decode and store everything; MiB that memory grew by, and came to."""
+    from chain.rpc import Rpc
+    from chain.sync import Follower
+
+    follower = Follower(Rpc(made.chain.url), made.chain.deployment, silent=True)
+    began, warm_mib = time.monotonic(), 0.0
+    while follower.step():
+        if not warm_mib and follower.position.events > WARM_SHARE * count:
+            warm_mib = _peak_mib()
+    seconds = time.monotonic() - began
+    assert follower.position.events == count
+    return seconds, _peak_mib() - warm_mib, _peak_mib()
+
+
+def save_one_by_one(made: World) -> float:
+    """Seconds for the first events as a naive follower would store them, one block a
+    transaction."""
+    from django.db import transaction
+
+    from chain import mirror, projections
+    from chain.models import Block, Event
+
+    mirror.forget()
+    left, began = ORM_EVENTS, time.monotonic()
+    for batch in _batches(made):
+        with transaction.atomic():
+            for header in batch.headers:
+                names = ("number", "hash", "parent_hash", "timestamp")
+                Block(**{name: getattr(header, name) for name in names}).save()
+            for event in batch.events[:left]:
+                Event(
+                    block_id=event.block_number,
+                    **{
+                        name: getattr(event, name)
+                        for name in (
+                            *("block_hash", "log_index", "tx_hash"),
+                            *("contract", "name", "args", "timestamp"),
+                        )
+                    },
+                ).save()
+                for change in projections.changes_of(event):
+                    row = change.model._default_manager.filter(**change.key).first()
+                    row = row or change.model(**change.key)
+                    for name, value in change.set.items():
+                        setattr(row, name, value)
+                    for name, amount in change.add.items():
+                        setattr(row, name, getattr(row, name) + amount)
+                    row.save()
+        left -= len(batch.events)
+        if left <= 0:
+            break
+    return time.monotonic() - began
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The mirror made anew, or compared with what it would be."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from chain import comparison, mirror
+from chain.contracts import deployment
+from chain.endpoints import endpoints
+from chain.errors import ChainError
+from chain.models import Event
+from chain.progress import Progress
+from chain.sync import Follower
+
+
+class Command(BaseCommand):
+    help = (
+        "Drop the mirror and rebuild it from the stored events. Safe beside a running sync, and "
+        "to run again. With --check nothing is changed: each difference is named, and the exit "
+        "status is 1 when there is one."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--from-chain", action="store_true", help="fetch all logs anew instead")
+        parser.add_argument("--check", action="store_true", help="compare only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            if options["check"]:
+                self._check(from_chain=options["from_chain"])
+            elif options["from_chain"]:
+                self._fetch()
+            else:
+                mirror.rebuild()
+                self.stdout.write(f"rebuilt from {Event.objects.count():,} events")
+        except ChainError as error:
+            raise CommandError(str(error)) from error
+
+    def _check(self, *, from_chain: bool) -> None:
+        found = (
+            comparison.differences_from_chain(endpoints(), deployment(), self._progress())
+            if from_chain
+            else comparison.differences_from_events()
+        )
+        for line in found:
+            self.stdout.write(line)
+        if found:
+            raise CommandError(f"{len(found)} differences", returncode=1)
+        self.stdout.write("no difference")
+
+    def _fetch(self) -> None:
+        # Whoever is killed on the way leaves a shorter mirror, which sync carries on with.
+        follower = Follower(endpoints(), deployment(), silent=True)
+        follower.require_chain()
+        mirror.forget()
+        progress = self._progress()
+        while follower.step():
+            progress.report(follower.position)
+        self.stdout.write(f"rebuilt from {follower.position.events:,} events of the chain")
+
+    def _progress(self) -> Progress:
+        return Progress(self.stdout.write)

@@ -1,0 +1,272 @@
+"""Whatever happens on the chain, and to the follower: the mirror is what a fresh one would be.
+
+Random histories of real contracts on a real chain, with forks up to 64 deep, followed in random
+steps by a follower that is killed at random. `SYNC_EXAMPLES` says how many (make soak-sync: 2,000).
+"""
+
+import os
+import signal
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from chain import comparison, mirror
+from chain.operations import Op
+from chain.progress import Progress
+from chain.relay import RELAYS, calldata
+from chain.rpc import Rpc, RpcError
+from chain.sync import Follower
+from sessions.models import OnChainStatus, OnChainTask, Session
+from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain, account
+from tests.chain.killed import Fuse, in_a_process, sigkill
+from tests.chain.life import LLM_PARAMS, REQUEST_PARAMS, Life
+
+EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "200"))
+STEPS = 16
+MAX_DEPTH = 64
+SESSIONS, MINERS = 3, [account(f"miner {number}") for number in range(3)]
+SENDERS = {"router": ROUTER.address, "oracle": ORACLE.address}
+
+session_numbers = st.integers(1, SESSIONS)
+amounts = st.integers(1, 10**18)
+fuses = st.integers(1, 60)
+
+
+class Failed(Exception):
+    """A step that was made to fail."""
+
+
+def fail() -> None:
+    raise Failed
+
+
+class World:
+    """The chain as a history acts on it: any account's calls, several in a request."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self._client = httpx.Client(base_url=chain.url, timeout=30)
+        self._session = chain.contract("Session")
+        self._payment = chain.contract("SessionPayment")
+        for _ in range(SESSIONS):
+            chain.open_session(redundancy=2)
+        token = chain.contract("CortensorToken")
+        chain.transact(CLIENT, token.functions.approve(self._payment.address, 2**255))
+        for miner in MINERS:
+            chain.register_miner(miner)
+        self.rpc("anvil_autoImpersonateAccount", True)
+        for address in SENDERS.values():
+            self.rpc("anvil_setBalance", address, hex(10**24))
+        self._snapshot = self.rpc("evm_snapshot")
+        self.base = 0
+
+    def reset(self) -> None:
+        """Go back to how everything began."""
+        self.rpc("evm_revert", self._snapshot)
+        self._snapshot = self.rpc("evm_snapshot")
+        self.rpc("anvil_dropAllTransactions")
+        self.base = self.number()
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        answer = self._client.post("/", json=request).json()
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def number(self) -> int:
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    def send(self, sender: str, to: str, data: bytes | str) -> None:
+        """Put a call into the next block; it may revert there, as anybody's may."""
+        text = data if isinstance(data, str) else "0x" + data.hex()
+        call = {"from": sender, "to": to, "data": text, "gas": hex(3_000_000)}
+        self.rpc("eth_sendTransaction", call)
+
+    def deliver(self, op: Op) -> None:
+        """What the sender would do, without its bookkeeping."""
+        relay = RELAYS[op.kind]
+        address = self.chain.deployment.addresses[relay.contract]
+        self.send(SENDERS[relay.account], address, calldata(op.kind, [op.payload]))
+
+    def client_calls(self, call: Any) -> None:
+        self.send(CLIENT.address, call.address, call._encode_transaction_data())
+
+    def deposit(self, session_id: int, amount: int) -> None:
+        self.client_calls(self._payment.functions.depositToSession(session_id, amount))
+
+    def withdraw(self, session_id: int, amount: int) -> None:
+        self.client_calls(self._payment.functions.withdrawFromSession(session_id, amount))
+
+    def create_session(self, name: str) -> None:
+        terms = (name, "{}", CLIENT.address, 1, 2, 2, 1, 0, False, 0, MODEL, 0, 0)
+        self.client_calls(self._session.functions.create(*terms))
+
+    def submit_directly(self, session_id: int, text: str) -> None:
+        task = (session_id, 0, text, 1, "", LLM_PARAMS, REQUEST_PARAMS, "")
+        self.client_calls(self._session.functions.submit(*task))
+
+    def balance(self, session_id: int) -> int:
+        return int(self._payment.functions.sessionBalance(session_id).call())
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """One history, one follower."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.reset()
+        mirror.forget()
+        self.lives: list[tuple[Life, list[str]]] = []
+        self.points: list[tuple[int, str]] = []
+        self.follower = self.new_follower()
+
+    def new_follower(self) -> Follower:
+        return Follower(Rpc(self.world.chain.url), self.world.chain.deployment)
+
+    # ── What happens on the chain ────────────────────────────────────────────
+
+    @rule(session_id=session_numbers, amount=amounts)
+    def deposit(self, session_id: int, amount: int) -> None:
+        self.world.deposit(session_id, amount)
+
+    @rule(session_id=session_numbers, amount=amounts)
+    def withdraw(self, session_id: int, amount: int) -> None:
+        self.world.withdraw(session_id, amount)
+
+    @rule(name=st.sampled_from(["a", "b"]))
+    def create_session(self, name: str) -> None:
+        self.world.create_session(name)
+
+    @rule(session_id=session_numbers, text=st.sampled_from(["x", "y", "\x00"]))
+    def submit_directly(self, session_id: int, text: str) -> None:
+        self.world.submit_directly(session_id, text)
+
+    @rule(session_id=session_numbers)
+    def begin_task(self, session_id: int) -> None:
+        life = Life(self.world.chain, session_id, len(self.lives), self.world.deliver)
+        life.submit()
+        life.assign(MINERS[:2])
+        self.lives.append((life, ["judge", "commit", "precommit", "ack"]))
+
+    @rule(which=st.integers(0, 10))
+    def carry_on_task(self, which: int) -> None:
+        if self.lives:
+            life, stages = self.lives[which % len(self.lives)]
+            stage = stages.pop() if stages else "judge"
+            for miner in MINERS[:2]:
+                getattr(life, stage)(miner)
+            self.world.rpc("evm_mine")
+
+    @rule(blocks=st.integers(1, 3))
+    def mine(self, blocks: int) -> None:
+        for _ in range(blocks):
+            self.world.rpc("evm_mine")
+
+    @rule(blocks=st.integers(10, 70))
+    def mine_many(self, blocks: int) -> None:
+        self.world.rpc("anvil_mine", hex(blocks))
+
+    @rule(depth=st.integers(1, MAX_DEPTH), come_back=st.booleans())
+    def fork(self, depth: int, come_back: bool) -> None:
+        """The last blocks are replaced by empty ones; what was in them may come back."""
+        depth = min(depth, self.world.number() - self.world.base)
+        if depth:
+            self.world.rpc("anvil_reorg", depth, [])
+            # Snapshots of what is undone are no more part of this chain's past.
+            self.points = [
+                point for point in self.points if point[0] <= self.world.number() - depth
+            ]
+            if not come_back:
+                self.world.rpc("anvil_dropAllTransactions")
+
+    @rule()
+    def remember(self) -> None:
+        """A point that a later fork may go back to, whole."""
+        self.points.append((self.world.number(), self.world.rpc("evm_snapshot")))
+
+    @rule(which=st.integers(0, 5), then=st.integers(1, MAX_DEPTH + 6))
+    def fork_to_another_height(self, which: int, then: int) -> None:
+        """The chain is shorter or longer after it."""
+        near = [n for n, (at, _) in enumerate(self.points) if at > self.world.number() - MAX_DEPTH]
+        if near:
+            place = near[which % len(near)]
+            self.world.rpc("evm_revert", self.points[place][1])
+            del self.points[place:]
+            self.world.deposit(1, 1 + which)
+            self.world.rpc("anvil_mine", hex(then))
+
+    # ── What happens to the follower ─────────────────────────────────────────
+
+    @rule(steps=st.integers(1, 4))
+    def follow(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
+
+    @rule(fuse=fuses)
+    def follow_until_it_fails(self, fuse: int) -> None:
+        """The process lives on, and its follower is used again."""
+        with Fuse(fuse, fail):
+            try:
+                self.step()
+                self.step()
+            except Failed:
+                pass
+
+    @rule(fuse=fuses)
+    def follow_until_it_is_killed(self, fuse: int) -> None:
+        """A process of its own, killed by SIGKILL at some statement or request."""
+
+        def work() -> None:
+            with Fuse(fuse, sigkill):
+                follower = self.new_follower()
+                for _ in range(3):
+                    follower.step()
+
+        assert in_a_process(work) in (0, -signal.SIGKILL)
+
+    def step(self) -> bool:
+        try:
+            return self.follower.step()
+        except RpcError:
+            return True  # the chain has moved while it was read
+
+    # ── What must be so in the end ───────────────────────────────────────────
+
+    def teardown(self) -> None:
+        cursor = mirror.cursor()
+        # Where the chain has become shorter, only a higher head shows that it is not the node.
+        missing = 1 + (cursor.number if cursor else 0) - self.world.number()
+        self.world.rpc("anvil_mine", hex(max(missing, 1)))
+        while self.step():
+            pass
+        chain = self.world.chain
+        fresh = Rpc(chain.url)
+        assert comparison.differences_from_chain(fresh, chain.deployment, Progress(print)) == []
+        for session in Session.objects.all():
+            assert session.balance_wei == self.world.balance(session.session_id)
+        statuses = list(OnChainStatus)
+        for life, _ in self.lives:
+            task = OnChainTask.objects.filter(session_id=life.session_id, task_id=life.task_id)
+            for row in task:
+                assert statuses.index(OnChainStatus(row.status)) == life.status()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_mirror_is_what_a_fresh_one_would_be(chain: Chain) -> None:
+    AnyHistory.world = World(chain)
+    run_state_machine_as_test(
+        AnyHistory,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        ),
+    )
