@@ -10,6 +10,8 @@ from eth_utils.conversions import to_bytes
 from chain import operations, outbox, storage, wakeup
 from chain.messages import task_digest
 from sessions import ports
+from sessions.access import admission, visibility
+from sessions.access.callers import Caller
 from sessions.completion import CompletionRequest
 from sessions.errors import (
     InsufficientBalance,
@@ -19,7 +21,6 @@ from sessions.errors import (
     ReferenceTaken,
     RouterNotListed,
     SessionInactive,
-    SessionNotFound,
     TooManyTasks,
 )
 from sessions.lanes import take_task_id
@@ -42,33 +43,43 @@ SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
 
 
 def find_session(session_id: int, owner: str) -> Session:
-    """A session of this account.
+    """A session that this account sees; see `sessions.access.visibility`.
 
     Raises:
         SessionNotFound: there is none; one of somebody else counts as none.
     """
-    session = Session.objects.owned_by(owner).filter(session_id=session_id).first()
-    if session is None:
-        raise SessionNotFound.of(session_id)
-    return session
+    return visibility.find_session(session_id, Caller(owner))
 
 
 def accept(
-    request: CompletionRequest, *, session: Session, api_key: ApiKey | None, request_id: str = ""
+    request: CompletionRequest,
+    *,
+    session: Session,
+    api_key: ApiKey | None,
+    request_id: str = "",
+    account: str = "",
 ) -> Task:
     """Take a task: its row, its reservation and its outbox operation, in one transaction.
 
     The same request under the same `client_reference` gives the same task.
 
+    Args:
+        account: who asks, where no key says it; with neither, nobody's rate is limited.
+
     Raises:
         IntakeError: it is not taken, and nothing has changed.
+        ScopeMissing, LimitReached: nor is it then.
     """
+    caller = admission.caller_of(api_key, account)
+    admission.require_right(caller, session, request.prompt)
     earlier = _earlier(request, session)
     if earlier is not None:
         return earlier
     _require_active(session)
     router_index = _router_index(session)
     input_tokens = _count_tokens(request, session)
+    tokens = input_tokens + request.max_tokens
+    admission.admit(caller, tokens)
     if ports.miners_online() == 0:
         raise NoMiners(
             "no miner has been heard of for a while", remedy="try again when miners are back"
@@ -84,6 +95,7 @@ def accept(
         _require_task_left(session)
         reserve_wei = _price(request, session, input_tokens)
         _require_balance(session, reserve_wei)
+        admission.require_room(caller, session, reserve_wei, tokens)
         task = _create(
             request,
             session,
