@@ -164,8 +164,13 @@ LIMITS: dict[str, int] = {
         "account_open_streams": 512,
         "prompt_bytes": 1_000_000,
         "failures_per_minute": 60,
+        "wrong_passwords_per_minute": 10,
     }.items()
 }
+AUTHENTICATION_BACKENDS = [
+    "sessions.access.passwords.PatienceBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 SIGN_IN_LASTS_S = int(os.environ.get("SIGN_IN_LASTS_S", 24 * 3600))
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -48,13 +48,13 @@ def usage_today(key: ApiKey) -> Usage:
         Task.objects.filter(api_key=key, created_at__gte=since)
         .annotate(
             paid=Subquery(settled.values("paid_wei")[:1], output_field=Uint256Field()),
-            tokens=Case(
+            weight=Case(
                 When(over, then=Value(0)),
                 default=F("max_input_tokens") + Coalesce(F("answer_tokens"), F("max_tokens")),
                 output_field=BigIntegerField(),
             ),
         )
-        .aggregate(wei=Sum(Coalesce("paid", "reserve_wei")), tokens=Sum("tokens"))
+        .aggregate(wei=Sum(Coalesce("paid", "reserve_wei")), tokens=Sum("weight"))
     )
     return Usage(since, int(sums["wei"] or 0), int(sums["tokens"] or 0))
 
