@@ -67,20 +67,15 @@ class MeterMiddleware:
             return self._answer(request)
         with _metered(request) as meter:
             response = cast(HttpResponseBase, self.get_response(request))
-        if meter.slot is not None and not response.streaming:
+        if not _hold(meter, response) and meter.slot is not None:
             meter.slot.release()
         return _told(response, meter)
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with _metered(request) as meter:
             response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-        if meter.slot is not None:
-            release = sync_to_async(meter.slot.release, thread_sensitive=False)
-            if isinstance(response, StreamingHttpResponse) and response.is_async:
-                stream = cast(AsyncIterator[Any], response.streaming_content)
-                response.streaming_content = _until_over(stream, release)
-            else:
-                await release()
+        if not _hold(meter, response) and meter.slot is not None:
+            await sync_to_async(meter.slot.release, thread_sensitive=False)()
         return _told(response, meter)
 
 
@@ -100,11 +95,20 @@ def _told(response: HttpResponseBase, meter: Meter) -> HttpResponseBase:
     return response
 
 
-async def _until_over(
-    stream: AsyncIterator[Any], release: Callable[[], Awaitable[None]]
-) -> AsyncIterator[Any]:
+def _hold(meter: Meter, response: HttpResponseBase) -> bool:
+    """Let a stream keep its place until it is over; False where there is nothing to keep."""
+    if meter.slot is None or not isinstance(response, StreamingHttpResponse):
+        return False
+    if not response.is_async:
+        return False
+    stream = cast(AsyncIterator[Any], response.streaming_content)
+    response.streaming_content = _until_over(stream, meter.slot)
+    return True
+
+
+async def _until_over(stream: AsyncIterator[Any], slot: StreamSlot) -> AsyncIterator[Any]:
     try:
         async for part in stream:
             yield part
     finally:
-        await release()
+        await sync_to_async(slot.release, thread_sensitive=False)()

@@ -12,9 +12,10 @@ from sessions.access.buckets import Bucket, take
 
 
 class PatienceBackend:
-    """Stands before the backend that knows the passwords, and lets nobody by who failed too often.
+    """Stands before the backend that knows the passwords; who failed too often gets no further.
 
-    It is no `BaseBackend`, since those say that they know users. Wrong passwords are counted by IP address: a stranger cannot lock an operator out.
+    Wrong passwords are counted by IP address: a stranger cannot lock an operator out. It is no
+    `BaseBackend`, since those claim to know the users.
     """
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
