@@ -43,7 +43,7 @@ def record(task: Task) -> None:
     everywhere = Q(session_id=None, owner=session.owner)
     here = Q(session_id=session.session_id, owner__in=[session.owner, *session.users])
     endpoints = WebhookEndpoint.objects.filter(everywhere | here, disabled_at=None)
-    body = ""
+    body, now = "", timezone.now()
     for endpoint in endpoints:
         if event.value not in endpoint.events:
             continue
@@ -52,7 +52,7 @@ def record(task: Task) -> None:
             endpoint=endpoint,
             task=task,
             event=event,
-            defaults={"body": body, "woken_at": timezone.now()},
+            defaults={"body": body, "next_attempt_at": now, "woken_at": now},
         )
         if is_new:
             _wake_on_commit(delivery)

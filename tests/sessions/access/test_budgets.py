@@ -12,7 +12,7 @@ from sessions import intake, streams, task_states
 from sessions.access.budgets import usage_today
 from sessions.access.errors import BudgetSpent, LimitReached, ScopeMissing
 from sessions.models import ApiKey, OnChainTask, Session, Task
-from tests.sessions.access.conftest import Api
+from tests.sessions.api_client import Api
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
     OUTPUT_PRICE_WEI,

@@ -12,7 +12,7 @@ from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.access.keys import KeyTerms
 from sessions.models import ApiKey, Task
-from tests.sessions.access.conftest import Api, problem_of
+from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,7 +13,8 @@ from eth_utils.crypto import keccak
 
 from chain.messages import CompletionOrder, SigningDomain, sign
 from sessions.models import Session, SpentNonce, Task
-from tests.sessions.access.conftest import CHAIN_ID, SESSION_CONTRACT, problem_of
+from tests.sessions.access.conftest import CHAIN_ID, SESSION_CONTRACT
+from tests.sessions.api_client import problem_of
 from tests.sessions.factories import make_key, make_session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("network")]

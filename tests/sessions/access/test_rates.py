@@ -15,7 +15,7 @@ from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.errors import InvalidField
 from sessions.models import Task
-from tests.sessions.access.conftest import Api, problem_of
+from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
 from tests.sessions.ports import MODEL
 

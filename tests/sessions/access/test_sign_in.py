@@ -20,7 +20,8 @@ from chain.contracts import Deployment
 from sessions.access import sign_in
 from sessions.access.errors import CredentialsRefused
 from sessions.models import ApiKey, SpentNonce
-from tests.sessions.access.conftest import CHAIN_ID, problem_of
+from tests.sessions.access.conftest import CHAIN_ID
+from tests.sessions.api_client import problem_of
 from tests.sessions.factories import make_session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("network")]

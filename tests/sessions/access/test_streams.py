@@ -100,8 +100,12 @@ def test_a_stream_over_http_holds_its_place_until_its_reader_leaves(
     request = make_request(client_reference="once", timeout_s=30)
     intake.accept(request, session=session, api_key=None)
     body = {
-        **{"session_id": session.session_id, "prompt": request.prompt, "stream": True},
-        **{"max_tokens": 8, "timeout": 30, "client_reference": "once"},
+        "session_id": session.session_id,
+        "prompt": request.prompt,
+        "stream": True,
+        "max_tokens": 8,
+        "timeout": 30,
+        "client_reference": "once",
     }
     headers = {"Authorization": f"Bearer {make_key()[1]}"}
     url = f"{server}/api/v1/completions"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sessions.access.visibility import MAX_USERS, users_in
 from sessions.models import Session
-from tests.sessions.access.conftest import Api, problem_of
+from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import STRANGER, make_key, make_session
 from tests.sessions.mirror import apply, event
 
