@@ -10,8 +10,7 @@ from eth_utils.conversions import to_bytes
 from chain import operations, outbox, storage, wakeup
 from chain.messages import task_digest
 from sessions import ports
-from sessions.access import admission, visibility
-from sessions.access.callers import Caller
+from sessions.access import admission
 from sessions.completion import CompletionRequest
 from sessions.errors import (
     InsufficientBalance,
@@ -40,15 +39,6 @@ from sessions.task_states import announce_stage
 TASK_QUEUED = "task_queued"
 """The channel that wakes the dispatcher."""
 SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
-
-
-def find_session(session_id: int, owner: str) -> Session:
-    """A session that this account sees; see `sessions.access.visibility`.
-
-    Raises:
-        SessionNotFound: there is none; one of somebody else counts as none.
-    """
-    return visibility.find_session(session_id, Caller(owner))
 
 
 def accept(

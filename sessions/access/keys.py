@@ -51,7 +51,7 @@ def make_key(caller: Caller, name: str, terms: KeyTerms) -> tuple[ApiKey, str]:
     _require_coherent(terms)
     _require_no_longer(caller, terms)
     if terms.session_id is not None:
-        find_session(terms.session_id, caller)
+        find_session(terms.session_id, caller, Scope.MANAGE)
     if ApiKey.objects.in_force().filter(owner=caller.address).count() >= MAX_KEYS:
         raise LimitReached(
             f"an account may have {MAX_KEYS} keys in force",

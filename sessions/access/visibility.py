@@ -10,7 +10,7 @@ import re
 
 from sessions.access.callers import Caller
 from sessions.errors import SessionNotFound
-from sessions.models import Session
+from sessions.models import ApiKey, Scope, Session
 from sessions.models.session import SessionQuerySet
 
 MAX_USERS = 256
@@ -41,12 +41,15 @@ def sessions_of(caller: Caller) -> SessionQuerySet:
     return visible
 
 
-def find_session(session_id: int, caller: Caller) -> Session:
-    """A session that the caller sees.
+def find_session(session_id: int, who: Caller | ApiKey, scope: Scope = Scope.READ) -> Session:
+    """A session that the caller sees, to read it or to submit to it.
 
     Raises:
+        ScopeMissing: the caller's key was not made for that.
         SessionNotFound: there is none; one that the caller may not see counts as none.
     """
+    caller = Caller.of_key(who) if isinstance(who, ApiKey) else who
+    caller.require(scope)
     session = sessions_of(caller).filter(session_id=session_id).first()
     if session is None:
         raise SessionNotFound.of(session_id)

@@ -18,7 +18,7 @@ from sessions.api.errors import problem_response
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
-from sessions.models import Task
+from sessions.models import Scope, Task
 
 GRACE_S = 5.0
 SHORTEST_WAIT_S = 2.0
@@ -66,7 +66,7 @@ def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody,
             rates.admit_stream(caller)
         task = intake.accept(
             body.request,
-            session=find_session(body.session_id, caller),
+            session=find_session(body.session_id, caller, Scope.SUBMIT),
             api_key=caller.key,
             request_id=request_id(request),
             account=caller.address,

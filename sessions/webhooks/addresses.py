@@ -15,8 +15,8 @@ MAX_URL_CHARACTERS = 2_048
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class AddressRefused(httpcore.ConnectError):
-    """The host's address is not one that a client may have this router speak to."""
+class Unreachable(httpcore.ConnectError):
+    """There is no address to connect to, or none that a client may have this router speak to."""
 
 
 def url_problem(url: str) -> str | None:
@@ -69,7 +69,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         refused = [address for address in addresses if not is_allowed(address)]
         if refused or not addresses:
             # One bad address is enough: such a name is made to be chosen from.
-            raise AddressRefused("the host is not an address on the public internet")
+            raise Unreachable("the host is not an address on the public internet")
         problem: httpcore.NetworkError | httpcore.TimeoutException | None = None
         for address in addresses:
             try:
@@ -90,7 +90,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError("the host's name is not known") from error
+        raise Unreachable("the host's name is not known") from error
     # A scope ("%eth0") makes an address a local one.
     return [ipaddress.ip_address(str(entry[4][0])) for entry in found]
 

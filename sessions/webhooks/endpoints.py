@@ -8,7 +8,7 @@ from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.access.visibility import find_session
 from sessions.errors import InvalidField
-from sessions.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from sessions.models import DeliveryStatus, Scope, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from sessions.webhooks.addresses import url_problem
 
 MAX_ENDPOINTS = 20
@@ -29,7 +29,7 @@ def register(
     if problem is not None:
         raise InvalidField(f"the address {problem}", field="url")
     if session_id is not None:
-        find_session(session_id, caller)
+        find_session(session_id, caller, Scope.MANAGE)
     if WebhookEndpoint.objects.filter(owner=caller.address).count() >= MAX_ENDPOINTS:
         raise LimitReached(
             f"an account may have {MAX_ENDPOINTS} webhooks",

@@ -9,7 +9,7 @@ import certifi
 import httpcore
 
 from sessions import VERSION
-from sessions.webhooks.addresses import AddressRefused, CheckedBackend
+from sessions.webhooks.addresses import CheckedBackend, Unreachable
 
 PATIENCE_S = 10.0
 """From the look-up of the name to the end of the answer's headers."""
@@ -32,7 +32,7 @@ async def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await _post(url, headers, body)
-    except AddressRefused as error:
+    except Unreachable as error:
         return Answer(None, str(error))
     except TimeoutError:
         return Answer(None, f"no answer within {PATIENCE_S:g} s")

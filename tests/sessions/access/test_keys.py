@@ -1,5 +1,6 @@
 """Keys: made by their owner, shown once, bound to what they were made for, and ended."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -152,6 +153,19 @@ def test_an_account_has_only_so_many_keys(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_an_odd_header_is_a_wrong_key_and_no_failure(api: Api, header: str) -> None:
     problem_of(api("GET", "ping", Authorization=header), 401)
+
+
+def test_no_log_holds_a_key(
+    api: Api, manager: str, caplog: pytest.LogCaptureFixture, limits: Any
+) -> None:
+    limits(failures_per_minute=1)
+    wrong = "cor_" + "x" * 43
+    with caplog.at_level(logging.DEBUG):
+        made = api("POST", "keys", {"name": "ci"}, manager).json()["key"]
+        for key in (made, wrong, wrong, manager):
+            api("GET", "keys", key=key)
+    assert "/api/v1/keys" in caplog.text
+    assert not any(secret in caplog.text for secret in (made, wrong, manager))
 
 
 def test_the_command_makes_keys_with_terms(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

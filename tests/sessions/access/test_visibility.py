@@ -5,11 +5,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.sync.client import connect
 
+from cortensor_site.asgi import application
 from sessions.access.visibility import MAX_USERS, users_in
 from sessions.models import Session
+from tests.serving import serve
 from tests.sessions.api_client import Api, problem_of
-from tests.sessions.factories import STRANGER, make_key, make_session
+from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 from tests.sessions.mirror import apply, event
 
 FRIEND = "0x" + "Fe" * 20
@@ -40,6 +43,22 @@ def test_users_that_the_owner_names_on_chain_see_and_use_the_session(api: Api) -
 
     describe(session, json.dumps({"users": []}))
     problem_of(api("GET", path, key=friend), 404)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_socket_asks_of_a_key_what_the_rest_does() -> None:
+    task = make_task(make_session())
+    path = f"/ws/tasks/{task.session_id}/{task.task_id}"
+    with serve(application) as url:
+        for terms, status in (
+            ({"session_id": task.session_id + 1}, 404),
+            ({"scopes": ["submit"]}, 403),
+        ):
+            headers = {"Authorization": f"Bearer {make_key(**terms)[1]}"}
+            address = url.replace("http", "ws", 1) + path
+            with connect(address, additional_headers=headers) as opened:
+                refusal = json.loads(opened.recv(timeout=10))
+            assert (refusal["type"], refusal["error"]["status"]) == ("error", status)
 
 
 @pytest.mark.parametrize(

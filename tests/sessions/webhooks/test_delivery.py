@@ -279,15 +279,6 @@ def test_a_receiver_that_is_away_is_a_failed_attempt(session: Session) -> None:
     assert (sent.status, sent.answer_status) == ("pending", None)
 
 
-def test_a_certificate_that_nobody_has_signed_is_not_trusted(
-    session: Session, endpoint: WebhookEndpoint, receiver: Receiver
-) -> None:
-    WebhookEndpoint.objects.update(url=receiver.url.replace("http://", "https://"))
-    sent = try_now(message(session))
-    assert (sent.status, sent.answer_status) == ("pending", None)
-    assert receiver.requests == []
-
-
 def test_an_endpoint_that_says_it_is_gone_is_told_no_more(
     session: Session, endpoint: WebhookEndpoint, receiver: Receiver
 ) -> None:
