@@ -118,7 +118,30 @@ class Registration:
     TYPE: ClassVar[str] = "Registration(address node,address operator,uint256 nonce)"
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration
+@dataclass(frozen=True)
+class CompletionOrder:
+    """ "Answer this prompt, and let this session pay", by a client to a router. Domain: Session.
+
+    `prompt_hash` is keccak-256 of the prompt, `body_hash` of the whole request's body, byte for
+    byte; `deadline` is in seconds since 1970, and no router takes the same nonce of a client twice.
+    No contract reads it.
+    """
+
+    client: str
+    session_id: int
+    prompt_hash: bytes
+    body_hash: bytes
+    client_reference: str
+    deadline: int
+    nonce: int
+
+    TYPE: ClassVar[str] = (
+        "CompletionOrder(address client,uint256 sessionId,bytes32 promptHash,bytes32 bodyHash,"
+        "string clientReference,uint256 deadline,uint256 nonce)"
+    )
+
+
+Message = Ack | Precommit | Commit | Verdict | Registration | CompletionOrder
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:

@@ -1,4 +1,4 @@
-"""The router's own Celery application: it carries validations, and decides nothing."""
+"""The router's own Celery application: it carries validations and webhooks, and decides nothing."""
 
 import os
 from typing import Any
@@ -19,4 +19,5 @@ app.autodiscover_tasks()
 def _beat(**_: Any) -> None:
     from cortensor_site.health import beat
 
-    beat("validate")
+    # Each of the workers has its own name among the router's processes.
+    beat(os.environ.get("WORKER_NAME", "validate"))

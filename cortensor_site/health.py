@@ -6,7 +6,7 @@ import redis
 from django.conf import settings
 
 TTL_S = 15
-PROCESSES = ("sync", "send", "dispatch", "collect", "oracle", "validate")
+PROCESSES = ("sync", "send", "dispatch", "collect", "oracle", "validate", "webhooks")
 _PREFIX = "health:"
 
 

@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "corsheaders",
     "rest_framework",
     "chain",
     "sessions.apps.SessionsConfig",
@@ -83,6 +84,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sessions.api.request_id.RequestIdMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "sessions.access.meter.MeterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -149,13 +152,61 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["sessions.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["sessions.api.authentication.CallerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["sessions.api.parsing.ObjectParser"],
     "EXCEPTION_HANDLER": "sessions.api.errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
+
+# ── Who may: docs/access.md says how these work. 0 is no limit. ──────────────
+LIMITS: dict[str, int] = {
+    name: int(os.environ.get(f"LIMIT_{name.upper()}", default))
+    for name, default in {
+        "key_requests_per_minute": 3_000,
+        "account_requests_per_minute": 6_000,
+        "key_tokens_per_minute": 1_000_000,
+        "account_tokens_per_minute": 2_000_000,
+        "key_open_tasks": 128,
+        "account_open_tasks": 256,
+        "key_open_streams": 256,
+        "account_open_streams": 512,
+        "prompt_bytes": 1_000_000,
+        "failures_per_minute": 60,
+        "wrong_passwords_per_minute": 10,
+    }.items()
+}
+AUTHENTICATION_BACKENDS = [
+    "sessions.access.passwords.PatienceBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+SIGN_IN_LASTS_S = int(os.environ.get("SIGN_IN_LASTS_S", 24 * 3600))
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+# Behind HTTPS the cookies of a sign-in never go without it.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
+# Pages of other origins may use a key of their own; no cookie goes with what they ask.
+CORS_ALLOWED_ORIGINS = _items("CORS_ALLOWED_ORIGINS", "")
+CORS_URLS_REGEX = r"^/(api|v1)/"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = (
+    *("accept", "authorization", "content-type", "user-agent", "last-event-id"),
+    *("x-request-id", "idempotency-key", "cortensor-order", "cortensor-signature"),
+    *("openai-organization", "openai-project", "openai-beta"),
+)
+CORS_EXPOSE_HEADERS = (
+    *("x-request-id", "retry-after"),
+    *(
+        f"x-ratelimit-{figure}-{what}"
+        for figure in ("limit", "remaining", "reset")
+        for what in ("requests", "tokens")
+    ),
+)
+# Networks that are not public and may get webhooks all the same; and whether any may go by HTTP.
+WEBHOOK_ALLOWED_NETWORKS = _items("WEBHOOK_ALLOWED_NETWORKS", "")
+WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 
 # ── Celery, the router's side: the validator's queue. Miners have their own application. ──
 CELERY_BROKER_URL = REDIS_URL

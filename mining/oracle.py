@@ -23,6 +23,7 @@ from mining.models import Assignment, AssignmentStatus
 from mining.situations import Case, unfinished
 from sessions import task_states
 from sessions.models import Task, TaskStatus
+from sessions.webhooks.outbox import hand_over_due
 
 LOOK_EVERY_S = 5.0
 """A wake-up may be lost with its connection."""
@@ -38,7 +39,9 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
         def step() -> None:
             now = timezone.now()
-            listener.wait(_pause_s(sweep(now), now))
+            upcoming = sweep(now)
+            hand_over_due(now)
+            listener.wait(_pause_s(upcoming, now))
 
         keep_doing(step, stop, beat)
 

@@ -14,6 +14,8 @@ from sessions.models import (
     SessionLane,
     SessionRouter,
     Task,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 
 
@@ -82,12 +84,23 @@ class OnChainTaskAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):
-    """Keys are made by `manage.py create_api_key`, which alone can show them; here they end."""
+    """Keys are made where they can be shown once; here they get their limits, and end."""
 
-    list_display = ("name", "prefix", "owner", "created_at", "last_used_at", "revoked_at")
-    list_filter = ("revoked_at", "created_at")
-    search_fields = ("name", "prefix", "owner")
-    readonly_fields = ("prefix", "owner", "created_at", "last_used_at", "revoked_at")
+    list_display = (
+        *("name", "prefix", "owner", "scopes", "session_id"),
+        *("created_at", "expires_at", "last_used_at", "revoked_at"),
+    )
+    list_filter = ("revoked_at", "expires_at", "created_at")
+    search_fields = ("name", "prefix", "owner", "=session_id")
+    fields = (
+        *("name", "prefix", "owner", "scopes", "session_id"),
+        *("created_at", "expires_at", "last_used_at", "revoked_at", "daily_wei", "daily_tokens"),
+        *("requests_per_minute", "tokens_per_minute", "max_open_tasks", "max_open_streams"),
+    )
+    readonly_fields = (
+        *("prefix", "owner", "scopes", "session_id"),
+        *("created_at", "last_used_at", "revoked_at"),
+    )
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -96,3 +109,23 @@ class ApiKeyAdmin(admin.ModelAdmin):
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: Any) -> None:
         queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnlyAdmin):
+    """The signing secret is nowhere to be seen: it is derived when a message is sent."""
+
+    list_display = ("owner", "session_id", "url", "created_at", "failing_since", "disabled_at")
+    list_filter = ("disabled_at", "created_at")
+    search_fields = ("owner", "=session_id", "url")
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("id", "endpoint", "event", "status", "attempts"),
+        *("created_at", "next_attempt_at", "delivered_at", "answer_status", "problem"),
+    )
+    list_filter = ("status", "event", "created_at")
+    list_select_related = ("endpoint",)
+    search_fields = ("=id", "endpoint__owner", "endpoint__url")

@@ -37,7 +37,7 @@ class RequestError(SessionsError):
     code: ClassVar[str] = "invalid_request"
     title: ClassVar[str] = "The request cannot be served"
     status: ClassVar[int] = 400
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = dataclasses.field(default=None, init=False)
 
     def __str__(self) -> str:
         return self.detail

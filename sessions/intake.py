@@ -11,6 +11,7 @@ from eth_utils.conversions import to_bytes
 from chain import operations, outbox, storage, wakeup
 from chain.messages import task_digest
 from sessions import encryption, ports
+from sessions.access import admission
 from sessions.completion import CompletionRequest
 from sessions.confirmation import unconfirmed_deposits_wei
 from sessions.errors import (
@@ -21,7 +22,6 @@ from sessions.errors import (
     ReferenceTaken,
     RouterNotListed,
     SessionInactive,
-    SessionNotFound,
     StorageDown,
     TooManyTasks,
 )
@@ -46,28 +46,27 @@ TASK_QUEUED = "task_queued"
 SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
 
 
-def find_session(session_id: int, owner: str) -> Session:
-    """A session of this account.
-
-    Raises:
-        SessionNotFound: there is none; one of somebody else counts as none.
-    """
-    session = Session.objects.owned_by(owner).filter(session_id=session_id).first()
-    if session is None:
-        raise SessionNotFound.of(session_id)
-    return session
-
-
 def accept(
-    request: CompletionRequest, *, session: Session, api_key: ApiKey | None, request_id: str = ""
+    request: CompletionRequest,
+    *,
+    session: Session,
+    api_key: ApiKey | None,
+    request_id: str = "",
+    account: str = "",
 ) -> Task:
     """Take a task: its row, its reservation and its outbox operation, in one transaction.
 
     The same request under the same `client_reference` gives the same task.
 
+    Args:
+        account: who asks, where no key says it; with neither, nobody's rate is limited.
+
     Raises:
         IntakeError: it is not taken, and nothing has changed.
+        ScopeMissing, LimitReached: nor is it then.
     """
+    caller = admission.caller_of(api_key, account)
+    admission.require_right(caller, session, request.prompt)
     earlier = _earlier(request, session)
     if earlier is not None:
         return earlier
@@ -77,6 +76,8 @@ def accept(
     if client_key is not None:
         encryption.require_encryptable(request)
     input_tokens = _count_tokens(request, session)
+    tokens = input_tokens + request.max_tokens
+    admission.admit(caller, tokens)
     if ports.miners_online() == 0:
         raise NoMiners(
             "no miner has been heard of for a while", remedy="try again when miners are back"
@@ -92,6 +93,7 @@ def accept(
         _require_task_left(session)
         reserve_wei = _price(request, session, input_tokens)
         _require_balance(session, reserve_wei)
+        admission.require_room(caller, session, reserve_wei, tokens)
         task_id = _take_id(session, router_index)
         if client_key is not None:
             # The envelope binds the task's number, which nobody knew before.

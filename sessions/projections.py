@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.projections import Change, EventRecord, Upsert, projection
+from sessions.access.visibility import users_in
 from sessions.models import (
     ModelPrice,
     OnChainStatus,
@@ -32,6 +33,7 @@ def session_described(event: EventRecord) -> Sequence[Change]:
             event,
             name=_text(args["name"]),
             metadata=_text(args["metadata"]),
+            users=users_in(args["metadata"]),
             sla=args["sla"],
             model_identifier=args["modelIdentifier"],
             reserve_period=args["reservePeriod"],

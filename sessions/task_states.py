@@ -14,6 +14,7 @@ from django.utils import timezone
 from sessions import notices, streams
 from sessions.errors import IllegalTransition
 from sessions.models import Task, TaskStatus
+from sessions.webhooks import outbox as webhooks
 
 TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.QUEUED: frozenset({TaskStatus.ASSIGNED, TaskStatus.ENDED, TaskStatus.FAILED}),
@@ -41,6 +42,7 @@ TIMESTAMPS: dict[TaskStatus, str] = {
 }
 
 _ORDER = list(TaskStatus)
+_LARGEST_COUNT = 2**31 - 1
 
 
 def mark_assigned(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
@@ -76,12 +78,15 @@ def mark_validated(
     task: Task, results: Sequence[streams.Result], at: datetime | None = None
 ) -> bool:
     """Every revealed result is judged; those that count go to who waits, best first."""
+    longest = max((result.completion_tokens for result in results), default=0)
+    task.answer_tokens = min(longest, _LARGEST_COUNT)
     return _advance(
         task,
         TaskStatus.VALIDATED,
         at,
         miners=[result.address for result in results],
         announce=lambda: streams.announce_results(task, results),
+        fields=("answer_tokens",),
     )
 
 
@@ -113,6 +118,7 @@ def _advance(
     code: str = "",
     message: str = "",
     announce: Callable[[], None] | None = None,
+    fields: Sequence[str] = (),
 ) -> bool:
     with transaction.atomic():
         row = Task.objects.select_for_update().get(pk=task.pk)
@@ -123,16 +129,20 @@ def _advance(
         if changed:
             row.status = to
             setattr(row, TIMESTAMPS[to], at or timezone.now())
-            fields = ["status", TIMESTAMPS[to]]
+            changes = ["status", TIMESTAMPS[to], *fields]
+            for name in fields:
+                setattr(row, name, getattr(task, name))
             if to.is_final:
                 row.outcome_code, row.outcome_message = code, message
-                fields += ["outcome_code", "outcome_message"]
-            row.save(update_fields=fields)
+                changes += ["outcome_code", "outcome_message"]
+            row.save(update_fields=changes)
+            if to.is_final:
+                webhooks.record(row)
             # Results go out before the stage that says that there will be no others.
             if announce is not None:
                 transaction.on_commit(announce, robust=True)
             announce_stage(row, miners)
-    for name in ("status", "outcome_code", "outcome_message", TIMESTAMPS[to]):
+    for name in ("status", "outcome_code", "outcome_message", TIMESTAMPS[to], *fields):
         setattr(task, name, getattr(row, name))
     return changed
 

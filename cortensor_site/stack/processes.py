@@ -32,7 +32,7 @@ class Miner:
 
 
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
-    """The router's own processes: web, the five services and the validator."""
+    """The router's own processes: web, the five services, validator and webhooks."""
     manage = [sys.executable, str(BASE_DIR / "manage.py")]
     uvicorn = [sys.executable, "-m", "uvicorn", "cortensor_site.asgi:application"]
     celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]
@@ -51,6 +51,14 @@ def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]
             + ["--queues", "validation", "--pool", "solo", "--loglevel", "INFO"]
             + ["--without-gossip", "--without-mingle"],
             environment,
+        ),
+        Process(
+            "webhooks",
+            celery
+            + ["--queues", "webhooks", "--pool", "threads", "--concurrency", "4"]
+            + ["--hostname", "webhooks@%h", "--loglevel", "INFO"]
+            + ["--without-gossip", "--without-mingle"],
+            {**environment, "WORKER_NAME": "webhooks"},
         ),
     ]
 

@@ -70,7 +70,7 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
         ParseError: it is no JSON object.
         ValidationError: a member is wrong; the error names it.
     """
-    members = _json_object(body)
+    members = json_object(body)
     # A member that is null says no more than one that is missing.
     given = {name: value for name, value in members.items() if value is not None}
     serializer = CompletionSerializer(data=given)
@@ -97,7 +97,8 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
     )
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """The members of a body; raise ParseError where it is no JSON object, or a deep one."""
     _require_shallow(body)
     try:
         members = json.loads(body, parse_constant=_refuse)

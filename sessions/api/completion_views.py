@@ -8,13 +8,17 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
 
 from sessions import intake, streams
-from sessions.api.authentication import bearer
+from sessions.access import orders, rates
+from sessions.access.callers import Caller
+from sessions.access.errors import CredentialsRefused
+from sessions.access.visibility import find_session
+from sessions.api.authentication import identify
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.errors import problem_response
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
-from sessions.models import Task
+from sessions.models import Scope, Task
 
 GRACE_S = 5.0
 SHORTEST_WAIT_S = 2.0
@@ -52,17 +56,45 @@ def wait_s(task: Task) -> float:
 
 def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody, Task]:
     try:
-        key = bearer(request.headers.get("Authorization", ""))
+        order = orders.read_headers(request.headers)
+        # A signature over the body can only be judged once the body is read.
+        caller = identify(request) if order is None else None
         body = read_completion(request.body, session_id)
-        session = intake.find_session(body.session_id, key.owner)
+        if caller is None:
+            caller = _orderer(order, request, body)
+        if body.stream:
+            rates.admit_stream(caller)
         task = intake.accept(
-            body.request, session=session, api_key=key, request_id=request_id(request)
+            body.request,
+            session=find_session(body.session_id, caller, Scope.SUBMIT),
+            api_key=caller.key,
+            request_id=request_id(request),
+            account=caller.address,
         )
     finally:
         # The answer may take minutes, and the pool has few connections.
         if not connection.in_atomic_block:
             connection.close()
     return body, task
+
+
+def _orderer(
+    order: orders.OrderHeaders | None, request: HttpRequest, body: CompletionBody
+) -> Caller:
+    assert order is not None
+    try:
+        caller = orders.verify(
+            order,
+            body=request.body,
+            session_id=body.session_id,
+            prompt=body.request.prompt,
+            client_reference=body.request.client_reference,
+        )
+    except CredentialsRefused:
+        rates.count_failure()
+        raise
+    rates.admit_request(caller)
+    return caller
 
 
 async def _results(task: Task) -> list[streams.Result]:

@@ -27,6 +27,24 @@ class Text(serializers.CharField):
         return data
 
 
+class Wei(serializers.Field):
+    """An amount of wei: a string of digits, or an integer that JSON can say exactly."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, int) and not isinstance(data, bool):
+            data = str(data)
+        if not isinstance(data, str) or not (data.isascii() and data.isdecimal()):
+            raise serializers.ValidationError(
+                f"must be wei as a string of digits, not {json_type(data)}"
+            )
+        if len(data) > 78 or int(data) >= 2**256:
+            raise serializers.ValidationError("must be below 2^256")
+        return int(data)
+
+    def to_representation(self, value: int) -> str:
+        return str(value)
+
+
 class Flag(serializers.BooleanField):
     """`true` or `false`."""
 

@@ -1,32 +1,36 @@
-"""A client's sessions and tasks. What belongs to others does not exist here."""
+"""The sessions that a client sees, and their tasks. What belongs to others does not exist here."""
 
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from sessions.access.visibility import find_session, sessions_of
 from sessions.api import representations
-from sessions.api.authentication import key_of
+from sessions.api.authentication import ScopeNeeded, caller_of
 from sessions.errors import TaskNotFound
-from sessions.intake import find_session
-from sessions.models import Session, Task
+from sessions.models import Task
 
 PAGE, LARGEST_PAGE = 50, 200
 
 
 class SessionsView(APIView):
-    """`GET /sessions`: the active sessions of the key's owner."""
+    """`GET /sessions`: the active sessions that the caller sees."""
+
+    permission_classes = (ScopeNeeded,)
 
     def get(self, request: Request) -> Response:
-        rows = Session.objects.active().owned_by(key_of(request).owner)
+        rows = sessions_of(caller_of(request)).active()
         return Response({"sessions": [representations.session(row) for row in rows]})
 
 
 class SessionView(APIView):
     """`GET /sessions/{sessionId}`: one session, active or not."""
 
+    permission_classes = (ScopeNeeded,)
+
     def get(self, request: Request, session_id: int) -> Response:
-        return Response(representations.session(find_session(session_id, key_of(request).owner)))
+        return Response(representations.session(find_session(session_id, caller_of(request))))
 
 
 class TasksView(APIView):
@@ -35,8 +39,10 @@ class TasksView(APIView):
     `next` is the `before` of the next page, or null.
     """
 
+    permission_classes = (ScopeNeeded,)
+
     def get(self, request: Request, session_id: int) -> Response:
-        session = find_session(session_id, key_of(request).owner)
+        session = find_session(session_id, caller_of(request))
         limit = min(_whole(request, "limit", PAGE), LARGEST_PAGE)
         rows = Task.objects.of_session(session.session_id).order_by("-id")
         before = _whole(request, "before", 0)
@@ -56,8 +62,10 @@ class TasksView(APIView):
 class TaskView(APIView):
     """`GET /tasks/{sessionId}/{taskId}`: one task with every miner's part in it."""
 
+    permission_classes = (ScopeNeeded,)
+
     def get(self, request: Request, session_id: int, task_id: int) -> Response:
-        find_session(session_id, key_of(request).owner)
+        find_session(session_id, caller_of(request))
         task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
         if task is None:
             raise TaskNotFound(f"session {session_id} has no task {task_id} that this router knows")

@@ -1,6 +1,6 @@
 """The addresses of `/api/v1`."""
 
-from django.urls import path, re_path, register_converter
+from django.urls import include, path, re_path, register_converter
 
 from sessions.api.completion_views import completions
 from sessions.api.errors import not_found
@@ -34,5 +34,6 @@ urlpatterns = [
     path("tasks/<number:session_id>/<number:task_id>", TaskView.as_view()),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
+    path("", include("sessions.api.access_urls")),
     re_path("", not_found),
 ]

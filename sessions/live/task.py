@@ -16,11 +16,11 @@ from django.db import connection
 from rest_framework.exceptions import AuthenticationFailed
 
 from sessions import streams
+from sessions.access.visibility import find_session
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import wait_s
 from sessions.api.errors import to_problem
 from sessions.errors import SessionNotFound, TaskNotFound
-from sessions.intake import find_session
 from sessions.models import Task
 
 AUTH_WITHIN_S = 5.0
@@ -118,8 +118,7 @@ def _api_key_in(text: str) -> str:
 
 def _find(secret: str, session_id: int, task_id: int) -> Task:
     try:
-        key = bearer(secret)
-        find_session(session_id, key.owner)
+        find_session(session_id, bearer(secret))
         task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
     finally:
         if not connection.in_atomic_block:

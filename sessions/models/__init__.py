@@ -1,7 +1,8 @@
 """The rows of sessions: mirrors of the chain, and what the chain does not hold."""
 
-from sessions.models.api_key import ApiKey
+from sessions.models.api_key import ApiKey, Scope
 from sessions.models.fields import AddressField, Uint256Field
+from sessions.models.nonce import SpentNonce
 from sessions.models.session import (
     WEI_PER_COR,
     ModelPrice,
@@ -18,21 +19,33 @@ from sessions.models.task import (
     TaskQuerySet,
     TaskStatus,
 )
+from sessions.models.webhook import (
+    DeliveryStatus,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "WEI_PER_COR",
     "AddressField",
     "ApiKey",
+    "DeliveryStatus",
     "ModelPrice",
     "OnChainStatus",
     "OnChainTask",
+    "Scope",
     "Session",
     "SessionLane",
     "SessionRouter",
     "SessionState",
+    "SpentNonce",
     "Task",
     "TaskOrigin",
     "TaskQuerySet",
     "TaskStatus",
     "Uint256Field",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

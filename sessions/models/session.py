@@ -1,6 +1,8 @@
 """The mirror of sessions, their routers, their money and the prices of models."""
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Q
 
 from chain.models import Mirrored
 from sessions.models.fields import AddressField, Uint256Field
@@ -26,6 +28,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Those of one account."""
         return self.filter(owner=address)
 
+    def visible_to(self, address: str) -> "SessionQuerySet":
+        """Those that an account may see and use: its own, and those that name it."""
+        address = address.lower()
+        return self.filter(Q(owner=address) | Q(users__contains=[address]))
+
 
 class Session(Mirrored):
     """A session as the chain has it; amounts are wei of $COR. Written by projections only."""
@@ -35,6 +42,9 @@ class Session(Mirrored):
     owner = AddressField(db_index=True)
     name = models.TextField(default="", blank=True)
     metadata = models.TextField(default="", blank=True)
+    users = models.JSONField(
+        default=list, blank=True, help_text="accounts that the metadata names, lower case"
+    )
     state = models.PositiveSmallIntegerField(
         choices=SessionState.choices, default=SessionState.ACTIVE
     )
@@ -58,6 +68,7 @@ class Session(Mirrored):
 
     class Meta:
         ordering = ["-session_id"]
+        indexes = [GinIndex(fields=["users"], name="session_users", opclasses=["jsonb_path_ops"])]
 
     def __str__(self) -> str:
         return f"session {self.session_id}"

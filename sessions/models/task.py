@@ -94,6 +94,9 @@ class Task(models.Model):
     redundancy = models.PositiveIntegerField(default=1)
     model_identifier = Uint256Field()
     reserve_wei = Uint256Field(default=0)
+    answer_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="of the longest result that counts, once judged"
+    )
 
     status = models.CharField(max_length=12, choices=TaskStatus.choices, default=TaskStatus.QUEUED)
     outcome_code = models.CharField(max_length=64, blank=True, default="")
@@ -133,6 +136,7 @@ class Task(models.Model):
                 condition=~models.Q(status__in=["ended", "failed"]),
                 name="task_open",
             ),
+            models.Index(fields=["api_key", "created_at"], name="task_of_key"),
         ]
 
     def __str__(self) -> str:

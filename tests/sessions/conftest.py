@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from django.test import Client
 from pytest_django.fixtures import Settings
+
+from tests.sessions.api_client import Api, api_client
+from tests.sessions.factories import OWNER, make_key
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +19,15 @@ def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
     ):
         setattr(settings, name, f"tests.sessions.ports.{name.lower()}")
     settings.STORAGE_DIR = tmp_path / "blocks"
+
+
+@pytest.fixture
+def manager() -> str:
+    """A key of OWNER that may do everything."""
+    return make_key(OWNER, scopes=["read", "submit", "manage"])[1]
+
+
+@pytest.fixture
+def api(client: Client) -> Api:
+    """A client of `/api/v1` that is given a key in each call."""
+    return api_client(client)

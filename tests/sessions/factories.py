@@ -63,9 +63,9 @@ def make_task(session: Session | None = None, **values: Any) -> Task:
     return Task.objects.create(**(defaults | values))
 
 
-def make_key(owner: str = OWNER) -> tuple[ApiKey, str]:
+def make_key(owner: str = OWNER, **terms: Any) -> tuple[ApiKey, str]:
     """A key of an account, and its secret."""
-    return ApiKey.issue("test", owner)
+    return ApiKey.issue("test", owner, **terms)
 
 
 def make_request(prompt: str = "two words", **values: Any) -> CompletionRequest:

@@ -12,6 +12,8 @@ from pytest_django.fixtures import Settings
 from chain import storage
 from chain.messages import task_digest
 from sessions import intake
+from sessions.access.callers import Caller
+from sessions.access.visibility import find_session
 from sessions.errors import (
     InsufficientBalance,
     IntakeError,
@@ -192,11 +194,11 @@ def test_without_any_miner_a_client_is_told_to_come_back(settings: Settings) -> 
 
 def test_a_strangers_session_does_not_exist() -> None:
     session = make_session()
-    assert intake.find_session(session.session_id, OWNER) == session
+    assert find_session(session.session_id, Caller(OWNER)) == session
     messages = set()
     for session_id, owner in [(session.session_id, STRANGER), (10**9, OWNER)]:
         with pytest.raises(SessionNotFound) as refusal:
-            intake.find_session(session_id, owner)
+            find_session(session_id, Caller(owner))
         messages.add(str(refusal.value).replace(str(session_id), "N"))
     assert len(messages) == 1
 

@@ -1,12 +1,17 @@
 """Makes an API key and prints it, once."""
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 from eth_utils.address import is_address
 
-from sessions.models import ApiKey
+from sessions.access.callers import Caller
+from sessions.access.keys import KeyTerms, make_key
+from sessions.errors import RequestError
+from sessions.models import Scope
 
 
 class Command(BaseCommand):
@@ -20,11 +25,38 @@ class Command(BaseCommand):
             metavar="ADDRESS",
             help="the account whose sessions it may use",
         )
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=Scope.values,
+            help="what it may do; again for another (default: read and submit)",
+        )
+        parser.add_argument(
+            "--session", type=int, metavar="ID", help="the only session that it sees, and that pays"
+        )
+        parser.add_argument("--days", type=float, help="how long it lasts (default: for good)")
+        parser.add_argument("--daily-wei", type=int, metavar="WEI", help="budget of a day in UTC")
+        parser.add_argument("--daily-tokens", type=int, metavar="N", help="budget of a day in UTC")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not is_address(options["owner"]):
-            raise CommandError(
-                f"--owner: {options['owner']!r} is no account; give 0x and 40 hex digits"
-            )
-        _, secret = ApiKey.issue(options["name"], options["owner"])
+        owner, days = str(options["owner"]), options.get("days")
+        if not is_address(owner):
+            raise CommandError(f"--owner: {owner!r} is no account; give 0x and 40 hex digits")
+        if days is not None and days <= 0:
+            raise CommandError(f"--days: {days:g} is in the past; give more than 0")
+        for name in ("daily_wei", "daily_tokens"):
+            if (options.get(name) or 0) < 0:
+                raise CommandError(f"--{name.replace('_', '-')}: give 0 or more")
+        scopes = options.get("scope") or [Scope.READ, Scope.SUBMIT]
+        terms = KeyTerms(
+            scopes=tuple(Scope(scope) for scope in dict.fromkeys(scopes)),
+            session_id=options.get("session"),
+            expires_at=None if days is None else timezone.now() + timedelta(days=days),
+            daily_wei=options.get("daily_wei"),
+            daily_tokens=options.get("daily_tokens"),
+        )
+        try:
+            _, secret = make_key(Caller(owner.lower()), options["name"], terms)
+        except RequestError as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(secret)

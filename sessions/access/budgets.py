@@ -1,0 +1,124 @@
+"""What a key may spend in a day of UTC, and how many tasks may be open at once.
+
+Nothing is counted up: both are sums over the tasks themselves. A task weighs its worst case until
+the chain has settled it, and from then on what was paid; so a budget is never overspent, corrects
+itself at the settlement, and survives crashes and forks. The caller holds a transaction open; the
+locks here make intakes of the same key, and of the same payer, take turns.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import BigIntegerField, Case, F, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from sessions.access.errors import BudgetSpent, LimitReached
+from sessions.errors import cor
+from sessions.models import ApiKey, OnChainTask, Session, Task, TaskStatus, Uint256Field
+
+DAY = timedelta(days=1)
+TRY_AGAIN_S = 2
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the tasks of a key weigh that were taken since the day began."""
+
+    since: datetime
+    wei: int
+    tokens: int
+
+
+def day_start(now: datetime) -> datetime:
+    """When the day of UTC began."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def usage_today(key: ApiKey) -> Usage:
+    """What a key has used today; a task weighs on the day on which it was taken."""
+    since = day_start(timezone.now())
+    settled = OnChainTask.objects.filter(
+        session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at__isnull=False
+    )
+    over = Q(status=TaskStatus.FAILED) | Q(outcome_code="refunded")
+    sums = (
+        Task.objects.filter(api_key=key, created_at__gte=since)
+        .annotate(
+            paid=Subquery(settled.values("paid_wei")[:1], output_field=Uint256Field()),
+            weight=Case(
+                When(over, then=Value(0)),
+                default=F("max_input_tokens") + Coalesce(F("answer_tokens"), F("max_tokens")),
+                output_field=BigIntegerField(),
+            ),
+        )
+        .aggregate(wei=Sum(Coalesce("paid", "reserve_wei")), tokens=Sum("weight"))
+    )
+    return Usage(since, int(sums["wei"] or 0), int(sums["tokens"] or 0))
+
+
+def require_budget(key: ApiKey, reserve_wei: int, tokens: int) -> None:
+    """Make sure that the worst case of one more task is within the key's budgets.
+
+    Raises:
+        BudgetSpent: it is not.
+    """
+    if key.daily_wei is None and key.daily_tokens is None:
+        return
+    # Until this transaction ends, the key's other intakes wait here. It may have changed as well.
+    key = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    used = usage_today(key)
+    if key.daily_wei is not None and used.wei + reserve_wei > key.daily_wei:
+        left = max(int(key.daily_wei) - used.wei, 0)
+        raise _spent(
+            used, f"the task can cost up to {cor(reserve_wei)} COR, and {cor(left)} COR are left"
+        )
+    if key.daily_tokens is not None and used.tokens + tokens > key.daily_tokens:
+        left = max(key.daily_tokens - used.tokens, 0)
+        raise _spent(used, f"the task can take {tokens} tokens, and {left} are left")
+
+
+def require_open_task(session: Session, key: ApiKey | None) -> None:
+    """Make sure that the account which pays, and the key, may have one more task open.
+
+    Raises:
+        LimitReached: as many as they may have are open.
+    """
+    account_limit = int(settings.LIMITS["account_open_tasks"])
+    key_limit = int(settings.LIMITS["key_open_tasks"])
+    if key is not None and key.max_open_tasks is not None:
+        key_limit = key.max_open_tasks
+    if account_limit:
+        _take_turns(session.owner)
+        sessions = Session.objects.owned_by(session.owner).values("session_id")
+        _require_fewer(
+            Task.objects.open().filter(session_id__in=sessions).count(), account_limit, "account"
+        )
+    if key is not None and key_limit:
+        ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        _require_fewer(Task.objects.open().filter(api_key=key).count(), key_limit, "key")
+
+
+def _require_fewer(open_tasks: int, limit: int, whose: str) -> None:
+    if open_tasks >= limit:
+        raise LimitReached(
+            f"{open_tasks} tasks of this {whose} are open, and it may have {limit} at once",
+            wait_s=TRY_AGAIN_S,
+            remedy="wait until one has ended",
+        )
+
+
+def _take_turns(account: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [account])
+
+
+def _spent(used: Usage, figures: str) -> BudgetSpent:
+    wait = used.since + DAY - timezone.now()
+    return BudgetSpent(
+        f"{figures} of this key's budget for today (UTC)",
+        wait_s=int(wait.total_seconds()) + 1,
+        remedy="wait until midnight UTC, ask for fewer tokens, or use a key with a larger budget",
+    )

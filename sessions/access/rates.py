@@ -1,0 +1,97 @@
+"""How often and how much: requests and tokens a minute, of a key and of its account."""
+
+from django.conf import settings
+
+from sessions.access import meter
+from sessions.access.buckets import Bucket, Standing, take, wait_s
+from sessions.access.callers import Caller
+from sessions.access.errors import LimitReached
+from sessions.access.streams import take_slot
+from sessions.errors import InvalidField
+
+
+def admit_request(caller: Caller) -> None:
+    """Count a request.
+
+    Raises:
+        LimitReached: it is one too many for this minute.
+    """
+    buckets = _buckets("requests", caller, caller.key.requests_per_minute if caller.key else None)
+    _take("requests", 1, buckets)
+
+
+def admit_tokens(caller: Caller, tokens: int) -> None:
+    """Count the tokens of a task: those of its prompt, and as many of answer as it asks for.
+
+    Raises:
+        LimitReached: they are too many for this minute.
+        InvalidField: they are too many for any minute.
+    """
+    buckets = _buckets("tokens", caller, caller.key.tokens_per_minute if caller.key else None)
+    largest = min((bucket.per_minute for bucket in buckets if bucket.per_minute), default=0)
+    if largest and tokens > largest:
+        raise InvalidField(
+            f"the task can take {tokens} tokens, and you may use {largest} a minute",
+            field="max_tokens",
+            remedy="ask for fewer tokens, or shorten the prompt",
+        )
+    _take("tokens", tokens, buckets)
+
+
+def admit_stream(caller: Caller) -> None:
+    """Take a place for this request's stream; the middleware gives it back.
+
+    Raises:
+        LimitReached: the caller reads as many streams as it may.
+    """
+    metered = meter.current()
+    if metered is not None:
+        metered.slot = take_slot(caller)
+
+
+def count_failure() -> None:
+    """Count a request with wrong credentials against the client's IP address.
+
+    Raises:
+        LimitReached: whoever is there tries too often.
+    """
+    metered = meter.current()
+    if metered is None:
+        return
+    bucket = Bucket(f"failures:{metered.remote}", int(settings.LIMITS["failures_per_minute"]))
+    standing = take(1, [bucket])
+    if standing is not None and standing.wait_ms:
+        raise LimitReached(
+            "too many requests with wrong credentials come from your address",
+            wait_s=wait_s(standing),
+        )
+
+
+def _buckets(what: str, caller: Caller, of_key: int | None) -> list[Bucket]:
+    limits = settings.LIMITS
+    of_account = int(limits[f"account_{what}_per_minute"])
+    buckets = [Bucket(f"{what}:account:{caller.address}", of_account)]
+    if caller.key is not None:
+        per_minute = int(limits[f"key_{what}_per_minute"]) if of_key is None else of_key
+        buckets.append(Bucket(f"{what}:key:{caller.key.pk}", per_minute))
+    return buckets
+
+
+def _take(what: str, cost: int, buckets: list[Bucket]) -> None:
+    standing = take(cost, buckets)
+    if standing is None:
+        return
+    _note(what, standing)
+    if standing.wait_ms:
+        raise LimitReached(
+            f"you may use {standing.limit} {what} a minute, {standing.remaining} are left for now,"
+            f" and this takes {cost}",
+            wait_s=wait_s(standing),
+            remedy="wait as long as Retry-After says",
+        )
+
+
+def _note(what: str, standing: Standing) -> None:
+    metered = meter.current()
+    if metered is not None:
+        metered.standings[what] = standing

@@ -1,0 +1,125 @@
+"""How many answers a key or an account reads at once.
+
+Each process counts its own open streams in Redis, under a name that it keeps alive. What a process
+held that has died is not counted any more after `PROCESS_TTL_S`, and nothing is written while a
+stream is idle, however many there are.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from sessions.access.buckets import client
+from sessions.access.callers import Caller
+from sessions.access.errors import LimitReached
+
+PROCESS_TTL_S = 30
+RENEWED_EVERY_S = 10.0
+TRY_AGAIN_S = 5
+_PROCESS = uuid.uuid4().hex
+_TAKE = """
+redis.call('SET', 'streams:process:' .. ARGV[1], 1, 'EX', ARGV[2])
+for i, key in ipairs(KEYS) do
+  local limit, open = tonumber(ARGV[i + 2]), 0
+  local held = redis.call('HGETALL', key)
+  for j = 1, #held, 2 do
+    if redis.call('EXISTS', 'streams:process:' .. held[j]) == 1 then
+      open = open + tonumber(held[j + 1])
+    else
+      redis.call('HDEL', key, held[j])
+    end
+  end
+  if limit > 0 and open >= limit then return i end
+end
+for _, key in ipairs(KEYS) do redis.call('HINCRBY', key, ARGV[1], 1) end
+return 0
+"""
+_RELEASE = """
+for _, key in ipairs(KEYS) do
+  if redis.call('HINCRBY', key, ARGV[1], -1) <= 0 then redis.call('HDEL', key, ARGV[1]) end
+end
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StreamSlot:
+    """A place that must be released, once or more often."""
+
+    names: list[str]
+    held: bool = True
+
+    def release(self) -> None:
+        """Give the place back. What Redis does not hear now it forgets with this process."""
+        if not self.held:
+            return
+        self.held = False
+        with suppress(redis.RedisError):
+            _scripts(settings.REDIS_URL)[1](keys=self.names, args=[_PROCESS])
+
+
+def take_slot(caller: Caller) -> StreamSlot:
+    """A place for one more stream of this caller; release it when the stream ends.
+
+    Raises:
+        LimitReached: the key or the account reads as many as it may.
+    """
+    wanted = {f"streams:account:{caller.address}": int(settings.LIMITS["account_open_streams"])}
+    if caller.key is not None:
+        own = caller.key.max_open_streams
+        limit = int(settings.LIMITS["key_open_streams"]) if own is None else own
+        wanted[f"streams:key:{caller.key.pk}"] = limit
+    slot = StreamSlot(list(wanted))
+    try:
+        full = _scripts(settings.REDIS_URL)[0](
+            keys=slot.names, args=[_PROCESS, PROCESS_TTL_S, *wanted.values()]
+        )
+    except redis.RedisError:
+        logger.warning("Redis does not answer: nobody's streams are limited", exc_info=True)
+        return StreamSlot([], held=False)
+    if full:
+        name = slot.names[full - 1]
+        whose = "key" if ":key:" in name else "account"
+        raise LimitReached(
+            f"this {whose} reads {wanted[name]} streams already, and may read no more at once",
+            wait_s=TRY_AGAIN_S,
+            remedy="close one, or ask without streaming",
+        )
+    _stay_alive(settings.REDIS_URL)
+    return slot
+
+
+@contextmanager
+def stream_slot(caller: Caller) -> Iterator[None]:
+    """Hold a place while the block runs; see `take_slot`."""
+    slot = take_slot(caller)
+    try:
+        yield
+    finally:
+        slot.release()
+
+
+@cache
+def _scripts(url: str) -> tuple[Any, Any]:
+    connection = client(url)
+    return connection.register_script(_TAKE), connection.register_script(_RELEASE)
+
+
+@cache
+def _stay_alive(url: str) -> None:
+    def renew() -> None:
+        pause = threading.Event()
+        while not pause.wait(RENEWED_EVERY_S):
+            with suppress(redis.RedisError):
+                client(url).set(f"streams:process:{_PROCESS}", 1, ex=PROCESS_TTL_S)
+
+    threading.Thread(target=renew, name="stream-slots", daemon=True).start()

@@ -1,0 +1,11 @@
+"""Celery's entrance to the webhooks: `celery -A cortensor_site worker -Q webhooks -P threads`."""
+
+from celery import shared_task
+
+from sessions.webhooks import delivery
+
+
+@shared_task(name="sessions.deliver_webhook", queue="webhooks", ignore_result=True)
+def deliver_webhook(delivery_id: str) -> None:
+    """Try to deliver one message; see `sessions.webhooks.delivery`."""
+    delivery.deliver(delivery_id)

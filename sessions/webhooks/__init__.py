@@ -1,0 +1,1 @@
+"""Telling clients what became of their tasks, by signed HTTP requests."""

@@ -1,0 +1,78 @@
+"""One attempt to deliver one message, and what follows from it."""
+
+import asyncio
+import random
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
+from sessions.webhooks.outbox import RETRY_AFTER_S
+from sessions.webhooks.sending import Answer, post
+from sessions.webhooks.signing import signature_headers
+
+DISABLED_AFTER = timedelta(days=3)
+"""An endpoint that has only failed for so long is told nothing more, until its owner enables it."""
+JITTER = 0.2
+GONE = 410
+
+
+def deliver(delivery_id: str) -> None:
+    """Try once, if it is time. The next attempt is set first, so that a crash loses none."""
+    delivery = _claim(delivery_id, timezone.now())
+    if delivery is None:
+        return
+    endpoint, body = delivery.endpoint, delivery.body.encode()
+    headers = signature_headers(
+        endpoint.signing_key, delivery.message_id, int(timezone.now().timestamp()), body
+    )
+    _conclude(delivery, asyncio.run(post(endpoint.url, headers, body)), timezone.now())
+
+
+@transaction.atomic
+def _claim(delivery_id: str, now: datetime) -> WebhookDelivery | None:
+    delivery = (
+        WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("endpoint")
+        .filter(pk=delivery_id, status=DeliveryStatus.PENDING, next_attempt_at__lte=now)
+        .first()
+    )
+    if delivery is None:
+        return None
+    delivery.attempts += 1
+    if delivery.endpoint.disabled_at is not None:
+        delivery.status, delivery.problem = DeliveryStatus.FAILED, "the endpoint is disabled"
+    else:
+        delivery.next_attempt_at = now + _pause(delivery.attempts)
+    delivery.save(update_fields=["attempts", "status", "problem", "next_attempt_at"])
+    return delivery if delivery.status == DeliveryStatus.PENDING else None
+
+
+@transaction.atomic
+def _conclude(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
+    delivery.answer_status, delivery.problem = answer.status, answer.problem
+    if answer.is_success:
+        delivery.status, delivery.delivered_at = DeliveryStatus.DELIVERED, now
+    elif delivery.attempts > len(RETRY_AFTER_S):
+        delivery.status = DeliveryStatus.FAILED
+    delivery.save(update_fields=["answer_status", "problem", "status", "delivered_at"])
+    _judge(WebhookEndpoint.objects.select_for_update().get(pk=delivery.endpoint_id), answer, now)
+
+
+def _judge(endpoint: WebhookEndpoint, answer: Answer, now: datetime) -> None:
+    """Whether an endpoint is worth any more."""
+    if answer.is_success:
+        endpoint.failing_since = None
+    else:
+        endpoint.failing_since = endpoint.failing_since or now
+        if answer.status == GONE or now - endpoint.failing_since >= DISABLED_AFTER:
+            endpoint.disabled_at = endpoint.disabled_at or now
+    endpoint.save(update_fields=["failing_since", "disabled_at"])
+
+
+def _pause(attempts: int) -> timedelta:
+    """How long after an attempt the next one is due; a little differently each time."""
+    index = min(attempts - 1, len(RETRY_AFTER_S) - 1)
+    spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311, nothing depends on its secrecy
+    return timedelta(seconds=RETRY_AFTER_S[index] * spread)

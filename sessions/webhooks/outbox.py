@@ -1,0 +1,109 @@
+"""What is to be told, written down with the change itself, and who is asked to tell it.
+
+The row is the truth. Celery carries a wake-up, which may be lost: the oracle hands over again what
+is due and has not been tried (`hand_over_due`).
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from chain.messages import canonical_json
+from sessions.models import (
+    DeliveryStatus,
+    Session,
+    Task,
+    TaskStatus,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
+
+RETRY_AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
+"""Pauses after each failed attempt, as Standard Webhooks advises; then a message has failed."""
+HANDED_OVER_AT_ONCE = 100
+WAKE_AGAIN = timedelta(minutes=5)
+"""When a wake-up that nothing came of counts as lost."""
+
+logger = logging.getLogger(__name__)
+
+
+def record(task: Task) -> None:
+    """Write down whom to tell that a task is over. The caller's transaction is the change's own."""
+    event = (
+        WebhookEvent.TASK_FAILED if task.status == TaskStatus.FAILED else WebhookEvent.TASK_ENDED
+    )
+    session = Session.objects.filter(pk=task.session_id).first()
+    if session is None:
+        return
+    everywhere = Q(session_id=None, owner=session.owner)
+    here = Q(session_id=session.session_id, owner__in=[session.owner, *session.users])
+    endpoints = WebhookEndpoint.objects.filter(everywhere | here, disabled_at=None)
+    body, now = "", timezone.now()
+    for endpoint in endpoints:
+        if event.value not in endpoint.events:
+            continue
+        body = body or canonical_json(_message(event, task)).decode()
+        delivery, is_new = WebhookDelivery.objects.get_or_create(
+            endpoint=endpoint,
+            task=task,
+            event=event,
+            defaults={"body": body, "next_attempt_at": now, "woken_at": now},
+        )
+        if is_new:
+            _wake_on_commit(delivery)
+
+
+def hand_over_due(now: datetime) -> int:
+    """Wake the deliverers for what is due; returns how many. Doing it too often does no harm."""
+    due = WebhookDelivery.objects.filter(
+        Q(woken_at=None) | Q(woken_at__lt=F("next_attempt_at")) | Q(woken_at__lt=now - WAKE_AGAIN),
+        status=DeliveryStatus.PENDING,
+        next_attempt_at__lte=now,
+    ).order_by("next_attempt_at")[:HANDED_OVER_AT_ONCE]
+    handed_over = 0
+    for delivery in due:
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(woken_at=now)
+        if not _wake(delivery):
+            break
+        handed_over += 1
+    return handed_over
+
+
+def _message(event: WebhookEvent, task: Task) -> dict[str, Any]:
+    # No prompt and no answer: whoever may see them fetches the task.
+    assert task.ended_at is not None
+    return {
+        "type": event.value,
+        "timestamp": task.ended_at.isoformat(),
+        "data": {
+            "session_id": task.session_id,
+            "task_id": task.task_id,
+            "status": task.status,
+            "outcome": {"code": task.outcome_code, "message": task.outcome_message},
+            "client_reference": task.client_reference,
+            "request_id": task.request_id or None,
+        },
+    }
+
+
+def _wake_on_commit(delivery: WebhookDelivery) -> None:
+    transaction.on_commit(lambda: _wake(delivery), robust=True)
+
+
+def _wake(delivery: WebhookDelivery) -> bool:
+    from sessions.tasks import deliver_webhook  # tasks call services, and this one enqueues one
+
+    try:
+        deliver_webhook.apply_async(
+            (str(delivery.pk),), retry=False, expires=int(WAKE_AGAIN.total_seconds())
+        )
+    except Exception:  # whatever the broker's client raises, the row is written
+        logger.warning("%s waits for the broker", delivery, exc_info=True)
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(woken_at=None)
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""One HTTP request with a message: no redirect followed, no proxy, no patience."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import certifi
+import httpcore
+
+from sessions import VERSION
+from sessions.webhooks.addresses import CheckedBackend, Unreachable
+
+PATIENCE_S = 10.0
+"""From the look-up of the name to the end of the answer's headers."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a receiver said: a status, or why there is none. Its body is nobody's business."""
+
+    status: int | None
+    problem: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    """Send a message; whatever happens becomes an Answer."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await _post(url, headers, body)
+    except Unreachable as error:
+        return Answer(None, str(error))
+    except TimeoutError:
+        return Answer(None, f"no answer within {PATIENCE_S:g} s")
+    except ssl.SSLError:
+        return Answer(None, "the host's certificate is not valid")
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+        return Answer(None, f"no connection: {type(error).__name__}")
+    except (httpcore.UnsupportedProtocol, ValueError, OSError) as error:
+        return Answer(None, f"not sent: {type(error).__name__}")
+
+
+async def _post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    sent = {
+        "content-type": "application/json",
+        "user-agent": f"Cortensor-Webhooks/{VERSION}",
+        "connection": "close",
+        **headers,
+    }
+    context = ssl.create_default_context(cafile=certifi.where())
+    async with (
+        httpcore.AsyncConnectionPool(
+            ssl_context=context, network_backend=CheckedBackend(), max_connections=1
+        ) as pool,
+        pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+    ):
+        problem = ""
+        if 300 <= response.status < 400:
+            problem = "a redirect, which is not followed"
+        return Answer(response.status, problem)
