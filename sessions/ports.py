@@ -6,11 +6,12 @@
 | `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
+| `EMBEDDER` | `Embedder` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict, cast
 
@@ -40,6 +41,20 @@ class PromptCounter(Protocol):
 
     def context_length(self, model_identifier: int) -> int:
         """Tokens that input and output have together. Raises LookupError: no such model."""
+
+
+class Embedder(Protocol):
+    """The router's own embedding model. Its methods take seconds: call them in a thread."""
+
+    @property
+    def name(self) -> str:
+        """What clients call it."""
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector a text."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens of the text the model reads."""
 
 
 class MinerEntry(TypedDict):
@@ -107,6 +122,10 @@ class TaskRecords:
 
 def prompt_counter() -> PromptCounter:
     return cast(PromptCounter, import_string(settings.PROMPT_COUNTER))
+
+
+def embedder() -> Embedder:
+    return cast(Embedder, import_string(settings.EMBEDDER))
 
 
 def miners_online() -> int:

@@ -1,12 +1,13 @@
 """The prompt of a task, wherever it lies: on chain, or in the content-addressed storage."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chain import storage
 from sessions.completion import MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.errors import SessionsError
 from sessions.models import Task
+from sessions.options import GenerationOptions, OptionsUnreadable
 
 
 class PromptUnreadable(SessionsError):
@@ -15,10 +16,11 @@ class PromptUnreadable(SessionsError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """What miners are to answer, and where they have to stop."""
+    """What miners are to answer, where they have to stop, and how they draw."""
 
     text: str
     stop: tuple[str, ...] = ()
+    options: GenerationOptions = field(default_factory=GenerationOptions)
 
 
 def prompt_of(task: Task) -> Prompt:
@@ -43,4 +45,8 @@ def prompt_of(task: Task) -> Prompt:
             f"'stop' in {task.task_data} may have {MAX_STOPS} strings of 1 to"
             f" {MAX_STOP_CHARACTERS} characters"
         )
-    return Prompt(content["prompt"], tuple(stop))
+    try:
+        options = GenerationOptions.from_content(content)
+    except OptionsUnreadable as error:
+        raise PromptUnreadable(f"{task.task_data}: {error}") from error
+    return Prompt(content["prompt"], tuple(stop), options)

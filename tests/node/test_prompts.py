@@ -77,8 +77,8 @@ def test_an_empty_prompt_without_a_start_token_is_refused(model: Model) -> None:
 
 
 def test_an_unknown_prompt_type_is_refused(model: Model) -> None:
-    with pytest.raises(PromptError, match="prompt_type: 2"):
-        ModelPrompts(model).tokenise("x", 2)
+    with pytest.raises(PromptError, match="prompt_type: 3"):
+        ModelPrompts(model).tokenise("x", 3)
 
 
 @pytest.mark.parametrize(

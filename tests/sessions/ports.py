@@ -1,5 +1,7 @@
 """What stands above sessions in these tests: a counter of words, a few miners."""
 
+from collections.abc import Sequence
+
 from sessions.models import Task
 from sessions.ports import MinerEntry, PromptUnfit, TaskRecords
 
@@ -27,6 +29,21 @@ class WordCounter:
 
 
 prompt_counter = WordCounter()
+
+
+class LetterEmbedder:
+    """An embedding of how often a text has each of three letters."""
+
+    name = "letters"
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[float(text.count(letter)) for letter in "abc"] for text in texts]
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+embedder = LetterEmbedder()
 
 
 def miners_online() -> int:
