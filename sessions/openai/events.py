@@ -9,6 +9,7 @@ from typing import Any
 from sessions import streams
 from sessions.api.completion_views import wait_s
 from sessions.api.sse import PING_S
+from sessions.errors import TaskFailed
 from sessions.models import Task
 from sessions.openai.errors import read_error
 from sessions.openai.shapes import Shape
@@ -93,6 +94,9 @@ async def _follow(index: int, task: Task, waiting: asyncio.Queue[tuple[int, _Eve
         async with aclosing(answer) as events:
             async for event in events:
                 await waiting.put((index, event))
+                if isinstance(event, streams.Done):
+                    return
+        raise TaskFailed("the task ended without a result")
     except Exception as error:
         await waiting.put((index, error))
 

@@ -96,7 +96,9 @@ CHAT = (
     _ignored("service_tier", "there is one"),
     _ignored("safety_identifier"),
     _ignored("prompt_cache_key"),
+    _ignored("prompt_cache_options"),
     _ignored("prompt_cache_retention"),
+    _refused("moderation", "nothing is moderated here"),
     *_OURS,
 )
 
