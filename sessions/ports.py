@@ -7,6 +7,7 @@
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
 | `EMBEDDER` | `Embedder` |
+| `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
 """
@@ -109,6 +110,18 @@ class Distance(TypedDict):
 
 
 @dataclass(frozen=True)
+class AnswerWorth:
+    """What an answer is worth beside another, by the rule for miners.
+
+    `accuracy_bps` is in basis points, 0 for one that does not count; `distance` is the cosine
+    distance.
+    """
+
+    accuracy_bps: int
+    distance: float
+
+
+@dataclass(frozen=True)
 class TaskRecords:
     """Every miner's part in a task, and how far their answers are from each other.
 
@@ -138,6 +151,12 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return cast(Callable[[Task], TaskRecords], import_string(settings.TASK_RECORDS))(task)
+
+
+def judge_answer(answer: str, reference: str) -> AnswerWorth:
+    """Takes seconds: call it in a thread."""
+    judge = import_string(settings.ANSWER_JUDGE)
+    return cast(Callable[[str, str], AnswerWorth], judge)(answer, reference)
 
 
 def router_health() -> dict[str, bool]:

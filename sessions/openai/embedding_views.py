@@ -1,13 +1,7 @@
-"""`POST /embeddings`: texts to vectors by the router's own model. No miner's work, and free.
+"""`POST /embeddings`: texts to vectors by the router's own model. No miner's work, and free."""
 
-One thread does all of it, so that it never takes the streams' time; when too many wait for it, the
-next are sent away for a moment.
-"""
-
-import asyncio
 import base64
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,28 +11,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import serializers
 
-from sessions import ports
+from sessions import embedding_thread, ports
 from sessions.api.authentication import bearer
 from sessions.api.completion_body import json_object
 from sessions.api.fields import Text, Whole
-from sessions.errors import RequestError
 from sessions.openai.bodies import OneOrMany
 from sessions.openai.errors import OpenAIError, error_response
 from sessions.openai.parameters import EMBEDDINGS, check
 
 MAX_TEXTS = 64
 MAX_CHARACTERS = 8_192
-MAX_WAITING = 8
-"""Requests that wait for the thread, the one at work included."""
-
-_thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings")
-_waiting = 0
-
-
-class EmbeddingsBusy(RequestError):
-    """Too many requests wait already."""
-
-    code, title, status, retry_after_s = "embeddings_busy", "Embeddings are busy", 503, 2
 
 
 class EmbeddingsBody(serializers.Serializer):
@@ -59,7 +41,7 @@ async def embeddings(request: HttpRequest) -> HttpResponse:
                 f"Send a POST to {request.path}.", code="method_not_allowed", status=405
             )
         body = await sync_to_async(_read)(request)
-        vectors, tokens = await _embed(body["input"])
+        vectors, tokens = await embedding_thread.run(_work, body["input"])
         if body.get("dimensions") not in (None, len(vectors[0])):
             raise OpenAIError(
                 f"Invalid 'dimensions': the model has {len(vectors[0])}, no other number.",
@@ -99,17 +81,6 @@ def _read(request: HttpRequest) -> dict[str, Any]:
             status=404,
         )
     return body
-
-
-async def _embed(texts: Sequence[str]) -> tuple[list[list[float]], int]:
-    global _waiting
-    if _waiting >= MAX_WAITING:
-        raise EmbeddingsBusy("too many requests wait for embeddings", remedy="try again soon")
-    _waiting += 1
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_thread, _work, texts)
-    finally:
-        _waiting -= 1
 
 
 def _work(texts: Sequence[str]) -> tuple[list[list[float]], int]:

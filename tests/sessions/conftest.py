@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
     """Point the ports of sessions to `tests.sessions.ports`."""
     for name in (
-        *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER"),
+        *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER", "ANSWER_JUDGE"),
         *("TASK_RECORDS", "ROUTER_HEALTH", "ROUTER_ADDRESS"),
     ):
         setattr(settings, name, f"tests.sessions.ports.{name.lower()}")

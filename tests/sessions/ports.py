@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sessions.models import Task
-from sessions.ports import MinerEntry, PromptUnfit, TaskRecords
+from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
 
 ROUTER = "0x" + "a1" * 20
 MODEL = 1
@@ -44,6 +44,14 @@ class LetterEmbedder:
 
 
 embedder = LetterEmbedder()
+
+
+def answer_judge(answer: str, reference: str) -> AnswerWorth:
+    """Equal words are worth something, in whatever order they come."""
+    if answer == reference:
+        return AnswerWorth(10_000, 0.0)
+    same = sorted(answer.split()) == sorted(reference.split())
+    return AnswerWorth(9_000, 0.1) if same else AnswerWorth(0, 0.8)
 
 
 def miners_online() -> int:

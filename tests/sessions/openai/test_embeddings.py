@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sessions.openai import embedding_views
+from sessions import embedding_thread
 from tests.sessions.openai.conftest import Api
 from tests.sessions.openai.test_chat import assert_error
 
@@ -60,7 +60,7 @@ def test_a_key_is_needed(api: Api) -> None:
 def test_when_too_many_wait_the_next_is_sent_away_for_a_moment(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding_views, "MAX_WAITING", 0)
+    monkeypatch.setattr(embedding_thread, "MAX_WAITING", 0)
     response = api("POST", "embeddings", ASKED)
     assert_error(response, 503, "embeddings_busy")
     assert int(response["Retry-After"]) > 0
