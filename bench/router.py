@@ -11,6 +11,7 @@ that of 64 streams together over LiteLLM's. More is better for both.
 
 import asyncio
 import os
+import secrets
 import statistics
 import tempfile
 from contextlib import ExitStack
@@ -49,8 +50,13 @@ def main() -> None:
         )
         direct_port, proxy_port = _free_ports()
         direct = stack.enter_context(peers.llama_server(MODEL, direct_port, folder))
-        proxy = stack.enter_context(peers.litellm_proxy(direct, proxy_port, folder))
-        targets = [Target(DIRECT, direct), Target(LITELLM, proxy), _router(network)]
+        key = f"sk-{secrets.token_hex(16)}"
+        proxy = stack.enter_context(peers.litellm_proxy(direct, proxy_port, folder, key))
+        targets = [
+            Target(DIRECT, direct),
+            Target(LITELLM, proxy, {"Authorization": f"Bearer {key}"}),
+            _router(network),
+        ]
         bursts = asyncio.run(_measure(targets))
     _publish(bursts)
 

@@ -78,13 +78,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "sessions.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cortensor_site.static_files.StaticFilesMiddleware",
+    "cortensor_site.page_middleware.Sessions",
+    "cortensor_site.page_middleware.Common",
+    "cortensor_site.page_middleware.Forms",
+    "cortensor_site.page_middleware.Accounts",
+    "cortensor_site.page_middleware.Messages",
+    "cortensor_site.page_middleware.Frames",
 ]
 
 ROOT_URLCONF = "cortensor_site.urls"

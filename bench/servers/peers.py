@@ -50,8 +50,8 @@ def llama_server(model: Path, port: int, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def litellm_proxy(upstream: str, port: int, folder: Path) -> Iterator[str]:
-    """The LiteLLM proxy before a server; its base URL."""
+def litellm_proxy(upstream: str, port: int, folder: Path, key: str) -> Iterator[str]:
+    """The LiteLLM proxy before a server, for who has the key; its base URL."""
     config = folder / "litellm.yaml"
     config.write_text(
         "model_list:\n"
@@ -64,6 +64,7 @@ def litellm_proxy(upstream: str, port: int, folder: Path) -> Iterator[str]:
     command = [str(FOLDER / "bin/litellm"), "--config", str(config), "--port", str(port)]
     command += ["--host", "127.0.0.1", "--telemetry", "False"]
     own = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    own |= {"LITELLM_MASTER_KEY": key}
     with _running("litellm", command, port, folder, own) as url:
         yield url
 
@@ -96,7 +97,7 @@ def _wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> N
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{url}/v1/models", timeout=5).is_success:
+            if httpx.get(f"{url}/v1/models", timeout=5).status_code < 500:
                 return
         except httpx.HTTPError:
             time.sleep(0.5)

@@ -157,7 +157,9 @@ def test_the_sdk_raises_its_own_errors(sdk: openai.OpenAI, options: dict[str, An
 
 def test_langchain_chats_streams_and_embeds(client: Client, session_id: int) -> None:
     address = {"base_url": f"{client.network.router_url}/v1", "api_key": client.network.api_key}
-    chat = ChatOpenAI(model=MODEL, default_headers={"X-Session-ID": str(session_id)}, **address)
+    chat = ChatOpenAI(
+        model=MODEL, temperature=0, default_headers={"X-Session-ID": str(session_id)}, **address
+    )
     answer = chat.invoke([HumanMessage("What is 12 + 7?")])
     assert answer.content == ANSWER
     assert answer.response_metadata["finish_reason"] == "stop"
