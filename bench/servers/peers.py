@@ -65,13 +65,18 @@ def litellm_proxy(upstream: str, port: int, folder: Path, key: str) -> Iterator[
     command += ["--host", "127.0.0.1", "--telemetry", "False"]
     own = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     own |= {"LITELLM_MASTER_KEY": key}
-    with _running("litellm", command, port, folder, own) as url:
+    with _running("litellm", command, port, folder, own, key) as url:
         yield url
 
 
 @contextmanager
 def _running(
-    name: str, command: list[str], port: int, folder: Path, environment: dict[str, str]
+    name: str,
+    command: list[str],
+    port: int,
+    folder: Path,
+    environment: dict[str, str],
+    key: str = "",
 ) -> Iterator[str]:
     url, log = f"http://127.0.0.1:{port}", folder / f"{name}.log"
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
@@ -80,7 +85,7 @@ def _running(
             command, env=kept | environment, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        _wait_until_up(url, process, log)
+        _wait_until_up(url, key, process, log)
         yield url
     finally:
         process.terminate()
@@ -91,13 +96,14 @@ def _running(
             process.wait()
 
 
-def _wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_up(url: str, key: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until:
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{url}/v1/models", timeout=5).status_code < 500:
+            if httpx.get(f"{url}/v1/models", headers=headers, timeout=5).is_success:
                 return
         except httpx.HTTPError:
             time.sleep(0.5)
