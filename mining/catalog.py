@@ -8,7 +8,8 @@ from django.conf import settings
 
 from mining.node.llama import LlamaError, Model
 from mining.node.model_source import ModelSourceError, locate
-from mining.node.prompts import ModelPrompts, TemplateUnusable
+from mining.node.prompts import ModelPrompts, PromptError, TemplateUnusable
+from sessions.ports import PromptUnfit
 
 _loading = threading.Lock()
 
@@ -41,13 +42,15 @@ class PromptCounter:
 
         Raises:
             LookupError: no such model.
-            PromptError: the prompt is empty, or of an unknown type.
+            PromptUnfit: the prompt is empty, of an unknown type, or no conversation for this model.
         """
         prompts = _prompts(model_identifier)
         try:
             return len(prompts.tokenise(prompt, prompt_type, prompt_template))
         except TemplateUnusable as error:
             raise LookupError(f"model {model_identifier}: {error}") from error
+        except PromptError as error:
+            raise PromptUnfit(str(error)) from error
 
     def context_length(self, model_identifier: int) -> int:
         """Tokens that input and output have together. Raises LookupError: no such model."""

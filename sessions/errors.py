@@ -166,6 +166,18 @@ class StorageDown(IntakeError):
     code, title, status, retry_after_s = "storage_down", "The store of contents is down", 503, 10
 
 
+class EmbeddingsBusy(RequestError):
+    """Too many requests wait for the router's embedding model."""
+
+    code, title, status, retry_after_s = "embeddings_busy", "Embeddings are busy", 503, 2
+
+
+class NothingToCompare(RequestError):
+    """The task has no result that counts, or none that the router can read (yet)."""
+
+    code, title, status = "nothing_to_compare", "There is no result to compare with", 409
+
+
 class RelayError(RequestError):
     """An answer that cannot be relayed (any further)."""
 

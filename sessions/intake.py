@@ -1,6 +1,7 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db import transaction
@@ -56,7 +57,8 @@ def accept(
 ) -> Task:
     """Take a task: its row, its reservation and its outbox operation, in one transaction.
 
-    The same request under the same `client_reference` gives the same task.
+    The same request under the same `client_reference` gives the same task. Where the client named
+    no `max_tokens`, the default is cut to what the model's context has room for.
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.
@@ -75,7 +77,7 @@ def accept(
     client_key = encryption.client_key(session)
     if client_key is not None:
         encryption.require_encryptable(request)
-    input_tokens = _count_tokens(request, session)
+    asked, (request, input_tokens) = request, _fit(request, session)
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
     if ports.miners_online() == 0:
@@ -86,7 +88,7 @@ def accept(
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
-        earlier = _earlier(request, session)
+        earlier = _earlier(asked, session)
         if earlier is not None:
             return earlier
         _require_active(session)
@@ -110,6 +112,7 @@ def accept(
             reserve_wei=reserve_wei,
             api_key=api_key,
             request_id=request_id,
+            request_hash=_request_hash(asked, client_key is not None),
         )
         outbox.enqueue(_submission(task, request))
         wakeup.notify(TASK_QUEUED)
@@ -207,8 +210,8 @@ def _router_index(session: Session) -> int:
     return router.index
 
 
-def _count_tokens(request: CompletionRequest, session: Session) -> int:
-    """Input tokens, which fit the model's context with at least the tokens asked for."""
+def _fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest, int]:
+    """The request with a maximum of tokens that fits the model's context, and its input tokens."""
     counter, model = ports.prompt_counter(), session.model_identifier
     try:
         context = counter.context_length(model)
@@ -226,15 +229,18 @@ def _count_tokens(request: CompletionRequest, session: Session) -> int:
             remedy="shorten the prompt",
             extra=figures,
         )
-    if count + request.max_tokens > context:
+    room = context - count
+    if request.max_tokens_is_default:
+        return replace(request, max_tokens=min(request.max_tokens, room)), count
+    if request.max_tokens > room:
         raise InvalidField(
             f"{request.max_tokens} tokens of answer and {count} of prompt are more than the model's"
             f" context of {context}",
             field="max_tokens",
-            remedy=f"ask for at most {context - count}",
+            remedy=f"ask for at most {room}",
             extra=figures,
         )
-    return count
+    return request, count
 
 
 def _price(request: CompletionRequest, session: Session, input_tokens: int) -> int:
@@ -303,6 +309,7 @@ def _create(
     reserve_wei: int,
     api_key: ApiKey | None,
     request_id: str,
+    request_hash: str,
 ) -> Task:
     address = storage.address(cid)
     digest = task_digest(
@@ -342,5 +349,5 @@ def _create(
         reserve_wei=reserve_wei,
         api_key=api_key,
         request_id=request_id,
-        request_hash=_request_hash(request, encrypted),
+        request_hash=request_hash,
     )

@@ -6,11 +6,13 @@
 | `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
+| `EMBEDDER` | `Embedder` |
+| `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict, cast
 
@@ -40,6 +42,20 @@ class PromptCounter(Protocol):
 
     def context_length(self, model_identifier: int) -> int:
         """Tokens that input and output have together. Raises LookupError: no such model."""
+
+
+class Embedder(Protocol):
+    """The router's own embedding model. Its methods take seconds: call them in a thread."""
+
+    @property
+    def name(self) -> str:
+        """What clients call it."""
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector a text."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens of the text the model reads."""
 
 
 class MinerEntry(TypedDict):
@@ -94,6 +110,18 @@ class Distance(TypedDict):
 
 
 @dataclass(frozen=True)
+class AnswerWorth:
+    """What an answer is worth beside another, by the rule for miners.
+
+    `accuracy_bps` is in basis points, 0 for one that does not count; `distance` is the cosine
+    distance.
+    """
+
+    accuracy_bps: int
+    distance: float
+
+
+@dataclass(frozen=True)
 class TaskRecords:
     """Every miner's part in a task, and how far their answers are from each other.
 
@@ -109,6 +137,10 @@ def prompt_counter() -> PromptCounter:
     return cast(PromptCounter, import_string(settings.PROMPT_COUNTER))
 
 
+def embedder() -> Embedder:
+    return cast(Embedder, import_string(settings.EMBEDDER))
+
+
 def miners_online() -> int:
     return cast(Callable[[], int], import_string(settings.MINERS_ONLINE))()
 
@@ -119,6 +151,12 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return cast(Callable[[Task], TaskRecords], import_string(settings.TASK_RECORDS))(task)
+
+
+def judge_answer(answer: str, reference: str) -> AnswerWorth:
+    """Takes seconds: call it in a thread."""
+    judge = import_string(settings.ANSWER_JUDGE)
+    return cast(Callable[[str, str], AnswerWorth], judge)(answer, reference)
 
 
 def router_health() -> dict[str, bool]:

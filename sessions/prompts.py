@@ -1,7 +1,7 @@
 """The prompt of a task, wherever it lies: on chain, or in the content-addressed storage."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chain import storage
 from chain.envelopes import Role, is_envelope, recipients
@@ -9,6 +9,7 @@ from sessions import encryption
 from sessions.completion import MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.errors import EncryptionUnavailable, SessionsError
 from sessions.models import Task
+from sessions.options import GenerationOptions, OptionsUnreadable
 
 MAX_PROMPT_BYTES = 4 * 1024 * 1024
 """More than any model reads; a client may have stored anything under its address."""
@@ -24,7 +25,7 @@ class PromptUnreachable(PromptUnreadable):
 
 @dataclass(frozen=True)
 class Prompt:
-    """What miners are to answer, and where they have to stop.
+    """What miners are to answer, where they have to stop, and how they draw.
 
     `envelope` is how it is stored, if it is encrypted.
     """
@@ -32,6 +33,7 @@ class Prompt:
     text: str
     stop: tuple[str, ...] = ()
     envelope: bytes = b""
+    options: GenerationOptions = field(default_factory=GenerationOptions)
 
 
 def prompt_of(task: Task) -> Prompt:
@@ -63,4 +65,8 @@ def prompt_of(task: Task) -> Prompt:
             f"'stop' in {task.task_data} may have {MAX_STOPS} strings of 1 to"
             f" {MAX_STOP_CHARACTERS} characters"
         )
-    return Prompt(content["prompt"], tuple(stop), envelope)
+    try:
+        options = GenerationOptions.from_content(content)
+    except OptionsUnreadable as error:
+        raise PromptUnreadable(f"{task.task_data}: {error}") from error
+    return Prompt(content["prompt"], tuple(stop), envelope, options)

@@ -144,8 +144,12 @@ async def wait_for_results(session_id: int, task_id: int, deadline_s: float) -> 
 
 
 async def _follow(session_id: int, task_id: int, deadline_s: float) -> AsyncGenerator[StreamEvent]:
-    """Everything about a task from its start; ends after `Results`."""
+    """Everything about a task from its start; ends once `Results` and all of the answer are told.
+
+    An answer that is asked for again when it is judged already has both at once.
+    """
     relay = _Relay(task_stream_key(session_id, task_id), time.monotonic() + deadline_s)
+    judged = False
     async with _client() as client:
         while True:
             left_s = relay.deadline - time.monotonic()
@@ -163,7 +167,10 @@ async def _follow(session_id: int, task_id: int, deadline_s: float) -> AsyncGene
             for event in relay.read(answer):
                 yield event
                 if isinstance(event, Results):
-                    return
+                    relay.end_soon()
+                    judged = True
+            if judged and (relay.done or relay.source_key is None):
+                return
 
 
 @dataclass
@@ -202,6 +209,10 @@ class _Relay:
             remedy="look at the task later; what is not paid returns to the session",
         )
 
+    def end_soon(self) -> None:
+        """Nothing but what is on its way is awaited any more."""
+        self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
+
     def read(self, answer: Any) -> list[StreamEvent]:
         """Take what XREAD returned."""
         batches = {_text(key): entries for key, entries in answer}
@@ -229,7 +240,7 @@ class _Relay:
                 status = TaskStatus(entry["status"])
                 if status.is_final and not self.ended:
                     self.ended = True
-                    self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
+                    self.end_soon()
                 return [Stage(status)]
             case "results":
                 return [Results(tuple(Result(**row) for row in json.loads(entry["body"])))]

@@ -1,13 +1,14 @@
 """A task's prompt as the tokens that a model reads, and how many they are.
 
-A user's text is only ever text: the model's chat template is rendered once, with a mark in the
-place of the message; its parts become special tokens, the text between them never does. That
+A user's text is only ever text: the model's chat template is rendered with a mark in the place of
+each message; its parts become special tokens, the text between them never does. That
 also keeps the template, which is code from a model's file, away from what users write. It runs
 in Jinja's immutable sandbox.
 """
 
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +17,20 @@ from typing import Any
 from jinja2 import TemplateError as JinjaError
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from mining.node.chat import Message, MessagesUnreadable, read_messages
 from mining.node.llama import Model
 
-PLAIN, CHAT = 0, 1
-"""Prompt types: plain continuation, and a user's message for the model's chat template."""
+PLAIN, CHAT, MESSAGES = 0, 1, 2
+"""Prompt types: plain continuation, a user's message for the model's chat template, and a whole
+conversation for it, as `mining.node.chat` has it."""
 PLACEHOLDER = "{prompt}"
 MAX_CONTEXT_TOKENS = 8192
 """More than this is not served, however far a model was trained: every slot pays for it."""
 
 _MARK = "c0ffee5e55104e5cafe0f0a7e5710bed"
+_MARKS = re.compile(_MARK + r"(\d{4})")
+_KEPT_TEMPLATES = 64
+"""How many rendered templates are remembered, one for each sequence of roles."""
 _TODAY = datetime(2024, 7, 26)
 
 
@@ -61,6 +67,12 @@ class TemplateUnusable(PromptError):
     code = "template_unusable"
 
 
+class MessagesUnfit(PromptError):
+    """The conversation is none, or the model's chat template does not take its turns."""
+
+    code = "messages_unfit"
+
+
 class ModelUnknown(PromptError):
     """No model has this identifier here."""
 
@@ -72,6 +84,7 @@ class ModelPrompts:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
         self.context_tokens = min(
             model.trained_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
         )
@@ -80,25 +93,32 @@ class ModelPrompts:
         """The tokens of a prompt.
 
         Args:
-            prompt_type: 1 puts the text into the model's chat template, 0 continues it.
+            prompt_type: 1 puts the text into the model's chat template, 0 continues it; 2 reads
+                it as JSON of messages and puts all of them into the template.
             prompt_template: the client's own words around the prompt, which stands where the
-                first `{prompt}` is, or after all of it. They are text like the prompt.
+                first `{prompt}` is, or after all of it. They are text like the prompt. A
+                conversation takes none.
 
         Raises:
             PromptEmpty: there is nothing to continue.
             TemplateUnusable: the model cannot chat.
+            MessagesUnfit: the messages cannot be read, or the template does not take their turns.
             PromptError: the prompt type is unknown.
         """
-        text = _wrap(prompt, prompt_template)
-        if prompt_type == CHAT:
-            tokens = list(self._chat_parts[0])
-            for part in self._chat_parts[1:]:
-                tokens += self._model.tokenise(text, special=False)
-                tokens += part
-        elif prompt_type == PLAIN:
-            tokens = self._model.tokenise(text, special=False)
+        if prompt_type == PLAIN:
+            tokens = self._model.tokenise(_wrap(prompt, prompt_template), special=False)
+        elif prompt_type == CHAT:
+            tokens = self._chat([Message("user", _wrap(prompt, prompt_template))])
+        elif prompt_type == MESSAGES:
+            if prompt_template:
+                raise MessagesUnfit(
+                    "prompt_template: it has no place around messages; leave it out"
+                )
+            tokens = self._chat(_messages(prompt))
         else:
-            raise PromptError(f"prompt_type: {prompt_type} is unknown; use 1 (chat) or 0 (plain)")
+            raise PromptError(
+                f"prompt_type: {prompt_type} is unknown; use 2 (messages), 1 (chat) or 0 (plain)"
+            )
         if self._model.bos is not None and tokens[:1] != [self._model.bos]:
             tokens.insert(0, self._model.bos)
         if not tokens:
@@ -110,26 +130,67 @@ class ModelPrompts:
         if prompt_tokens + max_tokens > self.context_tokens:
             raise ContextExceeded(prompt_tokens, max_tokens, self.context_tokens)
 
+    def _chat(self, messages: Sequence[Message]) -> list[int]:
+        tokens: list[int] = []
+        for part in self._template(tuple(message.role for message in messages)):
+            if isinstance(part, int):
+                tokens += self._model.tokenise(messages[part].content, special=False)
+            else:
+                tokens += part
+        return tokens
+
+    def _template(self, roles: tuple[str, ...]) -> list[list[int] | int]:
+        """The chat template for such turns: its own tokens, and the messages' places by number."""
+        known = self._templates.get(roles)
+        if known is None:
+            known = self._render(roles)
+            if len(self._templates) < _KEPT_TEMPLATES:
+                self._templates[roles] = known
+        return known
+
+    def _render(self, roles: tuple[str, ...]) -> list[list[int] | int]:
+        marked = [
+            {"role": role, "content": f"{_MARK}{index:04d}"} for index, role in enumerate(roles)
+        ]
+        lone = roles == ("user",)
+        try:
+            rendered = self._formatter(messages=marked).prompt
+        except (JinjaError, ValueError, TypeError) as error:
+            if lone:
+                raise TemplateUnusable(f"model: its chat template fails: {error}") from error
+            raise MessagesUnfit(
+                f"messages: the model's chat template refuses these turns: {error}"
+            ) from error
+        pieces = _MARKS.split(rendered)
+        places = [int(number) for number in pieces[1::2]]
+        missing = set(range(len(roles))) - set(places)
+        if missing and lone:
+            raise TemplateUnusable("model: its chat template leaves the user's message out")
+        if missing:
+            raise MessagesUnfit(
+                f"messages[{min(missing)}]: the model's chat template leaves it out"
+            )
+        texts = [self._model.tokenise(text, special=True) for text in pieces[0::2]]
+        parts: list[list[int] | int] = [texts[0]]
+        for place, text in zip(places, texts[1:], strict=True):
+            parts += [place, text]
+        return parts
+
     @cached_property
-    def _chat_parts(self) -> list[list[int]]:
-        """The chat template's tokens before, between and after the user's message."""
+    def _formatter(self) -> Any:
         if self._model.chat_template is None:
             raise TemplateUnusable("prompt_type: this model has no chat template; use 0 (plain)")
-        formatter: Any = Jinja2ChatFormatter(
-            self._model.chat_template,
-            eos_token=self._model.eos_text,
-            bos_token=self._model.bos_text,
-        )
+        try:
+            formatter: Any = Jinja2ChatFormatter(
+                self._model.chat_template,
+                eos_token=self._model.eos_text,
+                bos_token=self._model.bos_text,
+            )
+        except JinjaError as error:
+            raise TemplateUnusable(f"model: its chat template fails: {error}") from error
         # The same day for everybody: miners on either side of midnight have to agree.
         formatter.strftime_now = _TODAY.strftime
-        try:
-            rendered = formatter(messages=[{"role": "user", "content": _MARK}]).prompt
-        except (JinjaError, ValueError, TypeError) as error:
-            raise TemplateUnusable(f"model: its chat template fails: {error}") from error
-        parts = [self._model.tokenise(part, special=True) for part in rendered.split(_MARK)]
-        if len(parts) < 2:
-            raise TemplateUnusable("model: its chat template leaves the user's message out")
-        return parts
+        return formatter
 
 
 class PromptCounter:
@@ -163,6 +224,13 @@ class PromptCounter:
             if model_identifier not in self._prompts:
                 self._prompts[model_identifier] = ModelPrompts(Model(path, vocab_only=True))
             return self._prompts[model_identifier]
+
+
+def _messages(prompt: str) -> list[Message]:
+    try:
+        return read_messages(prompt)
+    except MessagesUnreadable as error:
+        raise MessagesUnfit(str(error)) from error
 
 
 def _wrap(prompt: str, prompt_template: str) -> str:

@@ -24,7 +24,7 @@ MAX_REFERENCE_CHARACTERS = 128
 MAX_MAX_TOKENS = 2**31 - 1
 MAX_DEPTH = 32
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
+NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
 
 
 class CompletionSerializer(serializers.Serializer):
@@ -32,18 +32,18 @@ class CompletionSerializer(serializers.Serializer):
 
     session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
     prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
-    prompt_type = Whole(min_value=0, max_value=1, default=1)
+    prompt_type = Whole(min_value=0, max_value=2, default=1)
     prompt_template = Text(max_length=MAX_TEMPLATE_CHARACTERS, allow_blank=True, default="")
     stream = Flag(default=False)
     timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
     client_reference = Text(max_length=MAX_REFERENCE_CHARACTERS, allow_blank=True, default="")
-    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, default=DEFAULT_MAX_TOKENS)
+    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
     max_miners = Whole(min_value=1, max_value=2**31 - 1, default=0)
     temperature = Hundredths(least=0, most=2, default=0)
     top_p = Hundredths(least=0.01, most=1, default=100)
     top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
-    presence_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, default=0)
-    frequency_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, default=0)
+    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
     stop = serializers.ListField(
         child=Text(max_length=MAX_STOP_CHARACTERS), max_length=MAX_STOPS, default=list
     )
@@ -85,7 +85,8 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
             prompt_template=values["prompt_template"],
             timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
             client_reference=values["client_reference"],
-            max_tokens=values["max_tokens"],
+            max_tokens=values.get("max_tokens", DEFAULT_MAX_TOKENS),
+            max_tokens_is_default="max_tokens" not in values,
             max_miners=values["max_miners"],
             temperature_x100=values["temperature"],
             top_p_x100=values["top_p"],
@@ -98,7 +99,11 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The members of a body; raise ParseError where it is no JSON object, or a deep one."""
+    """A request's body as a JSON object of bounded depth.
+
+    Raises:
+        ParseError: it is none.
+    """
     _require_shallow(body)
     try:
         members = json.loads(body, parse_constant=_refuse)

@@ -40,7 +40,7 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
     try:
-        results = await _results(task)
+        results = await results_of(task)
     except Exception as error:
         if isinstance(error, RelayError):
             error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
@@ -97,7 +97,12 @@ def _orderer(
     return caller
 
 
-async def _results(task: Task) -> list[streams.Result]:
+async def results_of(task: Task) -> list[streams.Result]:
+    """A task's answer, best first: judged where several miners are compared, else as it came.
+
+    Raises:
+        RelayError: none will come, or not in time.
+    """
     if task.redundancy > 1:
         results = list(await streams.wait_for_results(task.session_id, task.task_id, wait_s(task)))
         if not results:

@@ -52,7 +52,7 @@ class RequestIdMiddleware:
 
 def _finish(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
     response[HEADER] = request_id(request)
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/v1/")):
         logger.info(
             "%s %s %s in %d ms, request %s",
             request.method,

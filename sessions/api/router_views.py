@@ -20,7 +20,7 @@ class AboutView(APIView):
     permission_classes = (AllowAny,)
 
     def get(self, request: Request) -> Response:
-        return Response({"name": NAME, "version": VERSION, "api": ["v1"]})
+        return Response({"name": NAME, "version": VERSION, "api": ["v1", "v2"], "openai": "/v1"})
 
 
 class InfoView(APIView):

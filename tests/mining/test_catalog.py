@@ -4,6 +4,7 @@ import pytest
 
 from mining import catalog
 from mining.catalog import prompt_counter
+from sessions.ports import PromptUnfit
 from tests.node import tiny_model
 
 
@@ -12,6 +13,13 @@ def test_prompts_are_counted_by_the_models_own_vocabulary(model):
     assert plain == 2  # "t", "he": what the vocabulary merges
     assert prompt_counter.count(1, "the", 1, "") > plain
     assert prompt_counter.context_length(1) == tiny_model.CONTEXT_TOKENS
+
+
+def test_a_prompt_that_the_model_cannot_read_is_the_clients_fault(model):
+    with pytest.raises(PromptUnfit, match="messages"):
+        prompt_counter.count(1, "no conversation", 2, "")
+    with pytest.raises(PromptUnfit, match="empty"):
+        prompt_counter.count(1, "", 0, "")
 
 
 def test_a_model_that_nobody_serves_is_named(model, settings, tmp_path):

@@ -14,7 +14,7 @@ from tests.sessions.factories import OWNER, make_key
 def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
     """Point the ports of sessions to `tests.sessions.ports`."""
     for name in (
-        *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY"),
+        *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER", "ANSWER_JUDGE"),
         *("TASK_RECORDS", "ROUTER_HEALTH", "ROUTER_ADDRESS"),
     ):
         setattr(settings, name, f"tests.sessions.ports.{name.lower()}")

@@ -1,7 +1,9 @@
 """What stands above sessions in these tests: a counter of words, a few miners."""
 
+from collections.abc import Sequence
+
 from sessions.models import Task
-from sessions.ports import MinerEntry, PromptUnfit, TaskRecords
+from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
 
 ROUTER = "0x" + "a1" * 20
 MODEL = 1
@@ -27,6 +29,29 @@ class WordCounter:
 
 
 prompt_counter = WordCounter()
+
+
+class LetterEmbedder:
+    """An embedding of how often a text has each of three letters."""
+
+    name = "letters"
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[float(text.count(letter)) for letter in "abc"] for text in texts]
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+embedder = LetterEmbedder()
+
+
+def answer_judge(answer: str, reference: str) -> AnswerWorth:
+    """Equal words are worth something, in whatever order they come."""
+    if answer == reference:
+        return AnswerWorth(10_000, 0.0)
+    same = sorted(answer.split()) == sorted(reference.split())
+    return AnswerWorth(9_000, 0.1) if same else AnswerWorth(0, 0.8)
 
 
 def miners_online() -> int:

@@ -286,7 +286,7 @@ def test_a_task_that_takes_too_long_is_named_for_later(
         ("prompt", "\ud800"),
         ("prompt", ["a"]),
         ("prompt_type", "raw"),
-        ("prompt_type", 2),
+        ("prompt_type", 3),
         ("prompt_template", {}),
         ("stream", "yes"),
         ("stream", 1),

@@ -37,6 +37,8 @@ from sessions.models import (
     TaskOrigin,
     TaskStatus,
 )
+from sessions.options import GenerationOptions
+from sessions.prompts import prompt_of
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
     OUTPUT_PRICE_WEI,
@@ -72,6 +74,23 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         *(1, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
     )
     assert task.task_digest == "0x" + digest.hex()
+
+
+def test_an_unnamed_maximum_of_tokens_takes_the_room_that_the_context_has() -> None:
+    session = make_session()
+    long = make_request(" ".join(["w"] * 60), max_tokens=128, max_tokens_is_default=True)
+    task = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
+    assert task.max_tokens == CONTEXT_LENGTH - 61
+    again = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
+    assert again == task
+    with pytest.raises(InvalidField, match="128 tokens"):
+        intake.accept(replace(long, max_tokens_is_default=False), session=session, api_key=None)
+
+
+def test_options_are_bound_by_the_content() -> None:
+    options = GenerationOptions(grammar='root ::= "a"', logit_bias={5: -100})
+    task = intake.accept(make_request(options=options), session=make_session(), api_key=None)
+    assert prompt_of(task).options == options
 
 
 def test_each_task_gets_the_next_number_of_the_routers_lane() -> None:

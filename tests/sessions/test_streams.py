@@ -65,6 +65,14 @@ async def test_an_answer_is_relayed_from_its_beginning_however_late_the_reader(
     assert events[-1] == streams.Done(ALICE, "stop", 3, 2)
 
 
+async def test_an_answer_that_is_judged_already_is_told_again(miner: Miner) -> None:
+    source(ALICE)
+    await miner(ALICE, "Paris", " is", " it")
+    streams.announce_results(TASK, [streams.Result(ALICE, "Paris is it", "stop", 3, 2)])
+    streams.announce_stage(TASK, TaskStatus.ENDED)
+    assert text_of(await read()) == "Paris is it"
+
+
 async def test_pieces_come_as_they_are_written(miner: Miner) -> None:
     source(ALICE)
     events = streams.follow_answer(TASK.session_id, TASK.task_id, 5)

@@ -165,7 +165,7 @@ def test_the_cookie_is_not_for_scripts_and_lasts_no_longer_than_the_message(
         ({"issued_at": iso(300)}, "future"),
         ({"issued_at": iso(-3600)}, "too long ago"),
         ({"rest": f"\nExpiration Time: {iso(-1)}"}, "expired"),
-        ({"rest": f"\nNot Before: {iso(60)}"}, "not valid yet"),
+        ({"rest": f"\nNot Before: {iso(86_400)}"}, "not valid yet"),
         ({"nonce": "abcdefgh12345678"}, "this router's"),
         ({"nonce": "0" * 66}, "this router's"),
         ({"nonce": sign_in.new_nonce(time.time() - 3600)}, "nonce has expired"),

@@ -1,0 +1,221 @@
+"""Reading the bodies of `/v1`: what is asked, as the intake understands it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rest_framework import serializers
+
+from chain.messages import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from sessions.api.completion_body import (
+    MAX_MAX_TOKENS,
+    MAX_PROMPT_CHARACTERS,
+    MAX_REFERENCE_CHARACTERS,
+    NOT_BELOW_ZERO,
+    json_object,
+)
+from sessions.api.fields import Flag, Hundredths, Text, Whole
+from sessions.completion import (
+    DEFAULT_TIMEOUT_S,
+    MAX_STOP_CHARACTERS,
+    MAX_STOPS,
+    CompletionRequest,
+)
+from sessions.openai.conversation import PROMPT_TYPE, conversation
+from sessions.openai.errors import OpenAIError
+from sessions.openai.grammars import grammar_of
+from sessions.openai.parameters import CHAT, TEXT, check
+from sessions.options import GenerationOptions, OptionsUnreadable, read_biases
+
+MAX_CHOICES = 16
+"""The most tasks that one request may be."""
+CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
+"""What is asked for where the client names no number; the latter is OpenAI's own default."""
+PLAIN = 0
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+
+class OneOrMany(serializers.ListField):
+    """A string, or a list of some."""
+
+    def __init__(self, *, max_characters: int, max_length: int, **kwargs: Any) -> None:
+        super().__init__(child=Text(max_length=max_characters), max_length=max_length, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        return list(super().to_internal_value([data] if isinstance(data, str) else data))
+
+
+class StreamOptions(serializers.Serializer):
+    """What a stream has beside the answer."""
+
+    include_usage = Flag(default=False)
+    include_obfuscation = Flag(default=False)
+
+    def validate_include_obfuscation(self, value: bool) -> bool:
+        if value:
+            raise serializers.ValidationError("is not served here; pad the stream with TLS")
+        return value
+
+
+class Sampling(serializers.Serializer):
+    """What chat and text completions have in common."""
+
+    model = Text(max_length=256)
+    n = Whole(min_value=1, max_value=MAX_CHOICES, default=1)
+    stream = Flag(default=False)
+    stream_options = StreamOptions(required=False)
+    stop = OneOrMany(max_characters=MAX_STOP_CHARACTERS, max_length=MAX_STOPS, default=list)
+    temperature = Hundredths(least=0, most=2, default=0)
+    top_p = Hundredths(least=0, most=1, default=100)
+    top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
+    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
+    session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
+    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
+    max_completion_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "stream_options" in attrs and not attrs["stream"]:
+            raise serializers.ValidationError(
+                {"stream_options": "is allowed only with 'stream': true"}
+            )
+        return attrs
+
+
+class TextBody(Sampling):
+    """What text completions have of their own."""
+
+    prompt = OneOrMany(
+        max_characters=MAX_PROMPT_CHARACTERS, max_length=MAX_CHOICES, allow_empty=False
+    )
+    echo = Flag(default=False)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A well-formed request.
+
+    Args:
+        requests: one a choice, in the order of the choices.
+        shown_before: what each choice begins with, before the model's own words.
+        names: what the endpoint calls the intake's members, for its errors.
+    """
+
+    model: str
+    requests: Sequence[CompletionRequest]
+    stream: bool
+    include_usage: bool
+    session_id: int | None
+    shown_before: Sequence[str]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_chat(body: bytes, reference: str) -> Asked:
+    """Read the body of `POST /chat/completions`.
+
+    Args:
+        reference: the idempotency key, or nothing.
+
+    Raises:
+        OpenAIError, ParseError, ValidationError: it is not well-formed, or asks for what is not
+            served.
+    """
+    members = check(json_object(body), CHAT)
+    if "messages" not in members:
+        raise OpenAIError(
+            "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
+        )
+    prompt = conversation(members["messages"])
+    values = _validated(Sampling(data=members))
+    limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
+    request = _request(values, limit, CHAT_MAX_TOKENS, _options(members))
+    request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
+    requests = _numbered([request] * values["n"], reference)
+    names = {"prompt": "messages", "max_tokens": limit}
+    return _asked(values, requests, [""] * len(requests), names)
+
+
+def read_text(body: bytes, reference: str) -> Asked:
+    """Read the body of `POST /completions`; as `read_chat`."""
+    members = check(json_object(body), TEXT)
+    values = _validated(TextBody(data=members))
+    prompts = values["prompt"]
+    if len(prompts) * values["n"] > MAX_CHOICES:
+        raise OpenAIError(
+            f"'n' × prompts may be at most {MAX_CHOICES}.", param="n", code="invalid_value"
+        )
+    request = _request(values, "max_tokens", TEXT_MAX_TOKENS, _options(members))
+    each = [prompt for prompt in prompts for _ in range(values["n"])]
+    requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
+    shown = each if values["echo"] else [""] * len(each)
+    return _asked(values, _numbered(requests, reference), shown, {})
+
+
+def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _request(
+    values: Mapping[str, Any], limit: str, default_max_tokens: int, options: GenerationOptions
+) -> CompletionRequest:
+    return CompletionRequest(
+        prompt="",
+        timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
+        max_tokens=values.get(limit, default_max_tokens),
+        max_tokens_is_default=limit not in values,
+        temperature_x100=values["temperature"],
+        # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
+        top_p_x100=max(values["top_p"], 1),
+        top_k=values["top_k"],
+        presence_penalty_x100=values["presence_penalty"],
+        frequency_penalty_x100=values["frequency_penalty"],
+        stop=tuple(values["stop"]),
+        options=options,
+    )
+
+
+def _options(members: Mapping[str, Any]) -> GenerationOptions:
+    """What goes to the miners with the prompt; `parameters` decides what gets this far."""
+    try:
+        biases = read_biases(members.get("logit_bias", {}))
+    except OptionsUnreadable as error:
+        raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
+    grammar = grammar_of(members["response_format"]) if "response_format" in members else ""
+    return GenerationOptions(grammar=grammar, logit_bias=biases)
+
+
+def _numbered(requests: Sequence[CompletionRequest], reference: str) -> list[CompletionRequest]:
+    """The requests under one idempotency key, each with a reference of its own."""
+    if not reference:
+        return list(requests)
+    if len(reference.encode()) > MAX_REFERENCE_CHARACTERS - 3 or not reference.isprintable():
+        raise OpenAIError(
+            f"{IDEMPOTENCY_KEY} may have {MAX_REFERENCE_CHARACTERS - 3} printable bytes.",
+            param=IDEMPOTENCY_KEY,
+            code="invalid_value",
+        )
+    if len(requests) == 1:
+        return [replace(requests[0], client_reference=reference)]
+    return [
+        replace(request, client_reference=f"{reference}#{index}")
+        for index, request in enumerate(requests)
+    ]
+
+
+def _asked(
+    values: Mapping[str, Any],
+    requests: Sequence[CompletionRequest],
+    shown_before: Sequence[str],
+    names: Mapping[str, str],
+) -> Asked:
+    return Asked(
+        model=values["model"],
+        requests=requests,
+        stream=values["stream"],
+        include_usage=values.get("stream_options", {}).get("include_usage", False),
+        session_id=values.get("session_id"),
+        shown_before=shown_before,
+        names=names,
+    )

@@ -1,0 +1,99 @@
+"""`POST /chat/completions` and `POST /completions`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from sessions import intake
+from sessions.access import rates
+from sessions.access.callers import Caller
+from sessions.api.authentication import bearer
+from sessions.api.completion_views import results_of
+from sessions.api.request_id import request_id
+from sessions.models import Task
+from sessions.openai.bodies import IDEMPOTENCY_KEY, Asked, read_chat, read_text
+from sessions.openai.catalogue import find_model
+from sessions.openai.errors import OpenAIError, error_response
+from sessions.openai.events import answer_events
+from sessions.openai.payer import paying_session
+from sessions.openai.shapes import ChatShape, Shape, TextShape
+from sessions.streams import Result
+
+Read = Callable[[bytes, str], Asked]
+
+
+@csrf_exempt
+async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+    """An answer to a conversation."""
+    return await _answer(request, read_chat, ChatShape)
+
+
+@csrf_exempt
+async def completions(request: HttpRequest) -> HttpResponseBase:
+    """Continuations of texts."""
+    return await _answer(request, read_text, TextShape)
+
+
+async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> HttpResponseBase:
+    """Take the tasks in a thread of its own, then wait for them without one."""
+    names: dict[str, str] = {}
+    try:
+        if request.method != "POST":
+            raise OpenAIError(
+                f"Send a POST to {request.path}.", code="method_not_allowed", status=405
+            )
+        asked, tasks = await sync_to_async(_take)(request, read, names)
+        shape = shape_of(tasks, asked.shown_before)
+        if not asked.stream:
+            return JsonResponse(shape.whole(await _best_results(tasks)), headers=_ids(tasks))
+    except Exception as error:
+        return error_response(error, names)
+    events = answer_events(tasks, shape, include_usage=asked.include_usage, names=asked.names)
+    return StreamingHttpResponse(
+        events,
+        content_type="text/event-stream; charset=utf-8",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"} | _ids(tasks),
+    )
+
+
+def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Asked, list[Task]]:
+    """Who asks what at whose cost; all tasks are taken, or none. Tells `names` for errors."""
+    try:
+        key = bearer(request.headers.get("Authorization", ""))
+        asked = read(request.body, request.headers.get(IDEMPOTENCY_KEY, ""))
+        names.update(asked.names)
+        if asked.stream:
+            rates.admit_stream(Caller.of_key(key))
+        session = paying_session(request, key, find_model(asked.model), asked.session_id)
+        with transaction.atomic():
+            tasks = [
+                intake.accept(one, session=session, api_key=key, request_id=request_id(request))
+                for one in asked.requests
+            ]
+    finally:
+        # The answer may take minutes, and the pool has few connections.
+        if not connection.in_atomic_block:
+            connection.close()
+    return asked, tasks
+
+
+async def _best_results(tasks: Sequence[Task]) -> list[Result]:
+    """The best result of each task; the first failure ends the waiting for all."""
+    waiting = [asyncio.create_task(results_of(task)) for task in tasks]
+    try:
+        return [results[0] for results in await asyncio.gather(*waiting)]
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _ids(tasks: Sequence[Task]) -> dict[str, str]:
+    """Which tasks these are, also for clients that show nothing but headers."""
+    return {
+        "X-Session-ID": str(tasks[0].session_id),
+        "X-Task-ID": ", ".join(str(task.task_id) for task in tasks),
+    }

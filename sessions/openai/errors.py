@@ -1,0 +1,128 @@
+"""Every error of `/v1` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
+
+`x-should-retry: false` tells OpenAI's own clients not to repeat what cannot succeed, or what may be
+paid for twice.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
+
+from sessions.access.errors import LimitReached
+from sessions.api.authentication import CHALLENGE
+from sessions.api.errors import RETRY_AFTER_S, to_problem
+from sessions.errors import (
+    DeadlinePassed,
+    InsufficientBalance,
+    RequestError,
+    SessionsError,
+)
+
+INVALID_REQUEST, SERVER_ERROR = "invalid_request_error", "server_error"
+_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
+_FIELDS = {"session_id": "X-Session-ID", "client_reference": "Idempotency-Key"}
+"""What this face calls the members of the intake's requests."""
+
+
+@dataclass(eq=False)
+class OpenAIError(SessionsError):
+    """A request that this face itself refuses."""
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+    status: int = 400
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class ErrorObject:
+    """An error as OpenAI's clients read it, and the status that goes with it."""
+
+    status: int
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        error = {"message": self.message, "type": self.type}
+        return {"error": error | {"param": self.param, "code": self.code}}
+
+
+def read_error(error: Exception, names: Mapping[str, str] | None = None) -> ErrorObject:
+    """Any error in this form.
+
+    Args:
+        names: what the endpoint calls the intake's members (`prompt`, `max_tokens`).
+    """
+    names = _FIELDS | dict(names or {})
+    match error:
+        case OpenAIError():
+            return ErrorObject(
+                error.status, error.message, _type(error.status), error.param, error.code
+            )
+        case AuthenticationFailed() | NotAuthenticated():
+            message = f"Incorrect API key provided: {error.detail}."
+            return ErrorObject(401, message, INVALID_REQUEST, None, "invalid_api_key")
+        case InsufficientBalance():
+            # As OpenAI has it; clients look for this code.
+            return ErrorObject(429, _said(error), "insufficient_quota", None, "insufficient_quota")
+        case LimitReached():
+            code = "rate_limit_exceeded" if type(error) is LimitReached else error.code
+            return ErrorObject(429, _said(error), "rate_limit_error", None, code)
+        case RequestError():
+            too_long = "context_length" in error.extra
+            return ErrorObject(
+                error.status,
+                _said(error),
+                _type(error.status),
+                names.get(error.field, error.field) if error.field else None,
+                "context_length_exceeded" if too_long else error.code,
+            )
+    problem = to_problem(error)
+    if isinstance(error, ValidationError):
+        first = problem["errors"][0]
+        param = _INDEX.sub(r"[\1]", names.get(first["field"], first["field"]))
+        message = f"Invalid '{param}': {first['reason']}"
+        return ErrorObject(400, message, INVALID_REQUEST, param, "invalid_value")
+    status = problem["status"]
+    return ErrorObject(status, problem["detail"], _type(status), None, None)
+
+
+def error_response(error: Exception, names: Mapping[str, str] | None = None) -> HttpResponse:
+    """An error as an answer."""
+    shown = read_error(error, names)
+    response = JsonResponse(shown.to_json(), status=shown.status)
+    if shown.status == 401:
+        response["WWW-Authenticate"] = CHALLENGE
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is None and shown.status == 503:
+        retry_after_s = RETRY_AFTER_S
+    if retry_after_s is not None:
+        response["Retry-After"] = str(retry_after_s)
+    if shown.status == 409 or isinstance(error, InsufficientBalance | DeadlinePassed):
+        response["x-should-retry"] = "false"
+    return response
+
+
+@csrf_exempt
+def not_found(request: HttpRequest) -> HttpResponse:
+    """The answer for every unknown address under `/v1`."""
+    message = f"Unknown request URL: {request.method} {request.path}."
+    return error_response(OpenAIError(message, code="unknown_url", status=404))
+
+
+def _said(error: RequestError) -> str:
+    return f"{error.detail}; {error.remedy}" if error.remedy else error.detail
+
+
+def _type(status: int) -> str:
+    return SERVER_ERROR if status >= 500 else INVALID_REQUEST

@@ -1,0 +1,105 @@
+"""The server-sent events of an answer: the choices as their miners make them, in one stream."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from sessions import streams
+from sessions.api.completion_views import wait_s
+from sessions.api.sse import PING_S
+from sessions.errors import TaskFailed
+from sessions.models import Task
+from sessions.openai.errors import read_error
+from sessions.openai.shapes import Shape
+
+WAITING_EVENTS = 64
+"""How many events may wait for a slow reader; then its miners' streams are read no further."""
+_PING = b": ping\n\n"
+_DONE = b"data: [DONE]\n\n"
+
+_Event = streams.StreamEvent | Exception
+
+
+async def answer_events(
+    tasks: Sequence[Task],
+    shape: Shape,
+    *,
+    include_usage: bool,
+    names: Mapping[str, str],
+    ping_s: float = PING_S,
+) -> AsyncGenerator[bytes]:
+    """The live answers of some tasks, one a choice; an error is the last event."""
+    unknown_usage = {"usage": None} if include_usage else {}
+    # The ids come at once, so that a client can look for its tasks whatever happens.
+    for index in range(len(tasks)):
+        yield _event(shape.opening(index) | unknown_usage)
+    prompt_tokens = completion_tokens = 0
+    async with aclosing(_merged(tasks, ping_s)) as events:
+        async for index, event in events:
+            match event:
+                case None:
+                    yield _PING
+                case streams.Text(text):
+                    yield _event(shape.piece(index, text) | unknown_usage)
+                case streams.Done():
+                    yield _event(
+                        shape.ending(index, event.finish_reason, event.miner) | unknown_usage
+                    )
+                    prompt_tokens += event.prompt_tokens
+                    completion_tokens += event.completion_tokens
+                case Exception():
+                    yield _event(read_error(event, names).to_json())
+                    return
+    if include_usage:
+        yield _event(shape.totals(prompt_tokens, completion_tokens))
+    yield _DONE
+
+
+async def _merged(
+    tasks: Sequence[Task], ping_s: float
+) -> AsyncGenerator[tuple[int, _Event | None]]:
+    """All tasks' events with the number of the task, and None when there is none for `ping_s`.
+
+    Ends after every task's `Done`, or the first error.
+    """
+    waiting: asyncio.Queue[tuple[int, _Event]] = asyncio.Queue(WAITING_EVENTS)
+    followers = [
+        asyncio.create_task(_follow(index, task, waiting)) for index, task in enumerate(tasks)
+    ]
+    left = len(tasks)
+    try:
+        while left:
+            try:
+                async with asyncio.timeout(ping_s):
+                    index, event = await waiting.get()
+            except TimeoutError:
+                yield 0, None
+                continue
+            left -= isinstance(event, streams.Done)
+            yield index, event
+            if isinstance(event, Exception):
+                return
+    finally:
+        # The reader has gone, or one failed: so do the connections that were reading for it.
+        for follower in followers:
+            follower.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
+
+
+async def _follow(index: int, task: Task, waiting: asyncio.Queue[tuple[int, _Event]]) -> None:
+    answer = streams.follow_answer(task.session_id, task.task_id, wait_s(task))
+    try:
+        async with aclosing(answer) as events:
+            async for event in events:
+                await waiting.put((index, event))
+                if isinstance(event, streams.Done):
+                    return
+        raise TaskFailed("the task ended without a result")
+    except Exception as error:
+        await waiting.put((index, error))
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"

@@ -1,0 +1,82 @@
+"""How an answer is to be drawn, beyond what the chain's `llmParams` say. Pure.
+
+These options lie in the prompt's content block, beside `stop`, so that the task's digest binds
+them. An inline prompt has none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_GRAMMAR_CHARACTERS = 65_536
+MAX_LOGPROBS = 20
+MAX_BIASES = 1_024
+LARGEST_BIAS = 100
+
+
+class OptionsUnreadable(ValueError):
+    """A member of a content block is no such option; the text names it."""
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """What a miner has to heed.
+
+    Args:
+        grammar: GBNF that every answer has to follow; none if empty.
+        logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
+        logit_bias: token ids and what is added to their logits, -100 to 100.
+    """
+
+    grammar: str = ""
+    logprobs: int = 0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+
+    def to_content(self) -> dict[str, Any]:
+        """The members of the content block; an option that says nothing is left out."""
+        members = {
+            "grammar": self.grammar,
+            "logprobs": self.logprobs,
+            "logit_bias": {str(token): bias for token, bias in self.logit_bias.items()},
+        }
+        return {name: value for name, value in members.items() if value}
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> "GenerationOptions":
+        """Read a content block, which a stranger may have written.
+
+        Raises:
+            OptionsUnreadable: an option has the wrong type or passes its bounds.
+        """
+        grammar = content.get("grammar", "")
+        if not isinstance(grammar, str) or len(grammar) > MAX_GRAMMAR_CHARACTERS:
+            raise OptionsUnreadable(
+                f"'grammar' may be a string of {MAX_GRAMMAR_CHARACTERS} characters"
+            )
+        logprobs = content.get("logprobs", 0)
+        if type(logprobs) is not int or not 0 <= logprobs <= MAX_LOGPROBS:
+            raise OptionsUnreadable(f"'logprobs' may be a whole number from 0 to {MAX_LOGPROBS}")
+        return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})))
+
+
+def read_biases(value: object) -> dict[int, float]:
+    """Read `{"<token id>": bias}`.
+
+    Raises:
+        OptionsUnreadable: it is something else.
+    """
+    if not isinstance(value, dict) or len(value) > MAX_BIASES:
+        raise OptionsUnreadable(f"'logit_bias' may be an object of {MAX_BIASES} members")
+    biases: dict[int, float] = {}
+    for token, bias in value.items():
+        if not (isinstance(token, str) and token.isascii() and token.isdecimal()):
+            raise OptionsUnreadable(f"'logit_bias' has the member {token[:20]!r}, no token id")
+        if len(token) > 9:
+            raise OptionsUnreadable(f"'logit_bias' has the token id {token[:20]}…, which is none")
+        if type(bias) not in (int, float) or not -LARGEST_BIAS <= bias <= LARGEST_BIAS:
+            raise OptionsUnreadable(
+                f"'logit_bias' of token {token} may be a number from -{LARGEST_BIAS}"
+                f" to {LARGEST_BIAS}"
+            )
+        biases[int(token)] = bias
+    return biases

@@ -1,0 +1,401 @@
+"""Chat completions as an OpenAI client meets them: shapes, who pays, and every refusal."""
+
+import json
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from pytest_django.fixtures import Settings
+
+from chain import storage
+from sessions.models import Session, SessionRouter, SessionState, Task
+from tests.sessions.factories import STRANGER, make_session
+from tests.sessions.openai.conftest import MINER, PIECES, Api
+from tests.sessions.ports import CONTEXT_LENGTH
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HELLO: dict[str, Any] = {
+    "model": "tiny-test",
+    "messages": [{"role": "user", "content": "two words"}],
+}
+
+
+def assert_error(
+    response: HttpResponse, status: int, code: str | None, param: str | None = None
+) -> dict[str, Any]:
+    error: dict[str, Any] = json.loads(response.content)["error"]
+    assert response.status_code == status, error
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["code"], error["param"]) == (code, param), error
+    assert error["message"]
+    return error
+
+
+def events(response: HttpResponse) -> list[Any]:
+    text = b"".join(response).decode()
+    bodies = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    return [body if body == "[DONE]" else json.loads(body) for body in bodies]
+
+
+def content_of(task: Task) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(storage.get(task.prompt_cid))
+    return content
+
+
+# ── shapes ───────────────────────────────────────────────────────────────────
+
+
+def test_a_chat_completion_has_openais_shape(api: Api, miners: None) -> None:
+    session = make_session()
+    response = api("POST", "chat/completions", HELLO)
+    task = Task.objects.get()
+    assert response.json() == {
+        "id": f"chatcmpl-{session.session_id}-{task.task_id}",
+        "object": "chat.completion",
+        "created": int(task.created_at.timestamp()),
+        "model": "tiny-test",
+        "session_id": session.session_id,
+        "task_ids": [task.task_id],
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": "two and two is four",
+                    "refusal": None,
+                },
+                "logprobs": None,
+                "finish_reason": "stop",
+                "address": MINER,
+            }
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+    }
+    assert response["X-Request-ID"]
+    assert (response["X-Session-ID"], response["X-Task-ID"]) == (
+        str(session.session_id),
+        str(task.task_id),
+    )
+
+
+def test_a_stream_is_role_then_pieces_then_finish_reason_then_usage(api: Api, miners: None) -> None:
+    make_session()
+    body = HELLO | {"stream": True, "stream_options": {"include_usage": True}}
+    response = api("POST", "chat/completions", body)
+    assert response["Content-Type"] == "text/event-stream; charset=utf-8"
+    *chunks, totals, done = events(response)
+    assert done == "[DONE]"
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert deltas[0] == {"role": "assistant", "content": "", "refusal": None}
+    assert tuple(delta["content"] for delta in deltas[1:-1]) == PIECES
+    assert deltas[-1] == {}
+    reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
+    assert reasons == [None] * (len(chunks) - 1) + ["stop"]
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert totals["choices"] == []
+    assert totals["usage"] == {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+def test_a_stream_tells_no_usage_unless_it_is_asked_for(api: Api, miners: None) -> None:
+    make_session()
+    *chunks, done = events(api("POST", "chat/completions", HELLO | {"stream": True}))
+    assert done == "[DONE]"
+    assert all("usage" not in chunk and chunk["choices"] for chunk in chunks)
+
+
+def test_each_of_n_choices_is_a_task_of_its_own(api: Api, miners: None) -> None:
+    make_session()
+    completion = api("POST", "chat/completions", HELLO | {"n": 3}).json()
+    assert [choice["index"] for choice in completion["choices"]] == [0, 1, 2]
+    assert len(set(completion["task_ids"])) == 3
+    assert completion["usage"]["completion_tokens"] == 15
+    *chunks, totals, _ = events(
+        api(
+            "POST",
+            "chat/completions",
+            HELLO | {"n": 2, "stream": True, "stream_options": {"include_usage": True}},
+        )
+    )
+    for index in range(2):
+        mine = [c["choices"][0] for c in chunks if c["choices"][0]["index"] == index]
+        assert "".join(c["delta"].get("content", "") for c in mine) == "".join(PIECES)
+        assert mine[-1]["finish_reason"] == "stop"
+    assert totals["usage"]["completion_tokens"] == 10
+
+
+def test_n_choices_are_taken_all_or_none(api: Api) -> None:
+    make_session(deposited_wei=100)  # enough for one of 3 × 2 + 16 × 3 wei, not for two
+    error = assert_error(
+        api("POST", "chat/completions", HELLO | {"n": 2, "max_tokens": 16}),
+        429,
+        "insufficient_quota",
+    )
+    assert error["type"] == "insufficient_quota"
+    assert Task.objects.count() == 0
+
+
+def test_a_failure_in_mid_stream_is_the_last_event(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.openai.events.wait_s", lambda _: 0.05)
+    make_session()
+    *_, last = events(api("POST", "chat/completions", HELLO | {"stream": True}))
+    assert last["error"]["type"] == "server_error"
+    assert last["error"]["code"] == "deadline_passed"
+
+
+def test_several_judged_miners_give_the_best_answer(api: Api, miners: None) -> None:
+    make_session(redundancy=3)
+    [choice] = api("POST", "chat/completions", HELLO).json()["choices"]
+    assert choice["message"]["content"] == "".join(PIECES)
+
+
+# ── what the miners get ──────────────────────────────────────────────────────
+
+
+def test_the_conversation_and_its_options_reach_the_tasks_content(api: Api, miners: None) -> None:
+    make_session()
+    parts = [{"type": "text", "text": "What is "}, {"type": "text", "text": "2 + 2?"}]
+    body = {
+        "model": "1",
+        "messages": [
+            {"role": "developer", "content": "Be brief.", "name": "boss"},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello!"},
+            {"role": "user", "content": parts},
+        ],
+        "stop": "\n",
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 5,
+        "presence_penalty": 0.5,
+        "frequency_penalty": 0.25,
+        "max_completion_tokens": 7,
+        "timeout": 20,
+        "seed": 1,
+        "user": "alice",
+        "logprobs": False,
+        "logit_bias": None,
+        "tools": [],
+        "response_format": {"type": "text"},
+    }
+    assert api("POST", "chat/completions", body).status_code == 200
+    task = Task.objects.get()
+    content = content_of(task)
+    assert json.loads(content.pop("prompt")) == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "What is 2 + 2?"},
+    ]
+    assert content == {"stop": ["\n"]}
+    assert (task.prompt_type, task.max_tokens, task.timeout_s) == (2, 7, 20)
+    assert (task.temperature_x100, task.top_p_x100, task.top_k) == (70, 90, 5)
+    assert (task.presence_penalty_x100, task.frequency_penalty_x100) == (50, 25)
+
+
+def test_without_max_tokens_an_answer_may_fill_the_context(api: Api, miners: None) -> None:
+    make_session()
+    words = " ".join(["w"] * 40)
+    body = HELLO | {"messages": [{"role": "user", "content": words}]}
+    assert api("POST", "chat/completions", body).status_code == 200
+    task = Task.objects.get()
+    assert task.max_tokens == CONTEXT_LENGTH - task.max_input_tokens
+
+
+# ── who pays ─────────────────────────────────────────────────────────────────
+
+
+def test_the_newest_active_session_that_this_router_may_use_pays(api: Api, miners: None) -> None:
+    make_session()
+    newest = make_session()
+    make_session(state=SessionState.INACTIVE)
+    make_session(owner=STRANGER)
+    SessionRouter.objects.filter(session_id=make_session().session_id).update(removed=True)
+    reply = api("POST", "chat/completions", HELLO).json()
+    assert reply["session_id"] == newest.session_id
+
+
+@pytest.mark.parametrize("by_header", [True, False])
+def test_a_caller_may_name_the_session_that_pays(api: Api, miners: None, by_header: bool) -> None:
+    named = make_session().session_id
+    make_session()
+    if by_header:
+        reply = api("POST", "chat/completions", HELLO, X_Session_ID=str(named))
+    else:
+        reply = api("POST", "chat/completions", HELLO | {"session_id": named})
+    assert reply.json()["session_id"] == named
+
+
+def test_a_session_that_cannot_pay_is_told_apart(api: Api) -> None:
+    assert_error(api("POST", "chat/completions", HELLO), 404, "model_not_found", "model")
+    make_session(owner=STRANGER)
+    assert_error(api("POST", "chat/completions", HELLO), 404, "no_session")
+    other = make_session(owner=STRANGER).session_id
+    refused = api("POST", "chat/completions", HELLO, X_Session_ID=str(other))
+    assert_error(refused, 404, "session_not_found")
+    refused = api("POST", "chat/completions", HELLO, X_Session_ID="mine")
+    assert_error(refused, 400, "invalid_value", "X-Session-ID")
+    another_model = make_session(model_identifier=2).session_id
+    refused = api("POST", "chat/completions", HELLO, X_Session_ID=str(another_model))
+    assert_error(refused, 400, "model_not_in_session", "model")
+
+
+def test_an_empty_session_is_an_insufficient_quota_not_to_be_tried_again(api: Api) -> None:
+    make_session(deposited_wei=1)
+    response = api("POST", "chat/completions", HELLO)
+    error = assert_error(response, 429, "insufficient_quota")
+    assert "depositToSession" in error["message"]
+    assert response["x-should-retry"] == "false"
+
+
+def test_an_inactive_session_is_not_to_be_tried_again(api: Api) -> None:
+    session = make_session(state=SessionState.INACTIVE)
+    response = api("POST", "chat/completions", HELLO | {"session_id": session.session_id})
+    assert_error(response, 409, "session_inactive", "X-Session-ID")
+    assert response["x-should-retry"] == "false"
+
+
+# ── idempotency ──────────────────────────────────────────────────────────────
+
+
+def test_the_same_key_and_request_give_the_same_tasks(api: Api, miners: None) -> None:
+    make_session()
+    replies = [
+        api("POST", "chat/completions", HELLO | {"n": 2}, Idempotency_Key="order-7").json()
+        for _ in range(2)
+    ]
+    assert replies[0]["task_ids"] == replies[1]["task_ids"]
+    assert Task.objects.count() == 2
+
+
+def test_the_same_key_for_another_request_is_refused(api: Api, miners: None) -> None:
+    make_session()
+    api("POST", "chat/completions", HELLO, Idempotency_Key="order-7")
+    other = HELLO | {"messages": [{"role": "user", "content": "else"}]}
+    response = api("POST", "chat/completions", other, Idempotency_Key="order-7")
+    assert_error(response, 409, "client_reference_taken", "Idempotency-Key")
+    response = api("POST", "chat/completions", other, Idempotency_Key="x" * 126)
+    assert_error(response, 400, "invalid_value", "Idempotency-Key")
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────
+
+
+def test_a_wrong_key_is_an_authentication_error(api: Api) -> None:
+    for key in (None, "cor_wrong"):
+        response = api("POST", "chat/completions", HELLO, key=key)
+        error = assert_error(response, 401, "invalid_api_key")
+        assert error["type"] == "invalid_request_error"
+        assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_prompt_beyond_the_context_is_named_as_openai_does(api: Api) -> None:
+    make_session()
+    long = HELLO | {"messages": [{"role": "user", "content": "w " * 100}]}
+    assert_error(api("POST", "chat/completions", long), 400, "context_length_exceeded", "messages")
+    for name in ("max_tokens", "max_completion_tokens"):
+        response = api("POST", "chat/completions", HELLO | {name: 1000})
+        assert_error(response, 400, "context_length_exceeded", name)
+
+
+def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: Settings) -> None:
+    make_session()
+    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    response = api("POST", "chat/completions", HELLO)
+    assert assert_error(response, 503, "no_miners")["type"] == "server_error"
+    assert int(response["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"colour": "blue"}, "unknown_parameter", "colour"),
+        ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
+        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
+        ({"logit_bias": {"5": 1}}, "unsupported_parameter", "logit_bias"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),
+        ({"messages": None}, "missing_required_parameter", "messages"),
+        ({"messages": []}, "invalid_value", "messages"),
+        ({"messages": "hello"}, "invalid_value", "messages"),
+        ({"messages": ["hello"]}, "invalid_value", "messages[0]"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "invalid_value", "messages[0].role"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "invalid_value", "messages[0].role"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}]},
+            "unsupported_parameter",
+            "messages[0].role",
+        ),
+        ({"messages": [{"role": "user"}]}, "invalid_value", "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "unsupported_parameter",
+            "messages[0].content[0]",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "invalid_value",
+            "messages[0].content[0]",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "nul \x00"}]},
+            "invalid_value",
+            "messages[0].content",
+        ),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "invalid_value", "messages"),
+        ({"model": None}, "invalid_value", "model"),
+        ({"model": 7}, "invalid_value", "model"),
+        ({"n": 0}, "invalid_value", "n"),
+        ({"n": 17}, "invalid_value", "n"),
+        ({"temperature": 2.5}, "invalid_value", "temperature"),
+        ({"temperature": "hot"}, "invalid_value", "temperature"),
+        ({"top_p": 1.5}, "invalid_value", "top_p"),
+        ({"presence_penalty": -1}, "invalid_value", "presence_penalty"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "invalid_value", "stop"),
+        ({"stop": ["a", ""]}, "invalid_value", "stop[1]"),
+        ({"stop": {"a": 1}}, "invalid_value", "stop"),
+        ({"stream": "yes"}, "invalid_value", "stream"),
+        ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "invalid_value",
+            "stream_options.include_obfuscation",
+        ),
+        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_completion_tokens": "8"}, "invalid_value", "max_completion_tokens"),
+    ],
+)
+def test_a_wrong_value_is_a_400_that_names_its_parameter(
+    api: Api, change: dict[str, Any], code: str, param: str
+) -> None:
+    make_session()
+    error = assert_error(api("POST", "chat/completions", HELLO | change), 400, code, param)
+    assert error["type"] == "invalid_request_error"
+    assert Task.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", b"\xff\xfe", '{"a":' * 100_000])
+def test_a_body_that_is_no_json_object_is_a_400(api: Api, body: str | bytes) -> None:
+    assert_error(api("POST", "chat/completions", body), 400, None)
+
+
+def test_unknown_addresses_and_methods_are_openais_errors_too(api: Api) -> None:
+    assert_error(api("POST", "responses", {}), 404, "unknown_url")
+    assert_error(api("GET", "chat/completions"), 405, "method_not_allowed")
+
+
+def test_models_are_listed_and_found_by_name(api: Api) -> None:
+    make_session()
+    listed = api("GET", "models").json()
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == ["tiny-test", "letters"]
+    assert all(model["object"] == "model" for model in listed["data"])
+    assert api("GET", "models/tiny-test").json() == listed["data"][0]
+    assert api("GET", "models/letters").json() == listed["data"][1]
+    assert_error(api("GET", "models/other/one"), 404, "model_not_found", "model")
+    assert_error(api("GET", "models", key="cor_wrong"), 401, "invalid_api_key")
+    assert_error(api("POST", "models", {}), 405, None)
+    assert Session.objects.count() == 1

@@ -1,0 +1,76 @@
+"""Text completions: plain continuation, several prompts, echo."""
+
+from typing import Any
+
+import pytest
+
+from sessions.models import Task
+from tests.sessions.factories import make_session
+from tests.sessions.openai.conftest import MINER, PIECES, Api
+from tests.sessions.openai.test_chat import assert_error, content_of, events
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ASKED: dict[str, Any] = {"model": "tiny-test", "prompt": "two words"}
+ANSWER = "".join(PIECES)
+
+
+def test_a_text_completion_has_openais_shape(api: Api, miners: None) -> None:
+    session = make_session()
+    completion = api("POST", "completions", ASKED).json()
+    task = Task.objects.get()
+    assert completion["id"] == f"cmpl-{session.session_id}-{task.task_id}"
+    assert completion["object"] == "text_completion"
+    assert completion["choices"] == [
+        {
+            "index": 0,
+            "text": ANSWER,
+            "logprobs": None,
+            "finish_reason": "stop",
+            "address": MINER,
+        }
+    ]
+    assert content_of(task)["prompt"] == "two words"
+    assert (task.prompt_type, task.max_tokens) == (0, 16)
+
+
+def test_several_prompts_have_their_choices_in_order_with_echo(api: Api, miners: None) -> None:
+    make_session()
+    body = ASKED | {"prompt": ["one ", "two "], "n": 2, "echo": True}
+    choices = api("POST", "completions", body).json()["choices"]
+    assert [choice["text"] for choice in choices] == [
+        *(f"one {ANSWER}", f"one {ANSWER}", f"two {ANSWER}", f"two {ANSWER}")
+    ]
+    prompts = [content_of(task)["prompt"] for task in Task.objects.order_by("pk")]
+    assert prompts == ["one ", "one ", "two ", "two "]
+
+
+def test_an_echo_comes_first_in_a_stream(api: Api, miners: None) -> None:
+    make_session()
+    *chunks, done = events(api("POST", "completions", ASKED | {"echo": True, "stream": True}))
+    texts = [chunk["choices"][0]["text"] for chunk in chunks]
+    assert texts == ["two words", *PIECES, ""]
+    assert done == "[DONE]"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"prompt": None}, "invalid_value", "prompt"),
+        ({"prompt": ""}, "invalid_value", "prompt[0]"),
+        ({"prompt": []}, "invalid_value", "prompt"),
+        ({"prompt": [1, 2]}, "invalid_value", "prompt[0]"),
+        ({"prompt": [[1, 2]]}, "invalid_value", "prompt[0]"),
+        ({"prompt": ["x"] * 17}, "invalid_value", "prompt"),
+        ({"prompt": ["x"] * 9, "n": 2}, "invalid_value", "n"),
+        ({"best_of": 3}, "unsupported_parameter", "best_of"),
+        ({"suffix": "end"}, "unsupported_parameter", "suffix"),
+        ({"messages": []}, "unknown_parameter", "messages"),
+    ],
+)
+def test_a_wrong_value_is_a_400_that_names_its_parameter(
+    api: Api, change: dict[str, Any], code: str, param: str
+) -> None:
+    make_session()
+    assert_error(api("POST", "completions", ASKED | change), 400, code, param)
+    assert Task.objects.count() == 0
