@@ -28,7 +28,7 @@ from chain.rpc import (
 SINGLE_BLOCKS = 8
 """Up to so many blocks are asked for by their hashes, which no fork can mix. Ranges end so far
 below the head: there a node may not have indexed its logs yet."""
-FIRST_RANGE = 64
+FIRST_RANGE = 16
 MAX_RANGE = 2000
 EVENTS_A_BATCH = 5000
 """Ranges adapt to bring about so many, which bounds the memory that a batch takes."""

@@ -5,7 +5,8 @@ from django.dispatch import Signal
 events_stored = Signal()
 """`events`: the `EventRecord`s of a batch that `chain.sync` has stored, in the chain's order.
 
-Sent once more with no events when sync starts. A crash may lose one: nobody should depend on
+Sent with no events when sync starts, after a fork, and when stored events have become confirmed
+(`chain.finality`). A crash may lose one: nobody should depend on
 seeing each event here, but look at the mirror, which has them all.
 """
 

@@ -267,6 +267,6 @@ def test_the_mirror_is_what_a_fresh_one_would_be(chain: Chain) -> None:
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],
+            phases=[Phase.generate],  # shrinking would take longer than all the rest
         ),
     )
