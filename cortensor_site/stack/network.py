@@ -87,7 +87,7 @@ def running_network(
         redis_url = external.get("REDIS_URL") or start_redis(stack, var_dir / "redis", ports.redis)
         rpc_url = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
         environment = {
-            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
             "VAR_DIR": str(var_dir),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
@@ -140,7 +140,13 @@ _PASSED_ON = (
     *("PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL", "DEBUG", "MODEL", "EMBEDDING_MODEL"),
     *("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "XDG_RUNTIME_DIR"),
     *("IPFS_API_URL", "IPFS_TIMEOUT_S"),
+    *("CORS_ALLOWED_ORIGINS", "SECURE_COOKIES", "SIGN_IN_LASTS_S", "FORWARDED_ALLOW_IPS"),
+    *("WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_PLAIN_HTTP"),
 )
+
+
+def _is_passed_on(name: str) -> bool:
+    return name in _PASSED_ON or name.startswith("LIMIT_")
 
 
 def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) -> "Prepared":

@@ -14,6 +14,8 @@ from typing import Any, cast
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 TIMEOUT_S = 0.5
 _SCRIPT = """
@@ -102,4 +104,9 @@ def _script(url: str) -> Any:
 @cache
 def client(url: str) -> "redis.Redis":
     """The connection pool of what this package keeps in Redis."""
-    return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )

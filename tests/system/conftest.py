@@ -60,8 +60,12 @@ def running() -> Iterator[Network]:
         # PostgreSQL runs as another user when we are root.
         Path(folder).chmod(0o755)
         ports = Ports(router=0, redis=0, chain=0)
-        with running_network(Path(folder), ports, [HONEST] * 4 + [CHEAP], print, {}) as network:
-            yield network
+        with pytest.MonkeyPatch.context() as environment:
+            # The receiver of webhooks is on this machine.
+            environment.setenv("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")
+            environment.setenv("WEBHOOK_PLAIN_HTTP", "1")
+            with running_network(Path(folder), ports, [HONEST] * 4 + [CHEAP], print, {}) as network:
+                yield network
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from django.test import Client
 from sessions.models import ApiKey, WebhookEndpoint
 from tests.sessions.factories import OWNER, make_key
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_no_page_shows_a_secret_or_its_hash(admin_client: Client) -> None:

@@ -7,7 +7,7 @@ from pytest_django.fixtures import Settings
 
 from tests.sessions.factories import make_key
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 LISTED, OTHER = "https://app.example", "https://evil.example"
 

@@ -16,7 +16,7 @@ from sessions.models import ApiKey, Task
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 PROMPT = {"prompt": "two words", "max_tokens": 8, "timeout": 1}
 

@@ -17,7 +17,7 @@ from tests.sessions.access.conftest import CHAIN_ID, SESSION_CONTRACT
 from tests.sessions.api_client import problem_of
 from tests.sessions.factories import make_key, make_session
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("network")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("network")]
 
 DOMAIN = SigningDomain(CHAIN_ID, SESSION_CONTRACT)
 

@@ -12,7 +12,7 @@ from sessions.webhooks import endpoints
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session, make_task
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 URL = "https://example.com/hook"
 
