@@ -48,6 +48,8 @@ MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
 ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
+# How clients reach the routers, as `https://router.example`; empty for the host that they asked.
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.
@@ -108,13 +110,6 @@ DATABASES = {
 # A pool, so that a request's thread takes a connection only while it uses one.
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "notices"},
-    },
-}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
