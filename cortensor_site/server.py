@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import socket
 from types import FrameType
 from typing import Any
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from cortensor_site.asgi import application
+from cortensor_site.stack.limits import allow_files
 from sessions.stream_reader import stop_following
 
 HEAD_WITHIN_S = 20.0
@@ -197,12 +197,6 @@ def main() -> None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((arguments.host, arguments.port))
         RouterServer(configuration()).run([listener])
-
-
-def allow_files() -> None:
-    """Let this process open as many files, and so connections, as it may."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _drop_when_unread(transport: asyncio.BaseTransport) -> None:

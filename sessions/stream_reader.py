@@ -11,8 +11,9 @@ read (`CLIENT TRACKING`) and says, once, that one of them has changed; then it i
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ SWEEP_S = 15.0
 RECONNECT_WITHIN_S = 3.0
 RECONNECT_EVERY_S = 0.05
 COMMAND_TIMEOUT_S = 5.0
+LONG_WAIT_S = 5.0
 LINGER_S = 5.0
 """How long the connections outlive the last follower."""
 _INVALIDATIONS = "__redis__:invalidate"
@@ -247,13 +249,17 @@ class Follower:
     """Reads several streams, each from a position of its own."""
 
     def __init__(self, reader: StreamReader) -> None:
-        self._wakeup = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._is_woken = False
+        self._waiting: asyncio.Future[None] | None = None
         self.cursors: dict[str, _Cursor] = {}
         self._reader = reader
 
     def wake(self) -> None:
         """Have `read` look again."""
-        self._wakeup.set()
+        self._is_woken = True
+        if self._waiting is not None:
+            _resolve(self._waiting)
 
     def add(self, key: str, after: str = START) -> None:
         """Follow one more stream, from behind this position."""
@@ -271,20 +277,45 @@ class Follower:
         Raises:
             RelayError: Redis is away, or this process is about to stop.
         """
-        async with _timeout(timeout_s):
-            while True:
-                self._wakeup.clear()
-                found = {
-                    key: entries
-                    for key, cursor in list(self.cursors.items())
-                    if (entries := await cursor.take(self._reader))
-                }
-                if found:
-                    return found
-                if self._reader.failure is not None:
-                    raise self._reader.failure
-                await self._wakeup.wait()
-        return {}
+        until = self._loop.time() + timeout_s
+        while True:
+            self._is_woken = False
+            found = {
+                key: entries
+                for key, cursor in list(self.cursors.items())
+                if (entries := await cursor.take(self._reader))
+            }
+            if found:
+                return found
+            if self._reader.failure is not None:
+                raise self._reader.failure
+            if not await self._woken(until):
+                return {}
+
+    async def _woken(self, until: float) -> bool:
+        """Wait; False when the time is over. Thousands wait here: it takes no task, no exception."""
+        if self._is_woken:
+            return True
+        if self._loop.time() >= until:
+            return False
+        self._waiting = self._loop.create_future()
+        timer: asyncio.TimerHandle | None = None
+        if until != math.inf:
+            # Those that wait for long are woken together, once a second.
+            at = math.ceil(until) if until - self._loop.time() > LONG_WAIT_S else until
+            timer = self._loop.call_at(at, _resolve, self._waiting)
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+        return self._is_woken
+
+
+def _resolve(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 @dataclass
@@ -385,10 +416,3 @@ def _unavailable() -> RelayUnavailable:
     return RelayUnavailable(
         "the router's live streams are not reachable", remedy="look at the task later; it goes on"
     )
-
-
-@asynccontextmanager
-async def _timeout(timeout_s: float) -> AsyncGenerator[None]:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(max(timeout_s, 0)):
-            yield
