@@ -8,6 +8,7 @@ them can serve any request, and any stream can be resumed at another.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -29,6 +30,7 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_CONNECTIONS = int(os.environ.get("MAX_CONNECTIONS", "16384"))
 MAX_MESSAGE_BYTES = 64 * 1024
 """Of a WebSocket: a client has nothing to say but its key."""
+SEND_BUFFER_BYTES = 128 * 1024
 UNREAD_WITHIN_S = 45
 """After how long the kernel drops a connection whose other side takes nothing."""
 WEBSOCKET_PING_S = 30.0
@@ -51,7 +53,7 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._head_size = True, 0, 0
         self._head_timer: asyncio.TimerHandle | None = None
-        _drop_when_unread(transport)
+        _bound_unread(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             self.refuse(503)
         else:
@@ -191,6 +193,9 @@ def main() -> None:
     parser.add_argument("--reuse-port", action="store_true", help="share the port (Linux)")
     arguments = parser.parse_args()
     allow_files()
+    # What is loaded now stays; a stream makes many small objects, and few of them in circles.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     with socket.socket(socket.AF_INET6 if ":" in arguments.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if arguments.reuse_port:
@@ -199,10 +204,13 @@ def main() -> None:
         RouterServer(configuration()).run([listener])
 
 
-def _drop_when_unread(transport: asyncio.BaseTransport) -> None:
+def _bound_unread(transport: asyncio.BaseTransport) -> None:
+    """Bound how much of the kernel's memory, and for how long, a client takes that reads nothing."""
     connection = transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is not None and connection is not None and connection.family != socket.AF_UNIX:
+    if connection is None or connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is not None:
         connection.setsockopt(socket.IPPROTO_TCP, option, UNREAD_WITHIN_S * 1000)
 
 

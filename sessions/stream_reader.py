@@ -293,7 +293,7 @@ class Follower:
                 return {}
 
     async def _woken(self, until: float) -> bool:
-        """Wait; False when the time is over. Thousands wait here: it takes no task, no exception."""
+        """Wait; False when the time is over. Thousands do: it takes no task and no exception."""
         if self._is_woken:
             return True
         if self._loop.time() >= until:

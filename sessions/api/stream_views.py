@@ -3,6 +3,7 @@
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
 
 from sessions.api.authentication import bearer
@@ -20,6 +21,7 @@ from sessions.streams import task_stream_key
 LAST_EVENT_ID = "Last-Event-ID"
 
 
+@csrf_exempt
 async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> HttpResponseBase:
     """Follow a task that any router process took; `Last-Event-ID` says what the client has."""
     try:

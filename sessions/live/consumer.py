@@ -15,6 +15,7 @@ A client shows its key in the Authorization header or, from a browser, in the fi
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -29,7 +30,7 @@ from sessions.errors import InvalidField, RouterRestarting, SessionNotFound, Tas
 from sessions.feeds import FeedBehind
 
 AUTH_WITHIN_S = 5.0
-SLOWEST_READ_S = 30.0
+SLOWEST_READ_S = float(os.environ.get("WEBSOCKET_UNREAD_S", "30"))
 LAST_WORDS_S = 2.0
 CLOSE_NORMAL, CLOSE_RESTART, CLOSE_TOO_SLOW, CLOSE_FAILED = 1000, 1012, 4008, 4500
 CLOSE_INVALID, CLOSE_UNAUTHORISED, CLOSE_NOT_FOUND = 4400, 4401, 4404
