@@ -205,7 +205,7 @@ def main() -> None:
 
 
 def _bound_unread(transport: asyncio.BaseTransport) -> None:
-    """Bound how much of the kernel's memory, and for how long, a client takes that reads nothing."""
+    """Bound the kernel's memory, and how long it is taken, for a client that reads nothing."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.family == socket.AF_UNIX:
         return

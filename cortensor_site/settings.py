@@ -10,6 +10,7 @@ from typing import Any
 import dj_database_url
 
 from cortensor_site.secrets import kept_secret
+from sessions import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -67,6 +68,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "chain",
     "sessions.apps.SessionsConfig",
     "mining",
@@ -140,6 +143,32 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "sessions.api.errors.handle",
     "UNAUTHENTICATED_USER": None,
+}
+
+# ── The API's description: OpenAPI 3.1, all of it from this host ──
+REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
+SCHEMA_PATHS = ["sessions.api.schema.completions.PATHS"]
+SCHEMA_COMPONENTS = ["sessions.api.schema.completions.COMPONENTS"]
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Cortensor router",
+    "DESCRIPTION": "Sessions, tasks, answers and miners. Errors are problem details (RFC 9457).",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "AUTHENTICATION_WHITELIST": [],
+    "APPEND_COMPONENTS": {"securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}}},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "PREPROCESSING_HOOKS": ["sessions.api.schema.hooks.published_only"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "sessions.api.schema.hooks.complete",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
 }
 
 # ── Celery, the router's side: the validator's queue. Miners have their own application. ──

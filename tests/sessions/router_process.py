@@ -41,7 +41,9 @@ def running_router(**environment: str) -> Iterator[RouterProcess]:
     database = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
     process = subprocess.Popen(
         [sys.executable, "-m", "cortensor_site.server", "--port", str(port)],
-        env=os.environ | {"DATABASE_URL": database} | environment,
+        env=os.environ
+        | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "tests.sessions.router_settings"}
+        | environment,
     )
     url = f"http://127.0.0.1:{port}"
     try:
