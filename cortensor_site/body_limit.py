@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
 
-BODY_WITHIN_S = 30.0
+BODY_WITHIN_S = float(os.environ.get("BODY_WITHIN_S", "30"))
 Message = MutableMapping[str, Any]
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 

@@ -24,7 +24,7 @@ from cortensor_site.asgi import application
 from cortensor_site.stack.limits import allow_files
 from sessions.stream_reader import stop_following
 
-HEAD_WITHIN_S = 20.0
+HEAD_WITHIN_S = float(os.environ.get("HEAD_WITHIN_S", "20"))
 """How long a connection may take to say what it wants."""
 MAX_HEAD_BYTES = 64 * 1024
 MAX_CONNECTIONS = int(os.environ.get("MAX_CONNECTIONS", "16384"))

@@ -51,6 +51,9 @@ ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # How clients reach the routers, as `https://router.example`; empty for the host that they asked.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
+# Who may read /metrics: whoever sends the token or, without one, these networks.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.
@@ -78,6 +81,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sessions.api.request_id.RequestIdMiddleware",
+    "cortensor_site.metrics.requests.MeasureRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -185,9 +189,17 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "line": {"()": "cortensor_site.log_format.LineFormatter"},
+        "json": {"()": "cortensor_site.log_format.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"context": {"()": "sessions.log_context.ContextFilter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if os.environ.get("LOG_FORMAT") == "json" else "line",
+            "filters": ["context"],
+        }
+    },
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
     "loggers": {"httpx": {"level": "WARNING"}, "web3": {"level": "WARNING"}},
 }

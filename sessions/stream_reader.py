@@ -370,6 +370,11 @@ def current_reader() -> StreamReader:
     return reader
 
 
+def is_stopping() -> bool:
+    """Whether this process sends its followers away."""
+    return _stopping is not None
+
+
 def stop_following() -> None:
     """Send every follower of this process to another one, once and for all."""
     global _stopping

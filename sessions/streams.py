@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 
 from sessions.errors import TaskFailed
+from sessions.measures import STREAMS_OPEN, AnswerClock
 from sessions.models import Task, TaskStatus
 from sessions.relay import (
     Done,
@@ -136,29 +137,33 @@ async def follow_batches(
     """
     task_key = task_stream_key(session_id, task_id)
     relay = Relay(task_key, time.monotonic() + deadline_s, after or Position())
-    async with current_reader().follower() as follower:
-        follower.add(task_key)
-        source_key: str | None = None
-        while True:
-            left_s = relay.deadline - time.monotonic()
-            found = await follower.read(min(left_s, tick_s))
-            if not found:
-                if left_s <= tick_s:
-                    raise relay.too_late()
-                yield []
-                continue
-            events = relay.read(found)
-            live_key = None if relay.done else relay.source_key
-            if live_key != source_key:
-                if source_key is not None:
-                    follower.remove(source_key)
-                if live_key is not None:
-                    follower.add(live_key, START)
-                source_key = live_key
-            if events:
-                yield events
-            if any(isinstance(event, Results) for event in events):
-                return
+    clock = AnswerClock() if after is None else None
+    with STREAMS_OPEN.track_inprogress():
+        async with current_reader().follower() as follower:
+            follower.add(task_key)
+            source_key: str | None = None
+            while True:
+                left_s = relay.deadline - time.monotonic()
+                found = await follower.read(min(left_s, tick_s))
+                if not found:
+                    if left_s <= tick_s:
+                        raise relay.too_late()
+                    yield []
+                    continue
+                events = relay.read(found)
+                live_key = None if relay.done else relay.source_key
+                if live_key != source_key:
+                    if source_key is not None:
+                        follower.remove(source_key)
+                    if live_key is not None:
+                        follower.add(live_key, START)
+                    source_key = live_key
+                if clock is not None:
+                    clock.see(events)
+                if events:
+                    yield events
+                if any(isinstance(event, Results) for event in events):
+                    return
 
 
 @cache

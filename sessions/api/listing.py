@@ -40,7 +40,7 @@ def page_of(request: Request, rows: Any, show: Callable[[Any], Any], name: str) 
         if parameter in request.query_params:
             whole(request.query_params[parameter], parameter, least=parameter == "limit")
     page = Page()
-    chosen = page.paginate_queryset(rows, request)
+    chosen: list[Any] | None = page.paginate_queryset(rows, request)
     if chosen is None:
         return Response({name: [show(row) for row in rows]})
     return Response({name: [show(row) for row in chosen]}, headers=page.headers())

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from sessions import streams
+from sessions import log_context, streams
 from sessions.api.errors import to_problem
 from sessions.models import Task
 
@@ -28,6 +28,7 @@ async def answer_events(
     task: Task, wait_s: float, ping_s: float = PING_S, after: streams.Position | None = None
 ) -> AsyncGenerator[bytes]:
     """The live answer of a task as an event stream; an error is its last event."""
+    log_context.bind(session_id=task.session_id, task_id=task.task_id)
     # The ids come at once, so that a client can look for its task whatever happens.
     yield _event(chunk(task, ""))
     before, behind = (json.dumps(chunk(task, _TEXT), ensure_ascii=False)).split(json.dumps(_TEXT))
