@@ -11,22 +11,20 @@ read (`CLIENT TRACKING`) and says, once, that one of them has changed; then it i
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
 from django.conf import settings
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from sessions.errors import RelayError, RelayUnavailable, RouterRestarting
+from sessions.errors import RelayError, RouterRestarting
 from sessions.stream_buffer import START, Entry, StreamBuffer
+from sessions.stream_connection import clear_errors, close, connection, tracking, unavailable
+from sessions.stream_follower import Follower
 
 ENTRIES_A_READ = 256
 KEYS_A_READ = 500
@@ -34,11 +32,8 @@ SWEEP_S = 15.0
 """How often every stream is read without a notice: one may be lost with its connection."""
 RECONNECT_WITHIN_S = 3.0
 RECONNECT_EVERY_S = 0.05
-COMMAND_TIMEOUT_S = 5.0
-LONG_WAIT_S = 5.0
 LINGER_S = 5.0
 """How long the connections outlive the last follower."""
-_INVALIDATIONS = "__redis__:invalidate"
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ class StreamReader:
         self._task: asyncio.Task[None] | None = None
         self._run_id = ""
         # Connections of their own for who catches up, so that nobody waits for the others.
-        self._history: redis.asyncio.Redis = _connection(url, socket_timeout=COMMAND_TIMEOUT_S)
+        self._history: redis.asyncio.Redis = connection(url)
 
     @property
     def followed(self) -> int:
@@ -65,7 +60,7 @@ class StreamReader:
         return len(self._streams)
 
     @asynccontextmanager
-    async def follower(self) -> AsyncIterator["Follower"]:
+    async def follower(self) -> AsyncIterator[Follower]:
         """A follower of no stream yet."""
         follower = Follower(self)
         try:
@@ -81,23 +76,23 @@ class StreamReader:
 
     async def last_id(self, key: str) -> str:
         """The position behind a stream's last entry. Raises RelayUnavailable."""
-        with _clear_errors():
+        with clear_errors():
             newest: Any = await self._history.xrevrange(key, count=1)
         return newest[0][0] if newest else START
 
     async def first_id(self, key: str) -> str:
         """The id of the oldest entry that is still there. Raises RelayUnavailable."""
-        with _clear_errors():
+        with clear_errors():
             oldest: Any = await self._history.xrange(key, count=1)
         return oldest[0][0] if oldest else START
 
     async def history(self, key: str, after: str) -> list[Entry]:
         """Some entries behind a position, from Redis. Raises RelayUnavailable."""
-        with _clear_errors():
+        with clear_errors():
             found: Any = await self._history.xrange(key, min=f"({after}", count=ENTRIES_A_READ)
         return [Entry(*entry) for entry in found]
 
-    def open(self, key: str, after: str, follower: "Follower") -> "StreamBuffer":
+    def open(self, key: str, after: str, follower: Follower) -> "StreamBuffer":
         """The stream of this name, followed by this follower from now on."""
         stream = self._streams.get(key)
         if stream is None:
@@ -108,7 +103,7 @@ class StreamReader:
             self._task = asyncio.create_task(self._run())
         return stream
 
-    def leave(self, key: str, follower: "Follower") -> None:
+    def leave(self, key: str, follower: Follower) -> None:
         """Forget a follower, and with the last one the stream."""
         stream = self._streams.get(key)
         if stream is not None:
@@ -140,36 +135,24 @@ class StreamReader:
                 give_up_at = give_up_at or time.monotonic() + RECONNECT_WITHIN_S
                 if time.monotonic() > give_up_at:
                     logger.warning("Redis does not answer: %s", error)
-                    self._fail(_unavailable())
+                    self._fail(unavailable())
                 await asyncio.sleep(RECONNECT_EVERY_S)
             except Exception:
                 # Whatever it is: who follows must not wait for ever.
                 logger.exception("the reading of live streams has failed")
-                self._fail(_unavailable())
+                self._fail(unavailable())
             if not self._streams:
                 break
-        await asyncio.shield(_close(self._history))
+        await asyncio.shield(close(self._history))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple["redis.asyncio.Redis", Any]]:
-        commands = _connection(
-            self.url, socket_timeout=COMMAND_TIMEOUT_S, single_connection_client=True
-        )
-        listener = _connection(self.url, socket_timeout=None, decode_responses=False)
-        notices = listener.pubsub()
-        try:
-            run_id = (await commands.info("server"))["run_id"]
+        async with tracking(self.url) as (commands, notices, run_id):
             if self._run_id not in ("", run_id):
                 # Another Redis has other streams: what was in between is lost.
-                self._fail(_unavailable())
+                self._fail(unavailable())
             self._run_id = run_id
-            client_id = await _client_id(notices)
-            await notices.subscribe(_INVALIDATIONS)
-            await _track(commands, client_id)
             yield commands, notices
-        finally:
-            # Who is cancelled still gives its connections back.
-            await asyncio.shield(_close(notices, listener, commands))
 
     async def _listen(self, notices: Any) -> None:
         while True:
@@ -245,112 +228,6 @@ class StreamReader:
             stream.wake()
 
 
-class Follower:
-    """Reads several streams, each from a position of its own."""
-
-    def __init__(self, reader: StreamReader) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._is_woken = False
-        self._waiting: asyncio.Future[None] | None = None
-        self.cursors: dict[str, _Cursor] = {}
-        self._reader = reader
-
-    def wake(self) -> None:
-        """Have `read` look again."""
-        self._is_woken = True
-        if self._waiting is not None:
-            _resolve(self._waiting)
-
-    def add(self, key: str, after: str = START) -> None:
-        """Follow one more stream, from behind this position."""
-        stream = self._reader.open(key, after, self)
-        self.cursors[key] = _Cursor(key, stream, after)
-
-    def remove(self, key: str) -> None:
-        """Follow a stream no longer."""
-        if self.cursors.pop(key, None) is not None:
-            self._reader.leave(key, self)
-
-    async def read(self, timeout_s: float) -> dict[str, list[Entry]]:
-        """What is new, by stream, as soon as there is something; empty after the timeout.
-
-        Raises:
-            RelayError: Redis is away, or this process is about to stop.
-        """
-        until = self._loop.time() + timeout_s
-        while True:
-            self._is_woken = False
-            found = {
-                key: entries
-                for key, cursor in list(self.cursors.items())
-                if (entries := await cursor.take(self._reader))
-            }
-            if found:
-                return found
-            if self._reader.failure is not None:
-                raise self._reader.failure
-            if not await self._woken(until):
-                return {}
-
-    async def _woken(self, until: float) -> bool:
-        """Wait; False when the time is over. Thousands do: it takes no task and no exception."""
-        if self._is_woken:
-            return True
-        if self._loop.time() >= until:
-            return False
-        self._waiting = self._loop.create_future()
-        timer: asyncio.TimerHandle | None = None
-        if until != math.inf:
-            # Those that wait for long are woken together, once a second.
-            at = math.ceil(until) if until - self._loop.time() > LONG_WAIT_S else until
-            timer = self._loop.call_at(at, _resolve, self._waiting)
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
-            if timer is not None:
-                timer.cancel()
-        return self._is_woken
-
-
-def _resolve(waiting: "asyncio.Future[None]") -> None:
-    if not waiting.done():
-        waiting.set_result(None)
-
-
-@dataclass
-class _Cursor:
-    """Where a follower is in one stream."""
-
-    key: str
-    stream: StreamBuffer
-    position: str
-    count: int = -1
-    """How many entries the stream had had when this follower had read them all; -1: not so yet."""
-
-    async def take(self, reader: StreamReader) -> list[Entry]:
-        stream = self.stream
-        missing = stream.appended - self.count
-        found: list[Entry] | None
-        if self.count >= 0 and missing <= len(stream.entries):
-            found = stream.entries[-missing:] if missing else []
-        else:
-            found = stream.after(self.position)
-        if found is None:
-            self.count = -1
-            found = await reader.history(self.key, self.position)
-        else:
-            # Who is ahead of the reading has yet to be caught up with.
-            self.count = stream.appended if found or self.position == stream.last else -1
-            stream.taken = stream.appended
-            if stream.held:
-                stream.held = False
-                reader.read_soon(self.key)
-        if found:
-            self.position = found[-1].id
-        return found
-
-
 _readers: "WeakKeyDictionary[asyncio.AbstractEventLoop, StreamReader]" = WeakKeyDictionary()
 _stopping: RelayError | None = None
 
@@ -383,41 +260,3 @@ def stop_following() -> None:
     )
     for reader in list(_readers.values()):
         reader.fail(_stopping)
-
-
-def _connection(url: str, **options: Any) -> "redis.asyncio.Redis":
-    defaults: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
-    options = defaults | {"protocol": 2, "retry": Retry(NoBackoff(), 0)} | options
-    return redis.asyncio.Redis.from_url(url, **options)
-
-
-async def _client_id(notices: Any) -> int:
-    # Once it has subscribed, a connection may no longer ask.
-    await notices.connect()
-    await notices.connection.send_command("CLIENT", "ID")
-    return int(await notices.connection.read_response())
-
-
-async def _track(commands: Any, client_id: int) -> None:
-    """Have Redis tell that connection when something changes that this one has read."""
-    await commands.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", client_id)
-
-
-async def _close(*connections: Any) -> None:
-    for connection in connections:
-        with contextlib.suppress(redis.RedisError, OSError):
-            await connection.aclose()
-
-
-@contextlib.contextmanager
-def _clear_errors() -> Any:
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise _unavailable() from error
-
-
-def _unavailable() -> RelayUnavailable:
-    return RelayUnavailable(
-        "the router's live streams are not reachable", remedy="look at the task later; it goes on"
-    )

@@ -1,6 +1,6 @@
 """The addresses of the WebSocket side."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.urls import path, re_path
 
@@ -20,5 +20,5 @@ websocket_urlpatterns = [
     re_path(
         r"^ws/tasks/(?P<session_id>[0-9]{1,18})/(?P<task_id>[0-9]{1,18})$", TaskConsumer.as_asgi()
     ),
-    re_path("", unknown),
+    re_path("", cast(Any, unknown)),
 ]
