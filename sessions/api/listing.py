@@ -6,7 +6,7 @@ Where there is more, the header `Link` (RFC 8288) has the next and the previous 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -100,11 +100,13 @@ def moment(text: str) -> datetime:
     """A filter's time, in UTC unless it says otherwise."""
     try:
         value = parse_datetime(text)
-    except ValueError:
-        value = None
-    if value is None:
+        # In UTC, since the database takes no displacement of more than 16 hours.
+        in_utc = value and (value if is_aware(value) else make_aware(value)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        in_utc = None
+    if in_utc is None:
         raise ValueError("must be a time like 2026-11-24T12:00:00Z")
-    return value if is_aware(value) else make_aware(value)
+    return in_utc
 
 
 def one_of(values: Sequence[str]) -> Reader:

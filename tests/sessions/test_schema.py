@@ -156,7 +156,13 @@ def test_tasks_are_filtered_by_stage_and_time(client: Client) -> None:
     assert ids("?ordering=created_at") == [old.task_id, new.task_id]
     assert ids("?status=failed") == [new.task_id]
     assert ids("?created_before=2001-01-01T00:00:00Z") == []
-    assert ids("?created_after=2001-01-01T00:00:00Z") == [new.task_id, old.task_id]
+    for early in ("2001-01-01T00:00:00Z", "0797-08-09T19:45:27%2B21:13", "2001-01-01T00:00"):
+        assert ids(f"?created_after={early}") == [new.task_id, old.task_id]
+    for wrong in ("yesterday", "2001-13-01T00:00:00Z", "0001-01-01T00:00:00%2B23:00"):
+        response = client.get(
+            f"/api/v1/tasks/{session.session_id}?created_after={wrong}", headers=headers
+        )
+        assert response.status_code == 400
 
 
 def test_the_examples_have_the_members_that_are_described() -> None:
