@@ -10,6 +10,7 @@ from typing import Any
 import dj_database_url
 
 from cortensor_site.secrets import kept_secret
+from sessions import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -62,6 +63,11 @@ ANSWER_JUDGE = "mining.comparison.judge_answer"
 EMBEDDER = "mining.embeddings.embedder"
 ROUTER_HEALTH = "cortensor_site.health.components"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
+# How clients reach the routers, as `https://router.example`; empty for the host that they asked.
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
+# Who may read /metrics: whoever sends the token or, without one, these networks.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.
@@ -80,6 +86,8 @@ INSTALLED_APPS = [
     "channels",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "chain",
     "sessions.apps.SessionsConfig",
     "mining",
@@ -88,6 +96,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sessions.api.request_id.RequestIdMiddleware",
+    "cortensor_site.metrics.requests.MeasureRequests",
     "corsheaders.middleware.CorsMiddleware",
     "sessions.access.meter.MeterMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -125,13 +134,6 @@ DATABASES = {
 # A pool, so that a request's thread takes a connection only while it uses one.
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "notices"},
-    },
-}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -212,6 +214,32 @@ CORS_EXPOSE_HEADERS = (
 WEBHOOK_ALLOWED_NETWORKS = _items("WEBHOOK_ALLOWED_NETWORKS", "")
 WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 
+# ── The API's description: OpenAPI 3.1, all of it from this host ──
+REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
+SCHEMA_PATHS = ["sessions.api.schema.completions.PATHS"]
+SCHEMA_COMPONENTS = ["sessions.api.schema.completions.COMPONENTS"]
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Cortensor router",
+    "DESCRIPTION": "Sessions, tasks, answers and miners. Errors are problem details (RFC 9457).",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "AUTHENTICATION_WHITELIST": [],
+    "APPEND_COMPONENTS": {"securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}}},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "PREPROCESSING_HOOKS": ["sessions.api.schema.hooks.published_only"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "sessions.api.schema.hooks.complete",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
 # ── Celery, the router's side: the validator's queue. Miners have their own application. ──
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
@@ -226,9 +254,17 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "line": {"()": "cortensor_site.log_format.LineFormatter"},
+        "json": {"()": "cortensor_site.log_format.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"context": {"()": "sessions.log_context.ContextFilter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if os.environ.get("LOG_FORMAT") == "json" else "line",
+            "filters": ["context"],
+        }
+    },
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
     "loggers": {"httpx": {"level": "WARNING"}, "web3": {"level": "WARNING"}},
 }

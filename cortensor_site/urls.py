@@ -2,10 +2,19 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from cortensor_site.metrics.views import metrics
+from cortensor_site.probes import healthz, readyz
 
 urlpatterns = [
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("metrics", metrics),
     path("", include("cortensor_site.dashboard.urls")),
     path("admin/", admin.site.urls),
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("api/v1/", include("sessions.api.urls")),
     path("api/v2/", include("sessions.api.v2_urls")),
     path("v1/", include("sessions.openai.urls")),

@@ -202,6 +202,18 @@ class DeadlinePassed(RelayError):
     code, title, status = "deadline_passed", "The task took too long", 504
 
 
+class StreamGone(RelayError):
+    """The stream of a task that has ended is kept for a while only."""
+
+    code, title, status = "stream_gone", "The stream is no longer kept", 410
+
+
+class RouterRestarting(RelayError):
+    """This process is about to stop; whoever follows goes on with another one."""
+
+    code, title, status, retry_after_s = "router_restarting", "The router restarts", 503, 1
+
+
 class RelayUnavailable(RelayError):
     """Redis does not answer; the task itself goes on."""
 

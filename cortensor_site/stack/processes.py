@@ -34,14 +34,12 @@ class Miner:
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
     """The router's own processes: web, the five services, validator and webhooks."""
     manage = [sys.executable, str(BASE_DIR / "manage.py")]
-    uvicorn = [sys.executable, "-m", "uvicorn", "cortensor_site.asgi:application"]
+    server = [sys.executable, "-m", "cortensor_site.server"]
     celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]
     return [
         Process(
             "router",
-            uvicorn
-            + ["--host", "127.0.0.1", "--port", str(port), "--lifespan", "off"]
-            + ["--timeout-graceful-shutdown", "5", "--no-access-log"],
+            [*server, "--host", "127.0.0.1", "--port", str(port)],
             environment,
         ),
         *(Process(name, [*manage, name], environment) for name in SERVICES),

@@ -10,6 +10,8 @@ from typing import cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
+from sessions import log_context
+
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -40,6 +42,7 @@ class RequestIdMiddleware:
         request.META["cortensor.request_id"] = (
             sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
         )
+        log_context.bind(request_id=request_id(request))
         started = time.monotonic()
         if self._is_async:
             return self._answer(request, started)
@@ -52,6 +55,9 @@ class RequestIdMiddleware:
 
 def _finish(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
     response[HEADER] = request_id(request)
+    if request.resolver_match is not None:
+        ids = request.resolver_match.kwargs
+        log_context.bind(**{name: ids[name] for name in ("session_id", "task_id") if name in ids})
     if request.path.startswith(("/api/", "/v1/")):
         logger.info(
             "%s %s %s in %d ms, request %s",

@@ -1,5 +1,7 @@
 """The router about itself and its miners."""
 
+from operator import itemgetter
+
 from django.utils import timezone
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -8,9 +10,12 @@ from rest_framework.views import APIView
 
 from sessions import VERSION, encryption, ports
 from sessions.api import representations
+from sessions.api.listing import Reader, filters_of, flag, ordering_of, page_of, word
 from sessions.errors import EncryptionUnavailable
 
 NAME = "Cortensor router"
+MINER_FILTERS: dict[str, Reader] = {"online": flag, "state": word}
+MINER_ORDERINGS = ("reputation", "tokens_per_s", "in_flight")
 
 
 class AboutView(APIView):
@@ -66,4 +71,13 @@ class MinersView(APIView):
     """`GET /miners`: the miners that this router knows, connected ones first."""
 
     def get(self, request: Request) -> Response:
-        return Response({"miners": ports.miner_directory()})
+        filters = filters_of(request, MINER_FILTERS)
+        rows = [
+            row
+            for row in ports.miner_directory()
+            if all(row.get(name) == value for name, value in filters.items())
+        ]
+        if request.query_params.get("ordering"):
+            ordering = ordering_of(request, MINER_ORDERINGS, "reputation")
+            rows.sort(key=itemgetter(ordering.removeprefix("-")), reverse=ordering[0] == "-")
+        return page_of(request, rows, dict, "miners")

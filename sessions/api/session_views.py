@@ -1,6 +1,5 @@
 """The sessions that a client sees, and their tasks. What belongs to others does not exist here."""
 
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -8,20 +7,44 @@ from rest_framework.views import APIView
 from sessions.access.visibility import find_session, sessions_of
 from sessions.api import representations
 from sessions.api.authentication import ScopeNeeded, caller_of
+from sessions.api.listing import (
+    LARGEST_PAGE,
+    Reader,
+    filters_of,
+    moment,
+    number,
+    one_of,
+    ordering_of,
+    page_of,
+    whole,
+    word,
+)
 from sessions.errors import TaskNotFound
-from sessions.models import Task
+from sessions.models import Task, TaskOrigin, TaskStatus
 
-PAGE, LARGEST_PAGE = 50, 200
+PAGE = 50
+SESSION_FILTERS: dict[str, Reader] = {"name": word, "mode": number, "model_identifier": number}
+SESSION_ORDERINGS = ("session_id", "created_at")
+TASK_FILTERS: dict[str, Reader] = {
+    "status": one_of(TaskStatus.values),
+    "origin": one_of(TaskOrigin.values),
+    "client_reference": word,
+    "created_after": moment,
+    "created_before": moment,
+}
+_LOOKUPS = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 
 
 class SessionsView(APIView):
-    """`GET /sessions`: the active sessions that the caller sees."""
+    """`GET /sessions`: the active sessions that the caller sees, in pages if `limit` is given."""
 
     permission_classes = (ScopeNeeded,)
 
     def get(self, request: Request) -> Response:
         rows = sessions_of(caller_of(request)).active()
-        return Response({"sessions": [representations.session(row) for row in rows]})
+        rows = rows.filter(**filters_of(request, SESSION_FILTERS))
+        rows = rows.order_by(ordering_of(request, SESSION_ORDERINGS, "-session_id"))
+        return page_of(request, rows, representations.session, "sessions")
 
 
 class SessionView(APIView):
@@ -36,18 +59,24 @@ class SessionView(APIView):
 class TasksView(APIView):
     """`GET /tasks/{sessionId}?limit=&before=`: a session's tasks, the newest first.
 
-    `next` is the `before` of the next page, or null.
+    `next` is the `before` of the next page, or null. `ordering=created_at` turns the order round.
     """
 
     permission_classes = (ScopeNeeded,)
 
     def get(self, request: Request, session_id: int) -> Response:
         session = find_session(session_id, caller_of(request))
-        limit = min(_whole(request, "limit", PAGE), LARGEST_PAGE)
-        rows = Task.objects.of_session(session.session_id).order_by("-id")
-        before = _whole(request, "before", 0)
-        if before:
-            rows = rows.filter(pk__lt=before)
+        query = request.query_params
+        limit = min(whole(query.get("limit") or str(PAGE), "limit", least=1), LARGEST_PAGE)
+        before = whole(query["before"], "before", least=1) if query.get("before") else None
+        oldest_first = ordering_of(request, ("created_at",), "-created_at") == "created_at"
+        filters = filters_of(request, TASK_FILTERS)
+        rows = Task.objects.of_session(session.session_id).filter(
+            **{_LOOKUPS.get(name, name): value for name, value in filters.items()}
+        )
+        rows = rows.order_by("id" if oldest_first else "-id")
+        if before is not None:
+            rows = rows.filter(**{"pk__gt" if oldest_first else "pk__lt": before})
         page = list(rows[: limit + 1])
         more = len(page) > limit
         page = page[:limit]
@@ -70,12 +99,3 @@ class TaskView(APIView):
         if task is None:
             raise TaskNotFound(f"session {session_id} has no task {task_id} that this router knows")
         return Response(representations.task_with_miners(task))
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdecimal() and int(text[:19]) > 0 and len(text) < 19):
-        raise ValidationError({name: "must be a positive whole number"})
-    return int(text)

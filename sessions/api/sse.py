@@ -1,39 +1,77 @@
-"""Server-sent events of an answer, in the form of OpenAI's text completions."""
+"""Server-sent events of an answer, in the form of OpenAI's text completions.
 
-import asyncio
+Every event that moves the answer on has an id, `sessions.relay.Position`. A client whose connection
+broke sends the last one it has to `GET /tasks/{sessionId}/{taskId}/stream`, at whichever router
+process, and gets what follows it.
+"""
+
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from sessions import streams
+from django.conf import settings
+
+from sessions import log_context, streams
 from sessions.api.errors import to_problem
 from sessions.models import Task
 
-PING_S = 15.0
+PING_S = 25.0
+"""Proxies commonly close what has been silent for 30 or 60 seconds."""
 _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
+_TEXT = "\x00"
+"""Stands for the text in the form of a chunk: no JSON has it unescaped."""
 
 
-async def answer_events(task: Task, wait_s: float, ping_s: float = PING_S) -> AsyncGenerator[bytes]:
+async def answer_events(
+    task: Task, wait_s: float, ping_s: float = PING_S, after: streams.Position | None = None
+) -> AsyncGenerator[bytes]:
     """The live answer of a task as an event stream; an error is its last event."""
+    log_context.bind(session_id=task.session_id, task_id=task.task_id)
     # The ids come at once, so that a client can look for its task whatever happens.
     yield _event(chunk(task, ""))
-    answer = streams.follow_answer(task.session_id, task.task_id, wait_s)
-    async with aclosing(_with_pings(answer, ping_s)) as events:
+    before, behind = (json.dumps(chunk(task, _TEXT), ensure_ascii=False)).split(json.dumps(_TEXT))
+    last_id = str(after) if after else ""
+    batches = streams.follow_batches(
+        task.session_id, task.task_id, wait_s, after=after, tick_s=ping_s
+    )
+    async with aclosing(batches):
         try:
-            async for event in events:
-                match event:
-                    case None:
-                        yield _PING
-                    case streams.Text(text):
-                        yield _event(chunk(task, text))
-                    case streams.Done():
-                        yield _event(chunk(task, "", done=event))
-                        yield _DONE
+            async for events in batches:
+                if not events:
+                    yield _PING
+                    continue
+                parts: list[str] = []
+                for event in events:
+                    match event:
+                        case streams.Text(text, position):
+                            last_id = position
+                            body = json.dumps(text, ensure_ascii=False)
+                            parts.append(f"id: {position}\ndata: {before}{body}{behind}\n\n")
+                        case streams.Done(position=position):
+                            body = json.dumps(chunk(task, "", done=event), ensure_ascii=False)
+                            parts.append(f"id: {position}\ndata: {body}\n\n")
+                            yield _encoded("".join(parts)) + _DONE
+                            return
+                if parts:
+                    yield _encoded("".join(parts))
         except Exception as error:
-            problem = to_problem(error)
-            yield _event({"error": problem, "session_id": task.session_id, "task_id": task.task_id})
+            yield _event(failure(error, task, last_id))
+
+
+def failure(error: Exception, task: Task, last_id: str) -> dict[str, Any]:
+    """An error that ends a stream; one that passes says where to go on."""
+    problem = to_problem(error)
+    event = {"error": problem, "session_id": task.session_id, "task_id": task.task_id}
+    if problem["status"] == 503:
+        event["resume"] = {"url": stream_url(task), "last_event_id": last_id}
+    return event
+
+
+def stream_url(task: Task) -> str:
+    """Where a task's answer can be followed; on this host unless the settings name another."""
+    return f"{settings.PUBLIC_URL}/api/v1/tasks/{task.session_id}/{task.task_id}/stream"
 
 
 def chunk(task: Task, text: str, done: streams.Done | None = None) -> dict[str, Any]:
@@ -75,28 +113,10 @@ def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
     }
 
 
-async def _with_pings(
-    events: AsyncGenerator[streams.StreamEvent], ping_s: float
-) -> AsyncGenerator[streams.StreamEvent | None]:
-    """The events, and None whenever there has been none for `ping_s` seconds."""
-    following = asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            done, _ = await asyncio.wait({following}, timeout=ping_s)
-            if not done:
-                yield None
-                continue
-            event = following.result()
-            if event is None:
-                return
-            yield event
-            following = asyncio.ensure_future(anext(events, None))
-    finally:
-        # The reader has gone: so does the connection to Redis that was reading for it.
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await events.aclose()
-
-
 def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+    return _encoded(f"data: {json.dumps(body, ensure_ascii=False)}\n\n")
+
+
+def _encoded(text: str) -> bytes:
+    # Half of a surrogate pair is no character; a miner that sends one must not end the stream.
+    return text.encode(errors="replace")

@@ -6,6 +6,7 @@ from sessions.api.completion_views import completions
 from sessions.api.errors import not_found
 from sessions.api.router_views import AboutView, InfoView, MinersView, PingView, StatusView
 from sessions.api.session_views import SessionsView, SessionView, TasksView, TaskView
+from sessions.api.stream_views import task_stream
 
 
 class Number:
@@ -32,6 +33,7 @@ urlpatterns = [
     path("sessions/<number:session_id>", SessionView.as_view()),
     path("tasks/<number:session_id>", TasksView.as_view()),
     path("tasks/<number:session_id>/<number:task_id>", TaskView.as_view()),
+    path("tasks/<number:session_id>/<number:task_id>/stream", task_stream),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
     path("", include("sessions.api.access_urls")),

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 import uvicorn
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from playwright.sync_api import Browser, Page, expect
 
 from cortensor_site.asgi import application
+from sessions import feeds
 from sessions.models import ApiKey, TaskStatus
-from sessions.notices import NETWORK_GROUP, NOTICE_TYPE
 from tests.browser import collect_errors, running_browser
 from tests.cortensor_site.test_dashboard_snapshot import (
     COR,
@@ -81,14 +79,7 @@ def page(browser: Browser, router: str) -> Iterator[Page]:
 
 def notify(task_id: int) -> None:
     event = {"type": "task", "session_id": 1, "task_id": task_id, "status": "assigned"}
-
-    def send() -> None:
-        message = {"type": NOTICE_TYPE, "event": event}
-        async_to_sync(get_channel_layer().group_send)(NETWORK_GROUP, message)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    thread.join()
+    feeds.publish(event)
 
 
 def test_the_page_shows_the_network_without_an_error(page: Page) -> None:

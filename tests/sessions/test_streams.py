@@ -1,14 +1,23 @@
 """A follower gets one answer, whoever makes it, or an error that says why not."""
 
 import asyncio
+import socket
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis.asyncio
+from pytest_django.fixtures import Settings
 
-from sessions import streams
-from sessions.errors import DeadlinePassed, RelayUnavailable, SourceDiverged, TaskFailed
+from sessions import stream_reader, streams
+from sessions.errors import (
+    DeadlinePassed,
+    InvalidField,
+    RelayUnavailable,
+    SourceDiverged,
+    TaskFailed,
+)
 from sessions.models import Task, TaskStatus
 
 TASK = Task(session_id=7, task_id=1_000_000, timeout_s=5)
@@ -151,7 +160,7 @@ async def test_a_failure_tells_its_reason(client: "redis.asyncio.Redis") -> None
 async def test_a_task_that_ends_without_a_result_keeps_nobody_waiting(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "END_GRACE_S", 0.1)
+    monkeypatch.setattr("sessions.relay.END_GRACE_S", 0.1)
     streams.announce_stage(TASK, TaskStatus.ENDED)
     with pytest.raises(TaskFailed):
         await asyncio.wait_for(read(60), 5)
@@ -178,29 +187,187 @@ async def test_a_miners_nonsense_hurts_nobody(client: "redis.asyncio.Redis", min
 async def test_a_miner_that_never_stops_is_cut_off(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "MAX_TEXT_CHARACTERS", 10)
+    monkeypatch.setattr("sessions.relay.MAX_TEXT_CHARACTERS", 10)
     source(ALICE)
     await miner(ALICE, "0123456789", "more", done=False)
     with pytest.raises(TaskFailed, match="10 characters"):
         await read()
 
 
-async def test_losing_redis_is_a_clear_error(client: "redis.asyncio.Redis") -> None:
-    following = asyncio.ensure_future(read(30))
+async def test_a_broken_connection_to_redis_costs_nothing(
+    client: "redis.asyncio.Redis", miner: Miner
+) -> None:
+    source(ALICE)
+    await miner(ALICE, "one", done=False)
+    following = asyncio.ensure_future(read(10))
     await asyncio.sleep(0.1)
     await client.client_kill_filter(_type="normal", skipme=True)
+    await client.client_kill_filter(_type="pubsub", skipme=True)
+    await miner(ALICE, " two")
+    assert text_of(await asyncio.wait_for(following, 5)) == "one two"
+
+
+async def test_losing_redis_is_a_clear_error(
+    client: "redis.asyncio.Redis", settings: Settings
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        settings.REDIS_URL = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
+    with pytest.raises(RelayUnavailable):
+        await asyncio.wait_for(read(30), 8)
+
+
+async def test_another_redis_is_not_taken_for_the_one_that_was_lost(
+    client: "redis.asyncio.Redis",
+) -> None:
+    following = asyncio.ensure_future(read(30))
+    await asyncio.sleep(0.1)
+    stream_reader.current_reader()._run_id = "of another Redis"
+    await client.client_kill_filter(_type="pubsub", skipme=True)
     with pytest.raises(RelayUnavailable):
         await asyncio.wait_for(following, 5)
 
 
-async def test_a_reader_that_leaves_takes_its_connection_along(
-    client: "redis.asyncio.Redis",
+async def test_followers_share_two_connections_that_end_a_while_after_the_last(
+    client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stream_reader, "LINGER_S", 0.05)
     before = len(await client.client_list())
-    following = asyncio.ensure_future(read(30))
-    await asyncio.sleep(0.1)
-    assert len(await client.client_list()) == before + 1
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
-    await asyncio.sleep(0.05)
+    following = [asyncio.ensure_future(read(30)) for _ in range(50)]
+    await asyncio.sleep(0.2)
+    assert len(await client.client_list()) == before + 2
+    for one in following:
+        one.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+    await asyncio.sleep(0.3)
     assert len(await client.client_list()) == before
+
+
+async def test_a_key_that_is_no_stream_hurts_only_its_own_followers(
+    client: "redis.asyncio.Redis", miner: Miner
+) -> None:
+    await client.set(streams.miner_stream_key(BOB, "1"), "no stream")
+    other = Task(session_id=8, task_id=1, timeout_s=5)
+    streams.announce_source(other, BOB, streams.miner_stream_key(BOB, "1"))
+    wrong = asyncio.ensure_future(
+        anext_of(streams.follow_answer(other.session_id, other.task_id, 0.5))
+    )
+    source(ALICE)
+    await miner(ALICE, "fine")
+    assert text_of(await read()) == "fine"
+    with pytest.raises((DeadlinePassed, RelayUnavailable)):
+        await wrong
+
+
+async def anext_of(events: AsyncIterator[streams.StreamEvent]) -> list[streams.StreamEvent]:
+    return [event async for event in events]
+
+
+# ── resuming ─────────────────────────────────────────────────────────────────
+
+
+async def resumed(position: str) -> list[streams.StreamEvent]:
+    after = streams.Position.parse(position)
+    return await anext_of(streams.follow_answer(TASK.session_id, TASK.task_id, 5, after))
+
+
+async def test_whoever_comes_back_gets_what_it_has_not_had(miner: Miner) -> None:
+    source(ALICE)
+    await miner(ALICE, "The ", "capital ", "is ", "Zürich")
+    whole = await read()
+    pieces = [event for event in whole if isinstance(event, streams.Text)]
+    for number, piece in enumerate(pieces):
+        rest = await resumed(piece.position)
+        assert text_of(rest) == "".join(event.text for event in pieces[number + 1 :])
+        assert rest[-1] == whole[-1]
+
+
+async def test_a_position_holds_in_another_miners_stream(miner: Miner) -> None:
+    source(ALICE)
+    await miner(ALICE, "The capital", " of", done=False)
+    events = streams.follow_answer(TASK.session_id, TASK.task_id, 5)
+    had = [await anext(events) for _ in range(3)]
+    await events.aclose()
+    source(BOB)
+    await miner(BOB, "The cap", "ital of Fra", "nce")
+    last = had[-1]
+    assert isinstance(last, streams.Text)
+    rest = await resumed(last.position)
+    assert text_of(had + rest) == "The capital of France"
+
+
+async def test_a_position_in_another_text_is_refused(miner: Miner) -> None:
+    source(ALICE)
+    await miner(ALICE, "The capital", " of")
+    position = str(streams.Position(7, zlib.crc32(b"The tow")))
+    with pytest.raises(SourceDiverged):
+        await resumed(position)
+
+
+async def test_a_position_beyond_the_end_is_refused(miner: Miner) -> None:
+    source(ALICE)
+    await miner(ALICE, "short")
+    with pytest.raises(SourceDiverged):
+        await resumed("700-00000000")
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "-1-00000000", "1-", "1-zz", "1-123456789", "9" * 30, "1_0-"]
+)
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(InvalidField):
+        streams.Position.parse(text)
+
+
+# ── many ─────────────────────────────────────────────────────────────────────
+
+
+async def test_a_follower_that_falls_behind_loses_nothing(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
+    source(ALICE)
+    slow = streams.follow_answer(TASK.session_id, TASK.task_id, 10)
+    assert await anext(slow) == streams.Source(ALICE)
+    pieces = [f"{number} " for number in range(100)]
+    quick = asyncio.ensure_future(read())
+    await miner(ALICE, *pieces)
+    assert text_of(await quick) == "".join(pieces)
+    assert text_of(await anext_of(slow)) == "".join(pieces)
+
+
+async def test_what_nobody_takes_is_not_read(
+    client: "redis.asyncio.Redis", miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
+    async with stream_reader.current_reader().follower() as follower:
+        follower.add("busy")
+        for number in range(100):
+            await client.xadd("busy", {"n": number})
+        await asyncio.sleep(0.2)
+        assert len(follower.cursors["busy"].stream.entries) <= 8
+        seen: list[str] = []
+        while len(seen) < 100:
+            seen += [entry.fields["n"] for entry in (await follower.read(2))["busy"]]
+        assert seen == [str(number) for number in range(100)]
+
+
+async def test_every_follower_of_many_streams_gets_its_own(client: "redis.asyncio.Redis") -> None:
+    async def follow(key: str) -> list[str]:
+        async with stream_reader.current_reader().follower() as follower:
+            follower.add(key)
+            seen: list[str] = []
+            while len(seen) < 30:
+                seen += [entry.fields["n"] for entry in (await follower.read(5))[key]]
+            return seen
+
+    following = [asyncio.ensure_future(follow(f"many:{n % 40}")) for n in range(120)]
+    for number in range(30):
+        pipeline = client.pipeline(transaction=False)
+        for stream in range(40):
+            pipeline.xadd(f"many:{stream}", {"n": f"{stream}/{number}"})
+        await pipeline.execute()
+        await asyncio.sleep(0)
+    for n, seen in enumerate(await asyncio.gather(*following)):
+        assert seen == [f"{n % 40}/{number}" for number in range(30)]

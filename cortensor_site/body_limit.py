@@ -1,0 +1,80 @@
+"""ASGI middleware: a request's body is bounded in size and in time before Django collects it."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from django.conf import settings
+
+BODY_WITHIN_S = float(os.environ.get("BODY_WITHIN_S", "30"))
+Message = MutableMapping[str, Any]
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class BodyLimit:
+    """Reads the body first, so that a slow or endless one never reaches a thread or a disk."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+            await self._application(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                body = await _read(headers.get(b"content-length", b"0"), receive)
+        except TimeoutError:
+            await _refuse(send, 408, "The body did not come in time", f"{BODY_WITHIN_S:g} s")
+            return
+        if body is None:
+            limit = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes"
+            await _refuse(send, 413, "The request is too large", f"the body is larger than {limit}")
+            return
+        if body.get("type") == "http.disconnect":
+            return
+        pending = [body]
+
+        async def replay() -> Any:
+            return pending.pop() if pending else await receive()
+
+        await self._application(scope, replay, send)
+
+
+async def _read(announced: bytes, receive: Any) -> Message | None:
+    """The whole body as one message, or the client's leaving; None when it is too large."""
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if announced.isdigit() and int(announced[:19]) > most:
+        return None
+    parts, size, more = [], 0, True
+    while more:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return message
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            return None
+        more = message.get("more_body", False)
+    return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+async def _refuse(send: Any, status: int, title: str, detail: str) -> None:
+    problem = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "errors": [],
+    }
+    body = json.dumps(problem).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""What the router measures, for Prometheus, at `/metrics`."""

@@ -1,0 +1,120 @@
+"""Gauges that are read when asked for, by one query each: queue, stages, money, gas, chain."""
+
+import time
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Min, QuerySet, Sum
+from django.utils import timezone
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from chain.models import Block, Operation, OperationStatus, Transaction, TransactionStatus
+from cortensor_site.health import components
+from sessions import ports
+from sessions.models import WEI_PER_COR, Session, Task, TaskStatus
+
+KEPT_S = 5.0
+"""How long an answer is given again, so that many scrapers cost no more than one."""
+WORKING = (TaskStatus.ASSIGNED, TaskStatus.ACKED)
+
+
+class NetworkCollector(Collector):
+    """The state of the network, as the database has it."""
+
+    def __init__(self) -> None:
+        self._read_at = float("-inf")
+        self._metrics: list[Metric] = []
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        if time.monotonic() - self._read_at > KEPT_S:
+            self._metrics = [*_tasks(), *_money(), *_chain(), *_parts()]
+            self._read_at = time.monotonic()
+        return self._metrics
+
+
+def _tasks() -> Iterator[Metric]:
+    rows = dict(
+        Task.objects.open().order_by().values_list("status").annotate(Count("pk"))  # partial index
+    )
+    stages = GaugeMetricFamily("cortensor:tasks", "Open tasks by stage", labels=["stage"])
+    for status in TaskStatus:
+        if not status.is_final:
+            stages.add_metric([status.value], rows.get(status.value, 0))
+    yield stages
+    yield GaugeMetricFamily(
+        "cortensor:num_requests_waiting",
+        "Tasks that wait for miners",
+        value=rows.get(TaskStatus.QUEUED.value, 0),
+    )
+    yield GaugeMetricFamily(
+        "cortensor:num_requests_running",
+        "Tasks that miners work on",
+        value=sum(rows.get(status.value, 0) for status in WORKING),
+    )
+    oldest = Task.objects.queued().order_by().aggregate(at=Min("created_at"))["at"]
+    yield GaugeMetricFamily(
+        "cortensor:queue_oldest_seconds",
+        "How long the first task of the queue has waited",
+        value=(timezone.now() - oldest).total_seconds() if oldest else 0,
+    )
+
+
+def _money() -> Iterator[Metric]:
+    columns = ("deposited", "withdrawn", "reserved", "paid")
+    sums = Session.objects.aggregate(**{name: Sum(f"{name}_wei") for name in columns})
+    escrow = GaugeMetricFamily("cortensor:escrow_cor", "Money of all sessions", labels=["part"])
+    wei = {name: Decimal(sums[name] or 0) for name in columns}
+    wei["balance"] = wei["deposited"] - wei["withdrawn"] - wei["reserved"] - wei["paid"]
+    for part, amount in wei.items():
+        escrow.add_metric([part], float(amount / WEI_PER_COR))
+    yield escrow
+
+
+def _chain() -> Iterator[Metric]:
+    gas = CounterMetricFamily(
+        "cortensor:gas", "Gas of this router's mined transactions", labels=["kind"]
+    )
+    mined = Transaction.objects.filter(
+        status__in=[TransactionStatus.MINED, TransactionStatus.FINAL], gas_used__isnull=False
+    )
+    for kind, used in _grouped(mined, "kind", Sum("gas_used")):
+        gas.add_metric([kind], used)
+    yield gas
+    outbox = GaugeMetricFamily(
+        "cortensor:outbox_pending", "Operations that are not on chain yet", labels=["kind"]
+    )
+    waiting = Operation.objects.filter(status=OperationStatus.PENDING)
+    for kind, count in _grouped(waiting, "kind", Count("pk")):
+        outbox.add_metric([kind], count)
+    yield outbox
+    block = Block.objects.order_by("-number").first()
+    yield GaugeMetricFamily(
+        "cortensor:block_number", "The mirror's latest block", value=block.number if block else 0
+    )
+    yield GaugeMetricFamily(
+        "cortensor:block_age_seconds",
+        "The age of the mirror's latest block",
+        value=(timezone.now() - block.timestamp).total_seconds() if block else 0,
+    )
+
+
+def _parts() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "cortensor:miners_online", "Miners heard of lately", value=ports.miners_online()
+    )
+    alive = GaugeMetricFamily("cortensor:process_up", "Processes heard of lately", labels=["name"])
+    for name, is_alive in components().items():
+        alive.add_metric([name], float(is_alive))
+    yield alive
+
+
+def _grouped(rows: "QuerySet[Any]", by: str, value: Any) -> list[tuple[str, float]]:
+    return [
+        (str(key), float(sum_)) for key, sum_ in rows.order_by().values_list(by).annotate(value)
+    ]

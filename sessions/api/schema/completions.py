@@ -1,0 +1,168 @@
+"""The paths that are plain asynchronous views, described by hand."""
+
+from typing import Any
+
+from sessions.api.completion_body import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_REFERENCE_CHARACTERS,
+    MAX_TEMPLATE_CHARACTERS,
+)
+from sessions.api.schema import examples
+from sessions.completion import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TIMEOUT_S,
+    MAX_STOP_CHARACTERS,
+    MAX_STOPS,
+)
+
+TAG = "Completions"
+_PARAMETER = {
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+}
+_SESSION = {"name": "session_id"} | _PARAMETER
+_TASK = {"name": "task_id"} | _PARAMETER
+_ADDRESSED_BY = {
+    "session_id": {"type": ["integer", "null"], "minimum": 1, "maximum": 2**63 - 1},
+}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["prompt"],
+    "description": "Unknown members are ignored; null says no more than a missing member.",
+    "properties": _ADDRESSED_BY
+    | {
+        "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARACTERS},
+        **{
+            name: _or_null(schema)
+            for name, schema in {
+                "prompt_type": {"type": "integer", "enum": [0, 1, None], "default": 1},
+                "prompt_template": {"type": "string", "maxLength": MAX_TEMPLATE_CHARACTERS},
+                "stream": {"type": "boolean", "default": False},
+                "timeout": {"type": "integer", "minimum": 1, "default": DEFAULT_TIMEOUT_S},
+                "client_reference": {"type": "string", "maxLength": MAX_REFERENCE_CHARACTERS},
+                "max_tokens": {"type": "integer", "minimum": 1, "default": DEFAULT_MAX_TOKENS},
+                "max_miners": {"type": "integer", "minimum": 1},
+                "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 0},
+                "top_p": {"type": "number", "minimum": 0.01, "maximum": 1, "default": 1},
+                "top_k": {"type": "integer", "minimum": 0, "default": 0},
+                "presence_penalty": {"type": "number", "minimum": 0, "maximum": 2},
+                "frequency_penalty": {"type": "number", "minimum": 0, "maximum": 2},
+                "stop": {
+                    "type": "array",
+                    "maxItems": MAX_STOPS,
+                    "items": {"type": "string", "minLength": 1, "maxLength": MAX_STOP_CHARACTERS},
+                },
+            }.items()
+        },
+    },
+}
+COMPLETION: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "session_id", "task_id", "choices", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "text_completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "session_id": {"type": "integer"},
+        "task_id": {"type": "integer"},
+        "choices": {
+            "type": "array",
+            "description": "one for every miner whose result counts, best first",
+            "items": {
+                "type": "object",
+                "required": ["index", "text", "finish_reason", "logprobs", "address"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "text": {"type": "string"},
+                    "finish_reason": {"enum": ["stop", "length"]},
+                    "logprobs": {},
+                    "address": {"type": "string"},
+                },
+            },
+        },
+        "usage": {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer"}
+                for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+            },
+        },
+    },
+}
+COMPONENTS = {"CompletionRequest": REQUEST, "Completion": COMPLETION}
+_EVENTS = {"schema": {"description": "server-sent events"}, "example": examples.EVENTS}
+
+
+def _complete(operation_id: str, summary: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "description": (
+            "`stream: true` answers with server-sent events, each piece with an id, ended by"
+            " `data: [DONE]`. The same request with the same `client_reference` is the same task."
+        ),
+        "tags": [TAG],
+        "parameters": list(parameters),
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/CompletionRequest"},
+                    "example": examples.COMPLETION_REQUEST,
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "the answer",
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/Completion"},
+                        "example": examples.COMPLETION,
+                    },
+                    "text/event-stream": _EVENTS,
+                },
+            }
+        },
+    }
+
+
+PATHS: dict[str, Any] = {
+    "/api/v1/completions": {"post": _complete("completions_create", "Send a prompt")},
+    "/api/v1/completions/{session_id}": {
+        "post": _complete("completions_create_in", "Send a prompt in this session", _SESSION)
+    },
+    "/api/v1/tasks/{session_id}/{task_id}/stream": {
+        "get": {
+            "operationId": "tasks_stream",
+            "summary": "Follow a task's answer, from its start or from behind an event",
+            "tags": [TAG],
+            "parameters": [
+                _SESSION,
+                _TASK,
+                {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "description": "the id of the last event that the client has",
+                    "schema": {"type": "string"},
+                    "example": "11-8f0d2a3c",
+                },
+            ],
+            "responses": {
+                "200": {
+                    "description": "the answer as it is made",
+                    "content": {"text/event-stream": _EVENTS},
+                },
+                "204": {"description": "nothing follows that event"},
+            },
+        }
+    },
+}

@@ -1,0 +1,157 @@
+"""An example of every answer."""
+
+from typing import Any
+
+MINER_ADDRESS = "0xb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
+ROUTER_ADDRESS = "0xa1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+OWNER = "0xc3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+AT = "2026-11-24T12:00:00Z"
+
+ABOUT = {"name": "Cortensor router", "version": "0.1.0", "api": ["v1"]}
+INFO = {
+    "name": "Cortensor router",
+    "version": "0.1.0",
+    "address": ROUTER_ADDRESS,
+    "miners_online": 3,
+    "models": [
+        {
+            "model_identifier": 1,
+            "context_length": 512,
+            "input_price_wei": "1000000000000",
+            "output_price_wei": "2000000000000",
+        }
+    ],
+}
+STATUS = {"status": "degraded", "components": {"router": True, "dispatch": True, "sync": False}}
+PING = {"status": "ok", "time": AT}
+MINER = {
+    "address": MINER_ADDRESS,
+    "state": "ephemeral",
+    "reputation": 5,
+    "online": True,
+    "slots": 4,
+    "in_flight": 1,
+    "tokens_per_s": 20.5,
+    "models": ["cortensor-mini"],
+    "software": "0.1.0",
+    "last_seen_at": AT,
+}
+SESSION: dict[str, Any] = {
+    "session_id": 1,
+    "sid": "0x" + "5d" * 32,
+    "owner": OWNER,
+    "name": "example",
+    "metadata": "",
+    "state": 0,
+    "active": True,
+    "mode": 0,
+    "redundancy": 3,
+    "min_num_of_nodes": 1,
+    "max_num_of_nodes": 5,
+    "num_of_validator_nodes": 1,
+    "sla": "0",
+    "model_identifier": 1,
+    "reserve_period": 0,
+    "max_task_execution_count": 1000000,
+    "routers": [{"address": ROUTER_ADDRESS, "index": 0, "metadata": ""}],
+    "created_at": AT,
+    "updated_at": AT,
+    "balance_wei": "9999463000000000000",
+    "deposited_wei": "10000000000000000000",
+    "withdrawn_wei": "0",
+    "reserved_wei": "0",
+    "paid_wei": "537000000000000",
+}
+TASK: dict[str, Any] = {
+    "session_id": 1,
+    "task_id": 1000000,
+    "task_digest": "0x" + "d1" * 32,
+    "status": "ended",
+    "outcome": {"code": "settled", "message": ""},
+    "stages": [{"status": "queued", "at": AT}, {"status": "ended", "at": AT}],
+    "origin": "rest",
+    "client_reference": "order-7",
+    "prompt_cid": "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+    "prompt_type": 1,
+    "prompt_template": "",
+    "max_tokens": 128,
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "stop": [],
+    "timeout": 60,
+    "max_input_tokens": 12,
+    "redundancy": 3,
+    "model_identifier": 1,
+    "reserve_wei": "804000000000000",
+    "created_at": AT,
+    "request_id": "7c1e0f",
+}
+TASK_WITH_MINERS = TASK | {
+    "on_chain": None,
+    "miners": [
+        {
+            "address": MINER_ADDRESS,
+            "status": "committed",
+            "text": "12 + 7 = 19",
+            "ack": True,
+            "acked_at": AT,
+            "precommit_at": AT,
+            "commit_at": AT,
+            "inference_sec": 0.4,
+            "words": 5,
+            "tokens": 8,
+            "data_hash": "0x" + "da" * 32,
+            "calculated_hash": "0x" + "da" * 32,
+            "hash_verified": True,
+            "finish_reason": "stop",
+            "input_tokens": 12,
+            "accuracy_bps": 10000,
+            "paid_wei": "179000000000000",
+            "precommit_tx": "0x" + "01" * 32,
+            "commit_tx": "0x" + "02" * 32,
+            "failure": None,
+        }
+    ],
+    "distances": [],
+}
+PROBLEM = {
+    "type": "urn:cortensor:problem:insufficient_balance",
+    "title": "The session's balance is too low",
+    "status": 402,
+    "detail": "the task can cost up to 0.000804 COR, and session 1 has 0 COR free",
+    "errors": [],
+    "remedy": "deposit with SessionPayment.depositToSession(sessionId, amount)",
+}
+COMPLETION_REQUEST = {
+    "session_id": 1,
+    "prompt": "What is 12 + 7?",
+    "max_tokens": 32,
+    "stream": False,
+    "client_reference": "order-7",
+}
+COMPLETION: dict[str, Any] = {
+    "id": "cmpl-1-1000000",
+    "object": "text_completion",
+    "created": 1795521600,
+    "model": "1",
+    "session_id": 1,
+    "task_id": 1000000,
+    "choices": [
+        {
+            "index": 0,
+            "text": "12 + 7 = 19",
+            "finish_reason": "stop",
+            "logprobs": None,
+            "address": MINER_ADDRESS,
+        }
+    ],
+    "usage": {"prompt_tokens": 12, "completion_tokens": 8, "total_tokens": 20},
+}
+EVENTS = (
+    'id: 11-8f0d2a3c\ndata: {"id": "cmpl-1-1000000", "object": "text_completion", "created":'
+    ' 1795521600, "model": "1", "session_id": 1, "task_id": 1000000, "choices": [{"index": 0,'
+    ' "text": "12 + 7 = 19", "finish_reason": null, "logprobs": null}]}\n\ndata: [DONE]\n\n'
+)

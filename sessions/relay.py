@@ -1,0 +1,246 @@
+"""One follower's way through a task's stream and its miners': what it reads, what it hands on.
+
+A position in an answer is its length so far and a checksum of it, `120-5f3a9c1e`: it means the same
+in every miner's stream, so a client that comes back goes on behind it whoever makes the answer now,
+and is refused if the text before it is not the one that it has.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from sessions.errors import DeadlinePassed, InvalidField, RelayError, SourceDiverged, TaskFailed
+from sessions.models import TaskStatus
+from sessions.stream_buffer import Entry
+
+MAX_TEXT_CHARACTERS = 1_000_000
+"""A miner that streams more than this is not believed any further."""
+END_GRACE_S = 2.0
+"""How long a follower still waits for what comes with the end of a task."""
+_END = "-end"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result that counts, of one miner."""
+
+    address: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """From now on this miner's stream is the live one."""
+
+    miner: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The task has reached a stage."""
+
+    status: TaskStatus
+
+
+@dataclass(frozen=True)
+class Text:
+    """The next piece of the answer, and the position behind it."""
+
+    text: str
+    position: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The live miner's answer is complete. The counts are its own and not judged yet."""
+
+    miner: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    position: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results that count, best first. Only what is still missing of the answer follows."""
+
+    results: tuple[Result, ...]
+
+
+StreamEvent = Source | Stage | Text | Done | Results
+
+
+@dataclass(frozen=True)
+class Position:
+    """How much of an answer a client has."""
+
+    characters: int = 0
+    checksum: int = 0
+    is_end: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read what `str` writes; empty is the start. Raises InvalidField."""
+        if not text:
+            return cls()
+        characters, _, checksum = text.removesuffix(_END).partition("-")
+        if not (characters.isascii() and characters.isdecimal() and len(characters) <= 7):
+            raise _no_position(text)
+        try:
+            value = int(checksum, 16)
+        except ValueError as error:
+            raise _no_position(text) from error
+        if len(checksum) != 8 or value < 0:
+            raise _no_position(text)
+        return cls(int(characters), value, text.endswith(_END))
+
+    def __str__(self) -> str:
+        end = _END if self.is_end else ""
+        return f"{self.characters}-{self.checksum:08x}{end}"
+
+
+@dataclass
+class Relay:
+    """Where one follower is in the two streams, and what it has handed on."""
+
+    task_key: str
+    deadline: float
+    """On the monotonic clock."""
+    resume: Position = field(default_factory=Position)
+    """What the client has had on another connection."""
+    miner: str = ""
+    source_key: str | None = None
+    done: bool = False
+    ended: bool = False
+    _characters: int = 0
+    _checksum: int = 0
+    _pieces: list[str] = field(default_factory=list)
+    _to_match: str = ""
+
+    @property
+    def position(self) -> str:
+        """How much of the answer the client has now."""
+        reached = Position(self._characters, self._checksum)
+        return str(reached if self._characters >= self.resume.characters else self.resume)
+
+    def too_late(self) -> RelayError:
+        """The error for when nothing more is awaited."""
+        if self.ended:
+            return TaskFailed(
+                "the task ended without a result; what was reserved for it and not paid"
+                " has returned to the session"
+            )
+        return DeadlinePassed(
+            "no answer within the time that the task has",
+            remedy="look at the task later; what is not paid returns to the session",
+        )
+
+    def end_soon(self) -> None:
+        """Nothing but what is on its way is awaited any more."""
+        self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
+
+    def read(self, found: Mapping[str, Sequence[Entry]]) -> list[StreamEvent]:
+        """Take new entries, by stream."""
+        events: list[StreamEvent] = []
+        read_from = self.source_key
+        for entry in found.get(self.task_key, ()):
+            events += self._read_task(entry.fields)
+        # What a replaced source said last, nobody has seen: its successor says it.
+        if read_from is not None and read_from == self.source_key and not self.done:
+            for entry in found.get(read_from, ()):
+                self._read_source(entry.fields, events)
+                if self.done:
+                    break
+        return events
+
+    def _read_task(self, entry: Mapping[str, str]) -> list[StreamEvent]:
+        match entry.get("type"):
+            case "source" if not self.done and entry["key"] != self.source_key:
+                # As long as the client has more than was read here, only its checksum counts.
+                ahead = self._characters >= self.resume.characters
+                self._to_match = "".join(self._pieces) if ahead else ""
+                if not ahead:
+                    self._characters, self._checksum, self._pieces = 0, 0, []
+                self.miner, self.source_key = entry["miner"], entry["key"]
+                return [Source(self.miner)]
+            case "stage":
+                status = TaskStatus(entry["status"])
+                if status.is_final and not self.ended:
+                    self.ended = True
+                    self.end_soon()
+                return [Stage(status)]
+            case "results":
+                return [Results(tuple(Result(**row) for row in json.loads(entry["body"])))]
+            case "failed":
+                raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
+        return []
+
+    def _read_source(self, entry: Mapping[str, str], events: list[StreamEvent]) -> None:
+        # A miner is a stranger: whatever it leaves out or makes up must not hurt.
+        text = entry.get("text", "")
+        piece = self._unseen(text) if text else ""
+        if piece:
+            events.append(Text(piece, f"{self._characters}-{self._checksum:08x}"))
+        if "done" in entry:
+            if self._to_match or self._characters < self.resume.characters:
+                raise _diverged()
+            self.done = True
+            events.append(
+                Done(
+                    self.miner,
+                    "length" if entry.get("finish_reason") == "length" else "stop",
+                    _count(entry.get("prompt_tokens")),
+                    _count(entry.get("completion_tokens")),
+                    str(Position(self._characters, self._checksum, is_end=True)),
+                )
+            )
+
+    def _unseen(self, text: str) -> str:
+        """What of a piece the client has not had, from an earlier source or connection."""
+        if self._to_match:
+            common = min(len(text), len(self._to_match))
+            if text[:common] != self._to_match[:common]:
+                raise _diverged()
+            self._to_match, text = self._to_match[common:], text[common:]
+        had = self.resume.characters - self._characters
+        if had > 0:
+            self._advance(text[:had])
+            if len(text) >= had and self._checksum != self.resume.checksum:
+                raise _diverged()
+            text = text[had:]
+        if text:
+            self._advance(text)
+        return text
+
+    def _advance(self, text: str) -> None:
+        self._pieces.append(text)
+        self._characters += len(text)
+        self._checksum = crc32(text.encode(errors="replace"), self._checksum)
+        if self._characters > MAX_TEXT_CHARACTERS:
+            raise TaskFailed(f"the miner streams more than {MAX_TEXT_CHARACTERS} characters")
+
+
+def _diverged() -> SourceDiverged:
+    return SourceDiverged(
+        "the miner was replaced in mid-answer, and the next one's text does not continue what"
+        " was already sent",
+        remedy="discard the text and look at the task for the result that counts",
+    )
+
+
+def _no_position(text: str) -> InvalidField:
+    return InvalidField(
+        f"{text[:40]!r} is no position in an answer",
+        field="Last-Event-ID",
+        remedy="send the id of the last event as it came, or none to start over",
+    )
+
+
+def _count(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() and len(value) < 10 else 0
