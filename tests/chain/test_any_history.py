@@ -62,14 +62,23 @@ class World:
         for address in SENDERS.values():
             self.rpc("anvil_setBalance", address, hex(10**24))
         self._snapshot = self.rpc("evm_snapshot")
-        self.base = 0
+        self.base = self._resets = 0
 
     def reset(self) -> None:
         """Go back to how everything began."""
         self.rpc("evm_revert", self._snapshot)
         self._snapshot = self.rpc("evm_snapshot")
         self.rpc("anvil_dropAllTransactions")
+        # anvil forgets old states; a block unlike any before it has one to go back to.
+        self._resets += 1
+        self.deposit(1, 10**9 + self._resets)
+        self.rpc("evm_mine")
         self.base = self.number()
+
+    def has_state(self) -> bool:
+        """Whether anvil can still say what its contracts hold: after a deep fork, in a history
+        longer than its memory, it sometimes cannot, while its blocks and logs are right."""
+        return len(self.rpc("eth_getCode", self._payment.address, "latest")) > 2
 
     def rpc(self, method: str, *params: Any) -> Any:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
@@ -117,6 +126,7 @@ class AnyHistory(RuleBasedStateMachine):
     """One history, one follower."""
 
     world: World
+    asked = unanswered = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +166,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 10))
     def carry_on_task(self, which: int) -> None:
-        if self.lives:
+        if self.lives and self.world.has_state():
             life, stages = self.lives[which % len(self.lives)]
             stage = stages.pop() if stages else "judge"
             for miner in MINERS[:2]:
@@ -248,6 +258,10 @@ class AnyHistory(RuleBasedStateMachine):
         chain = self.world.chain
         fresh = Rpc(chain.url)
         assert comparison.differences_from_chain(fresh, chain.deployment, Progress(print)) == []
+        AnyHistory.asked += 1
+        if not self.world.has_state():
+            AnyHistory.unanswered += 1
+            return
         for session in Session.objects.all():
             assert session.balance_wei == self.world.balance(session.session_id)
         statuses = list(OnChainStatus)
@@ -270,3 +284,4 @@ def test_the_mirror_is_what_a_fresh_one_would_be(chain: Chain) -> None:
             phases=[Phase.generate],  # shrinking would take longer than all the rest
         ),
     )
+    assert AnyHistory.unanswered <= AnyHistory.asked / 10
