@@ -2,8 +2,8 @@
 
 `vs_llama_server_N` and `vs_llama_cpp_server_16` are the engine's tokens per second with N clients
 divided by the server's; `single_vs_plain` is one stream's, divided by `Llama.create_completion`'s.
-All of them take turns in one run and have the same threads, context, prompts and filters, so that the
-machine's noise meets them alike; a ratio is the median over rounds of each round's own.
+All of them take turns in one run and have the same threads, context, prompts and filters, so that
+the machine's noise meets them alike; a ratio is the median over rounds of each round's own.
 `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short prompts while long
 ones are read in, divided by the server's: below 1 is better.
 
@@ -36,11 +36,12 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 THREADS = int(os.environ.get("THREADS", str(os.cpu_count() or 1)))
 CLIENTS = (1, 4, 16, 32)
 SLOTS, CONTEXT, LONG_CONTEXT = 32, 512, 2048
-PROMPT_WORDS = (8, 16, 32, 64, 128)
+PROMPT_WORDS = (2, 4, 8, 16, 40)
+"""Of six to seven tokens each."""
 MAX_TOKENS = 64
 REQUESTS = {1: 3, 4: 2, 16: 2, 32: 2}
 """How many each client makes, one after the other."""
-SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 1500
+SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 
 Ask = Callable[[str, int], int]
@@ -73,7 +74,7 @@ def _throughput(model: Path) -> tuple[dict[str, dict[int, list[float]]], float]:
             "plain": (_plainly(plain), (1,)),
         }
         for ask, _ in systems.values():
-            ask(_prompt(random.Random(0), 8), 4)
+            ask(_prompt(random.Random(0), 2), 4)
         speeds: dict[str, dict[int, list[float]]] = {name: {} for name in systems}
         for round_ in range(ROUNDS):
             for clients in CLIENTS:
@@ -131,7 +132,7 @@ def _waits_beside_long_prompts(ask: Ask, seed: int) -> list[float]:
     for _ in range(SHORT_PROMPTS // 2):
         time.sleep(chooser.uniform(0.01, 0.1))
         started = time.perf_counter()
-        ask(_prompt(chooser, 12), 1)
+        ask(_prompt(chooser, 2), 1)
         waits.append((time.perf_counter() - started) * 1000)
     over.set()
     reader.join()
@@ -139,7 +140,7 @@ def _waits_beside_long_prompts(ask: Ask, seed: int) -> list[float]:
 
 
 def _prompt(chooser: random.Random, words: int) -> str:
-    """Words of one token each, which no other prompt begins with."""
+    """Words that no other prompt begins with."""
     return "".join(f" w{chooser.randrange(30_000)}" for _ in range(words))
 
 
