@@ -33,6 +33,7 @@ from mining.node.generation import (
     GenerationRequest,
     GenerationResult,
 )
+from mining.node.grammar import GrammarInvalid
 from mining.node.job import (
     AckReport,
     CommitReport,
@@ -44,6 +45,7 @@ from mining.node.job import (
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import ModelUnknown, PromptError
+from mining.node.sampling import TokenLogprobs
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.wallet import Wallet
 
@@ -156,7 +158,7 @@ class Miner:
                 self._report_ack(job)
                 result = self._generate(job, request, stream)
                 self._stash.put(self._bind(job, result))
-        except (PromptError, GenerationError, StreamMismatch, Busy) as error:
+        except (PromptError, GenerationError, GrammarInvalid, StreamMismatch, Busy) as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, stream, error.code, str(error))
         except Exception:
@@ -183,6 +185,8 @@ class Miner:
             seed=job.task_digest,
             stop=job.stop,
             deadline_at=job.deadline_at,
+            logprobs=job.logprobs,
+            grammar=job.grammar,
         )
 
     def _generate(
@@ -203,6 +207,7 @@ class Miner:
 
     def _bind(self, job: Job, result: GenerationResult) -> Result:
         """The result with a salt, so that its hash can be neither guessed nor copied."""
+        told = {"logprobs": [_logprobs(each) for each in result.logprobs]} if job.logprobs else {}
         content = canonical_json(
             {
                 "result": result.text,
@@ -218,6 +223,7 @@ class Miner:
                     "completion_tokens": result.completion_tokens,
                 },
                 "token_ids": list(result.token_ids),
+                **told,
             }
         )
         # The contract takes no longer text, so that a long result goes by its address.
@@ -300,6 +306,11 @@ class Miner:
             yield
         finally:
             self._slots.release()
+
+
+def _logprobs(told: TokenLogprobs) -> list[object]:
+    """A token's log-probability, then its rivals': as texts, since canonical JSON has no floats."""
+    return [f"{told.logprob:.4f}", [[token, f"{value:.4f}"] for token, value in told.top]]
 
 
 def _domain(source: Job | Result) -> SigningDomain:
