@@ -38,8 +38,8 @@ CLIENTS = (1, 4, 16, 32)
 SLOTS, CONTEXT, LONG_CONTEXT = 32, 512, 2048
 PROMPT_WORDS = (2, 4, 8, 16, 40)
 """Of six to seven tokens each."""
-MAX_TOKENS = 64
-REQUESTS = {1: 3, 4: 2, 16: 2, 32: 2}
+MAX_TOKENS = 48
+REQUESTS = {1: 3, 4: 2, 16: 1, 32: 1}
 """How many each client makes, one after the other."""
 SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
@@ -85,6 +85,7 @@ def _throughput(model: Path) -> tuple[dict[str, dict[int, list[float]]], float]:
                     if clients in measured:
                         speed = _speed(ask, clients, seed=1000 * round_ + clients)
                         speeds[name].setdefault(clients, []).append(speed)
+                        print(f"round {round_}, {clients:2} clients, {name}: {speed:.0f} tokens/s")
         return speeds, engine.draw_s / engine.step_s
 
 

@@ -118,7 +118,21 @@ class Registration:
     TYPE: ClassVar[str] = "Registration(address node,address operator,uint256 nonce)"
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration
+@dataclass(frozen=True)
+class Enrolment:
+    """ "Give me my mailbox." Domain: NodePool.
+
+    `router` is the host that the node asks, with its port, so that no other may pass this on.
+    """
+
+    node: str
+    router: str
+    challenge: str
+
+    TYPE: ClassVar[str] = "Enrolment(address node,string router,string challenge)"
+
+
+Message = Ack | Precommit | Commit | Verdict | Registration | Enrolment
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:

@@ -36,6 +36,8 @@ CSRF_TRUSTED_ORIGINS = _items("CSRF_TRUSTED_ORIGINS", "")
 
 # ── The network ──────────────────────────────────────────────────────────────
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The Redis as miners on other machines reach it, rediss://HOST:PORT/0; the same one if empty.
+REDIS_PUBLIC_URL = os.environ.get("REDIS_PUBLIC_URL", "")
 RPC_URL = _items("RPC_URL", "http://127.0.0.1:8545")[0]
 # The model that a session's `modelIdentifier` names, as a GGUF path or a Hugging Face repository.
 MODELS: dict[int, str] = {

@@ -25,6 +25,7 @@ from chain.messages import (
     raw_cid,
 )
 from mining.node.engine import Engine
+from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -47,6 +48,7 @@ from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import ModelUnknown, PromptError
 from mining.node.sampling import TokenLogprobs
 from mining.node.stash import NotStashed, Result, Stash
+from mining.node.task_check import JobRefused, TaskCheck
 from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
@@ -63,8 +65,20 @@ class Busy(Exception):
     code = "busy"
 
 
+_REASONS = (
+    *(PromptError, GenerationError, GrammarInvalid, StreamMismatch, Busy),
+    *(JobRefused, ChainUnavailable),
+)
+"""Why there may be no result, each with the `code` that the router is told."""
+
+
 class Miner:
-    """One key, one mailbox, one model. Its methods may be called from many threads."""
+    """One key, one mailbox, one model. Its methods may be called from many threads.
+
+    Args:
+        check: holds jobs against the chain before they are worked on; without one, a job is
+            believed, and the router may have made it up.
+    """
 
     def __init__(
         self,
@@ -74,6 +88,7 @@ class Miner:
         mailbox: Mailbox,
         stash: Stash,
         model_identifier: int,
+        check: TaskCheck | None = None,
     ) -> None:
         self.address = wallet.address
         self._engine = engine
@@ -81,6 +96,7 @@ class Miner:
         self._mailbox = mailbox
         self._stash = stash
         self._model_identifier = model_identifier
+        self._check = check
         self._slots = threading.BoundedSemaphore(engine.slots)
         self._lock = threading.Lock()
         self._running: dict[str, Generation | None] = {}
@@ -155,10 +171,12 @@ class Miner:
         try:
             with self._slot():
                 request = self._request(job)
+                if self._check is not None:
+                    self._check.require(job)
                 self._report_ack(job)
                 result = self._generate(job, request, stream)
                 self._stash.put(self._bind(job, result))
-        except (PromptError, GenerationError, GrammarInvalid, StreamMismatch, Busy) as error:
+        except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, stream, error.code, str(error))
         except Exception:

@@ -139,13 +139,14 @@ def top_k(scores: Scores, k: int) -> Tokens:
     """The ids of the `k` largest scores in ascending order; of equals the lowest ids."""
     if not 0 < k < len(scores):
         return np.arange(len(scores))
-    head: Tokens = _head(scores, k)
+    head = _head(scores, k)
     values = scores[head]
     threshold = np.partition(values, len(values) - k)[len(values) - k]
     above = values > threshold
     equal = np.flatnonzero(values == threshold)
     above[equal[: k - int(np.count_nonzero(above))]] = True
-    return head[above]
+    kept: Tokens = head[above]
+    return kept
 
 
 def top_p(scores: Scores, p: float, temperature: float = 1.0) -> Tokens:
