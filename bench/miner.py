@@ -4,8 +4,9 @@
 divided by the server's; `single_vs_plain` is one stream's, divided by `Llama.create_completion`'s.
 All of them take turns in one run and have the same threads, context, prompts and filters, so that
 the machine's noise meets them alike; a ratio is the median over rounds of each round's own.
-`ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short prompts while long
-ones are read in, divided by the server's: below 1 is better.
+`cpu_…` are the same of tokens per second of processor time, which other work on the machine
+disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short
+prompts while long ones are read in, divided by the server's: below 1 is better.
 
 The engine is called in its own process, as a miner calls it; the servers answer over HTTP and do
 not stream, which is the cheapest that they can do.
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -38,14 +40,27 @@ CLIENTS = (1, 4, 16, 32)
 SLOTS, CONTEXT, LONG_CONTEXT = 32, 512, 2048
 PROMPT_WORDS = (2, 4, 8, 16, 40)
 """Of six to seven tokens each."""
-MAX_TOKENS = 48
-REQUESTS = {1: 3, 4: 2, 16: 1, 32: 1}
+MAX_TOKENS = int(os.environ.get("TOKENS", "48"))
+REQUESTS = {1: 2, 4: 1, 16: 1, 32: 1}
 """How many each client makes, one after the other."""
 SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 
 Ask = Callable[[str, int], int]
 """Answers a prompt with at most so many tokens, and says how many they were."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What is measured, with how many clients, and the clock of its processor time."""
+
+    ask: Ask
+    clients: Sequence[int]
+    cpu_s: Callable[[], float]
+
+
+Speeds = dict[tuple[str, int], list[tuple[float, float]]]
+"""By system and clients: tokens per second, and per second of processor time, of each round."""
 
 
 def main() -> None:
@@ -56,51 +71,56 @@ def main() -> None:
     _publish(speeds, waits, cost)
 
 
-def _throughput(model: Path) -> tuple[dict[str, dict[int, list[float]]], float]:
-    """Tokens per second by system and number of clients, and drawing's share of a step."""
+def _throughput(model: Path) -> tuple[Speeds, float]:
+    """How fast every system is, and drawing's share of the engine's steps."""
     plain = Llama(str(model), n_ctx=CONTEXT, n_threads=THREADS, verbose=False)
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
     with ExitStack() as stack:
         stack.callback(engine.close)
-        url = stack.enter_context(llama_server(model, SLOTS, CONTEXT, THREADS))
+        server = stack.enter_context(llama_server(model, SLOTS, CONTEXT, THREADS))
         slow = stack.enter_context(llama_cpp_python_server(model, CONTEXT, THREADS))
-        http = stack.enter_context(
-            httpx.Client(timeout=600, limits=httpx.Limits(max_connections=64))
-        )
-        systems: dict[str, tuple[Ask, Sequence[int]]] = {
-            "engine": (_through_engine(engine), CLIENTS),
-            "llama-server": (_over_http(http, url), CLIENTS),
-            "llama_cpp.server": (_over_http(http, slow), (1, 16)),
-            "plain": (_plainly(plain), (1,)),
+        limits = httpx.Limits(max_connections=64)
+        http = stack.enter_context(httpx.Client(timeout=600, limits=limits))
+        systems = {
+            "engine": System(_through_engine(engine), CLIENTS, time.process_time),
+            "llama-server": System(_over_http(http, server.url), CLIENTS, server.cpu_s),
+            "llama_cpp.server": System(_over_http(http, slow.url), (16,), slow.cpu_s),
+            "plain": System(_plainly(plain), (1,), time.process_time),
         }
-        for ask, _ in systems.values():
-            ask(_prompt(random.Random(0), 2), 4)
-        speeds: dict[str, dict[int, list[float]]] = {name: {} for name in systems}
+        for system in systems.values():
+            system.ask(_prompt(random.Random(0), 2), 4)
+        speeds: Speeds = {}
         for round_ in range(ROUNDS):
+            # Whoever goes first in one round goes last in the next.
+            order = list(systems.items())[:: 1 if round_ % 2 == 0 else -1]
             for clients in CLIENTS:
-                # Whoever goes first in one round goes last in the next.
-                order = list(systems) if round_ % 2 == 0 else list(reversed(systems))
-                for name in order:
-                    ask, measured = systems[name]
-                    if clients in measured:
-                        speed = _speed(ask, clients, seed=1000 * round_ + clients)
-                        speeds[name].setdefault(clients, []).append(speed)
-                        print(f"round {round_}, {clients:2} clients, {name}: {speed:.0f} tokens/s")
+                for name, system in order:
+                    if clients in system.clients:
+                        speed = _speed(system, clients, seed=1000 * round_ + clients)
+                        speeds.setdefault((name, clients), []).append(speed)
+                        print(
+                            f"{clients:2} clients, {name}: {speed[0]:.0f} tokens/s,"
+                            f" {speed[1]:.0f} per second of processor time",
+                            flush=True,
+                        )
         return speeds, engine.draw_s / engine.step_s
 
 
-def _speed(ask: Ask, clients: int, seed: int) -> float:
+def _speed(system: System, clients: int, seed: int) -> tuple[float, float]:
     def client(number: int) -> int:
         chooser = random.Random(seed * 100 + number)
-        return sum(
-            ask(_prompt(chooser, PROMPT_WORDS[(number + turn) % len(PROMPT_WORDS)]), MAX_TOKENS)
-            for turn in range(REQUESTS[clients])
-        )
+        words = [
+            PROMPT_WORDS[(number + turn) % len(PROMPT_WORDS)] for turn in range(REQUESTS[clients])
+        ]
+        return sum(system.ask(_prompt(chooser, count), MAX_TOKENS) for count in words)
 
     with ThreadPoolExecutor(clients) as pool:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), system.cpu_s()
         tokens = sum(pool.map(client, range(clients)))
-        return tokens / (time.perf_counter() - started)
+        return (
+            tokens / (time.perf_counter() - started),
+            tokens / max(system.cpu_s() - cpu_started, 0.01),
+        )
 
 
 def _first_tokens(model: Path) -> dict[str, list[float]]:
@@ -108,7 +128,7 @@ def _first_tokens(model: Path) -> dict[str, list[float]]:
     engine = Engine(model, slots=4, threads=THREADS, context_tokens=LONG_CONTEXT)
     with ExitStack() as stack:
         stack.callback(engine.close)
-        url = stack.enter_context(llama_server(model, 4, LONG_CONTEXT, THREADS))
+        url = stack.enter_context(llama_server(model, 4, LONG_CONTEXT, THREADS)).url
         http = stack.enter_context(httpx.Client(timeout=600))
         systems = {"engine": _through_engine(engine), "llama-server": _over_http(http, url)}
         waits: dict[str, list[float]] = {name: [] for name in systems}
@@ -182,27 +202,25 @@ def _filters() -> dict[str, float]:
     }
 
 
-def _publish(
-    speeds: dict[str, dict[int, list[float]]], waits: dict[str, list[float]], cost: float
-) -> None:
+def _publish(speeds: Speeds, waits: dict[str, list[float]], cost: float) -> None:
     ratios = {"draw_share_of_step": cost}
     rows = [["drawing, share of a step", f"{cost:.1%}", "", ""]]
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
-        own, theirs = speeds["engine"][clients], speeds[peer][clients]
-        ratios[key] = statistics.median(a / b for a, b in zip(own, theirs, strict=True))
-        rows.append(
-            [title, median_and_spread(own), median_and_spread(theirs), f"{ratios[key]:.2f}×"]
-        )
+        own, theirs = speeds["engine", clients], speeds[peer, clients]
+        for index, prefix, unit in ((0, "", "tokens/s"), (1, "cpu_", "tokens/CPU s")):
+            a, b = [each[index] for each in own], [each[index] for each in theirs]
+            ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+            ratios[prefix + key] = ratio
+            name = f"{title}, {unit}"
+            rows.append([name, median_and_spread(a), median_and_spread(b), f"{ratio:.2f}×"])
 
-    compare("single_vs_plain", "tokens/s, 1 client: Llama", "plain", 1)
-    compare("vs_llama_server_1", "tokens/s, 1 client: llama-server", "llama-server", 1)
+    compare("single_vs_plain", "1 client: Llama", "plain", 1)
+    compare("vs_llama_server_1", "1 client: llama-server", "llama-server", 1)
     for clients in CLIENTS[1:]:
-        title = f"tokens/s, {clients} clients: llama-server"
+        title = f"{clients} clients: llama-server"
         compare(f"vs_llama_server_{clients}", title, "llama-server", clients)
-    compare(
-        "vs_llama_cpp_server_16", "tokens/s, 16 clients: llama_cpp.server", "llama_cpp.server", 16
-    )
+    compare("vs_llama_cpp_server_16", "16 clients: llama_cpp.server", "llama_cpp.server", 16)
     for percent in (50, 99):
         own, theirs = (
             statistics.quantiles(waits[name], n=100)[percent - 1]

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,29 +16,42 @@ PYTHON = ROOT / ".venv-bench/bin/python"
 START_S = 60.0
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A server that runs."""
+
+    url: str
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that it has used so far (Linux)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def llama_server(model: Path, slots: int, context: int, threads: int) -> Iterator[str]:
-    """llama.cpp's own server with parallel slots; its URL."""
+def llama_server(model: Path, slots: int, context: int, threads: int) -> Iterator[Peer]:
+    """llama.cpp's own server with parallel slots."""
     port = _free_port()
     script = str(Path(__file__).with_name("xllamacpp_server.py"))
     numbers = map(str, (slots, context, threads, port))
-    with _running([script, str(model), *numbers], port) as url:
-        yield url
+    with _running([script, str(model), *numbers], port) as peer:
+        yield peer
 
 
 @contextmanager
-def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator[str]:
-    """llama-cpp-python's server, told not to break off one stream for another; its URL."""
+def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator[Peer]:
+    """llama-cpp-python's server, told not to break off one stream for another."""
     port = _free_port()
     arguments = ["-m", "llama_cpp.server", "--model", str(model), "--n_ctx", str(context)]
     arguments += ["--n_threads", str(threads), "--n_threads_batch", str(threads)]
     arguments += ["--interrupt_requests", "False", "--verbose", "False", "--port", str(port)]
-    with _running(arguments, port) as url:
-        yield url
+    with _running(arguments, port) as peer:
+        yield peer
 
 
 @contextmanager
-def _running(arguments: list[str], port: int) -> Iterator[str]:
+def _running(arguments: list[str], port: int) -> Iterator[Peer]:
     if not PYTHON.exists():
         raise SystemExit(f"{PYTHON} is missing; `make bench-peers` installs what is compared with")
     process = subprocess.Popen(
@@ -49,7 +63,7 @@ def _running(arguments: list[str], port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(url, process)
-        yield url
+        yield Peer(url, process.pid)
     finally:
         process.terminate()
         try:
