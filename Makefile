@@ -38,6 +38,8 @@ contracts: setup ## Compile the contracts and write contracts/abi
 
 bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py bench/report.py,$(wildcard bench/*.py))) ## Run every benchmark
 
+bench-miner: $(VENV)-bench/.peers
+
 bench-%: setup-dev ## Run bench/NAME.py
 	$(PY) -m bench.$*
 
@@ -45,6 +47,8 @@ pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip install --quiet pip-tools
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.txt requirements.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt requirements-dev.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --constraint requirements.txt --output-file requirements-node.txt requirements-node.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench.txt requirements-bench.in
 	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
 
 setup: $(VENV)/.run node_modules/.installed ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
@@ -63,6 +67,14 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@echo "── installing what the tests need"
 	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The peers of benchmarks have a place of their own, from which they also see the project's packages.
+$(VENV)-bench/.peers: requirements-bench.txt $(VENV)/.run
+	@echo "── installing what benchmarks compare with"
+	@$(PYTHON) -m venv $(VENV)-bench
+	@echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" > $(VENV)-bench/lib/python3.11/site-packages/project.pth
+	@$(VENV)-bench/bin/pip install --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

@@ -53,7 +53,7 @@ def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator
 @contextmanager
 def _running(arguments: list[str], port: int) -> Iterator[Peer]:
     if not PYTHON.exists():
-        raise SystemExit(f"{PYTHON} is missing; `make bench-peers` installs what is compared with")
+        raise SystemExit(f"{PYTHON} is missing; `make bench-miner` installs what is compared with")
     process = subprocess.Popen(
         [str(PYTHON), *arguments],
         stdout=subprocess.DEVNULL,

@@ -213,6 +213,7 @@ def _node(options: argparse.Namespace) -> settings.NodeConfig:
         threads=number("THREADS", 1),
         context_tokens=number("CONTEXT_TOKENS", 1) if has_context else None,
         gpu_layers=settings.price_from("GPU_LAYERS", environment),
+        allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1",
         password=_password(options),
         rpc_url=environment.get("RPC_URL") or None,
         queue_address=environment.get("QUEUE_ADDRESS") or None,

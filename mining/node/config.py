@@ -57,6 +57,7 @@ class NodeConfig:
     router_url: str | None = None
     model_sha256: str | None = None
     gpu_layers: int = 0
+    allow_plaintext: bool = False
     rpc_url: str | None = None
     queue_address: str | None = None
     terms: Terms = field(default_factory=Terms)
@@ -113,7 +114,7 @@ def redis_url_from(flag: str | None, environment: Mapping[str, str] = os.environ
     """
     url = flag or environment.get("REDIS_URL")
     if url:
-        require_private(url, environment)
+        require_private(url, allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1")
     elif not environment.get("ROUTER_URL"):
         raise ConfigError(
             "ROUTER_URL: it is missing; give a router's address, or the REDIS_URL that its"
@@ -122,10 +123,10 @@ def redis_url_from(flag: str | None, environment: Mapping[str, str] = os.environ
     return url or None
 
 
-def require_private(redis_url: str, environment: Mapping[str, str] = os.environ) -> None:
+def require_private(redis_url: str, *, allow_plaintext: bool) -> None:
     """Raise ConfigError for a mailbox on another machine without TLS."""
     parts = urlsplit(redis_url)
-    if parts.scheme in ("rediss", "unix") or environment.get("REDIS_PLAINTEXT") == "1":
+    if parts.scheme in ("rediss", "unix") or allow_plaintext:
         return
     host = parts.hostname or "localhost"
     try:

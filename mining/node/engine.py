@@ -41,9 +41,10 @@ from mining.node.sampling import TokenLogprobs, logprobs
 logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = 512
-"""The most that one step reads while nothing is being generated."""
+"""The most that one step reads."""
 SHARED_PREFILL_TOKENS = 128
-"""The most that one step reads of prompts while others wait for their next token."""
+"""The most that one step reads of prompts while others wait for their next token, and on a CPU,
+which larger batches make no faster, at any time: whoever comes next waits for one step."""
 SHORTEST_SHARED_PREFIX = 32
 """Fewer tokens are read again sooner than a slot's cells are copied."""
 _RATE_DECAY = 0.98
@@ -94,6 +95,7 @@ class Engine:
         self.prompts = ModelPrompts(self._model)
         if context_tokens is not None:
             self.prompts.context_tokens = min(context_tokens, self.prompts.context_tokens)
+        self._on_gpu = gpu_layers != 0
         self.slots = slots
         self.tokens_per_s = 0.0
         """Of all sequences together, over the last steps."""
@@ -208,7 +210,8 @@ class Engine:
     def _plan(self) -> list[Run]:
         """What is in the next batch, by slot: llama.cpp takes neighbours together."""
         counts = {slot: 1 for slot, sequence in self._active.items() if sequence.token_ids}
-        room = min(BATCH_TOKENS - len(counts), SHARED_PREFILL_TOKENS if counts else BATCH_TOKENS)
+        most = SHARED_PREFILL_TOKENS if counts or not self._on_gpu else BATCH_TOKENS
+        room = min(BATCH_TOKENS - len(counts), most)
         reading = [s for _, s in sorted(self._active.items()) if not s.token_ids and self._begin(s)]
         # Equal shares, and what a short prompt leaves of its own goes to the longer ones.
         reading.sort(key=lambda sequence: len(sequence.pending))

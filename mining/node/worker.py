@@ -117,7 +117,7 @@ def open_mailbox(config: NodeConfig, wallet: Wallet) -> str:
             logger.warning("REDIS_URL opens nothing any more; asking the router for a new one")
     assert config.router_url is not None
     url = enrol(config.router_url, wallet)
-    require_private(url)
+    require_private(url, allow_plaintext=config.allow_plaintext)
     return url
 
 
