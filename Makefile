@@ -73,8 +73,8 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 $(VENV)-bench/.peers: requirements-bench.txt $(VENV)/.run
 	@echo "── installing what benchmarks compare with"
 	@$(PYTHON) -m venv $(VENV)-bench
-	@echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" > $(VENV)-bench/lib/python3.11/site-packages/project.pth
 	@$(VENV)-bench/bin/pip install --disable-pip-version-check -r requirements-bench.txt
+	@echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" > $(VENV)-bench/lib/python3.11/site-packages/project.pth
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

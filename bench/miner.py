@@ -8,6 +8,10 @@ the machine's noise meets them alike; a ratio is the median over rounds of each 
 disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short
 prompts while long ones are read in, divided by the server's: below 1 is better.
 
+MODEL names another GGUF than the random one of about 100 million parameters; TTFT is left out then,
+for want of room in a small model's context. `same_answers_in_a_batch` is the share of answers that
+are the same, token for token, alone and beside 31 others.
+
 The engine is called in its own process, as a miner calls it; the servers answer over HTTP and do
 not stream, which is the cheapest that they can do.
 """
@@ -65,10 +69,12 @@ Speeds = dict[tuple[str, int], list[tuple[float, float]]]
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
-        model = random_model.write(Path(folder) / "random-100m.gguf")
+        given = os.environ.get("MODEL")
+        model = Path(given) if given else random_model.write(Path(folder) / "random-100m.gguf")
         speeds, cost = _throughput(model)
-        waits = _first_tokens(model)
-    _publish(speeds, waits, cost)
+        same = _agreement(model)
+        waits = {} if given else _first_tokens(model)
+    _publish(speeds, waits, {"draw_share_of_step": cost, "same_answers_in_a_batch": same})
 
 
 def _throughput(model: Path) -> tuple[Speeds, float]:
@@ -121,6 +127,28 @@ def _speed(system: System, clients: int, seed: int) -> tuple[float, float]:
             tokens / (time.perf_counter() - started),
             tokens / max(system.cpu_s() - cpu_started, 0.01),
         )
+
+
+def _agreement(model: Path) -> float:
+    """The share of answers that are the same, token for token, alone and beside 31 others."""
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    chooser = random.Random(1)
+    requests = [
+        GenerationRequest(
+            engine.prompts.tokenise(_prompt(chooser, PROMPT_WORDS[number % 3]), 0),
+            MAX_TOKENS,
+            SAMPLING,
+            seed=number.to_bytes(32, "big"),
+        )
+        for number in range(SLOTS)
+    ]
+    alone = [engine.submit(request).result().token_ids for request in requests]
+    engine.close()
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    running = [engine.submit(request) for request in requests]
+    together = [generation.result().token_ids for generation in running]
+    engine.close()
+    return sum(a == b for a, b in zip(alone, together, strict=True)) / len(requests)
 
 
 def _first_tokens(model: Path) -> dict[str, list[float]]:
@@ -202,9 +230,9 @@ def _filters() -> dict[str, float]:
     }
 
 
-def _publish(speeds: Speeds, waits: dict[str, list[float]], cost: float) -> None:
-    ratios = {"draw_share_of_step": cost}
-    rows = [["drawing, share of a step", f"{cost:.1%}", "", ""]]
+def _publish(speeds: Speeds, waits: dict[str, list[float]], shares: dict[str, float]) -> None:
+    ratios = dict(shares)
+    rows = [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
         own, theirs = speeds["engine", clients], speeds[peer, clients]
@@ -221,7 +249,7 @@ def _publish(speeds: Speeds, waits: dict[str, list[float]], cost: float) -> None
         title = f"{clients} clients: llama-server"
         compare(f"vs_llama_server_{clients}", title, "llama-server", clients)
     compare("vs_llama_cpp_server_16", "16 clients: llama_cpp.server", "llama_cpp.server", 16)
-    for percent in (50, 99):
+    for percent in (50, 99) if waits else ():
         own, theirs = (
             statistics.quantiles(waits[name], n=100)[percent - 1]
             for name in ("engine", "llama-server")
