@@ -42,6 +42,8 @@ contracts: setup ## Compile the contracts and write contracts/abi
 
 bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py bench/report.py,$(wildcard bench/*.py))) ## Run every benchmark
 
+bench-miner: $(VENV)-bench-miner/.peers
+
 bench-%: setup-dev ## Run bench/NAME.py
 	$(PY) -m bench.$*
 
@@ -49,6 +51,9 @@ pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip install --quiet pip-tools
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.txt requirements.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt requirements-dev.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --constraint requirements.txt --output-file requirements-node.txt requirements-node.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench.txt requirements-bench.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench-miner.txt requirements-bench-miner.in
 	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
 
 setup: $(VENV)/.run node_modules/.installed ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
@@ -67,6 +72,14 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@echo "── installing what the tests need"
 	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The peers of bench-miner have a place of their own, from which they also see the project's packages.
+$(VENV)-bench-miner/.peers: requirements-bench-miner.txt $(VENV)/.run
+	@echo "── installing what benchmarks compare with"
+	@$(PYTHON) -m venv $(VENV)-bench-miner
+	@$(VENV)-bench-miner/bin/pip install --disable-pip-version-check -r requirements-bench-miner.txt
+	@echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" > $(VENV)-bench-miner/lib/python3.11/site-packages/project.pth
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

@@ -141,7 +141,21 @@ class CompletionOrder:
     )
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration | CompletionOrder
+@dataclass(frozen=True)
+class Enrolment:
+    """ "Give me my mailbox." Domain: NodePool.
+
+    `router` is the host that the node asks, with its port, so that no other may pass this on.
+    """
+
+    node: str
+    router: str
+    challenge: str
+
+    TYPE: ClassVar[str] = "Enrolment(address node,string router,string challenge)"
+
+
+Message = Ack | Precommit | Commit | Verdict | Registration | Enrolment | CompletionOrder
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:

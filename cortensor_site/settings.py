@@ -40,6 +40,8 @@ CSRF_TRUSTED_ORIGINS = _items("CSRF_TRUSTED_ORIGINS", "")
 
 # ── The network ──────────────────────────────────────────────────────────────
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The Redis as miners on other machines reach it, rediss://HOST:PORT/0; the same one if empty.
+REDIS_PUBLIC_URL = os.environ.get("REDIS_PUBLIC_URL", "")
 # Endpoints of one chain, the preferred one first; the others take over, and bear witness.
 RPC_URLS = _items("RPC_URL", "http://127.0.0.1:8545")
 RPC_URL = RPC_URLS[0]

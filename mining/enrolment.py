@@ -81,6 +81,6 @@ def _client() -> "redis.Redis":
 
 
 def _url_for(user: str, password: str) -> str:
-    parts = urlsplit(settings.REDIS_URL)
+    parts = urlsplit(settings.REDIS_PUBLIC_URL or settings.REDIS_URL)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password)}@{host}"))

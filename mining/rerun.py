@@ -41,9 +41,11 @@ def rerun(task: Task) -> str:
                 top_k=task.top_k,
                 presence_penalty=task.presence_penalty_x100 / 100,
                 frequency_penalty=task.frequency_penalty_x100 / 100,
+                logit_bias=dict(prompt.options.logit_bias),
             ),
             seed=bytes.fromhex(task.task_digest.removeprefix("0x")),
             stop=list(prompt.stop),
+            grammar=prompt.options.grammar,
             deadline_at=time.time() + TIME_S,
         )
         text = engine.submit(request).result(TIME_S + 5).text

@@ -108,13 +108,14 @@ def running_network(
         ]
 
         report(f"router and {len(miners)} miners: starting")
+        router_url = f"http://127.0.0.1:{ports.router}"
         processes = [
             *router_processes(ports.router, environment),
-            *(miner_process(miner) for miner in miners),
+            *(miner_process(miner, router_url) for miner in miners),
         ]
         network = Network(
             var_dir=var_dir,
-            router_url=f"http://127.0.0.1:{ports.router}",
+            router_url=router_url,
             rpc_url=rpc_url,
             api_key=prepared["api_key"],
             supervisor=Supervisor(stack, var_dir / "supervisor", processes),

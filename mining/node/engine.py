@@ -2,8 +2,9 @@
 
 Requests join and leave between steps. A step runs one token of every sequence that is
 generating, and a chunk of the prompts that still have to be read, so that a long prompt delays the
-others by a chunk at most. The cache's cells are shared; when they run out, the youngest sequence
-gives its cells up and is read in again later, from where it was.
+others by a chunk at most. Every slot has cells of its own in the cache, and keeps them after its
+sequence has ended: a prompt that begins like one that is there, or is being read, is read from
+where they part.
 
 Whatever else is in a batch changes logits in their last bits; `mining.node.sampling` says what
 that means.
@@ -14,6 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,16 +31,22 @@ from mining.node.generation import (
     GenerationRequest,
     GenerationResult,
 )
-from mining.node.llama import Context, Decoded, Entry, Model
+from mining.node.grammar import Grammar
+from mining.node.llama import Context, Model, Run
 from mining.node.pieces import TextAssembler
+from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
+from mining.node.sampling import TokenLogprobs, logprobs
 
 logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = 512
-"""The most that one step reads while nothing is being generated."""
+"""The most that one step reads."""
 SHARED_PREFILL_TOKENS = 128
-"""The most that one step reads of prompts while others wait for their next token."""
+"""The most that one step reads of prompts while others wait for their next token, and on a CPU,
+which larger batches make no faster, at any time: whoever comes next waits for one step."""
+SHORTEST_SHARED_PREFIX = 32
+"""Fewer tokens are read again sooner than a slot's cells are copied."""
 _RATE_DECAY = 0.98
 
 
@@ -50,16 +58,14 @@ class _Sequence:
     pending: list[int]
     """Tokens that the model has not read yet."""
     assembler: TextAssembler
+    grammar: Grammar | None
     slot: int = -1
-    position: int = 0
-    """How many tokens the model has read: its cells in the cache."""
+    begun: bool = False
+    """Whether any of it is read, or copied from another slot."""
     token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
     drawn: dict[int, int] = field(default_factory=dict)
     pieces: list[str] = field(default_factory=list)
-
-    @property
-    def length(self) -> int:
-        return self.position + len(self.pending)
 
 
 class Engine:
@@ -68,10 +74,11 @@ class Engine:
     Args:
         threads: of llama.cpp; one is best for small models.
         context_tokens: what prompt and answer may have together; the model's own by default.
-        cache_tokens: cells of the shared cache; enough for all slots by default.
+        gpu_layers: how many of the model's layers a GPU holds; -1 for all.
+        progress: told how much of the weights is read, from 0 to 1.
 
     Raises:
-        LlamaError: the model cannot be loaded.
+        LlamaError: the model cannot be loaded, or there is no memory for its cache.
     """
 
     def __init__(
@@ -81,28 +88,33 @@ class Engine:
         slots: int = 4,
         threads: int = 1,
         context_tokens: int | None = None,
-        cache_tokens: int | None = None,
+        gpu_layers: int = 0,
+        progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._model = Model(model_path)
+        self._model = Model(model_path, gpu_layers=gpu_layers, progress=progress)
         self.prompts = ModelPrompts(self._model)
         if context_tokens is not None:
             self.prompts.context_tokens = min(context_tokens, self.prompts.context_tokens)
+        self._on_gpu = gpu_layers != 0
         self.slots = slots
         self.tokens_per_s = 0.0
         """Of all sequences together, over the last steps."""
-        self._cache_tokens = max(
-            cache_tokens or slots * self.prompts.context_tokens, self.prompts.context_tokens
-        )
+        self.prefill_tokens = self.shared_tokens = 0
+        """How many tokens of prompts were read, and how many were there already."""
+        self.draw_s = self.step_s = 0.0
+        """Seconds that drawing tokens took, and steps as a whole."""
         self._context = Context(
             self._model,
-            cache_tokens=self._cache_tokens,
+            sequence_tokens=self.prompts.context_tokens,
             sequences=slots,
             batch_tokens=max(BATCH_TOKENS, slots),
             threads=threads,
         )
         self._incoming: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
         self._waiting: deque[_Sequence] = deque()
-        self._active: list[_Sequence] = []
+        self._active: dict[int, _Sequence] = {}
+        self._cells: list[list[int]] = [[] for _ in range(slots)]
+        """The tokens that each slot's cells hold."""
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -110,13 +122,16 @@ class Engine:
     def submit(self, request: GenerationRequest) -> Generation:
         """Put a request in line.
 
-        Raises ContextExceeded when prompt and answer have no room, EngineClosed after `close`.
+        Raises ContextExceeded when prompt and answer have no room, GrammarInvalid when the grammar
+        is none, EngineClosed after `close`.
         """
         self.prompts.require_room(len(request.prompt_tokens), request.max_tokens)
         if not request.prompt_tokens or request.max_tokens < 1:
             raise ValueError("request: prompt_tokens and max_tokens have to be at least 1")
         if self._closed:
             raise EngineClosed("engine: it has stopped; start the node again")
+        if request.grammar:
+            Grammar(self._model, request.grammar).close()
         generation = Generation(request)
         self._incoming.put(generation)
         return generation
@@ -141,10 +156,11 @@ class Engine:
                     self._step()
             except Exception as error:
                 logger.exception("a step failed; the sequences in it end here")
-                for sequence in list(self._active):
+                for slot, sequence in list(self._active.items()):
                     self._end(sequence, EngineFailed(f"engine: {error}"))
+                    self._forget(slot)
         self._take_in(wait=False)
-        for sequence in [*self._active, *self._waiting]:
+        for sequence in [*self._active.values(), *self._waiting]:
             self._end(sequence, EngineClosed("engine: it was stopped before the answer's end"))
 
     def _take_in(self, *, wait: bool) -> None:
@@ -156,76 +172,103 @@ class Engine:
             wait = False
             if generation is not None:
                 request = generation.request
+                grammar = Grammar(self._model, request.grammar) if request.grammar else None
+                assembler = TextAssembler(request.stop)
                 self._waiting.append(
-                    _Sequence(generation, list(request.prompt_tokens), TextAssembler(request.stop))
+                    _Sequence(generation, list(request.prompt_tokens), assembler, grammar)
                 )
 
     def _drop_unwanted(self) -> None:
         now = time.time()
-        for sequence in [*self._active, *self._waiting]:
+        for sequence in [*self._active.values(), *self._waiting]:
             if sequence.generation.cancelled:
                 self._end(sequence, Cancelled("generation: it was cancelled"))
             elif now >= sequence.generation.request.deadline_at:
                 self._end(sequence, DeadlinePassed("generation: its deadline has passed"))
 
     def _admit(self) -> None:
-        used = sum(sequence.length for sequence in self._active)
-        free = sorted(set(range(self.slots)) - {sequence.slot for sequence in self._active})
-        for slot in free:
+        for slot in sorted(set(range(self.slots)) - set(self._active)):
             if not self._waiting:
-                return
-            length = self._waiting[0].length
-            if self._active and used + length >= self._cache_tokens:
                 return
             sequence = self._waiting.popleft()
             sequence.slot = slot
-            self._active.append(sequence)
-            used += length
+            self._active[slot] = sequence
 
     def _step(self) -> None:
         started = time.perf_counter()
-        plan = self._plan()
-        entries: list[Entry] = []
-        for sequence, count in plan:
-            for offset, token in enumerate(sequence.pending[:count]):
-                last = offset == len(sequence.pending) - 1
-                entries.append(Entry(token, sequence.position + offset, sequence.slot, last))
-        if self._context.decode(entries) is Decoded.NO_ROOM:
-            self._make_room()
-            return
-        drawn = end = 0
-        for sequence, count in plan:
-            end += count
-            sequence.position += count
-            del sequence.pending[:count]
-            if not sequence.pending:
-                self._draw(sequence, end - 1)
-                drawn += 1
-        self._measure(drawn, time.perf_counter() - started)
+        runs = self._plan()
+        self._context.decode(runs)
+        for run in runs:
+            self._cells[run.sequence] += run.tokens
+            del self._active[run.sequence].pending[: len(run.tokens)]
+        decoded = time.perf_counter()
+        drawing = [self._active[run.sequence] for run in runs if run.wants_logits]
+        for number, sequence in enumerate(drawing):
+            self._draw(sequence, number)
+        self._measure(len(drawing), decoded - started, time.perf_counter() - decoded)
 
-    def _plan(self) -> list[tuple[_Sequence, int]]:
-        """Which sequences are in the next batch, and with how many tokens."""
-        generating = [sequence for sequence in self._active if len(sequence.pending) == 1]
-        plan = [(sequence, 1) for sequence in generating]
-        room = BATCH_TOKENS - len(plan)
-        if generating:
-            room = min(room, SHARED_PREFILL_TOKENS)
-        for sequence in self._active:
-            if len(sequence.pending) > 1 and room > 0:
-                count = min(len(sequence.pending), room)
-                plan.append((sequence, count))
-                room -= count
-        return plan
+    def _plan(self) -> list[Run]:
+        """What is in the next batch, by slot: llama.cpp takes neighbours together."""
+        counts = {slot: 1 for slot, sequence in self._active.items() if sequence.token_ids}
+        most = SHARED_PREFILL_TOKENS if counts or not self._on_gpu else BATCH_TOKENS
+        room = min(BATCH_TOKENS - len(counts), most)
+        reading = [s for _, s in sorted(self._active.items()) if not s.token_ids and self._begin(s)]
+        # Equal shares, and what a short prompt leaves of its own goes to the longer ones.
+        reading.sort(key=lambda sequence: len(sequence.pending))
+        for waiting, sequence in zip(range(len(reading), 0, -1), reading, strict=True):
+            counts[sequence.slot] = min(len(sequence.pending), -(-room // waiting))
+            room -= counts[sequence.slot]
+            self.prefill_tokens += counts[sequence.slot]
+        runs = []
+        for slot, count in sorted(counts.items()):
+            pending = self._active[slot].pending
+            if count:
+                last = count == len(pending)
+                runs.append(Run(slot, len(self._cells[slot]), pending[:count], last))
+        return runs
 
-    def _draw(self, sequence: _Sequence, index: int) -> None:
+    def _begin(self, sequence: _Sequence) -> bool:
+        """Take over what slots hold of its prompt; False while one is reading more of it."""
+        if sequence.begun:
+            return True
+        prompt, slot = sequence.pending, sequence.slot
+        # Its own last token is always read: what follows it has to be computed.
+        held = [min(common_prefix(cells, prompt), len(prompt) - 1) for cells in self._cells]
+        best = max(range(self.slots), key=held.__getitem__)
+        for other in self._active.values():
+            if other.begun and other is not sequence and not other.token_ids:
+                coming = common_prefix([*self._cells[other.slot], *other.pending], prompt)
+                if min(coming, len(prompt) - 1) >= held[best] + SHORTEST_SHARED_PREFIX:
+                    return False
+        kept = held[slot]
+        if held[best] >= kept + SHORTEST_SHARED_PREFIX:
+            kept = held[best]
+            self._forget(slot)
+            self._context.copy(best, slot, kept)
+            self._cells[slot] = self._cells[best][:kept]
+        else:
+            self._context.cut(slot, kept)
+            del self._cells[slot][kept:]
+        del sequence.pending[:kept]
+        self.shared_tokens += kept
+        sequence.begun = True
+        return True
+
+    def _draw(self, sequence: _Sequence, number: int) -> None:
         request = sequence.generation.request
+        logits = self._context.logits(number)
+        allowed = logits if sequence.grammar is None else sequence.grammar.allowed(logits)
         token = sampling.draw(
-            self._context.logits(index),
+            allowed,
             request.sampling,
             drawn=sequence.drawn,
             seed=request.seed,
             position=len(sequence.token_ids),
         )
+        if sequence.grammar is not None:
+            sequence.grammar.accept(token)
+        if request.logprobs:
+            sequence.logprobs.append(logprobs(logits, token, request.logprobs))
         sequence.token_ids.append(token)
         sequence.drawn[token] = sequence.drawn.get(token, 0) + 1
         if self._model.is_end(token):
@@ -245,7 +288,10 @@ class Engine:
             reason = FinishReason.STOP
         prompt_tokens = len(sequence.generation.request.prompt_tokens)
         text, token_ids = "".join(sequence.pieces), tuple(sequence.token_ids)
-        self._end(sequence, GenerationResult(text, token_ids, reason, prompt_tokens))
+        self._end(
+            sequence,
+            GenerationResult(text, token_ids, reason, prompt_tokens, tuple(sequence.logprobs)),
+        )
 
     def _show(self, sequence: _Sequence, piece: str) -> None:
         sequence.pieces.append(piece)
@@ -256,26 +302,22 @@ class Engine:
         sequence.generation.end(outcome)
 
     def _leave(self, sequence: _Sequence) -> None:
-        """Take a sequence out, with its cells: a sequence that is forgotten in there leaks them."""
-        if sequence in self._active:
-            self._active.remove(sequence)
-            self._context.remove(sequence.slot)
+        """Take a sequence out. Its cells stay for whoever's prompt begins like it."""
+        if self._active.get(sequence.slot) is sequence:
+            del self._active[sequence.slot]
         else:
             self._waiting.remove(sequence)
+        if sequence.grammar is not None:
+            sequence.grammar.close()
 
-    def _make_room(self) -> None:
-        """Let the youngest sequence wait; it will be read in again with what it has said."""
-        sequence = self._active[-1]
-        if len(self._active) == 1:
-            self._end(sequence, EngineFailed("engine: the cache has no room for one sequence"))
-            return
-        self._leave(sequence)
-        sequence.pending = [*sequence.generation.request.prompt_tokens, *sequence.token_ids]
-        sequence.position = 0
-        self._waiting.appendleft(sequence)
+    def _forget(self, slot: int) -> None:
+        self._context.cut(slot, 0)
+        self._cells[slot] = []
 
-    def _measure(self, drawn: int, seconds: float) -> None:
+    def _measure(self, drawn: int, decode_s: float, draw_s: float) -> None:
+        self.draw_s += draw_s
+        self.step_s += decode_s + draw_s
         if drawn:
-            rate = drawn / max(seconds, 1e-9)
+            rate = drawn / max(decode_s + draw_s, 1e-9)
             old = self.tokens_per_s or rate
             self.tokens_per_s = _RATE_DECAY * old + (1 - _RATE_DECAY) * rate

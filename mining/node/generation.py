@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mining.node.sampling import SamplingParams
+from mining.node.sampling import SamplingParams, TokenLogprobs
 
 
 class FinishReason(StrEnum):
@@ -58,6 +58,9 @@ class GenerationRequest:
         seed: fixes the noise of every draw.
         stop: strings that end the answer and are not part of it.
         deadline_at: Unix seconds.
+        logprobs: of how many of the likeliest tokens, beside the one drawn, the result tells the
+            log-probabilities at each position; 0 tells none at all.
+        grammar: in GBNF; the answer is a text of it, cut off at `max_tokens` if need be.
     """
 
     prompt_tokens: Sequence[int]
@@ -66,6 +69,8 @@ class GenerationRequest:
     seed: bytes = b""
     stop: Sequence[str] = ()
     deadline_at: float = float("inf")
+    logprobs: int = 0
+    grammar: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class GenerationResult:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     prompt_tokens: int
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """One a token, where the request asked for them."""
 
     @property
     def completion_tokens(self) -> int:

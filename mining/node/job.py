@@ -6,16 +6,18 @@ imports this module too.
 """
 
 import json
+import math
 import re
 import types
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from chain.envelopes import InvalidKey, read_public_key
 from mining.node.sampling import SamplingParams
 
+MAX_LOGPROBS = 20
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -38,11 +40,19 @@ class _Wire:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read an object, ignoring members that this version does not know; raise Malformed."""
+        """Read an object, ignoring members that this version does not know; raise Malformed.
+
+        What has a default may be missing.
+        """
         if not isinstance(value, Mapping):
             raise Malformed(cls.__name__, f"is {type(value).__name__}", "send a JSON object")
         hints = get_type_hints(cls)
-        return cls(**{item.name: _read(value, item.name, hints[item.name]) for item in fields(cls)})
+        given = [
+            item.name
+            for item in fields(cls)
+            if item.name in value or (item.default is MISSING and item.default_factory is MISSING)
+        ]
+        return cls(**{name: _read(value, name, hints[name]) for name in given})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +60,8 @@ class Job(_Wire):
     """One assignment: what to generate, and what to sign it as.
 
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
-    whether the result is revealed as text or by its content address.
+    whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
+    (by token), `grammar` (GBNF) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
 
     Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
     miner, and `seal_for` has the public keys (0x hex) that the result is to be sealed for.
@@ -77,6 +88,10 @@ class Job(_Wire):
     inline: bool
     sealed_prompt: str = ""
     seal_for: list[str] = field(default_factory=list)
+    logprobs: int = 0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    grammar: str = ""
+    min_p: float = 0.0
 
     def __post_init__(self) -> None:
         _require_uuid(self.assignment_id)
@@ -84,7 +99,7 @@ class Job(_Wire):
             raise Malformed("task_digest", f"has {len(self.task_digest)} bytes", "send 32")
         if not _ADDRESS.fullmatch(self.queue_address):
             raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
-        for name in ("session_id", "task_id", "prompt_type", "top_k"):
+        for name in ("session_id", "task_id", "prompt_type", "top_k", "logprobs"):
             _require_at_least(name, getattr(self, name), 0)
         for name in ("chain_id", "max_tokens"):
             _require_at_least(name, getattr(self, name), 1)
@@ -98,6 +113,12 @@ class Job(_Wire):
                 read_public_key(key)
             except InvalidKey as error:
                 raise Malformed("seal_for", str(error), "send X25519 public keys") from error
+        if self.logprobs > MAX_LOGPROBS:
+            raise Malformed("logprobs", f"is {self.logprobs}", f"send at most {MAX_LOGPROBS}")
+        if not 0 <= self.min_p <= 1:
+            raise Malformed("min_p", f"is {self.min_p}", "send 0 to 1")
+        if not all(map(math.isfinite, self.logit_bias.values())):
+            raise Malformed("logit_bias", "has a value that is no number", "send finite ones")
 
     @property
     def sampling(self) -> SamplingParams:
@@ -108,6 +129,8 @@ class Job(_Wire):
             top_k=self.top_k,
             presence_penalty=self.presence_penalty_x100 / 100,
             frequency_penalty=self.frequency_penalty_x100 / 100,
+            min_p=self.min_p,
+            logit_bias=self.logit_bias,
         )
 
 
@@ -213,6 +236,8 @@ def read_report(entry: Mapping[str, str]) -> Report:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return "0x" + value.hex()
+    if isinstance(value, dict):
+        return {str(key): member for key, member in value.items()}
     return list(value) if isinstance(value, list) else value
 
 
@@ -231,9 +256,18 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
         wanted = plain.__name__ if isinstance(plain, type) else str(plain)
         raise Malformed(name, f"is {type(value).__name__}", f"send {wanted}")
     if isinstance(kind, types.GenericAlias):
+        if plain is dict:
+            return {_number(key, name): _read({name: value[key]}, name, float) for key in value}
         (inner,) = get_args(kind)
         return [_read({name: member}, name, inner) for member in value]
     return value
+
+
+def _number(text: object, name: str) -> int:
+    """A member's name that stands for a token."""
+    if isinstance(text, str) and text.isdecimal() and len(text) < 10:
+        return int(text)
+    raise Malformed(name, f"has {text!r}, which is no token", "send token numbers as names")
 
 
 def _require_uuid(text: str) -> None:

@@ -5,9 +5,8 @@ A `Model` may be read by many threads. A `Context` belongs to one thread.
 
 import ctypes
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 logger = logging.getLogger(__name__)
 
 _ERROR_LEVEL = 4
+_NO_OUTPUTS = np.empty((0, 0), np.float32)
 
 
 class LlamaError(Exception):
@@ -28,37 +28,45 @@ class ModelUnreadable(LlamaError):
     """The file is no model that this llama.cpp can load."""
 
 
-class Decoded(Enum):
-    """What became of a batch."""
-
-    DONE = "done"
-    NO_ROOM = "no room"
-    """The cache has no cells left; nothing has changed. A smaller batch may fit."""
-
-
 @dataclass(frozen=True)
-class Entry:
-    """One token of a batch: where it belongs, and whether its logits are wanted."""
+class Run:
+    """Successive tokens of one sequence in a batch; `wants_logits` are those after the last."""
 
-    token: int
-    position: int
     sequence: int
+    position: int
+    tokens: Sequence[int]
     wants_logits: bool
 
 
 class Model:
     """A GGUF file's vocabulary and, unless `vocab_only`, its weights.
 
+    Args:
+        gpu_layers: how many layers a GPU holds; -1 for all. Without a GPU they stay on the CPU.
+        progress: told how much of the weights is read, from 0 to 1.
+
     Raises:
         ModelUnreadable: there is no such file, or llama.cpp refuses it.
     """
 
-    def __init__(self, path: Path, *, vocab_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        vocab_only: bool = False,
+        gpu_layers: int = 0,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
         if not path.is_file():
             raise ModelUnreadable(f"model: no file at {path}; set MODEL to a GGUF file")
         c.llama_log_set(_log, None)
         params = c.llama_model_default_params()
         params.vocab_only = vocab_only
+        params.n_gpu_layers = gpu_layers
+        if progress is not None:
+            told = progress
+            callback = c.llama_progress_callback(lambda share, _: (told(share), True)[1])
+            params.progress_callback = callback
         handle = c.llama_model_load_from_file(str(path).encode(), params)
         if not handle:
             raise ModelUnreadable(f"model: llama.cpp cannot read {path}; is it a complete GGUF?")
@@ -126,61 +134,83 @@ class Model:
 
 
 class Context:
-    """A cache of `cache_tokens` cells, shared by `sequences` sequences, and the way to fill it.
+    """A cache of `sequence_tokens` cells for each of `sequences` sequences, and the way to fill it.
+
+    Each sequence has cells of its own: what one sequence attends to costs the others nothing.
 
     Raises:
         LlamaError: there is not enough memory, say.
     """
 
     def __init__(
-        self, model: Model, *, cache_tokens: int, sequences: int, batch_tokens: int, threads: int
+        self,
+        model: Model,
+        *,
+        sequence_tokens: int,
+        sequences: int,
+        batch_tokens: int,
+        threads: int,
     ) -> None:
         params = c.llama_context_default_params()
-        params.n_ctx = cache_tokens
+        params.n_ctx = sequence_tokens * sequences
         params.n_batch = params.n_ubatch = batch_tokens
         params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
-        # One cache for all: a short answer leaves its room to a long one.
-        params.kv_unified = True
+        params.kv_unified = False
         handle = c.llama_init_from_model(model.handle, params)
         if not handle:
             raise LlamaError(
-                f"context: no room for a cache of {cache_tokens} tokens;"
+                f"context: no room for a cache of {params.n_ctx} tokens;"
                 " lower SLOTS or CONTEXT_TOKENS"
             )
         self._handle: Any = handle
         self._memory: Any = c.llama_get_memory(handle)
         self._batch = c.llama_batch_init(batch_tokens, 0, 1)
         self._vocabulary_size = model.vocabulary_size
+        self._outputs = _NO_OUTPUTS
+        size = (batch_tokens,)
+        self._tokens = np.ctypeslib.as_array(self._batch.token, shape=size)
+        self._positions = np.ctypeslib.as_array(self._batch.pos, shape=size)
+        self._wanted = np.ctypeslib.as_array(self._batch.logits, shape=size)
+        for index in range(batch_tokens):
+            self._batch.n_seq_id[index] = 1
+        # A token belongs to one sequence here, and that number's place is fixed by llama.cpp.
+        self._sequences = [self._batch.seq_id[index] for index in range(batch_tokens)]
 
-    def decode(self, entries: Sequence[Entry]) -> Decoded:
-        """Run a batch through the model, at most `batch_tokens` entries.
+    def decode(self, runs: Sequence[Run]) -> None:
+        """Run a batch through the model, at most `batch_tokens` tokens, sequences in rising order.
 
         Raises LlamaError when llama.cpp fails for good.
         """
-        batch = self._batch
-        batch.n_tokens = len(entries)
-        for index, entry in enumerate(entries):
-            batch.token[index] = entry.token
-            batch.pos[index] = entry.position
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = entry.sequence
-            batch.logits[index] = entry.wants_logits
-        status = c.llama_decode(self._handle, batch)
-        if status == 0:
-            return Decoded.DONE
-        if status == 1:
-            return Decoded.NO_ROOM
-        raise LlamaError(f"decode: llama.cpp answered {status} to {len(entries)} tokens")
+        end = outputs = 0
+        for run in runs:
+            start, end = end, end + len(run.tokens)
+            self._tokens[start:end] = run.tokens
+            self._positions[start:end] = range(run.position, run.position + len(run.tokens))
+            self._wanted[start:end] = 0
+            self._wanted[end - 1] = run.wants_logits
+            outputs += run.wants_logits
+            for index in range(start, end):
+                self._sequences[index][0] = run.sequence
+        self._batch.n_tokens = end
+        status = c.llama_decode(self._handle, self._batch)
+        if status != 0:
+            raise LlamaError(f"decode: llama.cpp answered {status} to {end} tokens")
+        self._outputs = self._logits_of(outputs) if outputs else _NO_OUTPUTS
 
-    def logits(self, index: int) -> npt.NDArray[np.float32]:
-        """The logits after entry `index` of the last batch, valid until the next one."""
-        pointer = c.llama_get_logits_ith(self._handle, index)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
+    def logits(self, number: int) -> npt.NDArray[np.float32]:
+        """The `number`th logits that the last batch wanted, valid until the next one."""
+        row: npt.NDArray[np.float32] = self._outputs[number]
+        return row
 
-    def remove(self, sequence: int) -> None:
-        """Free a sequence's cells."""
-        c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Make a sequence's first `count` cells those of another; the target must be empty."""
+        c.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self.cut(target, count)
+
+    def cut(self, sequence: int, count: int) -> None:
+        """Free a sequence's cells from the `count`th on."""
+        c.llama_memory_seq_rm(self._memory, sequence, count, -1)
 
     def close(self) -> None:
         """Free the cache."""
@@ -188,6 +218,15 @@ class Context:
             c.llama_batch_free(self._batch)
             c.llama_free(self._handle)
             self._handle = None
+
+    def _logits_of(self, outputs: int) -> npt.NDArray[np.float32]:
+        pointer = c.llama_get_logits(self._handle)  # in the order of the batch
+        size = outputs * self._vocabulary_size
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        assert address is not None
+        memory: Any = (ctypes.c_float * size).from_address(address)
+        logits: npt.NDArray[np.float32] = np.frombuffer(memory, np.float32)
+        return logits.reshape(outputs, self._vocabulary_size)
 
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from chain.messages import (
     raw_cid,
 )
 from mining.node.engine import Engine
+from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -34,6 +35,7 @@ from mining.node.generation import (
     GenerationRequest,
     GenerationResult,
 )
+from mining.node.grammar import GrammarInvalid
 from mining.node.job import (
     AckReport,
     CommitReport,
@@ -45,8 +47,10 @@ from mining.node.job import (
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import ModelUnknown, PromptError
+from mining.node.sampling import TokenLogprobs
 from mining.node.sealing import SealedPromptUnreadable, open_prompt, seal_result
 from mining.node.stash import NotStashed, Result, Stash
+from mining.node.task_check import JobRefused, TaskCheck
 from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
@@ -63,12 +67,20 @@ class Busy(Exception):
     code = "busy"
 
 
-_REFUSALS = (PromptError, SealedPromptUnreadable, GenerationError, StreamMismatch, Busy)
-"""What a job can fail by; each has a `code` for its report."""
+_REASONS = (
+    *(PromptError, SealedPromptUnreadable, GenerationError, GrammarInvalid, StreamMismatch, Busy),
+    *(JobRefused, ChainUnavailable),
+)
+"""Why there may be no result, each with the `code` that the router is told."""
 
 
 class Miner:
-    """One key, one mailbox, one model. Its methods may be called from many threads."""
+    """One key, one mailbox, one model. Its methods may be called from many threads.
+
+    Args:
+        check: holds jobs against the chain before they are worked on; without one, a job is
+            believed, and the router may have made it up.
+    """
 
     def __init__(
         self,
@@ -78,6 +90,7 @@ class Miner:
         mailbox: Mailbox,
         stash: Stash,
         model_identifier: int,
+        check: TaskCheck | None = None,
     ) -> None:
         self.address = wallet.address
         self._engine = engine
@@ -85,6 +98,7 @@ class Miner:
         self._mailbox = mailbox
         self._stash = stash
         self._model_identifier = model_identifier
+        self._check = check
         self._slots = threading.BoundedSemaphore(engine.slots)
         self._lock = threading.Lock()
         self._running: dict[str, Generation | None] = {}
@@ -160,10 +174,12 @@ class Miner:
         try:
             with self._slot():
                 request = self._request(job)
+                if self._check is not None:
+                    self._check.require(job)
                 self._report_ack(job)
                 result = self._generate(job, request, stream)
                 self._stash.put(self._bind(job, result))
-        except _REFUSALS as error:
+        except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, stream, error.code, str(error))
         except Exception:
@@ -191,6 +207,8 @@ class Miner:
             seed=job.task_digest,
             stop=stop,
             deadline_at=job.deadline_at,
+            logprobs=job.logprobs,
+            grammar=job.grammar,
         )
 
     def _generate(
@@ -211,6 +229,7 @@ class Miner:
 
     def _bind(self, job: Job, result: GenerationResult) -> Result:
         """The result with a salt, so that its hash can be neither guessed nor copied."""
+        told = {"logprobs": [_logprobs(each) for each in result.logprobs]} if job.logprobs else {}
         content = canonical_json(
             {
                 "result": result.text,
@@ -226,6 +245,7 @@ class Miner:
                     "completion_tokens": result.completion_tokens,
                 },
                 "token_ids": list(result.token_ids),
+                **told,
             }
         )
         content = seal_result(job, content)
@@ -309,6 +329,11 @@ class Miner:
             yield
         finally:
             self._slots.release()
+
+
+def _logprobs(told: TokenLogprobs) -> list[object]:
+    """A token's log-probability, then its rivals': as texts, since canonical JSON has no floats."""
+    return [f"{told.logprob:.4f}", [[token, f"{value:.4f}"] for token, value in told.top]]
 
 
 def _domain(source: Job | Result) -> SigningDomain:

@@ -1,11 +1,14 @@
 """Where a model comes from: a GGUF file here, or one in a Hugging Face repository."""
 
+import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([^:]+))?")
 DEFAULT_PATTERN = "*Q4_K_M*.gguf"
+_PART_BYTES = 8 * 1024 * 1024
 
 
 class ModelSourceError(Exception):
@@ -66,3 +69,27 @@ def _download(repository: Repository) -> Path:
             f"MODEL: {repository.pattern} matches {', '.join(found)}; name one of them"
         )
     return Path(hf_hub_download(repository.name, found[0]))
+
+
+def sha256_of(path: Path, progress: Callable[[float], None] | None = None) -> str:
+    """A file's SHA-256 in hex. `progress` is told the share that is read, from 0 to 1."""
+    digest, size, done = hashlib.sha256(), max(path.stat().st_size, 1), 0
+    with path.open("rb") as file:
+        while part := file.read(_PART_BYTES):
+            digest.update(part)
+            done += len(part)
+            if progress is not None:
+                progress(done / size)
+    return digest.hexdigest()
+
+
+def require_digest(
+    path: Path, sha256: str, progress: Callable[[float], None] | None = None
+) -> None:
+    """Raise ModelSourceError unless a file is the one that the network knows by this digest."""
+    found = sha256_of(path, progress)
+    if found != sha256.lower().removeprefix("0x"):
+        raise ModelSourceError(
+            f"MODEL: {path} has SHA-256 {found}, and {sha256} was asked for; it is another file,"
+            " or it was cut short"
+        )

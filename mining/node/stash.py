@@ -7,6 +7,7 @@ is stashed first and reported then; whoever asks again gets the same one.
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -76,6 +77,10 @@ class Stash:
             return Result(**json.loads(self._path(assignment_id).read_text()))
         except FileNotFoundError:
             raise NotStashed(f"assignment {assignment_id}: nothing was precommitted") from None
+
+    def __iter__(self) -> Iterator[Result]:
+        for path in sorted(self._folder.glob("*.json")):
+            yield Result(**json.loads(path.read_text()))
 
     def forget_old(self) -> int:
         """Delete results that nobody can ask for any more, and return how many."""

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -40,6 +41,10 @@ class Wallet:
     def sign(self, message: Message, domain: SigningDomain) -> bytes:
         """Sign one of `chain.messages`: 65 bytes."""
         return sign(message, domain, bytes(self._account.key))
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
+        """Sign a transaction: what `eth_sendRawTransaction` takes."""
+        return bytes(self._account.sign_transaction(transaction).raw_transaction)
 
     @classmethod
     def create_or_open(cls, home: Path, password: str | None = None) -> "Wallet":

@@ -6,19 +6,26 @@ done. One that is not is delivered again, and recognised.
 """
 
 import logging
+import os
 import threading
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from celery import Celery
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
-from mining.node.config import NodeConfig
+from mining.node.config import NodeConfig, require_private
 from mining.node.engine import Engine
+from mining.node.enrolment import enrol
+from mining.node.evm import Rpc
 from mining.node.generation import GenerationRequest
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
-from mining.node.model_source import locate
+from mining.node.model_source import locate, require_digest
 from mining.node.stash import Stash
+from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
@@ -26,30 +33,44 @@ logger = logging.getLogger(__name__)
 INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 HEARTBEAT_INTERVAL_S = 2.0
+MAILBOX_CLOSED = 3
+"""The exit status of a miner whose password opens nothing any more; start it again."""
+Progress = Callable[[str, float], None]
 VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
 _WARM_UP_TOKENS = 16
 
 
-def run(config: NodeConfig) -> int:
+def run(config: NodeConfig, progress: Progress | None = None) -> int:
     """Work until SIGTERM or SIGINT, then finish what runs; return the exit status.
+
+    Args:
+        progress: told a step's name and how much of it is done, from 0 to 1.
 
     Raises:
         WalletError: the key cannot be opened.
         RedisError: the mailbox cannot be opened.
-        ModelSourceError, LlamaError: the model cannot be had.
+        EnrolmentFailed: the router gives no mailbox.
+        ModelSourceError, LlamaError: the model cannot be had, or is not the one that was asked for.
+        ChainUnavailable, CallReverted: jobs cannot be checked against the chain.
     """
+    tell: Progress = progress or _untold
     wallet = Wallet.open(config.home, config.password)
-    mailbox = Mailbox(config.redis_url, wallet.address)
-    # Celery would try on for ever with a password that no longer opens anything.
-    mailbox.require_open()
+    model_path = locate(config.model)
+    if config.model_sha256:
+        require_digest(model_path, config.model_sha256, partial(tell, "verifying the model"))
     engine = Engine(
-        locate(config.model),
+        model_path,
         slots=config.slots,
         threads=config.threads,
         context_tokens=config.context_tokens,
+        gpu_layers=config.gpu_layers,
+        progress=partial(tell, "loading the model"),
     )
     _warm_up(engine)
+    check = _task_check(config, wallet.address)
+    redis_url = open_mailbox(config, wallet)
+    mailbox = Mailbox(redis_url, wallet.address)
     stash = Stash(config.home / "stash")
     stash.forget_old()
     miner = Miner(
@@ -58,18 +79,56 @@ def run(config: NodeConfig) -> int:
         mailbox=mailbox,
         stash=stash,
         model_identifier=config.model_identifier,
+        check=check,
     )
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(miner, stop), name="heartbeat")
     heart.start()
     logger.info("miner %s serves model %d", miner.address, config.model_identifier)
     try:
-        return _work(make_app(config.redis_url, miner), config.slots)
+        return _work(make_app(redis_url, miner), config.slots)
     finally:
         stop.set()
         heart.join()
         engine.close()
         mailbox.close()
+
+
+def _untold(_step: str, _share: float) -> None:
+    pass
+
+
+def open_mailbox(config: NodeConfig, wallet: Wallet) -> str:
+    """The REDIS_URL that opens this miner's mailbox: the one that is set, or a new one by proof.
+
+    Raises:
+        RedisError: the one that is set does not open it, and no router is known to ask.
+        EnrolmentFailed, ConfigError: the router gives none, or one in clear text.
+    """
+    if config.redis_url is not None:
+        try:
+            # Celery would try on for ever with a password that no longer opens anything.
+            with closing(Mailbox(config.redis_url, wallet.address)) as mailbox:
+                mailbox.require_open()
+            return config.redis_url
+        except AuthenticationError:
+            if config.router_url is None:
+                raise
+            logger.warning("REDIS_URL opens nothing any more; asking the router for a new one")
+    assert config.router_url is not None
+    url = enrol(config.router_url, wallet)
+    require_private(url, allow_plaintext=config.allow_plaintext)
+    return url
+
+
+def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
+    if config.rpc_url is None or config.queue_address is None:
+        logger.warning(
+            "without RPC_URL and QUEUE_ADDRESS jobs are believed: neither that a task is real nor"
+            " that it is paid is checked"
+        )
+        return None
+    return TaskCheck(Rpc(config.rpc_url), config.queue_address, address, config.terms)
 
 
 def make_app(redis_url: str, miner: Miner) -> Celery:
@@ -129,6 +188,12 @@ def _keep_beating(miner: Miner, stop: threading.Event) -> None:
     while True:
         try:
             miner.beat()
+        except AuthenticationError:
+            # Redis has forgotten its users, or this one's password was changed. Nothing that runs
+            # can be reported any more, and Celery would try on for ever: end, as by a crash, which
+            # loses nothing but time. Whoever starts this process again gets it a new mailbox.
+            logger.error("heartbeat: the mailbox is closed to this miner; it ends")
+            os._exit(MAILBOX_CLOSED)
         except RedisError as error:
             logger.warning("heartbeat: Redis does not answer (%s); trying on", type(error).__name__)
         if stop.wait(HEARTBEAT_INTERVAL_S):

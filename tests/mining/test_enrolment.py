@@ -5,6 +5,7 @@ import io
 import pytest
 import redis
 from django.core.management import CommandError, call_command
+from redis.lock import Lock
 
 from mining.enrolment import NoSuchAddress, enrol, enrolled, mailbox_prefix, revoke
 
@@ -72,6 +73,104 @@ def test_a_miner_is_refused_what_is_not_its_own(router, miner, command):
     router.set(f"{mailbox_prefix(MINER)}a", "own")
     with pytest.raises(redis.exceptions.NoPermissionError):
         miner.execute_command(*command)
+
+
+HARMLESS_WITHOUT_KEYS = {
+    # The connection's own state, transactions, and what Redis tells everybody about itself.
+    *("auth", "hello", "reset", "ping", "echo", "quit", "time", "command", "lolwut"),
+    *("multi", "exec", "discard", "unwatch", "asking", "readonly", "readwrite"),
+    *("unsubscribe", "punsubscribe"),
+    # Channels are checked against the user's own pattern.
+    *("subscribe", "psubscribe", "publish"),
+    # Keys are where only Redis' own parser finds them; each is tried below.
+    *("xread", "xreadgroup", "evalsha", "zunion", "zinter", "zdiff"),
+    "stralgo",
+}
+
+
+UNTRIED = {
+    # They end the login or answer in their own way; what they may do is tried elsewhere.
+    *("auth", "hello", "reset", "quit"),
+    *("subscribe", "psubscribe", "unsubscribe", "punsubscribe"),
+}
+
+
+def test_no_command_of_redis_touches_anothers_key(router, miner):
+    """Every command that this Redis has, with another miner's key wherever it takes one."""
+    foreign = f"{mailbox_prefix(OTHER)}reports"
+    router.xadd(foreign, {"type": "commit"})
+    before = router.dump(foreign)
+    without_keys = {}
+    for name, about in router.command().items():
+        first, last, step = (
+            about[part] for part in ("first_key_pos", "last_key_pos", "step_count")
+        )
+        arity = abs(about["arity"])
+        arguments = ["1"] * max(arity - 1, 1)
+        if not first:
+            without_keys[name] = ["1"] * (arity - 1)
+            continue
+        end = len(arguments) if last < 0 else last
+        for position in range(first, max(end, first) + 1, step):
+            arguments += ["1"] * (position - len(arguments))
+            arguments[position - 1] = foreign
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            miner.execute_command(name, *arguments)
+    allowed = set()
+    for name in sorted(without_keys.keys() - UNTRIED):
+        connection = miner.connection_pool.get_connection()
+        try:
+            connection.send_command(name, *without_keys[name])
+            connection.read_response()
+            allowed.add(name)
+        except (redis.exceptions.NoPermissionError, redis.exceptions.ConnectionError):
+            pass  # Redis hangs up on POST and HOST:, which are browsers that were led astray
+        except redis.exceptions.ResponseError:
+            allowed.add(name)  # it was let through to be parsed
+        finally:
+            connection.disconnect()
+            miner.connection_pool.release(connection)
+    assert allowed <= HARMLESS_WITHOUT_KEYS
+    assert router.dump(foreign) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("XREAD", "STREAMS", "{other}reports", "0"),
+        ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "{other}reports", ">"),
+        ("ZUNION", "1", "{other}set"),
+        ("ZUNIONSTORE", "{own}a", "1", "{other}set"),
+        ("SORT", "{own}a", "BY", "{other}*", "GET", "{other}*"),
+        ("GEORADIUS", "{own}a", "0", "0", "1", "m", "STORE", "{other}a"),
+        ("COPY", "{own}a", "{other}a"),
+        ("BITOP", "AND", "{own}a", "{other}a"),
+        ("MIGRATE", "127.0.0.1", "1", "{own}a", "0", "1"),
+        ("STRALGO", "LCS", "KEYS", "{own}a", "{other}a"),
+        ("EVALSHA", "{script}", "1", "{other}reports", "x"),
+        ("PSUBSCRIBE", "*"),
+        ("SUBSCRIBE", "{other}x"),
+        ("PUBLISH", "{other}x", "1"),
+        ("PUBLISH", "__keyspace@0__:x", "1"),
+    ],
+    ids=" ".join,
+)
+def test_no_roundabout_way_leads_to_anothers_keys_or_channels(router, miner, command):
+    names = {
+        "own": mailbox_prefix(MINER),
+        "other": mailbox_prefix(OTHER),
+        "script": router.script_load(Lock.LUA_RELEASE_SCRIPT),
+    }
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        miner.execute_command(*(part.format(**names) for part in command))
+
+
+def test_a_script_of_the_routers_gets_a_miner_no_further(router, miner):
+    """The one who runs a script counts, and not the one who loaded it."""
+    router.set(f"{mailbox_prefix(OTHER)}a", "secret")
+    script = router.script_load("return redis.call('get', ARGV[1])")
+    with pytest.raises(redis.exceptions.ResponseError, match=r"can't access|NOPERM"):
+        miner.evalsha(script, 0, f"{mailbox_prefix(OTHER)}a")
 
 
 def test_enrolling_again_changes_the_password_and_cuts_open_connections(router, miner):

@@ -1,12 +1,14 @@
 """Many sequences in one engine, each as if it were alone."""
 
+import json
+import math
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from mining.node.engine import Engine
+from mining.node.engine import SHORTEST_SHARED_PREFIX, Engine
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -15,7 +17,7 @@ from mining.node.generation import (
     Generation,
     GenerationRequest,
 )
-from mining.node.llama import Context, Decoded, Entry
+from mining.node.grammar import GrammarInvalid, from_json_schema
 from mining.node.prompts import PLAIN, ContextExceeded
 from mining.node.sampling import SamplingParams
 
@@ -162,32 +164,115 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: Engine) -> None:
         engine.submit(request(engine, 1, prompt_tokens=[]))
 
 
-def test_when_the_cache_is_full_the_youngest_waits_and_loses_nothing(model_path: Path) -> None:
-    """Room for one long sequence and a half: the second has to give way and come back."""
-    roomy, tight = Engine(model_path, slots=3), Engine(model_path, slots=3, cache_tokens=768)
+def test_a_prompt_that_begins_like_another_is_read_from_where_they_part(model_path: Path) -> None:
+    engine = Engine(model_path, slots=4)
     try:
-        long = endless(roomy, sampling=WARM)
-        expected = roomy.submit(long).result()
-        results = [generation.result(20) for generation in [tight.submit(long) for _ in range(3)]]
-        assert [result.completion_tokens for result in results] == [450] * 3
-        # Reading again rounds differently from having generated; the first never gave way.
-        assert results[0].token_ids == expected.token_ids
-        assert all(result.token_ids[:200] == expected.token_ids[:200] for result in results)
+        shared = engine.prompts.tokenise("the inn and the hen " * 8, PLAIN)
+        requests = [
+            request(engine, seed, prompt_tokens=[*shared, *engine.prompts.tokenise(f"{seed}", 0)])
+            for seed in range(8)
+        ]
+        alone = []
+        for item in requests:
+            fresh = Engine(model_path, slots=1)
+            alone.append(fresh.submit(item).result())
+            fresh.close()
+        together = [each.result(10) for each in [engine.submit(item) for item in requests]]
+        assert engine.prefill_tokens < len(shared) + 8 * SHORTEST_SHARED_PREFIX
+        assert engine.shared_tokens >= 7 * (len(shared) - 1)
+        same = sum(a.token_ids == b.token_ids for a, b in zip(alone, together, strict=True))
+        assert same >= 7
     finally:
-        roomy.close()
-        tight.close()
+        engine.close()
 
 
-def test_llama_says_when_there_is_no_room_and_stays_usable(engine: Engine) -> None:
-    context = Context(engine._model, cache_tokens=256, sequences=2, batch_tokens=256, threads=1)
+def test_a_slots_next_prompt_reuses_what_its_last_one_left(model_path: Path) -> None:
+    engine = Engine(model_path, slots=1)
     try:
-        full = [Entry(5, position, 0, position == 255) for position in range(256)]
-        assert context.decode(full) is Decoded.DONE
-        assert context.decode([Entry(5, 0, 1, True)]) is Decoded.NO_ROOM
-        context.remove(0)
-        assert context.decode([Entry(5, 0, 1, True)]) is Decoded.DONE
+        first = engine.submit(request(engine, 1)).result()
+        read = engine.prefill_tokens
+        again = engine.submit(request(engine, 1)).result()
+        assert engine.prefill_tokens - read == 1
+        assert again == first
     finally:
-        context.close()
+        engine.close()
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one(model_path: Path) -> None:
+    """Both are read in shares; the short one is through after a step, the long one after four."""
+    engine = Engine(model_path, slots=3)
+    try:
+        running = engine.submit(endless(engine))
+        pieces = iter(running)
+        next(pieces)
+        long = engine.submit(request(engine, 1, prompt_tokens=[20] * 460, max_tokens=1))
+        short = engine.submit(request(engine, 2, max_tokens=1))
+        ended = []
+        for name, each in (("short", short), ("long", long)):
+            threading.Thread(target=lambda n=name, e=each: (e.result(), ended.append(n))).start()
+        long.result(10)
+        time.sleep(0.1)
+        assert ended == ["short", "long"]
+        running.cancel()
+    finally:
+        engine.close()
+
+
+def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
+    result = engine.submit(request(engine, 3, logprobs=5, max_tokens=12)).result()
+    assert len(result.logprobs) == result.completion_tokens
+    for token, told in zip(result.token_ids, result.logprobs, strict=True):
+        assert told.token == token
+        values = [value for _, value in told.top]
+        assert len(values) == 5
+        assert values == sorted(values, reverse=True)
+        assert told.logprob <= values[0] <= 0
+    everything = request(engine, 3, logprobs=engine._model.vocabulary_size, max_tokens=1)
+    (told,) = engine.submit(everything).result().logprobs
+    assert sum(math.exp(value) for _, value in told.top) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_bias_forbids_and_forces(engine: Engine) -> None:
+    free = engine.submit(request(engine, 4)).result()
+    banned = {free.token_ids[0]: -100.0}
+    without = SamplingParams(0.9, 0.95, 50, logit_bias=banned)
+    assert (
+        free.token_ids[0]
+        not in engine.submit(request(engine, 4, sampling=without)).result().token_ids
+    )
+    forced = SamplingParams(0.9, 0.95, 50, logit_bias={70: 100.0})
+    assert set(engine.submit(request(engine, 4, sampling=forced)).result().token_ids) == {70}
+
+
+def test_an_answer_keeps_to_its_grammar(engine: Engine) -> None:
+    for seed in range(5):
+        either = request(engine, seed, grammar='root ::= "hen" | "inn, the inn"')
+        result = engine.submit(either).result()
+        assert result.text in ("hen", "inn, the inn")
+        assert result.finish_reason is FinishReason.STOP
+
+
+def test_an_answer_keeps_to_a_json_schema(engine: Engine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"n": {"enum": [1, 2, 3]}, "ok": {"type": "boolean"}},
+        "required": ["n", "ok"],
+        "additionalProperties": False,
+    }
+    asked = request(engine, 5, grammar=from_json_schema(schema), max_tokens=300)
+    answers = [engine.submit(asked).result() for _ in range(2)]
+    assert answers[0] == answers[1]
+    read = json.loads(answers[0].text)
+    assert read["n"] in (1, 2, 3)
+    assert isinstance(read["ok"], bool)
+
+
+@pytest.mark.parametrize(
+    "grammar", ['root ::= "', "leaf ::= [a-z]", "\0", "x" * 100_000, "root ::= root"]
+)
+def test_what_is_no_grammar_is_refused_before_any_work(engine: Engine, grammar: str) -> None:
+    with pytest.raises(GrammarInvalid):
+        engine.submit(request(engine, 1, grammar=grammar))
 
 
 def test_closing_ends_what_is_unfinished(model_path: Path) -> None:

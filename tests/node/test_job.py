@@ -50,6 +50,10 @@ def job(**changes: Any) -> dict[str, Any]:
         "inline": True,
         "sealed_prompt": "",
         "seal_for": [],
+        "logprobs": 2,
+        "logit_bias": {"17": -1.5},
+        "grammar": 'root ::= "a"',
+        "min_p": 0.05,
         **changes,
     }
 
@@ -58,7 +62,7 @@ def test_a_job_survives_the_journey() -> None:
     read = Job.from_json(json.loads(json.dumps(job())))
     assert read.to_json() == job()
     assert read.task_digest == b"\x11" * 32
-    assert read.sampling == SamplingParams(0.7, 0.95, 40, 0.1, 0.2)
+    assert read.sampling == SamplingParams(0.7, 0.95, 40, 0.1, 0.2, 0.05, {17: -1.5})
 
 
 def test_what_a_later_router_adds_is_ignored() -> None:
@@ -85,6 +89,11 @@ def test_what_a_later_router_adds_is_ignored() -> None:
         ("deadline_at", None),
         ("inline", 1),
         ("prompt", None),
+        ("logprobs", 21),
+        ("min_p", 1.5),
+        ("logit_bias", {"-1": 1.0}),
+        ("logit_bias", {"1": float("nan")}),
+        ("logit_bias", [1]),
     ],
 )
 def test_a_wrong_member_is_named(name: str, value: object) -> None:
@@ -108,7 +117,19 @@ def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[st
     assert refused.value.field == "seal_for"
 
 
-@pytest.mark.parametrize("name", sorted(job()))
+OPTIONAL = {
+    *("stop", "logprobs", "logit_bias", "grammar", "min_p"),
+    *("sealed_prompt", "seal_for"),
+}
+
+
+def test_what_an_older_router_leaves_out_has_its_default() -> None:
+    plain = Job.from_json({name: value for name, value in job().items() if name not in OPTIONAL})
+    assert (plain.stop, plain.logprobs, plain.logit_bias, plain.grammar) == ([], 0, {}, "")
+    assert plain.sampling.min_p == 0
+
+
+@pytest.mark.parametrize("name", sorted(job().keys() - OPTIONAL))
 def test_a_missing_member_is_named(name: str) -> None:
     incomplete = job()
     del incomplete[name]

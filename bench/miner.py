@@ -1,0 +1,264 @@
+"""The miner's engine beside llama.cpp's own server and llama-cpp-python's, on one model.
+
+`vs_llama_server_N` and `vs_llama_cpp_server_16` are the engine's tokens per second with N clients
+divided by the server's; `single_vs_plain` is one stream's, divided by `Llama.create_completion`'s.
+All of them take turns in one run and have the same threads, context, prompts and filters, so that
+the machine's noise meets them alike; a ratio is the median over rounds of each round's own.
+`cpu_…` are the same of tokens per second of processor time, which other work on the machine
+disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short
+prompts while long ones are read in, divided by the server's: below 1 is better.
+
+MODEL names another GGUF than the random one of about 100 million parameters; TTFT is left out then,
+for want of room in a small model's context. `same_answers_in_a_batch` is the share of answers that
+are the same, token for token, alone and beside 31 others.
+
+The engine is called in its own process, as a miner calls it; the servers answer over HTTP and do
+not stream, which is the cheapest that they can do.
+"""
+
+import os
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from llama_cpp import Llama
+
+from bench.peers import random_model
+from bench.peers.servers import llama_cpp_python_server, llama_server
+from bench.report import median_and_spread, publish
+from mining.node.engine import Engine
+from mining.node.generation import GenerationRequest
+from mining.node.sampling import SamplingParams
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+THREADS = int(os.environ.get("THREADS", str(os.cpu_count() or 1)))
+CLIENTS = (1, 4, 16, 32)
+SLOTS, CONTEXT, LONG_CONTEXT = 32, 512, 2048
+PROMPT_WORDS = (2, 4, 8, 16, 40)
+"""Of six to seven tokens each."""
+MAX_TOKENS = int(os.environ.get("TOKENS", "48"))
+REQUESTS = {1: 2, 4: 1, 16: 1, 32: 1}
+"""How many each client makes, one after the other."""
+SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
+SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
+
+Ask = Callable[[str, int], int]
+"""Answers a prompt with at most so many tokens, and says how many they were."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What is measured, with how many clients, and the clock of its processor time."""
+
+    ask: Ask
+    clients: Sequence[int]
+    cpu_s: Callable[[], float]
+
+
+Speeds = dict[tuple[str, int], list[tuple[float, float]]]
+"""By system and clients: tokens per second, and per second of processor time, of each round."""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
+        given = os.environ.get("MODEL")
+        model = Path(given) if given else random_model.write(Path(folder) / "random-100m.gguf")
+        speeds, cost = _throughput(model)
+        same = _agreement(model)
+        waits = {} if given else _first_tokens(model)
+    _publish(speeds, waits, {"draw_share_of_step": cost, "same_answers_in_a_batch": same})
+
+
+def _throughput(model: Path) -> tuple[Speeds, float]:
+    """How fast every system is, and drawing's share of the engine's steps."""
+    plain = Llama(str(model), n_ctx=CONTEXT, n_threads=THREADS, verbose=False)
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    with ExitStack() as stack:
+        stack.callback(engine.close)
+        server = stack.enter_context(llama_server(model, SLOTS, CONTEXT, THREADS))
+        slow = stack.enter_context(llama_cpp_python_server(model, CONTEXT, THREADS))
+        limits = httpx.Limits(max_connections=64)
+        http = stack.enter_context(httpx.Client(timeout=600, limits=limits))
+        systems = {
+            "engine": System(_through_engine(engine), CLIENTS, time.process_time),
+            "llama-server": System(_over_http(http, server.url), CLIENTS, server.cpu_s),
+            "llama_cpp.server": System(_over_http(http, slow.url), (16,), slow.cpu_s),
+            "plain": System(_plainly(plain), (1,), time.process_time),
+        }
+        for system in systems.values():
+            system.ask(_prompt(random.Random(0), 2), 4)
+        speeds: Speeds = {}
+        for round_ in range(ROUNDS):
+            # Whoever goes first in one round goes last in the next.
+            order = list(systems.items())[:: 1 if round_ % 2 == 0 else -1]
+            for clients in CLIENTS:
+                for name, system in order:
+                    if clients in system.clients:
+                        speed = _speed(system, clients, seed=1000 * round_ + clients)
+                        speeds.setdefault((name, clients), []).append(speed)
+                        print(
+                            f"{clients:2} clients, {name}: {speed[0]:.0f} tokens/s,"
+                            f" {speed[1]:.0f} per second of processor time",
+                            flush=True,
+                        )
+        return speeds, engine.draw_s / engine.step_s
+
+
+def _speed(system: System, clients: int, seed: int) -> tuple[float, float]:
+    def client(number: int) -> int:
+        chooser = random.Random(seed * 100 + number)
+        words = [
+            PROMPT_WORDS[(number + turn) % len(PROMPT_WORDS)] for turn in range(REQUESTS[clients])
+        ]
+        return sum(system.ask(_prompt(chooser, count), MAX_TOKENS) for count in words)
+
+    with ThreadPoolExecutor(clients) as pool:
+        started, cpu_started = time.perf_counter(), system.cpu_s()
+        tokens = sum(pool.map(client, range(clients)))
+        return (
+            tokens / (time.perf_counter() - started),
+            tokens / max(system.cpu_s() - cpu_started, 0.01),
+        )
+
+
+def _agreement(model: Path) -> float:
+    """The share of answers that are the same, token for token, alone and beside 31 others."""
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    chooser = random.Random(1)
+    requests = [
+        GenerationRequest(
+            engine.prompts.tokenise(_prompt(chooser, PROMPT_WORDS[number % 3]), 0),
+            MAX_TOKENS,
+            SAMPLING,
+            seed=number.to_bytes(32, "big"),
+        )
+        for number in range(SLOTS)
+    ]
+    alone = [engine.submit(request).result().token_ids for request in requests]
+    engine.close()
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    running = [engine.submit(request) for request in requests]
+    together = [generation.result().token_ids for generation in running]
+    engine.close()
+    return sum(a == b for a, b in zip(alone, together, strict=True)) / len(requests)
+
+
+def _first_tokens(model: Path) -> dict[str, list[float]]:
+    """Milliseconds to the first token of short prompts while long ones are being read in."""
+    engine = Engine(model, slots=4, threads=THREADS, context_tokens=LONG_CONTEXT)
+    with ExitStack() as stack:
+        stack.callback(engine.close)
+        url = stack.enter_context(llama_server(model, 4, LONG_CONTEXT, THREADS)).url
+        http = stack.enter_context(httpx.Client(timeout=600))
+        systems = {"engine": _through_engine(engine), "llama-server": _over_http(http, url)}
+        waits: dict[str, list[float]] = {name: [] for name in systems}
+        for round_ in range(2):
+            for name, ask in systems.items():
+                waits[name] += _waits_beside_long_prompts(ask, seed=round_)
+        return waits
+
+
+def _waits_beside_long_prompts(ask: Ask, seed: int) -> list[float]:
+    chooser = random.Random(seed)
+    over = threading.Event()
+
+    def keep_reading() -> None:
+        other = random.Random(seed + 1000)
+        while not over.is_set():
+            ask(_prompt(other, LONG_PROMPT_WORDS), 1)
+
+    reader = threading.Thread(target=keep_reading)
+    reader.start()
+    waits = []
+    for _ in range(SHORT_PROMPTS // 2):
+        time.sleep(chooser.uniform(0.01, 0.1))
+        started = time.perf_counter()
+        ask(_prompt(chooser, 2), 1)
+        waits.append((time.perf_counter() - started) * 1000)
+    over.set()
+    reader.join()
+    return waits
+
+
+def _prompt(chooser: random.Random, words: int) -> str:
+    """Words that no other prompt begins with."""
+    return "".join(f" w{chooser.randrange(30_000)}" for _ in range(words))
+
+
+def _through_engine(engine: Engine) -> Ask:
+    def ask(prompt: str, max_tokens: int) -> int:
+        tokens = engine.prompts.tokenise(prompt, 0)
+        request = GenerationRequest(tokens, max_tokens, SAMPLING, seed=prompt.encode())
+        return engine.submit(request).result().completion_tokens
+
+    return ask
+
+
+def _over_http(http: httpx.Client, url: str) -> Ask:
+    def ask(prompt: str, max_tokens: int) -> int:
+        body = {"prompt": prompt, "max_tokens": max_tokens, **_filters(), "cache_prompt": False}
+        answer = http.post(f"{url}/v1/completions", json=body)
+        answer.raise_for_status()
+        return int(answer.json()["usage"]["completion_tokens"])
+
+    return ask
+
+
+def _plainly(llama: Llama) -> Ask:
+    def ask(prompt: str, max_tokens: int) -> int:
+        answer = llama.create_completion(prompt, max_tokens=max_tokens, **_filters())
+        return int(answer["usage"]["completion_tokens"])
+
+    return ask
+
+
+def _filters() -> dict[str, float]:
+    return {
+        "temperature": SAMPLING.temperature,
+        "top_p": SAMPLING.top_p,
+        "top_k": SAMPLING.top_k,
+        "min_p": 0.0,
+        "repeat_penalty": 1.0,
+    }
+
+
+def _publish(speeds: Speeds, waits: dict[str, list[float]], shares: dict[str, float]) -> None:
+    ratios = dict(shares)
+    rows = [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
+
+    def compare(key: str, title: str, peer: str, clients: int) -> None:
+        own, theirs = speeds["engine", clients], speeds[peer, clients]
+        for index, prefix, unit in ((0, "", "tokens/s"), (1, "cpu_", "tokens/CPU s")):
+            a, b = [each[index] for each in own], [each[index] for each in theirs]
+            ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+            ratios[prefix + key] = ratio
+            name = f"{title}, {unit}"
+            rows.append([name, median_and_spread(a), median_and_spread(b), f"{ratio:.2f}×"])
+
+    compare("single_vs_plain", "1 client: Llama", "plain", 1)
+    compare("vs_llama_server_1", "1 client: llama-server", "llama-server", 1)
+    for clients in CLIENTS[1:]:
+        title = f"{clients} clients: llama-server"
+        compare(f"vs_llama_server_{clients}", title, "llama-server", clients)
+    compare("vs_llama_cpp_server_16", "16 clients: llama_cpp.server", "llama_cpp.server", 16)
+    for percent in (50, 99) if waits else ():
+        own, theirs = (
+            statistics.quantiles(waits[name], n=100)[percent - 1]
+            for name in ("engine", "llama-server")
+        )
+        ratios[f"ttft_vs_llama_server_p{percent}"] = own / theirs
+        title = f"first token beside a long prompt, p{percent}, ms"
+        rows.append([title, f"{own:.0f}", f"{theirs:.0f}", f"{own / theirs:.2f}×"])
+    publish("miner", ["", "engine", "peer", "ratio"], rows, ratios)
+
+
+if __name__ == "__main__":
+    main()
