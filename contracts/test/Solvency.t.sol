@@ -38,7 +38,7 @@ contract Actors is Network {
         uint256 sessionId = sessionOf(seed);
         relaySubmission(submission(sessionId, LANE + next[sessionId - 1]));
         // A poor session's task is skipped; its number is free for the next try.
-        next[sessionId - 1] = queue.getTaskCountBySessionId(sessionId);
+        next[sessionId - 1] = tasks.getTaskCountBySessionId(sessionId);
     }
 
     function reprice(uint256 inputPrice, uint256 outputPrice) external {
@@ -48,7 +48,7 @@ contract Actors is Network {
 
     function assignNext(uint256 seed) external {
         (uint256 sessionId, uint256 taskId, bool found) = taskIn(seed, TaskStatus.Queued, TaskStatus.Queued);
-        (uint256 deadline,,,) = found ? queue.getTaskDeadlines(sessionId, taskId) : (0, 0, 0, 0);
+        (uint256 deadline,,,) = found ? tasks.getTaskDeadlines(sessionId, taskId) : (0, 0, 0, 0);
         if (!found || block.timestamp > deadline) return;
         assign(sessionId, taskId, miners(sessionId));
     }
@@ -56,18 +56,18 @@ contract Actors is Network {
     function replace(uint256 seed) external {
         (uint256 sessionId, uint256 taskId, bool found) = taskIn(seed, TaskStatus.Assigned, TaskStatus.Acked);
         if (!found) return;
-        address late = queue.getTask(sessionId, taskId).assignedMiners[0];
+        address late = tasks.getTask(sessionId, taskId).assignedMiners[0];
         vm.prank(oracle);
         // Too early, or the replacement is in the task: the oracle tries anyway.
-        try queue.replaceMiner(sessionId, taskId, late, miner(2 + seed % 3)) {} catch {}
+        try tasks.replaceMiner(sessionId, taskId, late, miner(2 + seed % 3)) {} catch {}
     }
 
     function precommitSome(uint256 seed, uint256 which) external {
         (uint256 sessionId, uint256 taskId, bool found) = taskIn(seed, TaskStatus.Assigned, TaskStatus.Acked);
         if (!found) return;
-        (, uint256 deadline,,) = queue.getTaskDeadlines(sessionId, taskId);
+        (, uint256 deadline,,) = tasks.getTaskDeadlines(sessionId, taskId);
         uint256 i = minerIn(sessionId, taskId, which);
-        uint256 state = queue.getTaskResultState(sessionId, taskId, miner(i));
+        uint256 state = tasks.getTaskResultState(sessionId, taskId, miner(i));
         if (block.timestamp > deadline || state > uint256(TaskStatus.Acked)) return;
         precommit(sessionId, taskId, i);
     }
@@ -76,20 +76,26 @@ contract Actors is Network {
         (uint256 sessionId, uint256 taskId, bool found) =
             taskIn(seed, TaskStatus.Precommitted, TaskStatus.Precommitted);
         if (!found) return;
-        (,, uint256 deadline,) = queue.getTaskDeadlines(sessionId, taskId);
+        (,, uint256 deadline,) = tasks.getTaskDeadlines(sessionId, taskId);
         uint256 i = minerIn(sessionId, taskId, which);
-        uint256 state = queue.getTaskResultState(sessionId, taskId, miner(i));
+        uint256 state = tasks.getTaskResultState(sessionId, taskId, miner(i));
         if (block.timestamp > deadline || state != uint256(TaskStatus.Precommitted)) return;
         commit(sessionId, taskId, i);
     }
 
-    function judgeSome(uint256 seed, uint256 which, uint256 accuracyBps, uint256 tokens) external {
+    function judgeSome(uint256 seed, uint256 accuracyBps, uint256 tokens) external {
         (uint256 sessionId, uint256 taskId, bool found) = taskIn(seed, TaskStatus.Committed, TaskStatus.Committed);
         if (!found) return;
-        uint256 i = minerIn(sessionId, taskId, which);
-        uint256 state = queue.getTaskResultState(sessionId, taskId, miner(i));
-        if (state != uint256(TaskStatus.Committed)) return;
-        Verdict memory item = verdictOf(sessionId, taskId, i, bound(accuracyBps, 0, 10_000));
+        (address[] memory assigned, string[] memory results) = tasks.getTaskResults(sessionId, taskId);
+        address[] memory revealed = new address[](assigned.length);
+        uint256 kept;
+        for (uint256 i; i < assigned.length; ++i) {
+            if (bytes(results[i]).length != 0) revealed[kept++] = assigned[i];
+        }
+        assembly ("memory-safe") {
+            mstore(revealed, kept)
+        }
+        Verdict memory item = verdictOf(sessionId, taskId, revealed, bound(accuracyBps, 0, 10_000));
         item.inputTokens = bound(tokens, 0, MAX_INPUT_TOKENS);
         vm.prank(validator);
         queue.verdict(item);
@@ -98,9 +104,9 @@ contract Actors is Network {
     function force(uint256 seed) external {
         (uint256 sessionId, uint256 taskId, bool found) = taskIn(seed, TaskStatus.Queued, TaskStatus.Committed);
         if (!found) return;
-        try queue.endPrecommit(sessionId, taskId, true) {} catch {}
-        try queue.endCommit(sessionId, taskId, true) {} catch {}
-        try queue.end(sessionId, taskId, true) {} catch {}
+        try tasks.endPrecommit(sessionId, taskId, true) {} catch {}
+        try tasks.endCommit(sessionId, taskId, true) {} catch {}
+        try tasks.end(sessionId, taskId, true) {} catch {}
     }
 
     function withdrawPay(uint256 which) external {
@@ -118,10 +124,10 @@ contract Actors is Network {
         uint256 reserved;
         for (uint256 sessionId = 1; sessionId <= SESSIONS; ++sessionId) {
             balances += payment.sessionBalance(sessionId);
-            for (uint256 n; n < queue.getTaskCountBySessionId(sessionId); ++n) {
-                uint256 held = payment.reservedOf(sessionId, LANE + n);
+            for (uint256 n; n < tasks.getTaskCountBySessionId(sessionId); ++n) {
+                uint256 held = tasks.reservedOf(sessionId, LANE + n);
                 reserved += held;
-                if (queue.getTaskStatus(sessionId, LANE + n) == uint256(TaskStatus.Ended)) {
+                if (tasks.getTaskStatus(sessionId, LANE + n) == uint256(TaskStatus.Ended)) {
                     assertEq(held, 0, "an ended task holds nothing");
                 }
             }
@@ -151,14 +157,14 @@ contract Actors is Network {
         uint256 count = next[sessionId - 1];
         for (uint256 n; n < count; ++n) {
             taskId = LANE + (seed / SESSIONS % count + n) % count;
-            uint256 status = queue.getTaskStatus(sessionId, taskId);
+            uint256 status = tasks.getTaskStatus(sessionId, taskId);
             if (status >= uint256(least) && status <= uint256(most)) return (sessionId, taskId, true);
         }
     }
 
     /// @dev The number of one of the task's miners.
     function minerIn(uint256 sessionId, uint256 taskId, uint256 which) private view returns (uint256 i) {
-        address[] memory assigned = queue.getTask(sessionId, taskId).assignedMiners;
+        address[] memory assigned = tasks.getTask(sessionId, taskId).assignedMiners;
         address chosen = assigned[which % assigned.length];
         while (miner(i) != chosen) ++i;
     }
