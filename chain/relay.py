@@ -129,7 +129,7 @@ def _submission_gas(payload: Payload) -> int:
 
 
 def _assignment_gas(payload: Payload) -> int:
-    return 80_000 + 50_000 * len(payload["miners"])
+    return 100_000 + 85_000 * len(payload["miners"])
 
 
 def _commit_gas(payload: Payload) -> int:
