@@ -21,7 +21,7 @@ test-python: setup-dev ## Run the Python tests
 
 test-contracts: setup ## Run the contracts' tests
 	$(PY) contracts/build.py --check
-	$(FORGE) test --root contracts --offline
+	FORGE_SNAPSHOT_CHECK=true $(FORGE) test --offline
 
 lint: setup-dev ## Check format, lints, types and layers
 	$(VENV)/bin/ruff format --check .
