@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
-FORGE := node_modules/.bin/forge
+FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-python test-contracts soak-sync lint format contracts pins bench setup setup-dev clean
@@ -21,7 +21,7 @@ test-python: setup-dev ## Run the Python tests
 
 test-contracts: setup ## Run the contracts' tests
 	$(PY) contracts/build.py --check
-	$(FORGE) test --root contracts --offline
+	FORGE_SNAPSHOT_CHECK=true $(FORGE) test --offline
 
 soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
 	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \

@@ -19,10 +19,12 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from chain.errors import ChainError
 
 CONTRACTS = (
-    *("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session"),
+    *("Roles", "CortensorToken", "NodePool", "SessionPayment"),
+    *("OverdueTasks", "SessionQueue", "Session"),
     *("NodeStats", "NodeReputation", "NetworkRewards", "Cognitive"),
 )
-"""In the order in which they are deployed."""
+"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, which answers
+for both: nobody else calls it."""
 RPC_TIMEOUT_S = 10.0
 RPC_ATTEMPTS = 3
 

@@ -142,9 +142,13 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path) -> Deploy
         arguments: dict[str, tuple[Any, ...]] = {
             "Roles": (account.address, admin_delay_s),
             "CortensorToken": (roles.treasury, SUPPLY_WEI),
-            "NodePool": (at.get("Roles"),),
+            "NodePool": (at.get("Roles"), at.get("CortensorToken")),
             "SessionPayment": (at.get("Roles"), at.get("CortensorToken")),
-            "SessionQueue": (at.get("Roles"), at.get("SessionPayment"), at.get("NodePool")),
+            "OverdueTasks": (at.get("Roles"), at.get("SessionPayment"), at.get("NodePool")),
+            "SessionQueue": (
+                *(at.get("Roles"), at.get("SessionPayment")),
+                *(at.get("NodePool"), at.get("OverdueTasks")),
+            ),
             "Session": (
                 *(at.get("Roles"), at.get("SessionQueue")),
                 *(at.get("SessionPayment"), at.get("NodePool")),
@@ -171,8 +175,7 @@ def _wire(
 ) -> None:
     at = {name: handle(account.w3, deployment, name) for name in CONTRACTS}
     session = at["Session"].address
-    for name in ("SessionPayment", "SessionQueue"):
-        account.ensure(at[name], "session", (), session, "setSession", (session,))
+    account.ensure(at["SessionPayment"], "session", (), session, "setSession", (session,))
     holders = {
         "MODULE_ROLE": (session, at["SessionQueue"].address, at["Cognitive"].address),
         "ROUTER_ROLE": (roles.router,),

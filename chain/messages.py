@@ -73,7 +73,10 @@ class Precommit:
 
 @dataclass(frozen=True)
 class Commit:
-    """ "This is my result." Domain: SessionQueue."""
+    """ "This is my result." Domain: SessionQueue.
+
+    For the router: the chain takes the result without it, since the precommitted hash binds it.
+    """
 
     session_id: int
     task_id: int
@@ -88,22 +91,23 @@ class Commit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `miner`'s result is worth, by a validator; accuracy in basis points.
+    """What each revealed result of a task is worth, by a validator. Domain: SessionQueue.
 
-    Domain: SessionQueue.
+    `miners`, `accuracies_bps` (basis points) and `output_tokens` go together; the miners are all
+    who have revealed, each once.
     """
 
     session_id: int
     task_id: int
     task_digest: bytes
-    miner: str
-    accuracy_bps: int
     input_tokens: int
-    output_tokens: int
+    miners: tuple[str, ...]
+    accuracies_bps: tuple[int, ...]
+    output_tokens: tuple[int, ...]
 
     TYPE: ClassVar[str] = (
-        "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,"
-        "uint256 accuracyBps,uint256 inputTokens,uint256 outputTokens)"
+        "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,uint256 inputTokens,"
+        "address[] miners,uint256[] accuraciesBps,uint256[] outputTokens)"
     )
 
 
@@ -181,6 +185,7 @@ def signable(message: Message, domain: SigningDomain) -> SignableMessage:
     """The EIP-712 encoding of a message, as any wallet would sign it."""
     members = [member.split(" ") for member in message.TYPE.split("(")[1][:-1].split(",")]
     values = [getattr(message, field.name) for field in fields(message)]
+    values = [list(value) if isinstance(value, tuple) else value for value in values]
     return encode_typed_data(
         domain_data={
             "name": DOMAIN_NAME,
@@ -216,24 +221,74 @@ def task_digest(
     client_reference: str,
     max_input_tokens: int,
 ) -> bytes:
-    """Bind all that a task says: 32 bytes, which every signed message about it carries."""
+    """Bind all that a task says: 32 bytes, which every signed message about it carries.
+
+    Raises InvalidParams for a value that the contract has no place for.
+    """
+    timeout_s = RequestParams.from_words(request_params).timeout_s
+    known = [*llm_params, *[0] * len(_LLM_BITS)][: len(_LLM_BITS)]
+    terms = _terms(
+        [
+            ("prompt_type", 8, prompt_type),
+            ("timeout", 16, timeout_s),
+            ("max_input_tokens", 24, max_input_tokens),
+            *(("llm_params", bits, value) for bits, value in zip(_LLM_BITS, known, strict=True)),
+        ]
+    )
+    rest = bytes(32)
+    more_llm, more_request = llm_params[len(_LLM_BITS) :], request_params[1:]
+    if prompt_template or client_reference or more_llm or more_request:
+        texts = [keccak(text=prompt_template), keccak(text=client_reference)]
+        lists = [keccak(_packed(more_llm)), keccak(_packed(more_request))]
+        rest = keccak(b"".join(texts + lists))
+    content = addressed_digest(task_data) or keccak(text=task_data)
     return keccak(
         encode(
-            ["bytes32", "uint256", "bytes32", "uint256", "bytes32"]
-            + ["bytes32", "bytes32", "bytes32", "uint256"],
-            [
-                sid,
-                task_id,
-                keccak(text=task_data),
-                prompt_type,
-                keccak(text=prompt_template),
-                keccak(_packed(llm_params)),
-                keccak(_packed(request_params)),
-                keccak(text=client_reference),
-                max_input_tokens,
-            ],
+            ["bytes32", "uint256", "bytes32", "uint256", "bytes32"],
+            [sid, task_id, content, terms, rest],
         )
     )
+
+
+_LLM_BITS = (24, 16, 16, 24, 16, 16)
+"""The places of maxTokens, temperature, topP, topK and the penalties: see TaskTerms.sol."""
+
+
+def _terms(places: Sequence[tuple[str, int, int]]) -> int:
+    terms = 0
+    for name, bits, value in places:
+        if value >> bits:
+            raise InvalidParams(f"{name}: {value} is more than the contract takes, {2**bits - 1}")
+        terms = terms << bits | value
+    return terms
+
+
+def addressed_digest(text: str) -> bytes | None:
+    """The SHA-256 that a content address (`ipfs://` and `raw_cid`) says; None for other texts."""
+    if len(text) != len(_ADDRESS_START) + _DIGEST_LETTERS or not text.startswith(_ADDRESS_START):
+        return None
+    # `b`, then base32 without its padding.
+    letters = text.removeprefix("ipfs://b").upper() + "======"
+    try:
+        digest = base64.b32decode(letters)[4:]
+    except ValueError:
+        return None
+    return digest if "ipfs://" + _raw_cid_of(digest) == text else None
+
+
+_ADDRESS_START, _DIGEST_LETTERS = "ipfs://bafkrei", 52
+
+
+def short_signature(signature: bytes) -> tuple[bytes, bytes]:
+    """A signature of 65 bytes as contracts take it: r, and s with v in its top bit (ERC-2098).
+
+    Raises InvalidSignature when it is not 65 bytes.
+    """
+    if len(signature) != 65:
+        raise InvalidSignature(f"signature: {len(signature)} bytes; send 65 bytes r, s, v")
+    s = int.from_bytes(signature[32:64], "big")
+    odd = signature[64] in (1, 28)
+    return signature[:32], (s | odd << 255).to_bytes(32, "big")
 
 
 @dataclass(frozen=True)
@@ -294,8 +349,12 @@ def canonical_json(value: Any) -> bytes:
 
 def raw_cid(content: bytes) -> str:
     """The content address (CIDv1, raw leaf, SHA-256, base32) of some bytes."""
+    return _raw_cid_of(hashlib.sha256(content).digest())
+
+
+def _raw_cid_of(digest: bytes) -> str:
     version_codec_hash_length = bytes([0x01, 0x55, 0x12, 0x20])
-    binary = version_codec_hash_length + hashlib.sha256(content).digest()
+    binary = version_codec_hash_length + digest
     return "b" + base64.b32encode(binary).decode().lower().rstrip("=")
 
 

@@ -122,20 +122,23 @@ def relay_precommit(message: Precommit, signature: bytes) -> Op:
 
 
 def relay_commit(message: Commit, signature: bytes) -> Op:
-    """Relay a miner's reveal."""
+    """Relay a miner's reveal. The signature stays here: see chain.messages.Commit."""
     return _relayed(OperationKind.RELAY_COMMIT, message, signature, data=message.data)
 
 
 def relay_verdict(message: Verdict, signature: bytes) -> Op:
-    """Relay a validator's verdict on a miner."""
-    return _relayed(
-        OperationKind.RELAY_VERDICT,
-        message,
-        signature,
-        accuracy_bps=message.accuracy_bps,
-        input_tokens=message.input_tokens,
-        output_tokens=message.output_tokens,
-    )
+    """Relay a validator's verdict on a task; there is one."""
+    payload = {
+        "session_id": message.session_id,
+        "task_id": message.task_id,
+        "task_digest": _hex(message.task_digest),
+        "input_tokens": message.input_tokens,
+        "miners": [to_checksum_address(miner) for miner in message.miners],
+        "accuracies_bps": list(message.accuracies_bps),
+        "output_tokens": list(message.output_tokens),
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.RELAY_VERDICT, payload, "session_id", "task_id")
 
 
 def end_precommit(session_id: int, task_id: int) -> Op:
@@ -161,7 +164,7 @@ def withdraw_node_payment(node: str, change: str) -> Op:
 
 def _relayed(
     kind: OperationKind,
-    message: Ack | Precommit | Commit | Verdict,
+    message: Ack | Precommit | Commit,
     signature: bytes,
     **values: Any,
 ) -> Op:

@@ -13,6 +13,7 @@ from eth_abi.abi import encode
 from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
 
 from chain.contracts import abi
+from chain.messages import addressed_digest, short_signature
 from chain.operations import OperationKind
 
 Payload = dict[str, Any]
@@ -68,20 +69,33 @@ def _task(payload: Payload) -> tuple[Any, ...]:
 
 
 def _ack(payload: Payload) -> tuple[Any, ...]:
-    return (*_task(payload), _bytes(payload["task_digest"]), payload["miner"])
+    return (*_task(payload), payload["miner"], *_signature_of(payload))
 
 
 def _precommit(payload: Payload) -> tuple[Any, ...]:
-    return (*_ack(payload), _bytes(payload["hash"]))
-
-
-def _commit(payload: Payload) -> tuple[Any, ...]:
-    return (*_ack(payload), payload["data"])
+    hashed = _bytes(payload["hash"])
+    return (*_task(payload), payload["miner"], hashed, *_signature_of(payload))
 
 
 def _verdict(payload: Payload) -> tuple[Any, ...]:
-    values = (payload[name] for name in ("accuracy_bps", "input_tokens", "output_tokens"))
-    return (*_ack(payload), *values)
+    names = ("input_tokens", "miners", "accuracies_bps", "output_tokens")
+    verdict = (*_task(payload), *(payload[name] for name in names))
+    return (verdict, *_signature_of(payload))
+
+
+def _signature_of(payload: Payload) -> tuple[bytes, bytes]:
+    return short_signature(_bytes(payload["signature"]))
+
+
+def _commits(payloads: Sequence[Payload]) -> list[Any]:
+    """Reveals; those in plain text have no digest, and their texts come in a list of their own."""
+    items, texts = [], []
+    for payload in payloads:
+        content = addressed_digest(payload["data"])
+        items.append((*_task(payload), payload["miner"], content or bytes(32)))
+        if content is None:
+            texts.append(payload["data"])
+    return [items, texts]
 
 
 def _registration(payloads: Sequence[Payload]) -> list[Any]:
@@ -104,13 +118,6 @@ def _listed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list
     return lambda payloads: [[element(payload) for payload in payloads]]
 
 
-def _signed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list[Any]]:
-    return lambda payloads: [
-        [element(payload) for payload in payloads],
-        [_bytes(payload["signature"]) for payload in payloads],
-    ]
-
-
 def _flat(gas: int) -> Callable[[Payload], int]:
     return lambda _: gas
 
@@ -122,11 +129,15 @@ def _submission_gas(payload: Payload) -> int:
 
 
 def _assignment_gas(payload: Payload) -> int:
-    return 80_000 + 50_000 * len(payload["miners"])
+    return 100_000 + 85_000 * len(payload["miners"])
 
 
 def _commit_gas(payload: Payload) -> int:
     return 150_000 + GAS_A_TEXT_BYTE * len(payload["data"].encode())
+
+
+def _verdict_gas(payload: Payload) -> int:
+    return 150_000 + 60_000 * len(payload["miners"])
 
 
 def _bytes(value: str) -> bytes:
@@ -164,22 +175,22 @@ RELAYS: dict[OperationKind, Relay] = {
         "SessionQueue", "replaceMiners", "oracle", _listed(_replacement), _flat(200_000)
     ),
     OperationKind.RELAY_ACK: Relay(
-        "SessionQueue", "relayAcks", "router", _signed(_ack), _flat(90_000)
+        "SessionQueue", "relayAcks", "router", _listed(_ack), _flat(90_000)
     ),
     OperationKind.RELAY_PRECOMMIT: Relay(
-        "SessionQueue", "relayPrecommits", "router", _signed(_precommit), _flat(150_000)
+        "SessionQueue", "relayPrecommits", "router", _listed(_precommit), _flat(150_000)
     ),
     OperationKind.END_PRECOMMIT: Relay(
         "SessionQueue", "endPrecommits", "router", _listed(_task), _flat(_FORCED_GAS)
     ),
     OperationKind.RELAY_COMMIT: Relay(
-        "SessionQueue", "relayCommits", "router", _signed(_commit), _commit_gas
+        "SessionQueue", "relayCommits", "router", _commits, _commit_gas
     ),
     OperationKind.END_COMMIT: Relay(
         "SessionQueue", "endCommits", "router", _listed(_task), _flat(_FORCED_GAS)
     ),
     OperationKind.RELAY_VERDICT: Relay(
-        "SessionQueue", "relayVerdicts", "router", _signed(_verdict), _flat(180_000)
+        "SessionQueue", "relayVerdicts", "router", _listed(_verdict), _verdict_gas
     ),
     OperationKind.END_TASK: Relay(
         "SessionQueue", "endTasks", "router", _listed(_task), _flat(_FORCED_GAS)

@@ -80,16 +80,21 @@ class Situation:
 
 @dataclass(frozen=True)
 class Action:
-    """A step, and the time from which on it is due."""
+    """A step, the time from which on it is due and, if it has one, the time when it is too late."""
 
     at: datetime
     step: Step
     assignment_id: UUID | None = None
+    until: datetime | None = None
 
 
 def due(situation: Situation, now: datetime) -> list[Action]:
     """What has to be done now, the earliest first."""
-    return [action for action in agenda(situation) if action.at <= now]
+    return [
+        action
+        for action in agenda(situation)
+        if action.at <= now and (action.until is None or now < action.until)
+    ]
 
 
 def agenda(situation: Situation) -> list[Action]:
@@ -125,6 +130,11 @@ def ack_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
 def lease_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
     """Until when a miner may precommit before its place can be given away."""
     return assigned_at + timedelta(seconds=timeout_s // 2)
+
+
+def choice_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
+    """Until when an oracle may choose a late miner's successor; then anyone may have it drawn."""
+    return assigned_at + timedelta(seconds=timeout_s // 2 + timeout_s // 8)
 
 
 def _agenda(situation: Situation) -> Iterator[Action]:
@@ -170,8 +180,9 @@ def _replacements(situation: Situation, until: datetime) -> Iterator[Action]:
             continue
         deadline = lease_deadline if slot.acked else ack_deadline
         at = deadline(slot.assigned_at, situation.timeout_s) + timedelta(seconds=GRACE_S)
-        if at < until:
-            yield Action(at, Step.REPLACE, slot.assignment_id)
+        last = choice_deadline(slot.assigned_at, situation.timeout_s) - timedelta(seconds=GRACE_S)
+        if at < min(until, last):
+            yield Action(at, Step.REPLACE, slot.assignment_id, last)
 
 
 def _reveals(situation: Situation, precommit_ended_at: datetime) -> Iterator[Action]:

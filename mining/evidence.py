@@ -43,6 +43,10 @@ from mining.phases import ask_validation
 from sessions import encryption, task_states
 from sessions.models import OnChainTask, Task, TaskStatus
 
+ACK_RELAY_TIMEOUT_S = 300
+"""Acks go on chain for tasks that may take at least this long, so that whoever waits sees there
+that somebody works. For others the precommit says it soon enough, and an ack would cost gas for
+nothing."""
 MAX_SLOTS = 256
 MAX_MODELS = 32
 HOPELESS_CODES = frozenset(
@@ -100,7 +104,8 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
         return
     advance(assignment, AssignmentStatus.ACKED, now)
     task_states.mark_acked(task, address, at=now)
-    outbox.enqueue(operations.relay_ack(message, report.signature))
+    if task.timeout_s >= ACK_RELAY_TIMEOUT_S:
+        outbox.enqueue(operations.relay_ack(message, report.signature))
     notify("deadlines")
 
 

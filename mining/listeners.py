@@ -14,7 +14,9 @@ from sessions.models import Task
 logger = logging.getLogger(__name__)
 
 _REACTIONS: dict[str, Callable[[Task], None]] = {
+    "TaskAllPrecommitted": phases.ask_reveals,
     "TaskPrecommitEnded": phases.ask_reveals,
+    "TaskAllCommitted": phases.ask_validation,
     "TaskCommitEnded": phases.ask_validation,
 }
 

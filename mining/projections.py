@@ -23,13 +23,18 @@ def node_reputation_changed(event: EventRecord) -> Sequence[Change]:
     return [_node(event.args["node"], set={"reputation": event.args["reputation"]})]
 
 
-@projection("SessionPayment", "NodePaid")
-def node_paid(event: EventRecord) -> Sequence[Change]:
-    amount = event.args["amount"]
-    return [
-        _node(event.args["node"], add={"earned_wei": amount}),
-        _result(event, "node", set={"payment_tx": event.tx_hash}, add={"paid_wei": amount}),
-    ]
+@projection("SessionPayment", "TaskSettled")
+def task_settled(event: EventRecord) -> Sequence[Change]:
+    changes: list[Change] = []
+    for node, amount in zip(event.args["nodes"], event.args["amounts"], strict=True):
+        if amount == 0:
+            continue
+        values = {"payment_tx": event.tx_hash}
+        changes += [
+            _node(node, add={"earned_wei": amount}),
+            _result_of(event, node, set=values, add={"paid_wei": amount}),
+        ]
+    return changes
 
 
 @projection("SessionPayment", "NodeWithdrawn")
@@ -72,14 +77,22 @@ def task_committed(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionQueue", "TaskVerdict")
 def task_verdict(event: EventRecord) -> Sequence[Change]:
-    values = {
-        "judged_at": event.timestamp,
-        "verdict_tx": event.tx_hash,
-        "accuracy_bps": event.args["accuracyBps"],
-        "input_tokens": event.args["inputTokens"],
-        "output_tokens": event.args["outputTokens"],
-    }
-    return [_result(event, "miner", set=values)]
+    args = event.args
+    judged = zip(args["miners"], args["accuraciesBps"], args["outputTokens"], strict=True)
+    return [
+        _result_of(
+            event,
+            miner,
+            set={
+                "judged_at": event.timestamp,
+                "verdict_tx": event.tx_hash,
+                "accuracy_bps": accuracy_bps,
+                "input_tokens": args["inputTokens"],
+                "output_tokens": output_tokens,
+            },
+        )
+        for miner, accuracy_bps, output_tokens in judged
+    ]
 
 
 def _node(address: str, **changes: dict[str, Any]) -> Upsert:

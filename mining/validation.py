@@ -1,5 +1,5 @@
 """Judging a task: read the answers, compare them, run the task again where that has to decide, and
-sign a verdict on each."""
+sign a verdict on all."""
 
 import hashlib
 import hmac
@@ -154,8 +154,8 @@ def _conclude(
         task = Task.objects.select_for_update().get(pk=task.pk)
         if task.status != TaskStatus.COMMITTED:
             return
+        _give_verdict(task, parts, input_tokens)
         for part in parts:
-            _give_verdict(task, part, input_tokens)
             advance(
                 part.assignment,
                 AssignmentStatus.JUDGED,
@@ -182,16 +182,16 @@ def _conclude(
     logger.info("%s: judged by %s: %s", task, measure.method.value, worths)
 
 
-def _give_verdict(task: Task, part: Part, input_tokens: int) -> None:
+def _give_verdict(task: Task, parts: Sequence[Part], input_tokens: int) -> None:
     network = deployment()
     verdict = Verdict(
         session_id=task.session_id,
         task_id=task.task_id,
         task_digest=bytes.fromhex(task.task_digest.removeprefix("0x")),
-        miner=to_checksum_address(part.assignment.miner),
-        accuracy_bps=part.accuracy_bps,
-        input_tokens=input_tokens if part.accuracy_bps else 0,
-        output_tokens=part.output_tokens if part.accuracy_bps else 0,
+        input_tokens=input_tokens,
+        miners=tuple(to_checksum_address(part.assignment.miner) for part in parts),
+        accuracies_bps=tuple(part.accuracy_bps for part in parts),
+        output_tokens=tuple(part.output_tokens if part.accuracy_bps else 0 for part in parts),
     )
     domain = SigningDomain(network.chain_id, network.addresses["SessionQueue"])
     outbox.enqueue(operations.relay_verdict(verdict, sign(verdict, domain, keys.validator().key)))

@@ -133,6 +133,8 @@ def task_acked(event: EventRecord) -> Sequence[Change]:
     return [_task(event, status=OnChainStatus.ACKED.value, acked_at=event.timestamp)]
 
 
+# A phase ends by itself once all have done their part, or by force: each has its event.
+@projection("SessionQueue", "TaskAllPrecommitted")
 @projection("SessionQueue", "TaskPrecommitEnded")
 def task_precommit_ended(event: EventRecord) -> Sequence[Change]:
     return [
@@ -145,6 +147,7 @@ def task_precommit_ended(event: EventRecord) -> Sequence[Change]:
     ]
 
 
+@projection("SessionQueue", "TaskAllCommitted")
 @projection("SessionQueue", "TaskCommitEnded")
 def task_commit_ended(event: EventRecord) -> Sequence[Change]:
     return [

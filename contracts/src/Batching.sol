@@ -2,28 +2,23 @@
 pragma solidity ^0.8.30;
 
 /// @title Batches in which a bad element is skipped and never sinks the others.
-/// @dev Each element is a call of this contract to itself, so that a revert undoes that element alone.
+/// @dev A step looks at everything before it changes anything, and answers with its refusal: the encoded error,
+///      or nothing when it has been done. A batch reports refusals and goes on; a direct call reverts with
+///      them. No element is a call of its own, so none can be starved of gas: too little sinks the batch.
 abstract contract Batching {
     /// @param kind what the batch carries, as ASCII: "submit", "assign", "ack", …
     /// @param index the element's place in the batch
-    /// @param reason the element's revert data: a custom error of this project
+    /// @param reason the element's refusal: a custom error of this project
     event RelaySkipped(bytes32 indexed kind, uint256 index, bytes reason);
 
-    error OnlySelf();
-    /// @dev Every refusal of ours carries data; none means that the element ran out of gas. The whole batch
-    ///      reverts then, or its sender could make a good element fail by giving too little gas.
-    error ElementOutOfGas(uint256 index);
-    error LengthsDiffer(uint256 elements, uint256 signatures);
-
-    modifier onlySelf() {
-        if (msg.sender != address(this)) revert OnlySelf();
-        _;
+    function _report(bytes32 kind, uint256 index, bytes memory refusal) internal {
+        if (refusal.length != 0) emit RelaySkipped(kind, index, refusal);
     }
 
-    function _attempt(bytes32 kind, uint256 index, bytes memory call) internal {
-        (bool done, bytes memory reason) = address(this).call(call);
-        if (done) return;
-        if (reason.length == 0) revert ElementOutOfGas(index);
-        emit RelaySkipped(kind, index, reason);
+    function _orRevert(bytes memory refusal) internal pure {
+        if (refusal.length == 0) return;
+        assembly ("memory-safe") {
+            revert(add(refusal, 0x20), mload(refusal))
+        }
     }
 }

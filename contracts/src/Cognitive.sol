@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
-import {Batching} from "./Batching.sol";
+import {CallBatching} from "./CallBatching.sol";
 import {NetworkFlow} from "./NetworkFlow.sol";
 import {NetworkMessages} from "./NetworkMessages.sol";
 import {NetworkRewards} from "./NetworkRewards.sol";
@@ -21,7 +21,7 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 ///         itself; any other is EIP-712 (see NetworkMessages), and whoever signed it acts, so that anyone may
 ///         relay for a node that has no gas. A stage whose deadline has passed can be forced on by anyone.
 ///         What the steps do is in NetworkFlow, what they keep in NetworkLedger, who is drawn in NodeRoll.
-contract Cognitive is NetworkFlow, Batching, RoleGuarded, EIP712 {
+contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
     error PingExpired(uint256 time, uint256 now_);
     error WrongSigner(address expected, address recovered);
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 
@@ -25,14 +29,29 @@ struct Registration {
     uint256 nonce;
 }
 
-/// @title The register of nodes: who runs them, what they may be used for, how they have done.
-contract NodePool is RoleGuarded, EIP712 {
-    /// @dev One storage word: 160 + 8 + 16 + 40 = 224 bits.
+/// @title The register of nodes: who runs them, what they may be used for, how they have done, what they
+///        stand to lose.
+/// @notice At every block the contract holds at least `totalStaked + totalUnbonding + slashed` tokens: what is
+///         staked, what waits to be withdrawn, and what was taken from nodes that broke their word.
+contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
+    using SafeERC20 for IERC20;
+    using SafeCast for uint256;
+
+    /// @dev One storage word: 160 + 8 + 16 + 32 + 40 = 256 bits. `index` counts nodes from 1 in order of
+    ///      registration, so that other contracts can name a node in few bits.
     struct Node {
         address operator;
         NodeState state;
         int16 reputation;
+        uint32 index;
         uint40 registeredAt;
+    }
+
+    /// @dev One storage word: 104 + 104 + 40 = 248 bits. 2^104 wei are 20 trillion $COR.
+    struct Stake {
+        uint104 staked;
+        uint104 unbonding;
+        uint40 releaseAt;
     }
 
     struct NodeView {
@@ -47,33 +66,71 @@ contract NodePool is RoleGuarded, EIP712 {
     int256 public constant REPUTATION_LOSS = 3;
     int256 public constant REPUTATION_FLOOR = -100;
     int256 public constant REPUTATION_CAP = 1000;
+    /// @notice How long stake that is being withdrawn can still be slashed, in seconds.
+    uint256 public constant UNBONDING_PERIOD = 7 days;
+    /// @notice What a broken word costs, in basis points of all that the node has here.
+    uint256 public constant SLASH_BPS = 1_000;
+    uint256 public constant MAX_MODELS = 64;
+    uint256 private constant BPS = 10_000;
 
     bytes32 private constant REGISTRATION_TYPEHASH =
         keccak256("Registration(address node,address operator,uint256 nonce)");
 
+    IERC20 public immutable token;
+
+    /// @notice The stake below which a node is not put on users' tasks, in wei.
+    uint256 public minimumStake;
+    uint256 public totalStaked;
+    uint256 public totalUnbonding;
+    /// @notice What was slashed and is not collected yet.
+    uint256 public slashed;
     mapping(address node => uint256) public nonces;
     mapping(address node => Node) private _nodes;
+    mapping(address node => Stake) private _stakes;
+    mapping(address node => uint256[]) private _models;
+    mapping(address operator => address[]) private _nodesOf;
     address[] private _nodeList;
 
     event NodeRegistered(address indexed node, address indexed operator);
     event NodeStateChanged(address indexed node, uint8 state);
     event NodeReputationChanged(address indexed node, int256 delta, int256 reputation);
+    event NodeModelsSet(address indexed node, uint256[] modelIdentifiers);
+    event MinimumStakeSet(uint256 amount);
+    event Staked(address indexed node, address indexed from, uint256 amount);
+    event Unbonding(address indexed node, uint256 amount, uint256 releaseAt);
+    event StakeWithdrawn(address indexed node, address indexed operator, uint256 amount);
+    event Slashed(address indexed node, uint256 amount);
+    event SlashedCollected(address indexed to, uint256 amount);
 
     error AlreadyRegistered(address node);
     error NotRegistered(address node);
+    error NotOperator(address node, address account);
     error StateNotAllowed(NodeState state);
+    error TooManyModels(uint256 given, uint256 most);
     error WrongNonce(address node, uint256 given, uint256 expected);
     error WrongSigner(address expected, address recovered);
     error ZeroOperator();
+    error ZeroAmount();
+    error InsufficientStake(address node, uint256 needed, uint256 available);
+    error StillBonded(address node, uint256 releaseAt);
 
-    constructor(Roles roles_) RoleGuarded(roles_) EIP712("Cortensor", "1") {}
+    modifier onlyOperator(address node) {
+        if (_nodes[node].operator != msg.sender) revert NotOperator(node, msg.sender);
+        _;
+    }
+
+    constructor(Roles roles_, IERC20 token_) RoleGuarded(roles_) EIP712("Cortensor", "1") {
+        token = token_;
+    }
+
+    // ---------------------------------------------------------------- a node's life
 
     /// @notice Registers the sender as a node that it operates itself.
     function register() external {
         _register(msg.sender, msg.sender);
     }
 
-    /// @notice Registers a node that has no gas: anyone may send its signature.
+    /// @notice Registers a node that has no gas: anyone may send its signature. An operator may have many.
     function registerFor(Registration calldata registration, bytes calldata signature) external {
         address node = registration.node;
         if (registration.nonce != nonces[node]) revert WrongNonce(node, registration.nonce, nonces[node]);
@@ -95,26 +152,163 @@ contract NodePool is RoleGuarded, EIP712 {
         }
     }
 
-    /// @notice Moves a node's reputation after a task; never reverts for a node's sake, since a
-    ///         settlement must not hang on it.
-    function recordOutcome(address node, bool success) external onlyRole(RoleIds.MODULE) {
-        int256 before = _nodes[node].reputation;
-        int256 afterwards = success ? before + REPUTATION_GAIN : before - REPUTATION_LOSS;
-        if (afterwards > REPUTATION_CAP) afterwards = REPUTATION_CAP;
-        if (afterwards < REPUTATION_FLOOR) afterwards = REPUTATION_FLOOR;
-        // Fits: the bounds are far inside int16.
-        _nodes[node].reputation = int16(afterwards);
-        emit NodeReputationChanged(node, afterwards - before, afterwards);
+    /// @notice Takes a node out of service; an oracle can bring it back.
+    function retire(address node) external onlyOperator(node) {
+        _setState(node, NodeState.Registered);
     }
 
+    /// @notice Says which models a node serves. A node that says nothing is taken to serve any.
+    function setModels(address node, uint256[] calldata modelIdentifiers) external onlyOperator(node) {
+        if (modelIdentifiers.length > MAX_MODELS) revert TooManyModels(modelIdentifiers.length, MAX_MODELS);
+        _models[node] = modelIdentifiers;
+        emit NodeModelsSet(node, modelIdentifiers);
+    }
+
+    /// @notice Moves nodes' reputations after a task; never reverts for a node's sake, since a settlement
+    ///         must not hang on it.
+    /// @param successes bit i says whether the i-th node did well
+    function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyRole(RoleIds.MODULE) {
+        for (uint256 i; i < nodes.length; ++i) {
+            address node = nodes[i];
+            Node storage stored = _nodes[node];
+            int256 before = stored.reputation;
+            int256 afterwards;
+            // The bounds are far inside int16.
+            unchecked {
+                afterwards = (successes >> i) & 1 == 1 ? before + REPUTATION_GAIN : before - REPUTATION_LOSS;
+                if (afterwards > REPUTATION_CAP) afterwards = REPUTATION_CAP;
+                if (afterwards < REPUTATION_FLOOR) afterwards = REPUTATION_FLOOR;
+                stored.reputation = int16(afterwards);
+                emit NodeReputationChanged(node, afterwards - before, afterwards);
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------- stake
+
+    /// @notice Sets the stake that users' tasks need, in wei; for assignments from now on.
+    function setMinimumStake(uint256 amount) external onlyRole(RoleIds.ADMIN) {
+        minimumStake = amount;
+        emit MinimumStakeSet(amount);
+    }
+
+    /// @notice Adds the sender's tokens to a node's stake; whoever pays, the node's operator disposes.
+    function stake(address node, uint256 amount) external nonReentrant {
+        if (_nodes[node].state == NodeState.Unknown) revert NotRegistered(node);
+        // What arrived counts: a token may keep a fee.
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = token.balanceOf(address(this)) - before;
+        if (received == 0) revert ZeroAmount();
+        _stakes[node].staked += received.toUint104();
+        totalStaked += received;
+        emit Staked(node, msg.sender, received);
+    }
+
+    /// @notice Begins to take stake back. It can be withdrawn after UNBONDING_PERIOD, which begins anew for
+    ///         all that is unbonding, and can be slashed until it is withdrawn.
+    function unbond(address node, uint256 amount) external onlyOperator(node) {
+        Stake storage held = _stakes[node];
+        if (amount == 0) revert ZeroAmount();
+        if (amount > held.staked) revert InsufficientStake(node, amount, held.staked);
+        held.staked -= uint104(amount);
+        held.unbonding += uint104(amount);
+        held.releaseAt = uint40(block.timestamp + UNBONDING_PERIOD);
+        totalStaked -= amount;
+        totalUnbonding += amount;
+        emit Unbonding(node, amount, held.releaseAt);
+    }
+
+    /// @notice Pays out what has unbonded. Nothing can pause this.
+    function withdrawStake(address node) external nonReentrant onlyOperator(node) {
+        Stake storage held = _stakes[node];
+        uint256 amount = held.unbonding;
+        if (amount == 0) revert ZeroAmount();
+        if (block.timestamp < held.releaseAt) revert StillBonded(node, held.releaseAt);
+        held.unbonding = 0;
+        totalUnbonding -= amount;
+        emit StakeWithdrawn(node, msg.sender, amount);
+        token.safeTransfer(msg.sender, amount);
+    }
+
+    /// @notice Takes SLASH_BPS of all that a node has staked or unbonding. Never reverts for a node's sake.
+    function slash(address node) external onlyRole(RoleIds.MODULE) {
+        Stake storage held = _stakes[node];
+        uint256 fromStaked = held.staked * SLASH_BPS / BPS;
+        uint256 fromUnbonding = held.unbonding * SLASH_BPS / BPS;
+        uint256 amount = fromStaked + fromUnbonding;
+        if (amount == 0) return;
+        held.staked -= uint104(fromStaked);
+        held.unbonding -= uint104(fromUnbonding);
+        totalStaked -= fromStaked;
+        totalUnbonding -= fromUnbonding;
+        slashed += amount;
+        emit Slashed(node, amount);
+    }
+
+    /// @notice Sends what was slashed to where the administration wants it, say the reward pool.
+    function collectSlashed(address to) external nonReentrant onlyRole(RoleIds.ADMIN) {
+        uint256 amount = slashed;
+        if (amount == 0) revert ZeroAmount();
+        slashed = 0;
+        emit SlashedCollected(to, amount);
+        token.safeTransfer(to, amount);
+    }
+
+    // ---------------------------------------------------------------- views
+
     /// @notice Whether a node may be put on users' tasks.
-    function isEligible(address node) external view returns (bool) {
+    function isEligible(address node) public view returns (bool) {
         NodeState state = _nodes[node].state;
-        return state == NodeState.Ephemeral || state == NodeState.Dedicated;
+        if (state != NodeState.Ephemeral && state != NodeState.Dedicated) return false;
+        return minimumStake == 0 || _stakes[node].staked >= minimumStake;
+    }
+
+    /// @notice Whether a node says that it serves a model; one that says nothing serves any.
+    function serves(address node, uint256 modelIdentifier) public view returns (bool) {
+        uint256[] storage models = _models[node];
+        for (uint256 i; i < models.length; ++i) {
+            if (models[i] == modelIdentifier) return true;
+        }
+        return models.length == 0;
+    }
+
+    /// @notice The nodes' numbers, counted from 1; 0 for one that may not be put on a task of this model.
+    function placesOf(address[] calldata nodes, uint256 modelIdentifier)
+        external
+        view
+        returns (uint256[] memory indexes)
+    {
+        indexes = new uint256[](nodes.length);
+        for (uint256 i; i < nodes.length; ++i) {
+            if (isEligible(nodes[i]) && serves(nodes[i], modelIdentifier)) indexes[i] = _nodes[nodes[i]].index;
+        }
+    }
+
+    /// @notice The `attempt`-th node that a seed draws, eligible or not; the zero address when there is none.
+    function drawn(bytes32 seed, uint256 attempt) external view returns (address) {
+        uint256 count = _nodeList.length;
+        return count == 0 ? address(0) : _nodeList[uint256(keccak256(abi.encode(seed, attempt))) % count];
     }
 
     function reputationOf(address node) external view returns (int256) {
         return _nodes[node].reputation;
+    }
+
+    /// @return staked what counts for the minimum
+    /// @return unbonding what waits to be withdrawn
+    /// @return releaseAt from when on it can be, as seconds since 1970
+    function stakeOf(address node) external view returns (uint256 staked, uint256 unbonding, uint256 releaseAt) {
+        Stake storage held = _stakes[node];
+        return (held.staked, held.unbonding, held.releaseAt);
+    }
+
+    function modelsOf(address node) external view returns (uint256[] memory) {
+        return _models[node];
+    }
+
+    function getNodesOf(address operator) external view returns (address[] memory) {
+        return _nodesOf[operator];
     }
 
     function getNodeCount() external view returns (uint256) {
@@ -138,14 +332,18 @@ contract NodePool is RoleGuarded, EIP712 {
         return NodeView(node, stored.operator, stored.state, stored.reputation, stored.registeredAt);
     }
 
+    // ---------------------------------------------------------------- inside
+
     function _register(address node, address operator) private {
         if (operator == address(0)) revert ZeroOperator();
         Node storage stored = _nodes[node];
         if (stored.state != NodeState.Unknown) revert AlreadyRegistered(node);
+        _nodeList.push(node);
+        _nodesOf[operator].push(node);
         stored.operator = operator;
         stored.state = NodeState.Registered;
+        stored.index = uint32(_nodeList.length);
         stored.registeredAt = uint40(block.timestamp);
-        _nodeList.push(node);
         emit NodeRegistered(node, operator);
         emit NodeStateChanged(node, uint8(NodeState.Registered));
     }

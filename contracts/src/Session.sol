@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
+
 import {Batching} from "./Batching.sol";
 import {NodePool} from "./NodePool.sol";
+import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {SessionQueue} from "./SessionQueue.sol";
-import {MAX_REDUNDANCY, Submission} from "./TaskTypes.sol";
+import {TaskTerms} from "./TaskTerms.sol";
+import {MAX_REDUNDANCY, NewTask, Submission} from "./TaskTypes.sol";
 
 /// @title Sessions: who asks, on what terms, and through which routers.
 /// @notice A session's owner submits tasks itself (`submit`) or through the routers on the session's list
 ///         (`relaySubmissions`). Each router numbers its tasks in its own lane, so that a task has its
 ///         identity before the chain has seen it.
-contract Session is SessionLedger, Batching, RoleGuarded {
+///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
+///         as usual, and money can always be withdrawn.
+contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
@@ -85,11 +91,13 @@ contract Session is SessionLedger, Batching, RoleGuarded {
     error NotSessionOwner(uint256 sessionId, address account);
     error SessionInactive(uint256 sessionId);
     error ModelWithoutPrice(uint256 modelIdentifier);
-    error OutOfRange(bytes32 field, uint256 value, uint256 most);
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
     error TaskLimitReached(uint256 sessionId, uint256 limit);
     error EmptyTaskData();
+    /// @dev The task ran out of gas in the queue: the batch reverts, or its sender could make a good element
+    ///      fail by giving too little.
+    error ElementOutOfGas(uint256 index);
     error MaxTokensMissing();
     error OutsideLane(uint256 taskId, uint256 first);
 
@@ -109,6 +117,14 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         defaultRouter = router;
         defaultRouterMetadata = metadata;
         emit DefaultRouterSet(router, metadata);
+    }
+
+    function pauseIntake() external onlyRole(RoleIds.ADMIN) {
+        _pause();
+    }
+
+    function unpauseIntake() external onlyRole(RoleIds.ADMIN) {
+        _unpause();
     }
 
     // ---------------------------------------------------------------- sessions
@@ -132,7 +148,7 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         uint256 modelIdentifier,
         uint256 reservePeriod,
         uint256 maxTaskExecutionCount
-    ) external {
+    ) external whenNotPaused {
         uint256 sessionId = _open(variableAddress == address(0) ? msg.sender : variableAddress);
         Record storage record = _session(sessionId);
         record.name = name;
@@ -232,7 +248,7 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         uint256[] calldata llmParams,
         uint256[] calldata requestParams,
         string calldata clientReference
-    ) external onlyOwner(sessionId) {
+    ) external onlyOwner(sessionId) whenNotPaused {
         nodeType; // not used, but named for callers that pass by name
         Submission memory submission;
         submission.sessionId = sessionId;
@@ -245,41 +261,25 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         submission.clientReference = clientReference;
         // Nobody has counted the tokens yet; a token is at least one byte.
         submission.maxInputTokens = bytes(taskData).length + bytes(promptTemplate).length + TEMPLATE_TOKENS;
-        _submit(submission);
+        (bytes memory refusal, NewTask memory task) = _check(submission);
+        _orRevert(refusal);
+        _record(submission, task);
+        queue.enqueue(task);
     }
 
     /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
-    function relaySubmissions(Submission[] calldata items) external {
+    function relaySubmissions(Submission[] calldata items) external whenNotPaused {
         for (uint256 i; i < items.length; ++i) {
-            _attempt("submit", i, abi.encodeCall(this.submitFromRouter, (msg.sender, items[i])));
+            _report("submit", i, _relay(i, items[i]));
         }
-    }
-
-    /// @dev One element of relaySubmissions.
-    function submitFromRouter(address router, Submission calldata submission) external onlySelf {
-        (, uint256 index) = _router(submission.sessionId, router);
-        uint256 first = (index + 1) * LANE_SIZE;
-        if (submission.taskId < first || submission.taskId >= first + LANE_SIZE) {
-            revert OutsideLane(submission.taskId, first);
-        }
-        _submit(submission);
     }
 
     /// @notice What binds all that a task says; every signed message about the task carries it.
-    function digestOf(Submission memory s) public view returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                _session(s.sessionId).sid,
-                s.taskId,
-                keccak256(bytes(s.taskData)),
-                s.promptType,
-                keccak256(bytes(s.promptTemplate)),
-                keccak256(abi.encodePacked(s.llmParams)),
-                keccak256(abi.encodePacked(s.requestParams)),
-                keccak256(bytes(s.clientReference)),
-                s.maxInputTokens
-            )
-        );
+    function digestOf(Submission memory s) external view returns (bytes32) {
+        (bytes memory refusal, uint256 terms) = TaskTerms.pack(s);
+        _orRevert(refusal);
+        (, bytes32 content) = TaskTerms.contentOf(s.taskData);
+        return TaskTerms.digestOf(_session(s.sessionId).sid, s.taskId, content, terms, TaskTerms.restOf(s));
     }
 
     function getTaskResults(uint256 sessionId, uint256 taskId)
@@ -287,7 +287,7 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         view
         returns (address[] memory, string[] memory)
     {
-        return queue.getTaskResults(sessionId, taskId);
+        return OverdueTasks(address(queue)).getTaskResults(sessionId, taskId);
     }
 
     function isOracleNode(address addr) external view returns (bool) {
@@ -370,47 +370,98 @@ contract Session is SessionLedger, Batching, RoleGuarded {
         emit SessionRouterSet(sessionId, entry.router, index, entry.metadata, false);
     }
 
-    function _submit(Submission memory s) private {
-        Record storage record = _session(s.sessionId);
-        if (record.state != STATE_ACTIVE) revert SessionInactive(s.sessionId);
-        if (record.tasks >= record.maxTaskExecutionCount) {
-            revert TaskLimitReached(s.sessionId, record.maxTaskExecutionCount);
+    /// @dev One element of relaySubmissions.
+    function _relay(uint256 i, Submission memory s) private returns (bytes memory refusal) {
+        if (!_isRouter(s.sessionId, msg.sender)) {
+            return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
         }
-        _check(s);
-        record.tasks++;
-        bytes32 digest = digestOf(s);
+        (, uint256 index) = _router(s.sessionId, msg.sender);
+        uint256 first = (index + 1) * LANE_SIZE;
+        if (s.taskId < first || s.taskId >= first + LANE_SIZE) {
+            return abi.encodeWithSelector(OutsideLane.selector, s.taskId, first);
+        }
+        NewTask memory task;
+        (refusal, task) = _check(s);
+        if (refusal.length != 0) return refusal;
+        try queue.enqueue(task) {
+            _record(s, task);
+        } catch (bytes memory reason) {
+            // Every refusal of ours carries data.
+            if (reason.length == 0) revert ElementOutOfGas(i);
+            return reason;
+        }
+    }
+
+    /// @dev The queue keeps these values in the ranges that are checked here.
+    /// @return refusal when the session or the task does not allow it
+    /// @return task what goes to the queue, otherwise
+    function _check(Submission memory s) private view returns (bytes memory refusal, NewTask memory task) {
+        Record storage record = _session(s.sessionId);
+        if (record.state != STATE_ACTIVE) {
+            return (abi.encodeWithSelector(SessionInactive.selector, s.sessionId), task);
+        }
+        if (record.tasks >= record.maxTaskExecutionCount) {
+            refusal =
+                abi.encodeWithSelector(TaskLimitReached.selector, s.sessionId, record.maxTaskExecutionCount);
+            return (refusal, task);
+        }
+        refusal = _sizeRefusal(s);
+        if (refusal.length != 0) return (refusal, task);
+        (refusal, task.terms) = TaskTerms.pack(s);
+        if (refusal.length != 0) return (refusal, task);
+        task.sessionId = s.sessionId;
+        task.taskId = s.taskId;
+        task.sid = record.sid;
+        task.modelIdentifier = record.modelIdentifier;
+        task.redundancy = record.redundant;
+        task.rest = TaskTerms.restOf(s);
+        (task.isText, task.content) = TaskTerms.contentOf(s.taskData);
+        task.taskData = s.taskData;
+        task.promptTemplate = s.promptTemplate;
+    }
+
+    /// @dev What the terms do not check: they know what fits into them.
+    function _sizeRefusal(Submission memory s) private pure returns (bytes memory) {
+        if (bytes(s.taskData).length == 0) return abi.encodeWithSelector(EmptyTaskData.selector);
+        if (s.llmParams.length == 0 || s.llmParams[0] == 0) return abi.encodeWithSelector(MaxTokensMissing.selector);
+        if (bytes(s.taskData).length > MAX_TEXT_BYTES) {
+            return _outOfRange("taskData", bytes(s.taskData).length, MAX_TEXT_BYTES);
+        }
+        if (bytes(s.promptTemplate).length > MAX_TEXT_BYTES) {
+            return _outOfRange("promptTemplate", bytes(s.promptTemplate).length, MAX_TEXT_BYTES);
+        }
+        if (bytes(s.clientReference).length > MAX_REFERENCE_BYTES) {
+            return _outOfRange("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
+        }
+        if (s.llmParams.length > MAX_PARAMETERS) {
+            return _outOfRange("llmParams.length", s.llmParams.length, MAX_PARAMETERS);
+        }
+        if (s.requestParams.length > MAX_PARAMETERS) {
+            return _outOfRange("requestParams.length", s.requestParams.length, MAX_PARAMETERS);
+        }
+        return "";
+    }
+
+    function _record(Submission memory s, NewTask memory task) private {
+        _session(s.sessionId).tasks++;
         emit TaskSubmitted(s.sessionId, s.taskId, s.taskData, s.clientReference);
         emit TaskDescribed(
             s.sessionId,
             s.taskId,
-            digest,
+            TaskTerms.digestOf(task.sid, s.taskId, task.content, task.terms, task.rest),
             s.promptType,
             s.promptTemplate,
             s.llmParams,
             s.requestParams,
             s.maxInputTokens
         );
-        queue.enqueue(s, digest, record.redundant, record.modelIdentifier);
-    }
-
-    /// @dev The queue keeps these values in the ranges that are checked here.
-    function _check(Submission memory s) private pure {
-        if (bytes(s.taskData).length == 0) revert EmptyTaskData();
-        if (s.llmParams.length == 0 || s.llmParams[0] == 0) revert MaxTokensMissing();
-        _requireAtMost("taskData", bytes(s.taskData).length, MAX_TEXT_BYTES);
-        _requireAtMost("promptTemplate", bytes(s.promptTemplate).length, MAX_TEXT_BYTES);
-        _requireAtMost("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
-        _requireAtMost("promptType", s.promptType, type(uint16).max);
-        _requireAtMost("maxInputTokens", s.maxInputTokens, type(uint32).max);
-        _requireAtMost("llmParams.length", s.llmParams.length, MAX_PARAMETERS);
-        _requireAtMost("requestParams.length", s.requestParams.length, MAX_PARAMETERS);
-        // Those that the contracts know; what a longer list says is between the client and its miners.
-        for (uint256 i; i < s.llmParams.length && i < 6; ++i) {
-            _requireAtMost("llmParams", s.llmParams[i], type(uint32).max);
-        }
     }
 
     function _requireAtMost(bytes32 field, uint256 value, uint256 most) private pure {
-        if (value > most) revert OutOfRange(field, value, most);
+        if (value > most) revert TaskTerms.OutOfRange(field, value, most);
+    }
+
+    function _outOfRange(bytes32 field, uint256 value, uint256 most) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(TaskTerms.OutOfRange.selector, field, value, most);
     }
 }

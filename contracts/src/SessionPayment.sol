@@ -10,26 +10,37 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ISession} from "./ISession.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 
+/// @notice What a task holds of its session's money, as it was reserved.
+/// @param priceId the price that `reserve` gave
+struct Holding {
+    uint256 sessionId;
+    uint256 taskId;
+    uint256 priceId;
+    uint256 redundancy;
+    uint256 maxInputTokens;
+    uint256 maxTokens;
+}
+
 /// @title The escrow: every wei that was deposited is in exactly one of four places.
 /// @notice At every block `deposited = balances + reserved + owed + withdrawn`, and the contract holds at
 ///         least `balances + reserved + owed` tokens (exactly that, unless somebody sends it tokens unasked).
-/// @dev Amounts are uint128 so that two share a word; deposits are cast with a check, and no other sum can
+/// @dev What a single task holds follows from its price and its terms, which the queue keeps, and is not
+///      written down again: that a task is settled once is the queue's to see to.
+///      Amounts are uint128 so that two share a word; deposits are cast with a check, and no other sum can
 ///      grow beyond the deposits.
 contract SessionPayment is RoleGuarded, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
-    /// @dev What a task still holds and what it has paid. One word; deleted at settlement.
-    struct Reservation {
-        uint128 held;
-        uint128 paid;
-    }
-
-    /// @dev One word; in wei for one token of the model.
+    /// @dev One word; in wei for one token of the model. Never changed: a new price is a new entry.
     struct Price {
         uint128 inputPriceWei;
         uint128 outputPriceWei;
     }
+
+    /// @notice A share of 1: accuracy and timeliness, each in basis points.
+    uint256 public constant SHARE_UNIT = 1e8;
+    uint256 private constant MAX_PRICE_ID = type(uint16).max;
 
     IERC20 public immutable token;
 
@@ -37,27 +48,36 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
 
     mapping(uint256 sessionId => uint256) public sessionBalance;
     mapping(address node => uint256) public owedTo;
-    mapping(uint256 sessionId => mapping(uint256 taskId => Reservation)) private _reservations;
-    mapping(uint256 modelIdentifier => Price) private _prices;
+    /// @dev The current price's place in `_prices`; 0 for a model that is not served.
+    mapping(uint256 modelIdentifier => uint256) private _priceIds;
+    Price[] private _prices;
 
-    /// @dev `_balances` and `_reserved` change together at every submit and settlement: one word.
+    /// @dev `_balances` and `_reserved` change together at every submit and settlement: one word. What is owed
+    ///      is the rest.
     uint128 private _balances;
     uint128 private _reserved;
-    uint128 private _owed;
     uint128 private _withdrawn;
     uint128 private _deposited;
 
     event SessionDeposited(uint256 indexed sessionId, address indexed from, uint256 amount);
     event SessionWithdrawn(uint256 indexed sessionId, address indexed to, uint256 amount);
     event TaskReserved(uint256 indexed sessionId, uint256 indexed taskId, uint256 amount);
-    event NodePaid(uint256 indexed sessionId, uint256 indexed taskId, address indexed node, uint256 amount);
-    event TaskSettled(uint256 indexed sessionId, uint256 indexed taskId, uint256 paid, uint256 refunded);
+    /// @param amounts what each of `nodes` is owed for the task; `paid` is their sum
+    event TaskSettled(
+        uint256 indexed sessionId,
+        uint256 indexed taskId,
+        address[] nodes,
+        uint256[] amounts,
+        uint256 paid,
+        uint256 refunded
+    );
     event NodeWithdrawn(address indexed node, uint256 amount);
     event ModelPriceSet(uint256 indexed modelIdentifier, uint256 inputPriceWei, uint256 outputPriceWei);
     event SessionContractSet(address session);
 
     error InsufficientSessionBalance(uint256 sessionId, uint256 needed, uint256 available);
     error InsufficientReservation(uint256 sessionId, uint256 taskId, uint256 needed, uint256 available);
+    error TooManyPrices(uint256 most);
     error NotSessionOwner(uint256 sessionId, address account);
     error NothingOwed(address node);
     error SessionAlreadySet(address session);
@@ -67,6 +87,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
 
     constructor(Roles roles_, IERC20 token_) RoleGuarded(roles_) {
         token = token_;
+        _prices.push();
     }
 
     /// @notice Tells the escrow where sessions live: once, after deployment.
@@ -83,7 +104,10 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     {
         // A price tells that the model is served at all (see Session.create), so it cannot be nothing.
         if (inputPriceWei == 0 && outputPriceWei == 0) revert ZeroPrice(modelIdentifier);
-        _prices[modelIdentifier] = Price(inputPriceWei.toUint128(), outputPriceWei.toUint128());
+        uint256 priceId = _prices.length;
+        if (priceId > MAX_PRICE_ID) revert TooManyPrices(MAX_PRICE_ID);
+        _prices.push(Price(inputPriceWei.toUint128(), outputPriceWei.toUint128()));
+        _priceIds[modelIdentifier] = priceId;
         emit ModelPriceSet(modelIdentifier, inputPriceWei, outputPriceWei);
     }
 
@@ -127,39 +151,57 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         _withdrawOwed(node);
     }
 
-    /// @notice Moves a task's worst case from the session's balance to the task.
-    function reserve(uint256 sessionId, uint256 taskId, uint256 amount) external onlyRole(RoleIds.MODULE) {
+    /// @notice Moves a task's worst case from the session's balance to the task, at the model's price of now.
+    /// @return priceId what `settle` must be told
+    function reserve(
+        uint256 sessionId,
+        uint256 taskId,
+        uint256 modelIdentifier,
+        uint256 redundancy,
+        uint256 maxInputTokens,
+        uint256 maxTokens
+    ) external onlyRole(RoleIds.MODULE) returns (uint256 priceId) {
+        priceId = _priceIds[modelIdentifier];
+        uint256 amount = worstCaseOf(priceId, redundancy, maxInputTokens, maxTokens);
         _takeFromBalance(sessionId, amount);
-        uint128 amount128 = amount.toUint128();
-        _reservations[sessionId][taskId].held += amount128;
-        _balances -= amount128;
-        _reserved += amount128;
+        // Fits: the balance did.
+        _balances -= uint128(amount);
+        _reserved += uint128(amount);
         emit TaskReserved(sessionId, taskId, amount);
     }
 
-    /// @notice Credits a node from what its task holds; the node pulls it later.
-    function pay(uint256 sessionId, uint256 taskId, address node, uint256 amount) external onlyRole(RoleIds.MODULE) {
-        Reservation storage reservation = _reservations[sessionId][taskId];
-        if (amount > reservation.held) {
-            revert InsufficientReservation(sessionId, taskId, amount, reservation.held);
+    /// @notice Ends a task's reservation: credits its nodes, which pull it later, and returns the rest to the
+    ///         session's balance. Rounding favours the session.
+    /// @param inputTokens the prompt's, the same for all
+    /// @param outputTokens of each node
+    /// @param shares what each node gets of its tokens' price, in 1 / SHARE_UNIT
+    function settle(
+        Holding calldata holding,
+        uint256 inputTokens,
+        address[] calldata nodes,
+        uint256[] calldata outputTokens,
+        uint256[] calldata shares
+    ) external onlyRole(RoleIds.MODULE) {
+        Price memory price = _prices[holding.priceId];
+        uint256 held = holding.redundancy
+            * (holding.maxInputTokens * price.inputPriceWei + holding.maxTokens * price.outputPriceWei);
+        uint256[] memory amounts = new uint256[](nodes.length);
+        uint256 inputWorth = inputTokens * price.inputPriceWei;
+        uint256 paid;
+        for (uint256 i; i < amounts.length; ++i) {
+            uint256 amount = (inputWorth + outputTokens[i] * price.outputPriceWei) * shares[i] / SHARE_UNIT;
+            if (amount == 0) continue;
+            amounts[i] = amount;
+            paid += amount;
+            owedTo[nodes[i]] += amount;
         }
-        uint128 amount128 = amount.toUint128();
-        reservation.held -= amount128;
-        reservation.paid += amount128;
-        owedTo[node] += amount;
-        _reserved -= amount128;
-        _owed += amount128;
-        emit NodePaid(sessionId, taskId, node, amount);
-    }
-
-    /// @notice Closes a task: what it still holds returns to the session's balance.
-    function settle(uint256 sessionId, uint256 taskId) external onlyRole(RoleIds.MODULE) {
-        Reservation memory reservation = _reservations[sessionId][taskId];
-        delete _reservations[sessionId][taskId];
-        sessionBalance[sessionId] += reservation.held;
-        _reserved -= reservation.held;
-        _balances += reservation.held;
-        emit TaskSettled(sessionId, taskId, reservation.paid, reservation.held);
+        if (paid > held) revert InsufficientReservation(holding.sessionId, holding.taskId, paid, held);
+        uint256 refunded = held - paid;
+        sessionBalance[holding.sessionId] += refunded;
+        // Fits: what is refunded and what was held are parts of `_reserved`.
+        _reserved -= uint128(held);
+        _balances += uint128(refunded);
+        emit TaskSettled(holding.sessionId, holding.taskId, nodes, amounts, paid, refunded);
     }
 
     /// @notice What a model's tokens cost now, in wei a token; zeros when the model is not served.
@@ -168,13 +210,18 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         view
         returns (uint256 inputPriceWei, uint256 outputPriceWei)
     {
-        Price storage price = _prices[modelIdentifier];
+        Price storage price = _prices[_priceIds[modelIdentifier]];
         return (price.inputPriceWei, price.outputPriceWei);
     }
 
-    /// @notice What a task holds now, in wei.
-    function reservedOf(uint256 sessionId, uint256 taskId) external view returns (uint256) {
-        return _reservations[sessionId][taskId].held;
+    /// @notice What a task with these terms holds until it is settled, in wei.
+    function worstCaseOf(uint256 priceId, uint256 redundancy, uint256 maxInputTokens, uint256 maxTokens)
+        public
+        view
+        returns (uint256)
+    {
+        Price storage price = _prices[priceId];
+        return redundancy * (maxInputTokens * price.inputPriceWei + maxTokens * price.outputPriceWei);
     }
 
     function totalDeposited() external view returns (uint256) {
@@ -190,7 +237,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     }
 
     function totalOwed() external view returns (uint256) {
-        return _owed;
+        return _deposited - _balances - _reserved - _withdrawn;
     }
 
     function totalWithdrawn() external view returns (uint256) {
@@ -216,7 +263,6 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         uint256 amount = owedTo[node];
         if (amount == 0) revert NothingOwed(node);
         owedTo[node] = 0;
-        _owed -= amount.toUint128();
         _withdrawn += amount.toUint128();
         emit NodeWithdrawn(node, amount);
         token.safeTransfer(node, amount);

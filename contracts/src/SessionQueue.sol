@@ -3,53 +3,58 @@ pragma solidity ^0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Proxy} from "@openzeppelin/contracts/proxy/Proxy.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {Batching} from "./Batching.sol";
-import {ISession} from "./ISession.sol";
+import {ContentAddress} from "./ContentAddress.sol";
 import {NodePool} from "./NodePool.sol";
+import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskMessages} from "./TaskMessages.sol";
-import {Ack, Assignment, Commit, Precommit, Replacement, Submission, TaskRef, Verdict} from "./TaskTypes.sol";
+import {TaskSteps} from "./TaskSteps.sol";
+import {
+    Assignment,
+    NewTask,
+    Reveal,
+    SignedAck,
+    SignedPrecommit,
+    SignedVerdict,
+    Verdict
+} from "./TaskTypes.sol";
 
 /// @title The doors to a task's life, from the queue to the settlement: who may take which step.
 /// @notice Miners act by their own transactions (`ack`, `precommit`, `commit`) or by signatures that anyone
-///         relays, alone (`relayAck`, …) or in batches (`relayAcks`, …). A stage whose deadline has passed can
-///         be forced on by anyone. What the steps do is in TaskFlow, what they keep in TaskLedger.
-contract SessionQueue is TaskFlow, Batching, RoleGuarded, EIP712 {
-    using TaskMessages for Ack;
-    using TaskMessages for Precommit;
-    using TaskMessages for Commit;
-    using TaskMessages for Verdict;
-
-    event SessionContractSet(address session);
+///         relays in batches (`relayAcks`, …). What can be done about late miners and stuck stages, and the
+///         views, are in OverdueTasks; clients call this contract for all of it.
+/// @dev Whatever this contract has no function for goes to OverdueTasks, by delegatecall: together they would
+///      not fit into one contract (EIP-170). TaskLedger and TaskFlow come first in both, so that they agree on
+///      the storage; the address is immutable.
+contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
+    OverdueTasks public immutable overdue;
 
     error WrongSigner(address expected, address recovered);
-    error SessionAlreadySet(address session);
+    /// @dev The signature is of no key at all.
+    error MalformedSignature();
+    /// @dev A batch's plain texts belong to its elements without a content address, one each.
+    error TextMissing(uint256 index);
 
-    constructor(Roles roles_, SessionPayment payment_, NodePool pool_)
+    constructor(Roles roles_, SessionPayment payment_, NodePool pool_, OverdueTasks overdue_)
         TaskFlow(payment_, pool_)
         RoleGuarded(roles_)
         EIP712("Cortensor", "1")
-    {}
-
-    /// @notice Tells the queue where sessions live: once, after deployment.
-    function setSession(ISession session_) external onlyRole(RoleIds.ADMIN) {
-        if (address(session) != address(0)) revert SessionAlreadySet(address(session));
-        session = session_;
-        emit SessionContractSet(address(session_));
+    {
+        overdue = overdue_;
     }
 
     // ---------------------------------------------------------------- submission
 
     /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
-    ///         submission (see Session._check).
-    function enqueue(Submission calldata submission, bytes32 digest, uint256 redundancy, uint256 modelIdentifier)
-        external
-        onlyRole(RoleIds.MODULE)
-    {
-        _enqueue(submission, digest, redundancy, modelIdentifier);
+    ///         submission (see Session._refusalOf).
+    function enqueue(NewTask calldata task) external onlyRole(RoleIds.MODULE) {
+        _enqueue(task);
     }
 
     // ---------------------------------------------------------------- assignment
@@ -58,190 +63,186 @@ contract SessionQueue is TaskFlow, Batching, RoleGuarded, EIP712 {
     function assignTask(uint256 sessionId, uint256 taskId, address[] calldata addrs, uint256 modelIdentifier)
         external
     {
-        if (msg.sender != address(this)) _requireAssigner();
-        _assign(sessionId, taskId, addrs, modelIdentifier);
+        _requireAssigner();
+        _orRevert(_assign(sessionId, taskId, addrs, modelIdentifier));
     }
 
     function assignTasks(Assignment[] calldata items) external {
         _requireAssigner();
         for (uint256 i; i < items.length; ++i) {
             Assignment calldata a = items[i];
-            _attempt(
-                "assign", i, abi.encodeCall(this.assignTask, (a.sessionId, a.taskId, a.miners, a.modelIdentifier))
-            );
-        }
-    }
-
-    /// @notice Gives a late miner's place to another: late with its ack, or with its result. For oracles.
-    function replaceMiner(uint256 sessionId, uint256 taskId, address late, address replacement) external {
-        if (msg.sender != address(this)) _requireRole(RoleIds.ORACLE);
-        _replace(sessionId, taskId, late, replacement);
-    }
-
-    function replaceMiners(Replacement[] calldata items) external onlyRole(RoleIds.ORACLE) {
-        for (uint256 i; i < items.length; ++i) {
-            Replacement calldata r = items[i];
-            _attempt(
-                "replace", i, abi.encodeCall(this.replaceMiner, (r.sessionId, r.taskId, r.late, r.replacement))
-            );
+            _report("assign", i, _assign(a.sessionId, a.taskId, a.miners, a.modelIdentifier));
         }
     }
 
     // ---------------------------------------------------------------- ack
 
+    /// @notice Says that the sender works on the task. A precommit says it too; an ack of its own keeps an
+    ///         oracle from giving the place away before the lease is over.
     function ack(uint256 sessionId, uint256 taskId) external {
-        _ack(sessionId, taskId, msg.sender);
+        Task storage task = _task(sessionId, taskId);
+        (bytes memory refusal, uint256 board) = _ack(sessionId, taskId, task, task.lanes[0], msg.sender);
+        _orRevert(refusal);
+        task.lanes[0] = board;
     }
 
-    function relayAck(Ack calldata item, bytes calldata signature) external {
-        _requireSigned(item.sessionId, item.taskId, item.taskDigest, item.miner, item.structHash(), signature);
-        _ack(item.sessionId, item.taskId, item.miner);
-    }
-
-    function relayAcks(Ack[] calldata items, bytes[] calldata signatures) external {
-        _requireSameLength(items.length, signatures.length);
+    function relayAcks(SignedAck[] calldata items) external {
+        bytes32 domain = _domainSeparatorV4();
         for (uint256 i; i < items.length; ++i) {
-            _attempt("ack", i, abi.encodeCall(this.relayAck, (items[i], signatures[i])));
+            SignedAck calldata m = items[i];
+            Task storage task = _slot(m.sessionId, m.taskId);
+            bytes32 digest = _digestOf(m.sessionId, m.taskId, task);
+            bytes32 hash = TaskMessages.ackHash(m.sessionId, m.taskId, digest, m.miner);
+            bytes memory refusal = _signatureRefusal(domain, hash, m.miner, m.r, m.vs);
+            if (task.createdAt == 0) refusal = _notFound(m.sessionId, m.taskId);
+            if (refusal.length == 0) {
+                (refusal, task.lanes[0]) = _ack(m.sessionId, m.taskId, task, task.lanes[0], m.miner);
+            }
+            _report("ack", i, refusal);
         }
     }
 
     // ---------------------------------------------------------------- precommit
 
-    /// @notice Fixes the sender's result by its hash (see commitHash). Implies the ack.
+    /// @notice Fixes the sender's result by its hash (see TaskViews.commitHash). Implies the ack.
     /// @dev `data` belongs to the published interface; a result must stay unknown until the phase is over, so
     ///      the parameter is not used.
     function precommit(uint256 sessionId, uint256 taskId, bytes32 hash, string calldata data) external {
         data; // named for callers that pass by name
-        _precommit(sessionId, taskId, msg.sender, hash);
+        Task storage task = _task(sessionId, taskId);
+        (bytes memory refusal, uint256 board) =
+            _precommit(sessionId, taskId, task, task.lanes[0], msg.sender, hash);
+        _orRevert(refusal);
+        task.lanes[0] = board;
     }
 
-    function relayPrecommit(Precommit calldata item, bytes calldata signature) external {
-        _requireSigned(item.sessionId, item.taskId, item.taskDigest, item.miner, item.structHash(), signature);
-        _precommit(item.sessionId, item.taskId, item.miner, item.hash);
-    }
-
-    function relayPrecommits(Precommit[] calldata items, bytes[] calldata signatures) external {
-        _requireSameLength(items.length, signatures.length);
+    /// @dev Cheapest when the elements of one task follow each other.
+    function relayPrecommits(SignedPrecommit[] calldata items) external {
+        bytes32 domain = _domainSeparatorV4();
+        Task storage task = _slot(0, 0);
+        (uint256 sessionId, uint256 taskId, uint256 board, bytes32 digest) = (0, 0, 0, 0);
         for (uint256 i; i < items.length; ++i) {
-            _attempt("precommit", i, abi.encodeCall(this.relayPrecommit, (items[i], signatures[i])));
+            SignedPrecommit calldata m = items[i];
+            if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
+                if (board != 0) task.lanes[0] = board;
+                (sessionId, taskId) = (m.sessionId, m.taskId);
+                task = _slot(sessionId, taskId);
+                board = task.lanes[0];
+                digest = task.createdAt == 0 ? bytes32(0) : _digestOf(sessionId, taskId, task);
+            }
+            bytes memory refusal = digest == 0
+                ? _notFound(sessionId, taskId)
+                : _signatureRefusal(
+                    domain,
+                    TaskMessages.precommitHash(sessionId, taskId, digest, m.miner, m.hash),
+                    m.miner,
+                    m.r,
+                    m.vs
+                );
+            if (refusal.length == 0) {
+                (refusal, board) = _precommit(sessionId, taskId, task, board, m.miner, m.hash);
+            }
+            _report("precommit", i, refusal);
         }
-    }
-
-    /// @notice Ends the precommit phase after its deadline; who has not precommitted is out. When nobody has,
-    ///         the task ends and its money returns to the session.
-    /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with those who have
-    function endPrecommit(uint256 sessionId, uint256 taskId, bool emitAllPrecommitted) external {
-        _endPrecommit(sessionId, taskId, emitAllPrecommitted);
-    }
-
-    function endPrecommits(TaskRef[] calldata items) external {
-        _attemptEach("end_precommit", this.endPrecommit.selector, items, false);
+        if (board != 0) task.lanes[0] = board;
     }
 
     // ---------------------------------------------------------------- commit
 
     /// @notice Reveals the sender's result, once the precommit phase is over.
     function commit(uint256 sessionId, uint256 taskId, string calldata data) external {
-        _commit(sessionId, taskId, msg.sender, data);
+        (, bytes32 content) = ContentAddress.pack(data);
+        Task storage task = _task(sessionId, taskId);
+        (bytes memory refusal, uint256 board) =
+            _commit(sessionId, taskId, task, task.lanes[0], msg.sender, data, content);
+        _orRevert(refusal);
+        task.lanes[0] = board;
     }
 
-    function relayCommit(Commit calldata item, bytes calldata signature) external {
-        _requireSigned(item.sessionId, item.taskId, item.taskDigest, item.miner, item.structHash(), signature);
-        _commit(item.sessionId, item.taskId, item.miner, item.data);
-    }
-
-    function relayCommits(Commit[] calldata items, bytes[] calldata signatures) external {
-        _requireSameLength(items.length, signatures.length);
+    /// @notice Reveals miners' results, for anyone who knows them: see Reveal.
+    /// @param texts the results in plain text, in the order of the elements whose `content` is 0
+    /// @dev Cheapest when the elements of one task follow each other.
+    function relayCommits(Reveal[] calldata items, string[] calldata texts) external {
+        Task storage task = _slot(0, 0);
+        (uint256 sessionId, uint256 taskId, uint256 board, uint256 used) = (0, 0, 0, 0);
         for (uint256 i; i < items.length; ++i) {
-            _attempt("commit", i, abi.encodeCall(this.relayCommit, (items[i], signatures[i])));
+            Reveal calldata m = items[i];
+            if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
+                if (board != 0) task.lanes[0] = board;
+                (sessionId, taskId) = (m.sessionId, m.taskId);
+                task = _slot(sessionId, taskId);
+                board = task.lanes[0];
+            }
+            bytes32 content = m.content;
+            string memory data;
+            if (content == 0) {
+                if (used == texts.length) revert TextMissing(i);
+                data = texts[used++];
+                (, content) = ContentAddress.pack(data);
+            } else {
+                data = ContentAddress.unpack(content);
+            }
+            bytes memory refusal;
+            if (board == 0 && task.createdAt == 0) refusal = _notFound(sessionId, taskId);
+            else (refusal, board) = _commit(sessionId, taskId, task, board, m.miner, data, content);
+            _report("commit", i, refusal);
         }
+        if (board != 0) task.lanes[0] = board;
     }
 
-    /// @notice Ends the commit phase after its deadline. When nobody has revealed, the task ends and its money
-    ///         returns to the session.
-    /// @param emitAllCommitted whether to emit TaskAllCommitted with those who have revealed
-    /// @return always true: what cannot be ended reverts
-    function endCommit(uint256 sessionId, uint256 taskId, bool emitAllCommitted) external returns (bool) {
-        _endCommit(sessionId, taskId, emitAllCommitted);
-        return true;
-    }
+    // ---------------------------------------------------------------- verdict
 
-    function endCommits(TaskRef[] calldata items) external {
-        _attemptEach("end_commit", this.endCommit.selector, items, false);
-    }
-
-    // ---------------------------------------------------------------- verdict and end
-
-    /// @notice Judges one miner's result. For validators; the first verdict on a miner counts.
+    /// @notice Judges all revealed results of a task, pays their miners and ends the task. For validators; the
+    ///         first verdict counts.
     function verdict(Verdict calldata item) external onlyRole(RoleIds.VALIDATOR) {
-        _requireDigest(_task(item.sessionId, item.taskId), item.taskDigest);
-        _verdict(item, msg.sender);
+        _orRevert(_verdict(item, msg.sender));
     }
 
-    function relayVerdict(Verdict calldata item, bytes calldata signature) external {
-        _requireDigest(_task(item.sessionId, item.taskId), item.taskDigest);
-        address validator = ECDSA.recoverCalldata(_hashTypedDataV4(item.structHash()), signature);
-        if (!roles.hasRole(RoleIds.VALIDATOR, validator)) revert MissingRole(validator, RoleIds.VALIDATOR);
-        _verdict(item, validator);
-    }
-
-    function relayVerdicts(Verdict[] calldata items, bytes[] calldata signatures) external {
-        _requireSameLength(items.length, signatures.length);
+    function relayVerdicts(SignedVerdict[] calldata items) external {
+        bytes32 domain = _domainSeparatorV4();
         for (uint256 i; i < items.length; ++i) {
-            _attempt("verdict", i, abi.encodeCall(this.relayVerdict, (items[i], signatures[i])));
+            Verdict calldata v = items[i].verdict;
+            Task storage task = _slot(v.sessionId, v.taskId);
+            bytes32 hash = TaskMessages.verdictHash(v, _digestOf(v.sessionId, v.taskId, task));
+            (address validator, bytes memory refusal) = _signer(domain, hash, items[i].r, items[i].vs);
+            if (task.createdAt == 0) refusal = _notFound(v.sessionId, v.taskId);
+            if (refusal.length == 0) {
+                refusal = roles.hasRole(RoleIds.VALIDATOR, validator)
+                    ? _verdict(v, validator)
+                    : abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
+            }
+            _report("verdict", i, refusal);
         }
-    }
-
-    /// @notice Ends a task that cannot go on. With `forceEnd`, after the deadline of the stage that it is stuck
-    ///         in: not assigned, nobody precommitted, nobody revealed, or not judged in time. Who has its
-    ///         verdict has been paid; the rest returns to the session. Without, there is never anything to
-    ///         do: a task ends by itself with its last verdict.
-    function end(uint256 sessionId, uint256 taskId, bool forceEnd) external {
-        _end(sessionId, taskId, forceEnd);
-    }
-
-    /// @notice `end` by force, for many tasks.
-    function endTasks(TaskRef[] calldata items) external {
-        _attemptEach("end_task", this.end.selector, items, true);
-    }
-
-    // ---------------------------------------------------------------- views
-
-    function isOracleNode(address addr) external view returns (bool) {
-        return roles.hasRole(RoleIds.ORACLE, addr);
-    }
-
-    function isPrimaryModule(address addr) external view returns (bool) {
-        return roles.hasRole(RoleIds.MODULE, addr);
     }
 
     // ---------------------------------------------------------------- inside
 
-    /// @dev The three ways to force a task on take the same parameters.
-    function _attemptEach(bytes32 kind, bytes4 selector, TaskRef[] calldata items, bool flag) private {
-        for (uint256 i; i < items.length; ++i) {
-            _attempt(kind, i, abi.encodeWithSelector(selector, items[i].sessionId, items[i].taskId, flag));
-        }
+    function _signatureRefusal(bytes32 domain, bytes32 structHash, address expected, bytes32 r, bytes32 vs)
+        private
+        pure
+        returns (bytes memory)
+    {
+        (address recovered, bytes memory refusal) = _signer(domain, structHash, r, vs);
+        if (refusal.length != 0) return refusal;
+        if (recovered != expected) return abi.encodeWithSelector(WrongSigner.selector, expected, recovered);
+        return "";
     }
 
-    function _requireSigned(
-        uint256 sessionId,
-        uint256 taskId,
-        bytes32 taskDigest,
-        address signer,
-        bytes32 structHash,
-        bytes calldata signature
-    ) private view {
-        _requireDigest(_task(sessionId, taskId), taskDigest);
-        address recovered = ECDSA.recoverCalldata(_hashTypedDataV4(structHash), signature);
-        if (recovered != signer) revert WrongSigner(signer, recovered);
+    function _signer(bytes32 domain, bytes32 structHash, bytes32 r, bytes32 vs)
+        private
+        pure
+        returns (address signer, bytes memory refusal)
+    {
+        ECDSA.RecoverError problem;
+        (signer, problem,) = ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domain, structHash), r, vs);
+        if (problem != ECDSA.RecoverError.NoError) refusal = abi.encodeWithSelector(MalformedSignature.selector);
+    }
+
+    function _implementation() internal view override returns (address) {
+        return address(overdue);
     }
 
     function _requireAssigner() private view {
         if (!roles.hasRole(RoleIds.ORACLE, msg.sender)) _requireRole(RoleIds.ROUTER);
-    }
-
-    function _requireSameLength(uint256 items, uint256 signatures) private pure {
-        if (items != signatures) revert LengthsDiffer(items, signatures);
     }
 }

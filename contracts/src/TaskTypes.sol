@@ -17,7 +17,7 @@ enum TaskStatus {
     Ended
 }
 
-/// @notice All that a task says. `taskDigest` binds it (see Session.digestOf).
+/// @notice All that a task says. `taskDigest` binds it (see TaskTerms.digestOf).
 /// @param taskData the prompt itself, or the content address of it
 /// @param promptType 1: a user's message, 0: plain continuation
 /// @param llmParams maxTokens, temperature×100, topP×100, topK, presencePenalty×100, frequencyPenalty×100, …
@@ -42,6 +42,26 @@ struct Assignment {
     uint256 modelIdentifier;
 }
 
+/// @notice A submission on its way from Session, which has checked it, to the queue.
+/// @param sid the session's fork-proof identity
+/// @param terms how the task wants to be answered, packed by TaskTerms
+/// @param rest what the terms do not say, hashed; 0 when they say all (see TaskTerms.restOf)
+/// @param content the digest that `taskData` addresses or, of a plain text, its hash
+/// @param isText whether `taskData` is a plain text
+struct NewTask {
+    uint256 sessionId;
+    uint256 taskId;
+    bytes32 sid;
+    uint256 modelIdentifier;
+    uint256 redundancy;
+    uint256 terms;
+    bytes32 rest;
+    bytes32 content;
+    bool isText;
+    string taskData;
+    string promptTemplate;
+}
+
 struct Replacement {
     uint256 sessionId;
     uint256 taskId;
@@ -54,41 +74,54 @@ struct TaskRef {
     uint256 taskId;
 }
 
+// What is relayed. The signed messages are in TaskMessages: they carry the task's digest too, which the
+// contract knows. Signatures are in the short form of ERC-2098.
+
 /// @notice "I have the job and work on it", signed by `miner`.
-struct Ack {
+struct SignedAck {
     uint256 sessionId;
     uint256 taskId;
-    bytes32 taskDigest;
     address miner;
+    bytes32 r;
+    bytes32 vs;
 }
 
-/// @notice "My result is fixed", signed by `miner`; `hash` as TaskLedger.commitHash.
-struct Precommit {
+/// @notice "My result is fixed", signed by `miner`; `hash` as TaskViews.commitHash.
+struct SignedPrecommit {
     uint256 sessionId;
     uint256 taskId;
-    bytes32 taskDigest;
     address miner;
     bytes32 hash;
+    bytes32 r;
+    bytes32 vs;
 }
 
-/// @notice "This is my result", signed by `miner`.
-struct Commit {
+/// @notice "This is `miner`'s result." The precommitted hash says so already: it was signed, and binds the task,
+///         the miner and the result with its secret salt. So nobody's signature is needed here.
+/// @param content the digest that the result's content address says; 0 for a result in plain text
+struct Reveal {
     uint256 sessionId;
     uint256 taskId;
-    bytes32 taskDigest;
     address miner;
-    string data;
+    bytes32 content;
 }
 
-/// @notice What `miner`'s result is worth, signed by a validator; accuracy in basis points.
+/// @notice What each result is worth, by a validator: the lists go together, accuracy in basis points.
+/// @param miners all who have revealed, in any order
+/// @param inputTokens the prompt's, the same for all
 struct Verdict {
     uint256 sessionId;
     uint256 taskId;
-    bytes32 taskDigest;
-    address miner;
-    uint256 accuracyBps;
     uint256 inputTokens;
-    uint256 outputTokens;
+    address[] miners;
+    uint256[] accuraciesBps;
+    uint256[] outputTokens;
+}
+
+struct SignedVerdict {
+    Verdict verdict;
+    bytes32 r;
+    bytes32 vs;
 }
 
 /// @dev The published view of a task.

@@ -3,11 +3,14 @@ pragma solidity ^0.8.30;
 
 import {CortensorToken} from "../src/CortensorToken.sol";
 import {NodePool, NodeState} from "../src/NodePool.sol";
+import {OverdueTasks} from "../src/OverdueTasks.sol";
 import {Roles} from "../src/Roles.sol";
 import {Session} from "../src/Session.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
-import {Ack, Commit, Precommit, Submission, Verdict} from "../src/TaskTypes.sol";
+import {
+    SignedAck, SignedPrecommit, SignedVerdict, Submission, Verdict
+} from "../src/TaskTypes.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev The deployed network with its actors, and the steps of a task in short words.
@@ -38,19 +41,21 @@ abstract contract Network is Checks {
     NodePool internal pool;
     SessionPayment internal payment;
     SessionQueue internal queue;
+    /// @dev The same contract: see OverdueTasks.
+    OverdueTasks internal tasks;
     Session internal session;
 
     function deployNetwork() internal {
         vm.warp(START);
         roles = new Roles(admin, 0);
         token = new CortensorToken(treasury, 1e27);
-        pool = new NodePool(roles);
+        pool = new NodePool(roles, token);
         payment = new SessionPayment(roles, token);
-        queue = new SessionQueue(roles, payment, pool);
+        queue = new SessionQueue(roles, payment, pool, new OverdueTasks(roles, payment, pool));
+        tasks = OverdueTasks(payable(address(queue)));
         session = new Session(roles, queue, payment, pool);
         vm.startPrank(admin);
         payment.setSession(session);
-        queue.setSession(session);
         roles.grantRole(roles.MODULE_ROLE(), address(session));
         roles.grantRole(roles.MODULE_ROLE(), address(queue));
         roles.grantRole(roles.ROUTER_ROLE(), router);
@@ -74,10 +79,10 @@ abstract contract Network is Checks {
         return vm.addr(minerKey(i));
     }
 
-    function miners(uint256 count) internal pure returns (address[] memory list) {
-        list = new address[](count);
+    function miners(uint256 count) internal pure returns (address[] memory addresses) {
+        addresses = new address[](count);
         for (uint256 i; i < count; ++i) {
-            list[i] = miner(i);
+            addresses[i] = miner(i);
         }
     }
 
@@ -174,7 +179,7 @@ abstract contract Network is Checks {
     }
 
     function hashOf(uint256 sessionId, uint256 taskId, uint256 i) internal view returns (bytes32) {
-        return queue.commitHash(sessionId, taskId, miner(i), result(i));
+        return tasks.commitHash(sessionId, taskId, miner(i), result(i));
     }
 
     function precommit(uint256 sessionId, uint256 taskId, uint256 i) internal {
@@ -188,28 +193,79 @@ abstract contract Network is Checks {
         queue.commit(sessionId, taskId, result(i));
     }
 
-    function judge(uint256 sessionId, uint256 taskId, uint256 i, uint256 accuracyBps) internal {
-        Verdict memory item = verdictOf(sessionId, taskId, i, accuracyBps);
+    /// @dev One verdict on miners 0 … count - 1, all worth the same.
+    function judge(uint256 sessionId, uint256 taskId, uint256 count, uint256 accuracyBps) internal {
+        Verdict memory item = verdictOf(sessionId, taskId, miners(count), accuracyBps);
         vm.prank(validator);
         queue.verdict(item);
     }
 
-    function verdictOf(uint256 sessionId, uint256 taskId, uint256 i, uint256 accuracyBps)
+    function verdictOf(uint256 sessionId, uint256 taskId, address[] memory judged, uint256 accuracyBps)
         internal
-        view
+        pure
         returns (Verdict memory)
     {
-        bytes32 digest = queue.taskDigestOf(sessionId, taskId);
-        return Verdict(sessionId, taskId, digest, miner(i), accuracyBps, MAX_INPUT_TOKENS, MAX_TOKENS);
+        uint256[] memory accuracies = filled(judged.length, accuracyBps);
+        return Verdict(
+            sessionId, taskId, MAX_INPUT_TOKENS, judged, accuracies, filled(judged.length, MAX_TOKENS)
+        );
+    }
+
+    function filled(uint256 count, uint256 value) internal pure returns (uint256[] memory values) {
+        values = new uint256[](count);
+        for (uint256 i; i < count; ++i) {
+            values[i] = value;
+        }
+    }
+
+    function list(address one) internal pure returns (address[] memory addresses) {
+        addresses = new address[](1);
+        addresses[0] = one;
     }
 
     // ---------------------------------------------------------------- signatures
+    // EIP-712 written out, independently of the contracts' library.
 
-    function signed(uint256 key, bytes32 structHash) internal view returns (bytes memory) {
-        return signedFor(address(queue), key, structHash);
+    function signedAck(uint256 sessionId, uint256 taskId, uint256 i) internal view returns (SignedAck memory m) {
+        bytes32 typeHash = keccak256("Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)");
+        m = SignedAck(sessionId, taskId, miner(i), 0, 0);
+        bytes32 digest = tasks.taskDigestOf(sessionId, taskId);
+        (m.r, m.vs) = signed(minerKey(i), keccak256(abi.encode(typeHash, sessionId, taskId, digest, m.miner)));
     }
 
-    /// @dev EIP-712 written out, independently of the contracts' library.
+    function signedPrecommit(uint256 sessionId, uint256 taskId, uint256 i, bytes32 hash)
+        internal
+        view
+        returns (SignedPrecommit memory m)
+    {
+        bytes32 typeHash =
+            keccak256("Precommit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,bytes32 hash)");
+        m = SignedPrecommit(sessionId, taskId, miner(i), hash, 0, 0);
+        bytes32 digest = tasks.taskDigestOf(sessionId, taskId);
+        (m.r, m.vs) =
+            signed(minerKey(i), keccak256(abi.encode(typeHash, sessionId, taskId, digest, m.miner, hash)));
+    }
+
+    function signedVerdict(Verdict memory v, uint256 key) internal view returns (SignedVerdict memory m) {
+        bytes32 typeHash = keccak256(
+            "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,uint256 inputTokens,"
+            "address[] miners,uint256[] accuraciesBps,uint256[] outputTokens)"
+        );
+        m.verdict = v;
+        bytes32 digest = tasks.taskDigestOf(v.sessionId, v.taskId);
+        bytes memory head = abi.encode(typeHash, v.sessionId, v.taskId, digest, v.inputTokens);
+        bytes memory lists = abi.encode(
+            keccak256(abi.encodePacked(v.miners)),
+            keccak256(abi.encodePacked(v.accuraciesBps)),
+            keccak256(abi.encodePacked(v.outputTokens))
+        );
+        (m.r, m.vs) = signed(key, keccak256(bytes.concat(head, lists)));
+    }
+
+    function signed(uint256 key, bytes32 structHash) internal view returns (bytes32 r, bytes32 vs) {
+        return shortForm(signedFor(address(queue), key, structHash));
+    }
+
     function signedFor(address verifier, uint256 key, bytes32 structHash) internal view returns (bytes memory) {
         bytes32 domain = keccak256(
             abi.encode(
@@ -224,32 +280,14 @@ abstract contract Network is Checks {
         return abi.encodePacked(r, s, v);
     }
 
-    function sign(Ack memory m, uint256 key) internal view returns (bytes memory) {
-        bytes32 typeHash = keccak256("Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)");
-        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner)));
-    }
-
-    function sign(Precommit memory m, uint256 key) internal view returns (bytes memory) {
-        bytes32 typeHash =
-            keccak256("Precommit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,bytes32 hash)");
-        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner, m.hash)));
-    }
-
-    function sign(Commit memory m, uint256 key) internal view returns (bytes memory) {
-        bytes32 typeHash =
-            keccak256("Commit(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,string data)");
-        bytes32 dataHash = keccak256(bytes(m.data));
-        return signed(key, keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner, dataHash)));
-    }
-
-    function sign(Verdict memory m, uint256 key) internal view returns (bytes memory) {
-        bytes32 typeHash = keccak256(
-            "Verdict(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner,"
-            "uint256 accuracyBps,uint256 inputTokens,uint256 outputTokens)"
-        );
-        bytes memory head = abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner);
-        return signed(
-            key, keccak256(bytes.concat(head, abi.encode(m.accuracyBps, m.inputTokens, m.outputTokens)))
-        );
+    /// @dev ERC-2098: v's one bit lies in the top of s.
+    function shortForm(bytes memory signature) internal pure returns (bytes32 r, bytes32 vs) {
+        bytes32 s;
+        uint8 v = uint8(signature[64]);
+        assembly ("memory-safe") {
+            r := mload(add(signature, 0x20))
+            s := mload(add(signature, 0x40))
+        }
+        vs = bytes32((uint256(v - 27) << 255) | uint256(s));
     }
 }

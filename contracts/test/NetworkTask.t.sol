@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Batching} from "../src/Batching.sol";
+import {CallBatching} from "../src/CallBatching.sol";
 import {Cognitive} from "../src/Cognitive.sol";
 import {NetworkFlow} from "../src/NetworkFlow.sol";
 import {NetworkLedger} from "../src/NetworkLedger.sol";
@@ -444,9 +444,9 @@ contract NetworkTaskTest is IdleNetwork {
     }
 
     function test_lists_of_different_lengths_are_refused() public {
-        vm.expectRevert(abi.encodeWithSelector(Batching.LengthsDiffer.selector, 1, 0));
+        vm.expectRevert(abi.encodeWithSelector(CallBatching.LengthsDiffer.selector, 1, 0));
         cognitive.relayPrecommits(new NetworkPrecommit[](1), new bytes[](0));
-        vm.expectRevert(abi.encodeWithSelector(Batching.LengthsDiffer.selector, 1, 0));
+        vm.expectRevert(abi.encodeWithSelector(CallBatching.LengthsDiffer.selector, 1, 0));
         cognitive.relayCommits(new NetworkCommit[](1), new bytes[](0));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Batching} from "../src/Batching.sol";
+import {CallBatching} from "../src/CallBatching.sol";
 import {Cognitive} from "../src/Cognitive.sol";
 import {NetworkFlow} from "../src/NetworkFlow.sol";
 import {Ping} from "../src/NetworkTypes.sol";
@@ -91,7 +91,7 @@ contract NodeRollTest is IdleNetwork {
         bytes memory reason = abi.encodeWithSelector(Cognitive.WrongSigner.selector, miner(1), miner(2));
         assertEq(keccak256(skipped()), keccak256(reason), "the bad one is skipped");
         assertEq(cognitive.rollLength(), 2, "the others count");
-        vm.expectRevert(abi.encodeWithSelector(Batching.LengthsDiffer.selector, 3, 0));
+        vm.expectRevert(abi.encodeWithSelector(CallBatching.LengthsDiffer.selector, 3, 0));
         cognitive.relayPings(items, new bytes[](0));
     }
 

@@ -3,10 +3,21 @@ pragma solidity ^0.8.30;
 
 import {Batching} from "../src/Batching.sol";
 import {NodePool, NodeState, Registration} from "../src/NodePool.sol";
+import {Holding} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
+import {TaskLedger} from "../src/TaskLedger.sol";
 import {
-    Ack, Assignment, Commit, Precommit, Replacement, TaskRef, TaskStatus, Verdict
+    Assignment,
+    NewTask,
+    Replacement,
+    Reveal,
+    SignedAck,
+    SignedPrecommit,
+    SignedVerdict,
+    TaskRef,
+    TaskStatus,
+    Verdict
 } from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
@@ -20,7 +31,7 @@ contract RelayTest is Network {
     function test_a_relayed_task_runs_from_submit_to_payment_without_gas_of_the_miners() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(3);
         runRelayed(sessionId, taskId);
-        assertEq(queue.getTaskStatus(sessionId, taskId), uint256(TaskStatus.Ended), "status");
+        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(TaskStatus.Ended), "status");
         for (uint256 i; i < 3; ++i) {
             assertEq(miner(i).balance, 0, "no gas");
             assertEq(payment.owedTo(miner(i)), worstCase(1, MAX_INPUT_TOKENS), "pay");
@@ -30,9 +41,11 @@ contract RelayTest is Network {
 
     function test_a_signature_of_another_key_is_skipped() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        Ack memory item = ackOf(sessionId, taskId, 0);
-        bytes memory reason = relayOneAck(item, sign(item, minerKey(1)));
-        assertEq(reason, abi.encodeWithSelector(SessionQueue.WrongSigner.selector, miner(0), miner(1)));
+        SignedAck memory item = signedAck(sessionId, taskId, 0);
+        SignedAck memory other = signedAck(sessionId, taskId, 1);
+        item.miner = other.miner;
+        bytes memory reason = relayOneAck(item);
+        assertEq(reason, abi.encodeWithSelector(SessionQueue.WrongSigner.selector, miner(1), lastRecovered(reason)));
     }
 
     function test_a_signature_for_one_task_is_worthless_for_another() public {
@@ -41,73 +54,66 @@ contract RelayTest is Network {
         relaySubmission(submission(sessionId, LANE + 1));
         assign(sessionId, LANE, miners(1));
         assign(sessionId, LANE + 1, miners(1));
-        Ack memory first = ackOf(sessionId, LANE, 0);
-        bytes memory signature = sign(first, minerKey(0));
-
-        // With the first task's digest it is not the second task's message …
-        Ack memory replay = Ack(sessionId, LANE + 1, first.taskDigest, miner(0));
-        bytes32 expected = queue.taskDigestOf(sessionId, LANE + 1);
-        bytes memory reason = relayOneAck(replay, signature);
-        assertEq(reason, abi.encodeWithSelector(TaskFlow.WrongDigest.selector, first.taskDigest, expected));
-        // … and with the second task's digest it is not what the miner signed.
-        replay.taskDigest = expected;
-        assertTrue(bytes4(relayOneAck(replay, signature)) == SessionQueue.WrongSigner.selector, "wrong signer");
+        SignedAck memory replay = signedAck(sessionId, LANE, 0);
+        replay.taskId = LANE + 1;
+        assertTrue(bytes4(relayOneAck(replay)) == SessionQueue.WrongSigner.selector, "wrong signer");
     }
 
     function test_a_signature_for_another_chain_or_contract_is_worthless() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        Ack memory m = ackOf(sessionId, taskId, 0);
+        SignedAck memory m = signedAck(sessionId, taskId, 0);
         bytes32 typeHash = keccak256("Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)");
-        bytes32 structHash = keccak256(abi.encode(typeHash, m.sessionId, m.taskId, m.taskDigest, m.miner));
-        bytes memory elsewhere = signedFor(address(0xbeef), minerKey(0), structHash);
-        assertTrue(bytes4(relayOneAck(m, elsewhere)) == SessionQueue.WrongSigner.selector, "wrong signer");
+        bytes32 digest = tasks.taskDigestOf(sessionId, taskId);
+        bytes32 structHash = keccak256(abi.encode(typeHash, m.sessionId, m.taskId, digest, m.miner));
+        (m.r, m.vs) = shortForm(signedFor(address(0xbeef), minerKey(0), structHash));
+        assertTrue(bytes4(relayOneAck(m)) == SessionQueue.WrongSigner.selector, "wrong signer");
+        vm.chainId(77);
+        m = signedAck(sessionId, taskId, 0);
+        vm.chainId(31337);
+        assertTrue(bytes4(relayOneAck(m)) == SessionQueue.WrongSigner.selector, "another chain's");
     }
 
     function test_a_malformed_signature_is_skipped() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        bytes memory reason = relayOneAck(ackOf(sessionId, taskId, 0), hex"1234");
-        assertTrue(reason.length >= 4, "refused with a reason");
+        SignedAck memory item = signedAck(sessionId, taskId, 0);
+        item.vs = bytes32(type(uint256).max);
+        assertEq(relayOneAck(item), abi.encodePacked(SessionQueue.MalformedSignature.selector));
     }
 
     function test_a_bad_element_does_not_sink_the_batch() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(3);
-        Precommit[] memory items = new Precommit[](3);
-        bytes[] memory signatures = new bytes[](3);
+        SignedPrecommit[] memory items = new SignedPrecommit[](3);
         for (uint256 i; i < 3; ++i) {
-            items[i] = precommitOf(sessionId, taskId, i);
-            signatures[i] = sign(items[i], minerKey(i));
+            items[i] = signedPrecommit(sessionId, taskId, i, hashOf(sessionId, taskId, i));
         }
         items[1].hash = bytes32(uint256(7));
         vm.recordLogs();
         vm.prank(relayer);
-        queue.relayPrecommits(items, signatures);
+        queue.relayPrecommits(items);
         (uint256 skipped, bytes32 kind, uint256 index,) = lastSkipped();
         assertEq(skipped, 1, "one is skipped");
         assertEq(kind, bytes32("precommit"), "kind");
         assertEq(index, 1, "index");
-        assertEq(queue.getTaskResultState(sessionId, taskId, miner(0)), uint256(TaskStatus.Precommitted), "first");
-        assertEq(queue.getTaskResultState(sessionId, taskId, miner(1)), uint256(TaskStatus.Assigned), "second");
-        assertEq(queue.getTaskResultState(sessionId, taskId, miner(2)), uint256(TaskStatus.Precommitted), "third");
+        assertEq(tasks.getTaskResultState(sessionId, taskId, miner(0)), uint256(TaskStatus.Precommitted), "first");
+        assertEq(tasks.getTaskResultState(sessionId, taskId, miner(1)), uint256(TaskStatus.Assigned), "second");
+        assertEq(tasks.getTaskResultState(sessionId, taskId, miner(2)), uint256(TaskStatus.Precommitted), "third");
     }
 
     function test_what_is_there_already_is_skipped_harmlessly() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
-        Ack memory item = ackOf(sessionId, taskId, 0);
-        bytes memory signature = sign(item, minerKey(0));
-        assertEq(relayOneAck(item, signature).length, 0, "the first counts");
-        assertEq(relayOneAck(item, signature), abi.encodePacked(TaskFlow.AlreadyDone.selector));
+        SignedAck memory item = signedAck(sessionId, taskId, 0);
+        assertEq(relayOneAck(item).length, 0, "the first counts");
+        assertEq(relayOneAck(item), abi.encodePacked(TaskFlow.AlreadyDone.selector));
     }
 
     function test_a_relayer_cannot_starve_an_element() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        Ack[] memory items = new Ack[](1);
-        items[0] = ackOf(sessionId, taskId, 0);
-        bytes[] memory signatures = new bytes[](1);
-        signatures[0] = sign(items[0], minerKey(0));
+        SignedAck[] memory items = new SignedAck[](1);
+        items[0] = signedAck(sessionId, taskId, 0);
         bool starved;
         for (uint256 gasLimit = 5_000; gasLimit < 120_000; gasLimit += 500) {
             vm.recordLogs();
-            try queue.relayAcks{gas: gasLimit}(items, signatures) {
+            try queue.relayAcks{gas: gasLimit}(items) {
                 (uint256 skipped,,,) = lastSkipped();
                 assertEq(skipped, 0, "done or reverted, never skipped for want of gas");
                 assertTrue(starved, "the smallest amounts were not enough");
@@ -119,16 +125,43 @@ contract RelayTest is Network {
         assertTrue(false, "it went through with enough gas");
     }
 
-    function test_lists_of_different_lengths_are_refused() public {
-        vm.expectRevert(abi.encodeWithSelector(Batching.LengthsDiffer.selector, 1, 0));
-        queue.relayAcks(new Ack[](1), new bytes[](0));
+    function test_a_text_that_is_missing_sinks_the_batch_of_its_sender() public {
+        Reveal[] memory items = new Reveal[](1);
+        vm.expectRevert(abi.encodeWithSelector(SessionQueue.TextMissing.selector, 0));
+        queue.relayCommits(items, new string[](0));
+    }
+
+    function test_a_batch_about_tasks_that_are_not_there_says_so() public {
+        (uint256 sessionId,) = assignedTask(1);
+        bytes memory missing = abi.encodeWithSelector(TaskLedger.TaskNotFound.selector, sessionId, 77);
+        SignedAck[] memory acks = new SignedAck[](1);
+        (acks[0].sessionId, acks[0].taskId) = (sessionId, 77);
+        vm.recordLogs();
+        queue.relayAcks(acks);
+        assertEq(lastReason(), missing);
+        SignedPrecommit[] memory precommits = new SignedPrecommit[](1);
+        (precommits[0].sessionId, precommits[0].taskId) = (sessionId, 77);
+        vm.recordLogs();
+        queue.relayPrecommits(precommits);
+        assertEq(lastReason(), missing);
+        Reveal[] memory reveals = new Reveal[](1);
+        reveals[0] = Reveal(sessionId, 77, miner(0), bytes32(uint256(1)));
+        vm.recordLogs();
+        queue.relayCommits(reveals, new string[](0));
+        assertEq(lastReason(), missing);
+        SignedVerdict[] memory verdicts = new SignedVerdict[](1);
+        verdicts[0].verdict = verdictOf(sessionId, 77, miners(1), 0);
+        vm.recordLogs();
+        queue.relayVerdicts(verdicts);
+        assertEq(lastReason(), missing);
+        assertEq(tasks.getTaskCountBySessionId(sessionId), 1, "and writes nothing");
     }
 
     function test_only_a_validators_signature_judges() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
-        Verdict memory item = verdictOf(sessionId, taskId, 0, 10_000);
+        Verdict memory item = verdictOf(sessionId, taskId, miners(1), 10_000);
         relayVerdict(item, minerKey(0));
         assertEq(payment.owedTo(miner(0)), 0, "a miner cannot judge itself");
         relayVerdict(item, VALIDATOR_KEY);
@@ -143,42 +176,44 @@ contract RelayTest is Network {
         items[1] = Assignment(sessionId, LANE, miners(1), MODEL);
         vm.prank(router);
         queue.assignTasks(items);
-        assertEq(queue.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Assigned), "assigned");
+        assertEq(tasks.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Assigned), "assigned");
 
         Replacement[] memory replacements = new Replacement[](2);
         replacements[0] = Replacement(sessionId, LANE, miner(4), miner(3));
         replacements[1] = Replacement(sessionId, LANE, miner(0), miner(1));
         vm.warp(START + 11);
         vm.prank(oracle);
-        queue.replaceMiners(replacements);
-        assertEq(queue.getTask(sessionId, LANE).assignedMiners[0], miner(1), "replaced");
+        tasks.replaceMiners(replacements);
+        assertEq(tasks.getTask(sessionId, LANE).assignedMiners[0], miner(1), "replaced");
 
-        TaskRef[] memory tasks = new TaskRef[](2);
-        tasks[0] = TaskRef(sessionId, 77);
-        tasks[1] = TaskRef(sessionId, LANE);
+        TaskRef[] memory refs = new TaskRef[](2);
+        refs[0] = TaskRef(sessionId, 77);
+        refs[1] = TaskRef(sessionId, LANE);
         precommit(sessionId, LANE, 1);
         vm.warp(START + 11 + 61);
-        queue.endCommits(tasks);
-        assertEq(queue.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Ended), "nobody revealed");
+        tasks.endCommits(refs);
+        assertEq(tasks.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Ended), "nobody revealed");
     }
 
     function test_doors_of_the_roles_stay_shut_for_others() public {
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
         queue.assignTasks(new Assignment[](0));
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        queue.replaceMiners(new Replacement[](0));
+        tasks.replaceMiners(new Replacement[](0));
+        NewTask memory task;
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        queue.enqueue(submission(1, 0), 0, 1, MODEL);
+        queue.enqueue(task);
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        payment.pay(1, 0, miner(0), 1);
+        payment.reserve(1, 0, MODEL, 1, 1, 1);
+        Holding memory holding;
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        payment.settle(1, 0);
+        payment.settle(holding, 0, new address[](0), new uint256[](0), new uint256[](0));
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        pool.recordOutcome(miner(0), true);
+        pool.recordOutcomes(miners(1), 1);
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
         pool.setNodeState(miner(0), NodeState.Ephemeral);
-        vm.expectRevert(Batching.OnlySelf.selector);
-        session.submitFromRouter(router, submission(1, LANE));
+        vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
+        pool.slash(miner(0));
     }
 
     // ---------------------------------------------------------------- nodes
@@ -208,11 +243,11 @@ contract RelayTest is Network {
     function test_reputation_stays_between_floor_and_cap() public {
         vm.startPrank(address(queue));
         for (uint256 i; i < 40; ++i) {
-            pool.recordOutcome(miner(0), false);
+            pool.recordOutcomes(miners(1), 0);
         }
         assertEq(pool.reputationOf(miner(0)), -100, "floor");
         for (uint256 i; i < 1_110; ++i) {
-            pool.recordOutcome(miner(0), true);
+            pool.recordOutcomes(miners(1), 1);
         }
         assertEq(pool.reputationOf(miner(0)), 1000, "cap");
         vm.stopPrank();
@@ -221,60 +256,49 @@ contract RelayTest is Network {
 
     // ---------------------------------------------------------------- words of this test
 
-    function ackOf(uint256 sessionId, uint256 taskId, uint256 i) private view returns (Ack memory) {
-        return Ack(sessionId, taskId, queue.taskDigestOf(sessionId, taskId), miner(i));
-    }
-
-    function precommitOf(uint256 sessionId, uint256 taskId, uint256 i) private view returns (Precommit memory) {
-        bytes32 digest = queue.taskDigestOf(sessionId, taskId);
-        return Precommit(sessionId, taskId, digest, miner(i), hashOf(sessionId, taskId, i));
-    }
-
     /// @return reason why it was skipped; empty when it was not
-    function relayOneAck(Ack memory item, bytes memory signature) private returns (bytes memory reason) {
-        Ack[] memory items = new Ack[](1);
-        bytes[] memory signatures = new bytes[](1);
-        (items[0], signatures[0]) = (item, signature);
+    function relayOneAck(SignedAck memory item) private returns (bytes memory reason) {
+        SignedAck[] memory items = new SignedAck[](1);
+        items[0] = item;
         vm.recordLogs();
         vm.prank(relayer);
-        queue.relayAcks(items, signatures);
+        queue.relayAcks(items);
+        return lastReason();
+    }
+
+    function lastReason() private returns (bytes memory reason) {
         (,,, reason) = lastSkipped();
     }
 
+    /// @dev The second argument of a WrongSigner.
+    function lastRecovered(bytes memory reason) private pure returns (address recovered) {
+        assembly ("memory-safe") {
+            recovered := mload(add(reason, 0x44))
+        }
+    }
+
     function relayVerdict(Verdict memory item, uint256 key) private {
-        Verdict[] memory items = new Verdict[](1);
-        bytes[] memory signatures = new bytes[](1);
-        (items[0], signatures[0]) = (item, sign(item, key));
+        SignedVerdict[] memory items = new SignedVerdict[](1);
+        items[0] = signedVerdict(item, key);
         vm.prank(relayer);
-        queue.relayVerdicts(items, signatures);
+        queue.relayVerdicts(items);
     }
 
     function runRelayed(uint256 sessionId, uint256 taskId) private {
-        bytes[] memory signatures = new bytes[](3);
-        Ack[] memory acks = new Ack[](3);
-        Precommit[] memory precommits = new Precommit[](3);
-        Commit[] memory commits = new Commit[](3);
-        Verdict[] memory verdicts = new Verdict[](3);
+        SignedAck[] memory acks = new SignedAck[](3);
+        SignedPrecommit[] memory precommits = new SignedPrecommit[](3);
+        Reveal[] memory reveals = new Reveal[](3);
+        string[] memory texts = new string[](3);
         for (uint256 i; i < 3; ++i) {
-            acks[i] = ackOf(sessionId, taskId, i);
-            signatures[i] = sign(acks[i], minerKey(i));
+            acks[i] = signedAck(sessionId, taskId, i);
+            precommits[i] = signedPrecommit(sessionId, taskId, i, hashOf(sessionId, taskId, i));
+            reveals[i] = Reveal(sessionId, taskId, miner(i), 0);
+            texts[i] = result(i);
         }
-        queue.relayAcks(acks, signatures);
-        for (uint256 i; i < 3; ++i) {
-            precommits[i] = precommitOf(sessionId, taskId, i);
-            signatures[i] = sign(precommits[i], minerKey(i));
-        }
-        queue.relayPrecommits(precommits, signatures);
-        for (uint256 i; i < 3; ++i) {
-            commits[i] = Commit(sessionId, taskId, acks[i].taskDigest, miner(i), result(i));
-            signatures[i] = sign(commits[i], minerKey(i));
-        }
-        queue.relayCommits(commits, signatures);
-        for (uint256 i; i < 3; ++i) {
-            verdicts[i] = verdictOf(sessionId, taskId, i, 10_000);
-            signatures[i] = sign(verdicts[i], VALIDATOR_KEY);
-        }
-        queue.relayVerdicts(verdicts, signatures);
+        queue.relayAcks(acks);
+        queue.relayPrecommits(precommits);
+        queue.relayCommits(reveals, texts);
+        relayVerdict(verdictOf(sessionId, taskId, miners(3), 10_000), VALIDATOR_KEY);
     }
 
     function signRegistration(Registration memory item, uint256 key) private view returns (bytes memory) {

@@ -19,8 +19,8 @@ contract TaskLifeTest is Network {
         vm.prank(client);
         session.submit(sessionId, 0, "What is 6 times 7?", 1, "", llmParams(), requestParams(), "r");
         uint256 inputTokens = bytes("What is 6 times 7?").length + 64;
-        assertEq(payment.reservedOf(sessionId, 0), worstCase(2, inputTokens), "reserved");
-        assertEq(queue.getTaskData(sessionId, 0), "What is 6 times 7?", "data");
+        assertEq(tasks.reservedOf(sessionId, 0), worstCase(2, inputTokens), "reserved");
+        assertEq(tasks.getTaskData(sessionId, 0), "What is 6 times 7?", "data");
         assertStatus(sessionId, 0, TaskStatus.Queued);
 
         assign(sessionId, 0, miners(2));
@@ -38,14 +38,16 @@ contract TaskLifeTest is Network {
         assertEq(who[1], miner(1), "second miner");
         assertEq(results[1], result(1), "second result");
 
-        judge(sessionId, 0, 0, 10_000);
-        judge(sessionId, 0, 1, 5_000);
+        Verdict memory item = verdictOf(sessionId, 0, miners(2), 10_000);
+        item.accuraciesBps[1] = 5_000;
+        vm.prank(validator);
+        queue.verdict(item);
         assertStatus(sessionId, 0, TaskStatus.Ended);
         uint256 full = MAX_INPUT_TOKENS * INPUT_PRICE + MAX_TOKENS * OUTPUT_PRICE;
         assertEq(payment.owedTo(miner(0)), full, "full pay");
         assertEq(payment.owedTo(miner(1)), full / 2, "half pay");
         assertEq(payment.sessionBalance(sessionId), 1e9 - full - full / 2, "the rest is back");
-        assertEq(payment.reservedOf(sessionId, 0), 0, "nothing is reserved");
+        assertEq(tasks.reservedOf(sessionId, 0), 0, "nothing is reserved");
         assertEq(pool.reputationOf(miner(0)), 1, "reputation");
         assertSolvent();
     }
@@ -67,18 +69,18 @@ contract TaskLifeTest is Network {
 
     function test_views_of_a_task_say_what_was_submitted() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
-        TaskView memory seen = queue.getTask(sessionId, taskId);
+        TaskView memory seen = tasks.getTask(sessionId, taskId);
         assertEq(seen.data, ADDRESS_OF_PROMPT, "content address");
         assertEq(seen.assignedMiners.length, 2, "miners");
         assertEq(seen.createdAt, START, "createdAt");
-        assertEq(queue.getTaskDecorationTemperature(sessionId, taskId), 70, "temperature");
-        assertEq(queue.getTaskDecorationFrequencyPenalty(sessionId, taskId), 20, "frequency penalty");
-        assertEq(queue.getTaskDecoration(sessionId, taskId).maxTokens, MAX_TOKENS, "max tokens");
+        assertEq(tasks.getTaskDecorationTemperature(sessionId, taskId), 70, "temperature");
+        assertEq(tasks.getTaskDecorationFrequencyPenalty(sessionId, taskId), 20, "frequency penalty");
+        assertEq(tasks.getTaskDecoration(sessionId, taskId).maxTokens, MAX_TOKENS, "max tokens");
         assertEq(
-            queue.taskDigestOf(sessionId, taskId), session.digestOf(submission(sessionId, taskId)), "digest"
+            tasks.taskDigestOf(sessionId, taskId), session.digestOf(submission(sessionId, taskId)), "digest"
         );
-        assertEq(queue.getTasksBySessionId(sessionId).length, 1, "tasks of the session");
-        assertEq(queue.getLatestTask(sessionId), ADDRESS_OF_PROMPT, "latest task");
+        assertEq(tasks.getTasksBySessionId(sessionId).length, 1, "tasks of the session");
+        assertEq(tasks.getLatestTask(sessionId), ADDRESS_OF_PROMPT, "latest task");
     }
 
     function test_times_are_those_of_the_blocks() public {
@@ -90,12 +92,12 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         vm.warp(START + 20);
         commit(sessionId, taskId, 0);
-        (, uint256[] memory acked) = queue.getAllTaskResultAckedTimestamps(sessionId, taskId);
+        (, uint256[] memory acked) = tasks.getAllTaskResultAckedTimestamps(sessionId, taskId);
         assertEq(acked[0], START + 3, "acked");
-        assertEq(queue.getTaskResultPrecommitTimestamp(sessionId, taskId, miner(0)), START + 8, "precommit");
-        assertEq(queue.getTaskResultCommitTimestamp(sessionId, taskId, miner(0)), START + 20, "commit");
+        assertEq(tasks.getTaskResultPrecommitTimestamp(sessionId, taskId, miner(0)), START + 8, "precommit");
+        assertEq(tasks.getTaskResultCommitTimestamp(sessionId, taskId, miner(0)), START + 20, "commit");
         (uint256 inQueue, uint256 precommitEnd, uint256 commitEnd, uint256 verdictEnd) =
-            queue.getTaskDeadlines(sessionId, taskId);
+            tasks.getTaskDeadlines(sessionId, taskId);
         assertEq(inQueue, START + TIMEOUT, "queue deadline");
         assertEq(precommitEnd, START + TIMEOUT, "precommit deadline");
         assertEq(commitEnd, START + 8 + 60, "commit deadline");
@@ -104,13 +106,13 @@ contract TaskLifeTest is Network {
 
     function test_a_content_address_comes_back_letter_for_letter_with_its_hash() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        bytes32 hash = queue.commitHash(sessionId, taskId, miner(0), ADDRESS_OF_PROMPT);
+        bytes32 hash = tasks.commitHash(sessionId, taskId, miner(0), ADDRESS_OF_PROMPT);
         vm.startPrank(miner(0));
         queue.precommit(sessionId, taskId, hash, "");
         queue.commit(sessionId, taskId, ADDRESS_OF_PROMPT);
         vm.stopPrank();
-        assertEq(queue.getTaskResultData(sessionId, taskId, miner(0)), ADDRESS_OF_PROMPT, "result");
-        assertEq(queue.getTaskResultDataHash(sessionId, taskId, miner(0)), hash, "hash");
+        assertEq(tasks.getTaskResultData(sessionId, taskId, miner(0)), ADDRESS_OF_PROMPT, "result");
+        assertEq(tasks.getTaskResultDataHash(sessionId, taskId, miner(0)), hash, "hash");
     }
 
     // ---------------------------------------------------------------- commit–reveal
@@ -122,7 +124,7 @@ contract TaskLifeTest is Network {
         queue.precommit(sessionId, taskId, hash, "");
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
-        bytes32 own = queue.commitHash(sessionId, taskId, miner(1), result(0));
+        bytes32 own = tasks.commitHash(sessionId, taskId, miner(1), result(0));
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.HashMismatch.selector, own, hash));
         vm.prank(miner(1));
         queue.commit(sessionId, taskId, result(0));
@@ -163,7 +165,7 @@ contract TaskLifeTest is Network {
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, block.timestamp, START + TIMEOUT));
         vm.prank(miner(1));
         queue.precommit(sessionId, taskId, hash, "");
-        queue.endPrecommit(sessionId, taskId, false);
+        tasks.endPrecommit(sessionId, taskId, false);
         uint256 end = block.timestamp + 60;
         vm.warp(end + 1);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, end + 1, end));
@@ -204,18 +206,18 @@ contract TaskLifeTest is Network {
         vm.warp(START + 10);
         vm.startPrank(oracle);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + 10, START + 10));
-        queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(2));
         vm.warp(START + 11);
-        queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
-        assertEq(queue.getTask(sessionId, taskId).assignedMiners[0], miner(2), "the place is taken");
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(2));
+        assertEq(tasks.getTask(sessionId, taskId).assignedMiners[0], miner(2), "the place is taken");
         assertEq(pool.reputationOf(miner(0)), -3, "lateness costs");
         // Who has acked has until the end of its lease.
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + 11, START + TIMEOUT / 2));
-        queue.replaceMiner(sessionId, taskId, miner(1), miner(3));
+        tasks.replaceMiner(sessionId, taskId, miner(1), miner(3));
         vm.warp(START + TIMEOUT / 2 + 1);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.DuplicateMiner.selector, miner(0)));
-        queue.replaceMiner(sessionId, taskId, miner(1), miner(0));
-        queue.replaceMiner(sessionId, taskId, miner(1), miner(3));
+        tasks.replaceMiner(sessionId, taskId, miner(1), miner(0));
+        tasks.replaceMiner(sessionId, taskId, miner(1), miner(3));
         vm.stopPrank();
 
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotAssigned.selector, miner(0)));
@@ -232,7 +234,7 @@ contract TaskLifeTest is Network {
         vm.warp(START + TIMEOUT - 1);
         vm.expectRevert(TaskFlow.AlreadyDone.selector);
         vm.prank(oracle);
-        queue.replaceMiner(sessionId, taskId, miner(0), miner(2));
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(2));
     }
 
     // ---------------------------------------------------------------- forced ends
@@ -244,12 +246,12 @@ contract TaskLifeTest is Network {
         vm.expectRevert(
             abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
-        queue.end(sessionId, LANE, true);
+        tasks.end(sessionId, LANE, true);
         vm.warp(START + TIMEOUT + 1);
-        queue.end(sessionId, LANE, true);
+        tasks.end(sessionId, LANE, true);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
         vm.expectRevert(TaskFlow.AlreadyEnded.selector);
-        queue.end(sessionId, LANE, true);
+        tasks.end(sessionId, LANE, true);
         assertSolvent();
     }
 
@@ -261,18 +263,18 @@ contract TaskLifeTest is Network {
         vm.expectRevert(
             abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
-        queue.endPrecommit(sessionId, taskId, true);
+        tasks.endPrecommit(sessionId, taskId, true);
         vm.warp(START + TIMEOUT + 1);
         vm.prank(relayer);
-        queue.endPrecommit(sessionId, taskId, true);
+        tasks.endPrecommit(sessionId, taskId, true);
         assertEq(pool.reputationOf(miner(1)), -3, "absence costs");
         commit(sessionId, taskId, 0);
         commit(sessionId, taskId, 2);
-        refuseVerdict(
-            sessionId, taskId, 1, abi.encodeWithSelector(TaskFlow.PartNotReady.selector, TaskStatus.Assigned)
-        );
-        judge(sessionId, taskId, 0, 10_000);
-        judge(sessionId, taskId, 2, 10_000);
+        Verdict memory item = verdictOf(sessionId, taskId, miners(2), 10_000);
+        refuse(item, abi.encodeWithSelector(TaskFlow.PartNotReady.selector, TaskStatus.Assigned));
+        item.miners[1] = miner(2);
+        vm.prank(validator);
+        queue.verdict(item);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.owedTo(miner(1)), 0, "no pay for nothing");
         assertEq(payment.owedTo(miner(2)), worstCase(1, MAX_INPUT_TOKENS), "pay");
@@ -282,7 +284,7 @@ contract TaskLifeTest is Network {
     function test_nobody_in_time_ends_the_task_with_a_refund() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         vm.warp(START + TIMEOUT + 1);
-        queue.endPrecommit(sessionId, taskId, false);
+        tasks.endPrecommit(sessionId, taskId, false);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
         assertEq(pool.reputationOf(miner(0)), -3, "absence costs");
@@ -294,9 +296,9 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 1);
         commit(sessionId, taskId, 0);
         vm.warp(block.timestamp + 61);
-        assertTrue(queue.endCommit(sessionId, taskId, true), "ended");
+        assertTrue(tasks.endCommit(sessionId, taskId, true), "ended");
         assertEq(pool.reputationOf(miner(1)), -3, "silence costs");
-        judge(sessionId, taskId, 0, 10_000);
+        judge(sessionId, taskId, 1, 10_000);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.owedTo(miner(1)), 0, "no pay");
     }
@@ -306,37 +308,23 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
         vm.expectPartialRevert(TaskFlow.TooEarly.selector);
-        queue.end(sessionId, taskId, true);
+        tasks.end(sessionId, taskId, true);
         vm.warp(block.timestamp + 61);
         TaskRef[] memory items = new TaskRef[](1);
         items[0] = TaskRef(sessionId, taskId);
-        queue.endTasks(items);
+        tasks.endTasks(items);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.AlreadyEnded.selector));
-    }
-
-    function test_a_forced_end_pays_those_with_a_verdict() public {
-        (uint256 sessionId, uint256 taskId) = assignedTask(2);
-        precommit(sessionId, taskId, 0);
-        precommit(sessionId, taskId, 1);
-        commit(sessionId, taskId, 0);
-        commit(sessionId, taskId, 1);
-        judge(sessionId, taskId, 1, 10_000);
-        vm.warp(block.timestamp + 61);
-        queue.end(sessionId, taskId, true);
-        uint256 full = worstCase(1, MAX_INPUT_TOKENS);
-        assertEq(payment.owedTo(miner(1)), full, "judged, paid");
-        assertEq(payment.owedTo(miner(0)), 0, "not judged, not paid");
-        assertEq(payment.sessionBalance(sessionId), 1e9 - full, "the rest is back");
-        assertSolvent();
+        refuse(
+            verdictOf(sessionId, taskId, miners(1), 10_000), abi.encodePacked(TaskFlow.AlreadyEnded.selector)
+        );
     }
 
     function test_end_without_force_never_does_anything() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         vm.warp(START + 10_000);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.WrongStatus.selector, TaskStatus.Assigned));
-        queue.end(sessionId, taskId, false);
+        tasks.end(sessionId, taskId, false);
     }
 
     // ---------------------------------------------------------------- verdicts and pay
@@ -346,32 +334,51 @@ contract TaskLifeTest is Network {
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 1);
         commit(sessionId, taskId, 0);
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.PhaseOpen.selector));
+        Verdict memory item = verdictOf(sessionId, taskId, miners(2), 0);
+        refuse(item, abi.encodePacked(TaskFlow.PhaseOpen.selector));
         commit(sessionId, taskId, 1);
-        judge(sessionId, taskId, 0, 0);
-        refuseVerdict(sessionId, taskId, 0, abi.encodePacked(TaskFlow.AlreadyDone.selector));
+        judge(sessionId, taskId, 2, 0);
+        refuse(item, abi.encodePacked(TaskFlow.AlreadyDone.selector));
         assertEq(payment.owedTo(miner(0)), 0, "a worthless answer is not paid");
         assertEq(pool.reputationOf(miner(0)), -3, "and costs reputation");
+    }
+
+    function test_a_verdict_judges_all_who_have_revealed_each_once() public {
+        (uint256 sessionId, uint256 taskId) = assignedTask(2);
+        precommit(sessionId, taskId, 0);
+        precommit(sessionId, taskId, 1);
+        commit(sessionId, taskId, 0);
+        commit(sessionId, taskId, 1);
+        Verdict memory item = verdictOf(sessionId, taskId, miners(1), 10_000);
+        refuse(item, abi.encodeWithSelector(TaskFlow.NotAllJudged.selector, 1, 2));
+        item = verdictOf(sessionId, taskId, miners(2), 10_000);
+        item.miners[1] = miner(0);
+        refuse(item, abi.encodeWithSelector(TaskFlow.DuplicateMiner.selector, miner(0)));
+        item.miners[1] = miner(4);
+        refuse(item, abi.encodeWithSelector(TaskFlow.NotAssigned.selector, miner(4)));
+        item = verdictOf(sessionId, taskId, miners(2), 10_000);
+        item.outputTokens = new uint256[](1);
+        refuse(item, abi.encodeWithSelector(TaskFlow.ListsDiffer.selector, 2, 2, 1));
     }
 
     function test_a_verdict_cannot_charge_more_than_was_reserved() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
-        Verdict memory item = verdictOf(sessionId, taskId, 0, 10_001);
+        Verdict memory item = verdictOf(sessionId, taskId, miners(1), 10_001);
         vm.startPrank(validator);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, 10_001, 10_000));
         queue.verdict(item);
-        item.accuracyBps = 1;
+        item.accuraciesBps[0] = 1;
         item.inputTokens = MAX_INPUT_TOKENS + 1;
         vm.expectRevert(
             abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, item.inputTokens, MAX_INPUT_TOKENS)
         );
         queue.verdict(item);
         item.inputTokens = 0;
-        item.outputTokens = MAX_TOKENS + 1;
+        item.outputTokens[0] = MAX_TOKENS + 1;
         vm.expectRevert(
-            abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, item.outputTokens, MAX_TOKENS)
+            abi.encodeWithSelector(TaskFlow.VerdictTooLarge.selector, MAX_TOKENS + 1, MAX_TOKENS)
         );
         queue.verdict(item);
         vm.stopPrank();
@@ -385,20 +392,20 @@ contract TaskLifeTest is Network {
     ) public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         delay = bound(delay, 0, TIMEOUT);
-        Verdict memory item = verdictOf(sessionId, taskId, 0, bound(accuracyBps, 0, 10_000));
+        Verdict memory item = verdictOf(sessionId, taskId, miners(1), bound(accuracyBps, 0, 10_000));
         item.inputTokens = bound(inputTokens, 0, MAX_INPUT_TOKENS);
-        item.outputTokens = bound(outputTokens, 0, MAX_TOKENS);
+        item.outputTokens[0] = bound(outputTokens, 0, MAX_TOKENS);
         vm.warp(START + delay);
         precommit(sessionId, taskId, 0);
         commit(sessionId, taskId, 0);
         vm.prank(validator);
         queue.verdict(item);
 
-        uint256 price = item.inputTokens * INPUT_PRICE + item.outputTokens * OUTPUT_PRICE;
+        uint256 price = item.inputTokens * INPUT_PRICE + item.outputTokens[0] * OUTPUT_PRICE;
         uint256 quarter = TIMEOUT / 4;
         uint256 loss = delay <= quarter ? 0 : ceilDiv(2_000 * (delay - quarter), TIMEOUT - quarter);
         uint256 owed = payment.owedTo(miner(0));
-        assertEq(owed, price * item.accuracyBps * (10_000 - loss) / 1e8, "pay");
+        assertEq(owed, price * item.accuraciesBps[0] * (10_000 - loss) / 1e8, "pay");
         assertTrue(owed <= worstCase(1, MAX_INPUT_TOKENS), "within the reservation");
         assertEq(payment.sessionBalance(sessionId), 1e9 - owed, "the rest is back");
         assertSolvent();
@@ -407,7 +414,7 @@ contract TaskLifeTest is Network {
     // ---------------------------------------------------------------- words of this test
 
     function assertStatus(uint256 sessionId, uint256 taskId, TaskStatus status) private view {
-        assertEq(queue.getTaskStatus(sessionId, taskId), uint256(status), "status");
+        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(status), "status");
     }
 
     function finish(uint256 sessionId, uint256 taskId, uint256 redundancy) private {
@@ -417,13 +424,10 @@ contract TaskLifeTest is Network {
         for (uint256 i; i < redundancy; ++i) {
             commit(sessionId, taskId, i);
         }
-        for (uint256 i; i < redundancy; ++i) {
-            judge(sessionId, taskId, i, 10_000);
-        }
+        judge(sessionId, taskId, redundancy, 10_000);
     }
 
-    function refuseVerdict(uint256 sessionId, uint256 taskId, uint256 i, bytes memory reason) private {
-        Verdict memory item = verdictOf(sessionId, taskId, i, 10_000);
+    function refuse(Verdict memory item, bytes memory reason) private {
         vm.expectRevert(reason);
         vm.prank(validator);
         queue.verdict(item);

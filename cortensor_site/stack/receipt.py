@@ -16,8 +16,10 @@ _STAGES = {
     "TaskMinerReplaced": "replace",
     "TaskAcked": "ack",
     "TaskPrecommitted": "precommit",
+    "TaskAllPrecommitted": "end_precommit",
     "TaskPrecommitEnded": "end_precommit",
     "TaskCommitted": "commit",
+    "TaskAllCommitted": "end_commit",
     "TaskCommitEnded": "end_commit",
     "TaskVerdict": "verdict",
     "TaskEnded": "end",
@@ -102,12 +104,12 @@ def read_receipt(
         for contract in (contracts.session, contracts.queue, contracts.payment)
         for log in _logs_of_task(contracts.w3, contract, ids, from_block)
     ]
-    verdicts = _by_miner(logs, "TaskVerdict")
-    payments = _by_miner(logs, "NodePaid", key="node")
+    verdicts = _verdicts(logs)
     commits = _by_miner(logs, "TaskCommitted")
     precommits = _by_miner(logs, "TaskPrecommitted")
     [reserved] = [log for log in logs if log["event"] == "TaskReserved"]
     [settled] = [log for log in logs if log["event"] == "TaskSettled"]
+    payments = dict(zip(settled["args"]["nodes"], settled["args"]["amounts"], strict=True))
     parts = [
         MinerPart(
             miner=miner,
@@ -116,10 +118,10 @@ def read_receipt(
             result_hash=Web3.to_hex(
                 contracts.queue.functions.getTaskResultDataHash(*ids, miner).call()
             ),
-            accuracy_bps=verdicts[miner]["args"]["accuracyBps"] if miner in verdicts else 0,
-            input_tokens=verdicts[miner]["args"]["inputTokens"] if miner in verdicts else 0,
-            output_tokens=verdicts[miner]["args"]["outputTokens"] if miner in verdicts else 0,
-            paid_wei=payments[miner]["args"]["amount"] if miner in payments else 0,
+            accuracy_bps=verdicts[miner][0] if miner in verdicts else 0,
+            input_tokens=verdicts[miner][1] if miner in verdicts else 0,
+            output_tokens=verdicts[miner][2] if miner in verdicts else 0,
+            paid_wei=payments.get(miner, 0),
         )
         for miner, log in precommits.items()
     ]
@@ -163,10 +165,21 @@ def _logs_of_task(
     ]
 
 
-def _by_miner(
-    logs: list[dict[str, Any]], event: str, key: str = "miner"
-) -> dict[str, dict[str, Any]]:
-    return {log["args"][key]: log for log in logs if log["event"] == event}
+def _by_miner(logs: list[dict[str, Any]], event: str) -> dict[str, dict[str, Any]]:
+    return {log["args"]["miner"]: log for log in logs if log["event"] == event}
+
+
+def _verdicts(logs: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
+    """Accuracy, input tokens and output tokens by miner."""
+    return {
+        miner: (accuracy_bps, log["args"]["inputTokens"], output_tokens)
+        for log in logs
+        if log["event"] == "TaskVerdict"
+        for miner, accuracy_bps, output_tokens in zip(
+            *(log["args"][name] for name in ("miners", "accuraciesBps", "outputTokens")),
+            strict=True,
+        )
+    }
 
 
 def _gas_by_stage(w3: Web3, logs: list[dict[str, Any]]) -> dict[str, int]:

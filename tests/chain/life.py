@@ -85,10 +85,11 @@ class Life:
         message = Commit(self.session_id, self.task_id, self.digest, miner.address, data)
         self.deliver(operations.relay_commit(message, self._signed(message, miner)))
 
-    def judge(self, miner: LocalAccount, accuracy_bps: int = 10_000) -> None:
+    def judge(self, miners: Iterable[LocalAccount], accuracy_bps: int = 10_000) -> None:
+        addresses = tuple(miner.address for miner in miners)
         message = Verdict(
-            *(self.session_id, self.task_id, self.digest, miner.address),
-            *(accuracy_bps, 10, 12),
+            *(self.session_id, self.task_id, self.digest, 10, addresses),
+            *((accuracy_bps,) * len(addresses), (12,) * len(addresses)),
         )
         self.deliver(operations.relay_verdict(message, self._signed(message, VALIDATOR)))
 

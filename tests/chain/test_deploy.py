@@ -13,8 +13,9 @@ from tests.anvil import DEPLOYER, MODEL, ORACLE, PRICE, ROLES, ROUTER, VALIDATOR
 
 def test_the_contracts_know_each_other_and_the_roles_are_given(chain: Chain) -> None:
     roles, session = chain.contract("Roles"), chain.contract("Session")
-    for name in ("SessionPayment", "SessionQueue"):
-        assert chain.contract(name).functions.session().call() == session.address
+    assert chain.contract("SessionPayment").functions.session().call() == session.address
+    queue, overdue = chain.contract("SessionQueue"), chain.contract("OverdueTasks")
+    assert queue.functions.overdue().call() == overdue.address
     for role, holder in (
         ("ROUTER_ROLE", ROUTER.address),
         ("ORACLE_ROLE", ORACLE.address),

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from eth_abi import encode
@@ -24,10 +25,12 @@ from chain.messages import (
     RequestParams,
     SigningDomain,
     Verdict,
+    addressed_digest,
     canonical_json,
     commit_hash,
     raw_cid,
     recover,
+    short_signature,
     sign,
     signable,
     task_digest,
@@ -42,7 +45,7 @@ MESSAGES: list[Message] = [
     Ack(3, 1_000_000, DIGEST, MINER),
     Precommit(3, 1_000_000, DIGEST, MINER, keccak(text="data")),
     Commit(3, 1_000_000, DIGEST, MINER, '{"result":"Grüße"}'),
-    Verdict(3, 1_000_000, DIGEST, MINER, 9_900, 12, 40),
+    Verdict(3, 1_000_000, DIGEST, 12, (MINER, OTHER), (9_900, 0), (40, 0)),
     Registration(MINER, OTHER, 7),
 ]
 
@@ -108,16 +111,42 @@ def test_every_member_of_a_task_changes_its_digest() -> None:
     assert len(digests) == len(task) + 1
 
 
-def test_the_digest_packs_number_lists_as_words() -> None:
-    words = keccak((64).to_bytes(32, "big") + (70).to_bytes(32, "big"))
-    empty = keccak(b"")
-    expected = keccak(
-        encode(
-            ["bytes32"] + ["uint256", "bytes32"] * 2 + ["bytes32"] * 3 + ["uint256"],
-            [b"\x01" * 32, 5, keccak(text="p"), 1, empty, words, empty, empty, 9],
-        )
-    )
-    assert task_digest(b"\x01" * 32, 5, "p", 1, "", [64, 70], [], "", 9) == expected
+def test_the_digest_packs_the_terms_and_hashes_what_they_do_not_say() -> None:
+    bits = [(1, 8), (60, 16), (9, 24), (64, 24), (70, 16), (0, 16), (0, 24), (0, 16), (0, 16)]
+    terms = int("".join(f"{value:0{width}b}" for value, width in bits), 2)
+    sid, content = b"\x01" * 32, keccak(text="p")
+    types = ["bytes32", "uint256", "bytes32", "uint256", "bytes32"]
+    expected = keccak(encode(types, [sid, 5, content, terms, bytes(32)]))
+    assert task_digest(sid, 5, "p", 1, "", [64, 70], [], "", 9) == expected
+    more = keccak((7).to_bytes(32, "big"))
+    rest = keccak(keccak(b"") + keccak(text="r") + more + keccak(b""))
+    expected = keccak(encode(types, [sid, 5, content, terms, rest]))
+    assert task_digest(sid, 5, "p", 1, "", [64, 70, 0, 0, 0, 0, 7], [60], "r", 9) == expected
+
+
+def test_of_a_content_address_the_digest_binds_what_it_addresses() -> None:
+    address = "ipfs://" + raw_cid(b"hello world")
+    assert addressed_digest(address) == sha256(b"hello world").digest()
+    for other in ("", "hello", address + "a", address[:-1] + "f", address.upper()):
+        assert addressed_digest(other) is None
+    task = (b"\x01" * 32, 5, address, 1, "", [64], [60], "", 9)
+    content = sha256(b"hello world").digest()
+    terms = 1 << 152 | 60 << 136 | 9 << 112 | 64 << 88
+    types = ["bytes32", "uint256", "bytes32", "uint256", "bytes32"]
+    assert task_digest(*task) == keccak(encode(types, [task[0], 5, content, terms, bytes(32)]))  # type: ignore[arg-type]
+
+
+def test_what_the_contract_has_no_place_for_has_no_digest() -> None:
+    with pytest.raises(InvalidParams, match="llm_params: 65536"):
+        task_digest(bytes(32), 5, "p", 1, "", [64, 65_536], [], "", 9)
+
+
+@pytest.mark.parametrize(("v", "top"), [(27, 0), (28, 1), (0, 0), (1, 1)])
+def test_a_short_signature_carries_v_in_the_top_bit_of_s(v: int, top: int) -> None:
+    r, s = b"\x11" * 32, b"\x22" * 32
+    assert short_signature(r + s + bytes([v])) == (r, bytes([0x22 | top << 7]) + s[1:])
+    with pytest.raises(InvalidSignature):
+        short_signature(r + s)
 
 
 @given(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=9))

@@ -58,7 +58,7 @@ def test_a_task_goes_from_the_outbox_to_its_settlement_and_into_the_mirror(chain
     for task in tasks:
         for miner in MINERS:
             task.commit(miner)
-            task.judge(miner)
+        task.judge(MINERS)
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
     assert [task.status() for task in tasks] == [ENDED] * 4
@@ -91,7 +91,7 @@ def test_gas_limits_leave_room_for_sixteen_miners(chain: Chain) -> None:
     for task in tasks:
         for miner in miners:
             task.commit(miner)
-            task.judge(miner)
+        task.judge(miners)
     deliver(chain, at_work)
     deliver(chain, at_work)
     assert [task.status() for task in tasks] == [ENDED]

@@ -132,7 +132,7 @@ def test_what_clients_write_cannot_stop_the_mirror(chain: Chain, follower: Follo
     selector = keccak(
         text="submit(uint256,uint256,string,uint256,string,uint256[],uint256[],string)"
     )[:4]
-    nasty = [session_id, 0, b"\xff\xfe \x00 nul", 1, "\x00", [8, 2**32 - 1], [2**256 - 1], "\x00"]
+    nasty = [session_id, 0, b"\xff\xfe \x00 nul", 1, "\x00", [8, 2**16 - 1], [2**256 - 1], "\x00"]
     receipt = chain.send(CLIENT, session.address, selector + encode(types, nasty))
     assert receipt["status"] == 1
     follow(follower)

@@ -181,7 +181,9 @@ def test_what_is_due_is_the_part_of_the_agenda_that_lies_behind():
     case = situation(T.ACKED, assigned(), slot(A.LEASED, 0), slot(A.ACKED, 1))
     assert due(case, at(ACK_WINDOW_S)) == []
     assert [a.step for a in due(case, at(ACK_WINDOW_S + GRACE_S))] == [Step.REPLACE]
-    assert len(due(case, at(3600))) == 3
+    assert len(due(case, at(TIMEOUT_S / 2 + GRACE_S))) == 2
+    # The oracle's choice counts for a while only.
+    assert [a.step for a in due(case, at(3600))] == [Step.END_PRECOMMIT]
 
 
 slots = st.builds(
@@ -228,6 +230,7 @@ def test_no_step_comes_earlier_than_the_contract_accepts_it(case):
                 assert late.status in (A.LEASED, A.ACKED, A.FAILED)
                 least = min(ACK_WINDOW_S, case.timeout_s // 2)
                 assert action.at > late.assigned_at + timedelta(seconds=least)
+                assert action.until <= late.assigned_at + timedelta(seconds=case.timeout_s * 5 / 8)
 
 
 @given(situations)

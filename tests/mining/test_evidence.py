@@ -23,7 +23,7 @@ from mining.evidence import accept
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
 from mining.node.job import AckReport, CommitReport, FailedReport, Heartbeat, PrecommitReport
-from sessions.models import OnChainStatus, TaskStatus
+from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_assigned
 from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task, mirror
 
@@ -136,8 +136,17 @@ def test_a_miners_part_goes_from_ack_to_reveal_and_each_step_goes_on_chain_once(
         signer.send(signer.commit())
     assert signer.assignment.status == AssignmentStatus.REVEALED
     assert storage.get(signer.assignment.content_cid) == signer.content.encode()
-    for kind in ("relay_ack", "relay_precommit", "relay_commit"):
+    for kind in ("relay_precommit", "relay_commit"):
         assert operations(kind).count() == 1
+
+
+@pytest.mark.parametrize(("timeout_s", "relayed"), [(60, 0), (300, 1)])
+def test_an_ack_goes_on_chain_where_the_precommit_may_take_long(signer, timeout_s, relayed):
+    Task.objects.update(timeout_s=timeout_s)
+    for _ in range(2):
+        signer.send(signer.ack())
+    assert signer.assignment.status == AssignmentStatus.ACKED
+    assert operations("relay_ack").count() == relayed
 
 
 def test_a_precommit_implies_the_ack(signer):

@@ -54,13 +54,20 @@ def test_a_miners_part_collects_its_times_verdict_and_pay():
             event(
                 *(queue, "TaskVerdict", 6),
                 **task,
-                miner=MINER,
                 validator=OPERATOR,
-                accuracyBps=9_000,
                 inputTokens=12,
-                outputTokens=5,
+                miners=[MINER, OTHER],
+                accuraciesBps=[9_000, 0],
+                outputTokens=[5, 0],
             ),
-            event("SessionPayment", "NodePaid", 7, **task, node=MINER, amount=10**20),
+            event(
+                *("SessionPayment", "TaskSettled", 7),
+                **task,
+                nodes=[MINER, OTHER],
+                amounts=[10**20, 0],
+                paid=10**20,
+                refunded=0,
+            ),
             event("SessionPayment", "NodeWithdrawn", 8, node=MINER, amount=10**19),
         ]
     )

@@ -103,7 +103,7 @@ def test_who_agrees_gets_a_signed_verdict_and_the_client_gets_the_answer(
     assert len(task.validation.distances) == 3
 
     operations = Operation.objects.filter(kind="relay_verdict")
-    assert operations.count() == 3
+    assert operations.get().payload["accuracies_bps"] == [10_000, 0, 10_000]
     stream = router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
     (body,) = [json.loads(e["body"]) for _, e in stream if e["type"] == "results"]
     assert [row["text"] for row in body] == [good[0], good[0]]
@@ -175,10 +175,11 @@ def test_a_verdict_is_the_validators(validator, engine):
     payload = Operation.objects.get(kind="relay_verdict").payload
     part.refresh_from_db()
     verdict = Verdict(
-        *(task.session_id, task.task_id, bytes.fromhex(task.task_digest[2:]), part.miner),
-        accuracy_bps=10_000,
+        *(task.session_id, task.task_id, bytes.fromhex(task.task_digest[2:])),
         input_tokens=part.input_tokens,
-        output_tokens=part.output_tokens,
+        miners=(part.miner,),
+        accuracies_bps=(10_000,),
+        output_tokens=(part.output_tokens,),
     )
     signature = bytes.fromhex(payload["signature"].removeprefix("0x"))
     assert recover(verdict, SigningDomain(CHAIN_ID, QUEUE), signature) == validator.address

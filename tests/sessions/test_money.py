@@ -1,6 +1,7 @@
 """Whatever happens in whatever order, no session is promised more than it has."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -72,12 +73,17 @@ class Escrow:
         ids = self._ids() | {"taskId": task_id}
         apply(
             event(
-                "SessionPayment", "TaskSettled", ids | {"paid": paid, "refunded": reserved - paid}
+                *("SessionPayment", "TaskSettled"),
+                ids | settled(paid) | {"refunded": reserved - paid},
             )
         )
 
     def _ids(self) -> dict[str, int]:
         return {"sessionId": self.session_id}
+
+
+def settled(paid: int) -> dict[str, Any]:
+    return {"nodes": ["0x" + "11" * 20], "amounts": [paid], "paid": paid}
 
 
 STEP = st.one_of(

@@ -95,7 +95,10 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
         event("SessionQueue", "TaskAcked", ids | {"miner": OTHER}),
         event("SessionQueue", "TaskPrecommitEnded", ids),
         event("SessionQueue", "TaskCommitEnded", ids),
-        event("SessionPayment", "TaskSettled", ids | {"paid": 4, "refunded": 10**20 - 4}),
+        event(
+            *("SessionPayment", "TaskSettled"),
+            ids | {"nodes": [OTHER], "amounts": [4], "paid": 4, "refunded": 10**20 - 4},
+        ),
         event("SessionQueue", "TaskEnded", ids | {"miners": [OTHER]}),
         event("Session", "SessionOwnerChanged", {"sessionId": 1, "from": OWNER, "to": OTHER}),
         event(

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Part, Progress} from "./Lanes.sol";
+import {TaskFlow} from "./TaskFlow.sol";
+import {TaskTerms} from "./TaskTerms.sol";
+import {TaskStatus} from "./TaskTypes.sol";
+
+/// @title What can be done about a task whose time is over: other miners, the next stage, the end.
+abstract contract TaskOverdue is TaskFlow {
+    using TaskTerms for uint256;
+    using Progress for uint64;
+    using Part for uint64;
+
+    /// @notice The blocks of a period share their part of the draws' seeds, in seconds.
+    uint256 public constant DRAW_PERIOD = 4;
+    /// @notice How many of the drawn are looked at until one can take the place.
+    uint256 public constant DRAWS = 64;
+
+    // ---------------------------------------------------------------- replacement
+
+    /// @dev The chosen replacement of an oracle: from the miner's deadline on, until the draw opens.
+    function _replace(uint256 sessionId, uint256 taskId, address late, address replacement)
+        internal
+        returns (bytes memory refusal)
+    {
+        Task storage task = _slot(sessionId, taskId);
+        uint256 index;
+        uint256 assignedAt;
+        (refusal, index, assignedAt) = _lateMiner(sessionId, taskId, task, late);
+        if (refusal.length != 0) return refusal;
+        uint256 timeout = uint256(task.terms).timeout();
+        uint256 lease = timeout / 2;
+        if (_part(task, task.lanes[0], index).acked() == 0 && ACK_WINDOW < lease) lease = ACK_WINDOW;
+        if (block.timestamp <= assignedAt + lease) return _early(assignedAt + lease);
+        uint256 opens = _drawOpens(assignedAt, timeout);
+        if (block.timestamp > opens) return _late(opens);
+        bytes32 digest = _digestOf(sessionId, taskId, task);
+        if (_isTaken(task, digest, replacement)) {
+            return abi.encodeWithSelector(DuplicateMiner.selector, replacement);
+        }
+        uint256 number = _placeOf(sessionId, replacement);
+        if (number == 0) return abi.encodeWithSelector(NotEligible.selector, replacement);
+        _giveAway(sessionId, taskId, task, digest, index, late, replacement, number);
+    }
+
+    /// @dev The drawn replacement, by anyone.
+    function _replaceByDraw(uint256 sessionId, uint256 taskId, address late) internal returns (bytes memory refusal) {
+        Task storage task = _slot(sessionId, taskId);
+        uint256 index;
+        uint256 assignedAt;
+        (refusal, index, assignedAt) = _lateMiner(sessionId, taskId, task, late);
+        if (refusal.length != 0) return refusal;
+        // The first period that begins after the oracle's time: nobody can know its seed before.
+        uint256 period = _drawOpens(assignedAt, uint256(task.terms).timeout()) / DRAW_PERIOD + 1;
+        if (block.timestamp < period * DRAW_PERIOD) return _early(period * DRAW_PERIOD);
+        bytes32 digest = _digestOf(sessionId, taskId, task);
+        bytes32 seed = keccak256(abi.encode(_drawSeed(period), digest, late));
+        for (uint256 attempt; attempt < DRAWS; ++attempt) {
+            address replacement = pool.drawn(seed, attempt);
+            if (_isTaken(task, digest, replacement)) continue;
+            uint256 number = _placeOf(sessionId, replacement);
+            if (number == 0) continue;
+            _giveAway(sessionId, taskId, task, digest, index, late, replacement, number);
+            return "";
+        }
+        return abi.encodeWithSelector(NobodyDrawn.selector, seed);
+    }
+
+    // ---------------------------------------------------------------- forcing on
+
+    function _endPrecommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
+        Task storage task = _slot(sessionId, taskId);
+        if (task.createdAt == 0) return _notFound(sessionId, taskId);
+        uint256 board = task.lanes[0];
+        uint64 progress = uint64(board);
+        TaskStatus status = progress.status();
+        if (status >= TaskStatus.Precommitted) return _phaseOver();
+        if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
+        uint256 deadline = _precommitDeadline(task, progress);
+        if (block.timestamp <= deadline) return _early(deadline);
+        _closePrecommit(sessionId, taskId, task, board, emitAll);
+        return "";
+    }
+
+    function _endCommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
+        Task storage task = _slot(sessionId, taskId);
+        if (task.createdAt == 0) return _notFound(sessionId, taskId);
+        uint256 board = task.lanes[0];
+        uint64 progress = uint64(board);
+        if (progress.status() >= TaskStatus.Committed) return _phaseOver();
+        if (progress.status() < TaskStatus.Precommitted) return _phaseOpen();
+        uint256 deadline = progress.stageAt() + COMMIT_WINDOW;
+        if (block.timestamp <= deadline) return _early(deadline);
+        _closeCommit(sessionId, taskId, task, board, emitAll);
+        return "";
+    }
+
+    function _end(uint256 sessionId, uint256 taskId, bool forceEnd) internal returns (bytes memory) {
+        Task storage task = _slot(sessionId, taskId);
+        if (task.createdAt == 0) return _notFound(sessionId, taskId);
+        uint256 board = task.lanes[0];
+        uint64 progress = uint64(board);
+        TaskStatus status = progress.status();
+        if (status == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
+        if (!forceEnd) return abi.encodeWithSelector(WrongStatus.selector, status);
+        if (status == TaskStatus.Queued) {
+            if (block.timestamp <= _queueDeadline(task)) return _early(_queueDeadline(task));
+        } else if (status < TaskStatus.Precommitted) {
+            (, uint256 precommitted,) = _count(task, board);
+            if (precommitted != 0) return _phaseOpen();
+            return _endPrecommit(sessionId, taskId, false);
+        } else if (status == TaskStatus.Precommitted) {
+            (,, uint256 committed) = _count(task, board);
+            if (committed != 0) return _phaseOpen();
+            return _endCommit(sessionId, taskId, false);
+        } else {
+            uint256 deadline = progress.stageAt() + VERDICT_WINDOW;
+            if (block.timestamp <= deadline) return _early(deadline);
+        }
+        _finish(sessionId, taskId, task, board);
+        _refund(sessionId, taskId, task);
+        return "";
+    }
+
+    /// @dev The end of the precommit phase by force. Nobody in time is the end of the task.
+    function _closePrecommit(uint256 sessionId, uint256 taskId, Task storage task, uint256 board, bool emitAll)
+        private
+    {
+        board = _withPhaseOver(task, board);
+        task.lanes[0] = board;
+        address[] memory ready = _minersBetween(task, board, TaskStatus.Precommitted, TaskStatus.Ended);
+        if (emitAll) emit TaskAllPrecommitted(sessionId, taskId, ready);
+        emit TaskPrecommitEnded(sessionId, taskId);
+        pool.recordOutcomes(_minersBetween(task, board, TaskStatus.Assigned, TaskStatus.Precommitted), 0);
+        if (ready.length != 0) return;
+        _finish(sessionId, taskId, task, board);
+        _refund(sessionId, taskId, task);
+    }
+
+    /// @dev The end of the commit phase by force. Who does not reveal loses stake. Nobody revealed is the end of
+    ///      the task.
+    function _closeCommit(uint256 sessionId, uint256 taskId, Task storage task, uint256 board, bool emitAll)
+        private
+    {
+        board = _withProgress(board, uint64(board).withStatus(TaskStatus.Committed, block.timestamp));
+        task.lanes[0] = board;
+        address[] memory revealed = _minersBetween(task, board, TaskStatus.Committed, TaskStatus.Ended);
+        if (emitAll) emit TaskAllCommitted(sessionId, taskId, revealed);
+        emit TaskCommitEnded(sessionId, taskId);
+        address[] memory silent = _minersBetween(task, board, TaskStatus.Precommitted, TaskStatus.Committed);
+        pool.recordOutcomes(silent, 0);
+        for (uint256 i; i < silent.length; ++i) {
+            pool.slash(silent[i]);
+        }
+        if (revealed.length != 0) return;
+        _finish(sessionId, taskId, task, board);
+        _refund(sessionId, taskId, task);
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    function _giveAway(
+        uint256 sessionId,
+        uint256 taskId,
+        Task storage task,
+        bytes32 digest,
+        uint256 index,
+        address late,
+        address replacement,
+        uint256 number
+    ) private {
+        _replaced[digest][late] = true;
+        uint256 board = task.lanes[0];
+        uint256 since = block.timestamp - _assignedAt(task, uint64(board));
+        task.lanes[0] = _place(task, board, index, replacement, number, since);
+        emit TaskMinerReplaced(sessionId, taskId, late, replacement);
+        address[] memory failed = new address[](1);
+        failed[0] = late;
+        pool.recordOutcomes(failed, 0);
+    }
+
+    /// @return refusal unless the miner can be replaced as far as its part goes
+    /// @return index its place
+    /// @return assignedAt when it got it
+    function _lateMiner(uint256 sessionId, uint256 taskId, Task storage task, address late)
+        private
+        view
+        returns (bytes memory refusal, uint256 index, uint256 assignedAt)
+    {
+        if (task.createdAt == 0) return (_notFound(sessionId, taskId), 0, 0);
+        if (_replaced[_digestOf(sessionId, taskId, task)][late]) return (_alreadyDone(), 0, 0);
+        uint256 board = task.lanes[0];
+        bool found;
+        (found, index) = _find(task, board, late);
+        if (!found) return (_notAssigned(late), 0, 0);
+        uint64 progress = uint64(board);
+        if (progress.status() >= TaskStatus.Precommitted) return (_phaseOver(), 0, 0);
+        uint256 deadline = _precommitDeadline(task, progress);
+        if (block.timestamp > deadline) return (_late(deadline), 0, 0);
+        uint64 part = _part(task, board, index);
+        if (part.precommitted() != 0) return (_alreadyDone(), 0, 0);
+        assignedAt = _assignedAt(task, progress) + part.assigned();
+    }
+
+    function _isTaken(Task storage task, bytes32 digest, address miner) private view returns (bool) {
+        (bool found,) = _find(task, task.lanes[0], miner);
+        return found || _replaced[digest][miner];
+    }
+
+    /// @dev The node's number; 0 when it may not take a place.
+    function _placeOf(uint256 sessionId, address node) private view returns (uint256) {
+        address[] memory nodes = new address[](1);
+        nodes[0] = node;
+        return pool.placesOf(nodes, _keys[sessionId].modelIdentifier)[0];
+    }
+
+    /// @dev An oracle's time ends an eighth of the timeout after the lease.
+    function _drawOpens(uint256 assignedAt, uint256 timeout) private pure returns (uint256) {
+        return assignedAt + timeout / 2 + timeout / 8;
+    }
+
+    /// @dev Fixed once, by the first draw of the period's tasks: whoever that is cannot say what it will be,
+    ///      only when it comes, and anyone else can be first.
+    function _drawSeed(uint256 period) private returns (bytes32 seed) {
+        seed = drawSeeds[period];
+        if (seed != 0) return seed;
+        seed = keccak256(abi.encode(block.prevrandao, blockhash(block.number - 1), period));
+        drawSeeds[period] = seed;
+        emit DrawSeedFixed(period, seed);
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ContentAddress} from "./ContentAddress.sol";
+import {Submission} from "./TaskTypes.sol";
+
+/// @title A task's terms in 160 bits, and the digest that binds all that a task says.
+/// @notice The digest is made of what the queue keeps, so that no word is spent on keeping it:
+///         `keccak256(abi.encode(sid, taskId, content, terms, rest))`.
+/// @dev From the high bits down: promptType 8, timeout 16, maxInputTokens 24, maxTokens 24, temperature 16,
+///      topP 16, topK 24, presencePenalty 16, frequencyPenalty 16.
+library TaskTerms {
+    uint256 internal constant MIN_TIMEOUT = 5;
+    uint256 internal constant MAX_TIMEOUT = 3600;
+    uint256 internal constant DEFAULT_TIMEOUT = 60;
+    /// @dev How many of a longer list's words the terms hold: the others are part of `rest`.
+    uint256 private constant KNOWN_LLM_PARAMS = 6;
+    uint256 private constant KNOWN_REQUEST_PARAMS = 1;
+
+    error OutOfRange(bytes32 field, uint256 value, uint256 most);
+
+    /// @return refusal an encoded OutOfRange when a value is larger than its place
+    /// @return terms the packed terms, otherwise
+    function pack(Submission memory s) internal pure returns (bytes memory refusal, uint256 terms) {
+        uint256[] memory params = s.llmParams;
+        if (s.promptType >> 8 != 0) return (_outOfRange("promptType", s.promptType, 8), 0);
+        if (s.maxInputTokens >> 24 != 0) return (_outOfRange("maxInputTokens", s.maxInputTokens, 24), 0);
+        terms = (s.promptType << 16) | _timeoutOf(s.requestParams);
+        terms = (terms << 24) | s.maxInputTokens;
+        for (uint256 i; i < KNOWN_LLM_PARAMS; ++i) {
+            // maxTokens and topK are the two wide ones.
+            uint256 width = i == 0 || i == 3 ? 24 : 16;
+            // A list that is too short says 0 for the rest.
+            uint256 value = i < params.length ? params[i] : 0;
+            if (value >> width != 0) return (_outOfRange("llmParams", value, width), 0);
+            terms = (terms << width) | value;
+        }
+    }
+
+    /// @return rest the hash of what the terms have no place for; 0 when there is nothing of it
+    function restOf(Submission memory s) internal pure returns (bytes32 rest) {
+        if (
+            bytes(s.promptTemplate).length == 0 && bytes(s.clientReference).length == 0
+                && s.llmParams.length <= KNOWN_LLM_PARAMS && s.requestParams.length <= KNOWN_REQUEST_PARAMS
+        ) return 0;
+        return keccak256(
+            abi.encode(
+                keccak256(bytes(s.promptTemplate)),
+                keccak256(bytes(s.clientReference)),
+                _hashFrom(s.llmParams, KNOWN_LLM_PARAMS),
+                _hashFrom(s.requestParams, KNOWN_REQUEST_PARAMS)
+            )
+        );
+    }
+
+    /// @return isText whether `taskData` is no content address
+    /// @return content the digest that it addresses or, of a text, its hash
+    function contentOf(string memory taskData) internal pure returns (bool isText, bytes32 content) {
+        bool packed;
+        (packed, content) = ContentAddress.pack(taskData);
+        if (!packed) return (true, keccak256(bytes(taskData)));
+    }
+
+    function digestOf(bytes32 sid, uint256 taskId, bytes32 content, uint256 terms, bytes32 rest)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(sid, taskId, content, terms, rest));
+    }
+
+    function promptType(uint256 terms) internal pure returns (uint256) {
+        return terms >> 152;
+    }
+
+    function timeout(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 136) & 0xffff;
+    }
+
+    function maxInputTokens(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 112) & 0xffffff;
+    }
+
+    function maxTokens(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 88) & 0xffffff;
+    }
+
+    function temperature(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 72) & 0xffff;
+    }
+
+    function topP(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 56) & 0xffff;
+    }
+
+    function topK(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 32) & 0xffffff;
+    }
+
+    function presencePenalty(uint256 terms) internal pure returns (uint256) {
+        return (terms >> 16) & 0xffff;
+    }
+
+    function frequencyPenalty(uint256 terms) internal pure returns (uint256) {
+        return terms & 0xffff;
+    }
+
+    function _timeoutOf(uint256[] memory requestParams) private pure returns (uint256 seconds_) {
+        seconds_ = requestParams.length == 0 ? 0 : requestParams[0];
+        if (seconds_ == 0) return DEFAULT_TIMEOUT;
+        if (seconds_ < MIN_TIMEOUT) return MIN_TIMEOUT;
+        if (seconds_ > MAX_TIMEOUT) return MAX_TIMEOUT;
+    }
+
+    /// @dev keccak256 of a list's words from `start` on.
+    function _hashFrom(uint256[] memory list, uint256 start) private pure returns (bytes32 hash) {
+        uint256 length = list.length > start ? list.length - start : 0;
+        assembly ("memory-safe") {
+            hash := keccak256(add(add(list, 0x20), mul(start, 0x20)), mul(length, 0x20))
+        }
+    }
+
+    function _outOfRange(bytes32 field, uint256 value, uint256 bits) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(OutOfRange.selector, field, value, (1 << bits) - 1);
+    }
+}

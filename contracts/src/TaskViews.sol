@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ContentAddress} from "./ContentAddress.sol";
+import {Part, Progress} from "./Lanes.sol";
+import {TaskLedger} from "./TaskLedger.sol";
+import {TaskTerms} from "./TaskTerms.sol";
+import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
+
+/// @title The published views of tasks.
+abstract contract TaskViews is TaskLedger {
+    using TaskTerms for uint256;
+    using Progress for uint64;
+    using Part for uint64;
+
+    /// @notice What a miner precommits: a copied hash is another miner's, and so of no use.
+    function commitHash(uint256 sessionId, uint256 taskId, address miner, string memory data)
+        public
+        pure
+        returns (bytes32)
+    {
+        return _commitHash(sessionId, taskId, miner, data);
+    }
+
+    function taskDigestOf(uint256 sessionId, uint256 taskId) external view returns (bytes32) {
+        return _digestOf(sessionId, taskId, _task(sessionId, taskId));
+    }
+
+    /// @notice The ends of a task's stages, as seconds since 1970; 0 while a stage has not begun, and of the
+    ///         verdict's once it is over.
+    function getTaskDeadlines(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (uint256 queueDeadline, uint256 precommitDeadline, uint256 commitDeadline, uint256 verdictDeadline)
+    {
+        Task storage task = _task(sessionId, taskId);
+        uint64 progress = uint64(task.lanes[0]);
+        TaskStatus status = progress.status();
+        queueDeadline = _queueDeadline(task);
+        if (_part(task, task.lanes[0], 0) != 0) precommitDeadline = _precommitDeadline(task, progress);
+        if (status >= TaskStatus.Precommitted) {
+            commitDeadline = _phaseEnd(task, progress) + COMMIT_WINDOW;
+        }
+        if (status == TaskStatus.Committed) verdictDeadline = progress.stageAt() + VERDICT_WINDOW;
+    }
+
+    function getTask(uint256 sessionId, uint256 taskId) public view returns (TaskView memory seen) {
+        Task storage task = _task(sessionId, taskId);
+        uint64 progress = uint64(task.lanes[0]);
+        seen.id = taskId;
+        seen.gid = task.globalId;
+        seen.sessionId = sessionId;
+        seen.data = _dataOf(task);
+        seen.assignedMiners = _minersFrom(task, TaskStatus.Assigned);
+        seen.status = uint8(progress.status());
+        seen.ended = progress.status() == TaskStatus.Ended;
+        seen.createdAt = task.createdAt;
+        if (seen.ended) seen.finishedAt = progress.stageAt();
+        for (uint256 i; i < seen.assignedMiners.length; ++i) {
+            uint256 precommitAt = _precommitAt(task, i);
+            uint256 commitAt = _commitAt(task, i);
+            if (precommitAt > seen.lastPrecommitAt) seen.lastPrecommitAt = precommitAt;
+            if (commitAt > seen.lastCommitAt) seen.lastCommitAt = commitAt;
+        }
+    }
+
+    function getTasksBySessionId(uint256 sessionId) external view returns (TaskView[] memory tasks) {
+        uint256[] memory ids = _idsOf(sessionId);
+        tasks = new TaskView[](ids.length);
+        for (uint256 i; i < ids.length; ++i) {
+            tasks[i] = getTask(sessionId, ids[i]);
+        }
+    }
+
+    function getTaskCountBySessionId(uint256 sessionId) public view returns (uint256 count) {
+        Run[] storage runs = _runs[sessionId];
+        for (uint256 i; i < runs.length; ++i) {
+            count += runs[i].count;
+        }
+    }
+
+    function getTaskCountBySessionIds(uint256[] calldata sessionIds) external view returns (uint256[] memory counts) {
+        counts = new uint256[](sessionIds.length);
+        for (uint256 i; i < sessionIds.length; ++i) {
+            counts[i] = getTaskCountBySessionId(sessionIds[i]);
+        }
+    }
+
+    /// @notice The data of the session's latest task; empty when it has none.
+    function getLatestTask(uint256 sessionId) external view returns (string memory) {
+        Run[] storage runs = _runs[sessionId];
+        if (runs.length == 0) return "";
+        Run storage last = runs[runs.length - 1];
+        return _dataOf(_task(sessionId, last.first + last.count - 1));
+    }
+
+    function getTaskData(uint256 sessionId, uint256 taskId) external view returns (string memory) {
+        return _dataOf(_task(sessionId, taskId));
+    }
+
+    /// @notice The task's data, once a miner has acked it; empty before.
+    function getTaskDataWithAcked(uint256 sessionId, uint256 taskId) external view returns (string memory) {
+        return isAcked(sessionId, taskId) ? _dataOf(_task(sessionId, taskId)) : "";
+    }
+
+    function getTaskStatus(uint256 sessionId, uint256 taskId) external view returns (uint8) {
+        return uint8(uint64(_task(sessionId, taskId).lanes[0]).status());
+    }
+
+    /// @notice Whether any miner has acked the task.
+    function isAcked(uint256 sessionId, uint256 taskId) public view returns (bool) {
+        Task storage task = _task(sessionId, taskId);
+        return _minersFrom(task, TaskStatus.Acked).length != 0;
+    }
+
+    function getTaskDecoration(uint256 sessionId, uint256 taskId) public view returns (TaskDecoration memory) {
+        Task storage task = _task(sessionId, taskId);
+        uint256 terms = task.terms;
+        return TaskDecoration({
+            id: task.globalId,
+            sessionId: sessionId,
+            taskId: taskId,
+            promptType: terms.promptType(),
+            promptTemplate: task.promptTemplate,
+            maxTokens: terms.maxTokens(),
+            temperature: terms.temperature(),
+            topP: terms.topP(),
+            topK: terms.topK(),
+            presencePenalty: terms.presencePenalty(),
+            frequencyPenalty: terms.frequencyPenalty()
+        });
+    }
+
+    function getTaskDecorationPromptType(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).promptType;
+    }
+
+    function getTaskDecorationPromptTemplate(uint256 sessionId, uint256 taskId) external view returns (string memory) {
+        return getTaskDecoration(sessionId, taskId).promptTemplate;
+    }
+
+    function getTaskDecorationMaxTokens(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).maxTokens;
+    }
+
+    function getTaskDecorationTemperature(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).temperature;
+    }
+
+    function getTaskDecorationTopP(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).topP;
+    }
+
+    function getTaskDecorationTopK(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).topK;
+    }
+
+    function getTaskDecorationPresencePenalty(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).presencePenalty;
+    }
+
+    function getTaskDecorationFrequencyPenalty(uint256 sessionId, uint256 taskId) external view returns (uint256) {
+        return getTaskDecoration(sessionId, taskId).frequencyPenalty;
+    }
+
+    /// @notice The task's miners and their results; an empty text where none is revealed.
+    function getTaskResults(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory miners, string[] memory results)
+    {
+        (miners, results,) = getTaskResultsAndHashes(sessionId, taskId);
+    }
+
+    function getTaskResultHashes(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory miners, bytes32[] memory hashes)
+    {
+        (miners,, hashes) = getTaskResultsAndHashes(sessionId, taskId);
+    }
+
+    function getTaskResultsAndHashes(uint256 sessionId, uint256 taskId)
+        public
+        view
+        returns (address[] memory miners, string[] memory results, bytes32[] memory hashes)
+    {
+        Task storage task = _task(sessionId, taskId);
+        miners = _minersFrom(task, TaskStatus.Assigned);
+        results = new string[](miners.length);
+        hashes = new bytes32[](miners.length);
+        for (uint256 i; i < miners.length; ++i) {
+            results[i] = _resultOf(task, i);
+            hashes[i] = _hashOf(sessionId, taskId, task, i);
+        }
+    }
+
+    function getAllTaskResults(uint256 sessionId)
+        external
+        view
+        returns (address[][] memory miners, string[][] memory results, bytes32[][] memory hashes)
+    {
+        uint256[] memory ids = _idsOf(sessionId);
+        miners = new address[][](ids.length);
+        results = new string[][](ids.length);
+        hashes = new bytes32[][](ids.length);
+        for (uint256 i; i < ids.length; ++i) {
+            (miners[i], results[i], hashes[i]) = getTaskResultsAndHashes(sessionId, ids[i]);
+        }
+    }
+
+    /// @notice How far a miner's part has come; 0 when the miner has none.
+    function getTaskResultState(uint256 sessionId, uint256 taskId, address addr) external view returns (uint8) {
+        Task storage task = _task(sessionId, taskId);
+        uint256 board = task.lanes[0];
+        (bool found, uint256 index) = _find(task, board, addr);
+        if (!found) return 0;
+        TaskStatus state = _part(task, board, index).state();
+        // One verdict judges all who have revealed.
+        if (state == TaskStatus.Committed && uint64(board).judged()) return uint8(TaskStatus.Ended);
+        return uint8(state);
+    }
+
+    /// @notice A miner's result; empty while it is not revealed.
+    function getTaskResultData(uint256 sessionId, uint256 taskId, address miner) external view returns (string memory) {
+        Task storage task = _task(sessionId, taskId);
+        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        return found ? _resultOf(task, index) : "";
+    }
+
+    /// @notice What a miner precommitted; 0 before.
+    function getTaskResultDataHash(uint256 sessionId, uint256 taskId, address miner) external view returns (bytes32) {
+        Task storage task = _task(sessionId, taskId);
+        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        return found ? _hashOf(sessionId, taskId, task, index) : bytes32(0);
+    }
+
+    function getTaskResultPrecommitTimestamp(uint256 sessionId, uint256 taskId, address miner)
+        external
+        view
+        returns (uint256)
+    {
+        Task storage task = _task(sessionId, taskId);
+        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        return found ? _precommitAt(task, index) : 0;
+    }
+
+    function getTaskResultCommitTimestamp(uint256 sessionId, uint256 taskId, address miner)
+        external
+        view
+        returns (uint256)
+    {
+        Task storage task = _task(sessionId, taskId);
+        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        return found ? _commitAt(task, index) : 0;
+    }
+
+    function getAllTaskResultAckedTimestamps(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory, uint256[] memory)
+    {
+        return _times(_task(sessionId, taskId), _ackAt);
+    }
+
+    function getAllTaskResultPrecommitTimestamps(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory, uint256[] memory)
+    {
+        return _times(_task(sessionId, taskId), _precommitAt);
+    }
+
+    function getAllTaskResultCommitTimestamps(uint256 sessionId, uint256 taskId)
+        external
+        view
+        returns (address[] memory, uint256[] memory)
+    {
+        return _times(_task(sessionId, taskId), _commitAt);
+    }
+
+    function getHash(string calldata str) external pure returns (bytes32) {
+        return keccak256(bytes(str));
+    }
+
+    function verifyHash(string calldata str, bytes32 expectedHash) external pure returns (bool) {
+        return keccak256(bytes(str)) == expectedHash;
+    }
+
+    function getNodeId(address addr) external pure returns (bytes32) {
+        return keccak256(abi.encodePacked(addr));
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    function _idsOf(uint256 sessionId) private view returns (uint256[] memory ids) {
+        ids = new uint256[](getTaskCountBySessionId(sessionId));
+        Run[] storage runs = _runs[sessionId];
+        uint256 written;
+        for (uint256 i; i < runs.length; ++i) {
+            for (uint256 n; n < runs[i].count; ++n) {
+                ids[written++] = runs[i].first + n;
+            }
+        }
+    }
+
+    function _dataOf(Task storage task) private view returns (string memory) {
+        return task.flags & FLAG_TEXT != 0 ? task.text : ContentAddress.unpack(task.content);
+    }
+
+    function _resultOf(Task storage task, uint256 index) private view returns (string memory) {
+        if (_part(task, task.lanes[0], index).committed() == 0) return "";
+        if (bytes(task.resultTexts[index]).length != 0) return task.resultTexts[index];
+        return ContentAddress.unpack(task.results[index]);
+    }
+
+    function _hashOf(uint256 sessionId, uint256 taskId, Task storage task, uint256 index)
+        private
+        view
+        returns (bytes32)
+    {
+        uint64 part = _part(task, task.lanes[0], index);
+        if (part.committed() == 0) return task.results[index];
+        return _commitHash(sessionId, taskId, _minerOf[part.index()], _resultOf(task, index));
+    }
+
+    function _times(Task storage task, function(Task storage, uint256) view returns (uint256) timeOf)
+        private
+        view
+        returns (address[] memory miners, uint256[] memory times)
+    {
+        miners = _minersFrom(task, TaskStatus.Assigned);
+        times = new uint256[](miners.length);
+        for (uint256 i; i < miners.length; ++i) {
+            times[i] = timeOf(task, i);
+        }
+    }
+
+    function _ackAt(Task storage task, uint256 index) private view returns (uint256) {
+        uint256 acked = _part(task, task.lanes[0], index).acked();
+        return acked == 0 ? 0 : _assignedAt(task, uint64(task.lanes[0])) + acked - 1;
+    }
+
+    function _precommitAt(Task storage task, uint256 index) private view returns (uint256) {
+        uint256 precommitted = _part(task, task.lanes[0], index).precommitted();
+        return precommitted == 0 ? 0 : _assignedAt(task, uint64(task.lanes[0])) + precommitted - 1;
+    }
+
+    function _commitAt(Task storage task, uint256 index) private view returns (uint256) {
+        uint256 committed = _part(task, task.lanes[0], index).committed();
+        return committed == 0 ? 0 : _phaseEnd(task, uint64(task.lanes[0])) + committed - 1;
+    }
+}
