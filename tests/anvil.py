@@ -161,7 +161,8 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")
     yield deployed
-    assert_every_unit_is_accounted_for(
-        deployed.contract("SessionPayment"), deployed.contract("CortensorToken")
-    )
+    payment = deployed.contract("SessionPayment")
+    # After forks that go deep, anvil has forgotten the contracts, and their money with them.
+    if deployed.w3.eth.get_code(payment.address):
+        assert_every_unit_is_accounted_for(payment, deployed.contract("CortensorToken"))
     deployed.rpc("evm_revert", snapshot)
