@@ -101,7 +101,7 @@ contract Actors is Network {
         if (!found || clock > deadline) return;
         address[] memory chosen = new address[](sessionId);
         for (uint256 i; i < sessionId; ++i) {
-            chosen[i] = miner((seed + i) % MINERS);
+            chosen[i] = miner((seed % MINERS + i) % MINERS);
         }
         assign(sessionId, taskId, chosen);
     }

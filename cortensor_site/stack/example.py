@@ -124,6 +124,16 @@ class Router:
             time.sleep(0.1)
         raise ExampleFailed(f"the router does not show session {session_id} and its deposit")
 
+    def wait_until_gone(self, miner: str) -> None:
+        """Wait until the router takes a miner for gone."""
+        until = time.monotonic() + RECEIPT_TIMEOUT_S
+        while time.monotonic() < until:
+            rows = self._http.get("/api/v1/miners").json()["miners"]
+            if not any(row["address"] == miner and row["online"] for row in rows):
+                return
+            time.sleep(0.5)
+        raise ExampleFailed(f"the router still takes miner {miner} for online")
+
     def ask(
         self,
         session_id: int,

@@ -44,7 +44,8 @@ def test_an_answer_is_streamed_committed_judged_and_paid_from_the_escrow(client:
     assert all(part.precommit_tx and part.commit_tx for part in receipt.miners)
     assert all(part.paid_wei > 0 and part.accuracy_bps == 10_000 for part in honest)
     assert receipt.escrow_before_wei == receipt.escrow_after_wei + receipt.paid_wei
-    assert set(receipt.gas) == {"submit", "assign", "ack", "precommit", "commit", "verdict"}
+    # A precommit implies the ack, which goes on chain by itself for long tasks only.
+    assert set(receipt.gas) == {"submit", "assign", "precommit", "commit", "verdict"}
 
 
 def test_a_miner_with_a_cheap_model_is_found_out_and_not_paid(client: Client) -> None:
@@ -61,6 +62,10 @@ def test_a_miner_with_a_cheap_model_is_found_out_and_not_paid(client: Client) ->
 
 
 def test_a_miner_killed_in_mid_stream_is_replaced_and_the_others_are_paid(client: Client) -> None:
+    # The cheat is kept out: what it says need not go on with what an honest miner has begun.
+    [cheat] = [miner for miner in client.network.miners if miner.model == CHEAP]
+    client.network.supervisor.stop(cheat.name)
+    client.router.wait_until_gone(cheat.address)
     session_id = client.session(3)
     from_block, before_wei = client.w3.eth.block_number, client.balance_wei(session_id)
     killed: list[str] = []
@@ -75,7 +80,7 @@ def test_a_miner_killed_in_mid_stream_is_replaced_and_the_others_are_paid(client
 
     with client.router.notices() as notices:
         answer = client.router.ask(
-            session_id, ENDLESS, kill_the_live_miner, max_tokens=400, timeout_s=20
+            session_id, ENDLESS, kill_the_live_miner, max_tokens=400, timeout_s=40
         )
         task = client.router.wait_until_ended(notices, answer, _nothing)
     receipt = read_receipt(
@@ -94,6 +99,7 @@ def test_a_miner_killed_in_mid_stream_is_replaced_and_the_others_are_paid(client
     assert len(paid) >= 2
     # What the client read is what a paid miner committed, although its stream came from two.
     assert answer.text in [parts[miner]["text"] for miner in paid]
+    client.network.supervisor.start(cheat.name)
 
 
 def test_a_web3_client_submits_on_chain_and_reads_the_result_there(client: Client) -> None:
