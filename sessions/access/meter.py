@@ -4,6 +4,7 @@ A middleware puts an empty meter where the code that answers finds it, in whatev
 from a limit notes it there. The middleware also gives a stream's place back when it is over.
 """
 
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -85,6 +86,10 @@ def _metered(request: HttpRequest) -> Iterator[Meter]:
     token = _current.set(meter)
     try:
         yield meter
+    except BaseException:
+        if meter.slot is not None:
+            meter.slot.release()
+        raise
     finally:
         _current.reset(token)
 
@@ -103,6 +108,8 @@ def _hold(meter: Meter, response: HttpResponseBase) -> bool:
         return False
     stream = cast(AsyncIterator[Any], response.streaming_content)
     response.streaming_content = _until_over(stream, meter.slot)
+    # A client may leave before the first piece is asked for, and then nothing is ever "over".
+    weakref.finalize(response, meter.slot.release)
     return True
 
 

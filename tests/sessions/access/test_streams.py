@@ -1,19 +1,23 @@
 """How many streams are open at once: exact, given back, and not held by the dead."""
 
+import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 import redis
+from django.http import HttpRequest, StreamingHttpResponse
+from django.test import RequestFactory
 
 from cortensor_site.asgi import application
 from sessions import intake
-from sessions.access import streams
+from sessions.access import rates, streams
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
+from sessions.access.meter import MeterMiddleware
 from sessions.access.streams import stream_slot, take_slot
 from tests.serving import serve
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
@@ -125,6 +129,32 @@ def test_a_stream_over_http_holds_its_place_until_its_reader_leaves(
                     break
             assert time.monotonic() < until, "the place was never given back"
             time.sleep(0.05)
+
+
+def test_a_place_is_given_back_when_nobody_reads_the_stream_or_the_view_fails(
+    limits: Callable[..., None], rf: RequestFactory
+) -> None:
+    limits(account_open_streams=1)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"never read"
+
+    def unread(_: HttpRequest) -> StreamingHttpResponse:
+        rates.admit_stream(Caller(OWNER))
+        return StreamingHttpResponse(pieces())
+
+    def failing(_: HttpRequest) -> StreamingHttpResponse:
+        rates.admit_stream(Caller(OWNER))
+        raise ZeroDivisionError
+
+    answer = MeterMiddleware(unread)(rf.post("/api/v1/completions"))
+    with pytest.raises(LimitReached):
+        take_slot(Caller(OWNER))
+    del answer
+    gc.collect()
+    with pytest.raises(ZeroDivisionError):
+        MeterMiddleware(failing)(rf.post("/api/v1/completions"))
+    take_slot(Caller(OWNER)).release()
 
 
 def test_a_stream_that_is_refused_holds_no_place(server: str, limits: Callable[..., None]) -> None:
