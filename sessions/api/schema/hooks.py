@@ -40,8 +40,13 @@ _ERROR = {
 
 
 def published_only(endpoints: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out what is not part of the published API (`PREPROCESSING_HOOKS`)."""
-    return [endpoint for endpoint in endpoints if endpoint[0].startswith(PREFIX)]
+    """Leave out what is not published, or described by hand (`PREPROCESSING_HOOKS`)."""
+    by_hand = {path for name in settings.SCHEMA_PATHS for path in import_string(name)}
+    return [
+        endpoint
+        for endpoint in endpoints
+        if endpoint[0].startswith(PREFIX) and endpoint[0] not in by_hand
+    ]
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
