@@ -45,7 +45,7 @@ class TaskCheck:
         self._terms = terms
         self._chain_id = rpc.chain_id()
         (self._payment,) = rpc.call(queue_address, "payment()", [], ["address"])
-        (self._session,) = rpc.call(queue_address, "session()", [], ["address"])
+        (self._session,) = rpc.call(self._payment, "session()", [], ["address"])
 
     def require(self, job: Job, wait_s: float = WAIT_S) -> None:
         """Wait until the chain knows the job's task.
@@ -111,7 +111,7 @@ class TaskCheck:
                     f" for {least} and more"
                 )
         (reserved,) = self._rpc.call(
-            *(self._payment, "reservedOf(uint256,uint256)", [job.session_id, job.task_id]),
+            *(self._queue, "reservedOf(uint256,uint256)", [job.session_id, job.task_id]),
             ["uint256"],
         )
         if reserved < job.max_tokens * prices[1]:

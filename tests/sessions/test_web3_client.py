@@ -84,8 +84,7 @@ def test_a_task_submitted_on_chain_is_served_and_its_results_are_read_there(
     assert [json.loads(result)["result"] for result in results] == [
         f"answer of {miner.address}" for miner in MINERS
     ]
-    for miner in MINERS:
-        life.judge(miner)
+    life.judge(MINERS)
     go_on()
     rows = Operation.objects.values_list("status", "error")
     assert set(rows) == {(OperationStatus.CONFIRMED.value, "")}
