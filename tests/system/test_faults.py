@@ -59,8 +59,9 @@ class Broker:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broker(funded: Client) -> Iterator[Broker]:
+    """As long as the network, which goes on with the Redis that was restarted last."""
     broker = Broker(funded)
     yield broker
     for process in broker.restarted:
@@ -110,16 +111,20 @@ def test_a_task_ends_once_and_is_paid_once(client: Client, broker: Broker, numbe
         for event in queue.events.TaskEnded().get_logs(from_block=from_block)
         if (event["args"]["sessionId"], event["args"]["taskId"]) == (session_id, task_id)
     ]
-    paid = [
-        event["args"]["node"]
-        for event in payment.events.NodePaid().get_logs(from_block=from_block)
+    [settled] = [
+        event["args"]
+        for event in payment.events.TaskSettled().get_logs(from_block=from_block)
         if (event["args"]["sessionId"], event["args"]["taskId"]) == (session_id, task_id)
     ]
+    amounts = zip(settled["nodes"], settled["amounts"], strict=True)
+    paid = [node for node, amount in amounts if amount]
     assert len(ended) == 1
     assert len(paid) == len(set(paid)) <= 2
-    assert payment.functions.reservedOf(session_id, task_id).call() == 0
+    assert queue.functions.reservedOf(session_id, task_id).call() == 0
     print(f"{name}: ended once, {len(paid)} paid")
     asking.join(ENDED_S)
+    # What comes after has the whole network again.
+    _wait_for_miners(client, len(client.network.miners))
 
 
 def _has_ended(client: Client, session_id: int, task_id: int) -> bool:
