@@ -157,6 +157,15 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
         _setState(node, NodeState.Registered);
     }
 
+    /// @notice Keeps a node for the session whose list it is on (Session.addDedicatedNode), or shares it again.
+    function setDedicated(address node, bool dedicated) external onlyOperator(node) {
+        (NodeState from, NodeState to) = dedicated
+            ? (NodeState.Ephemeral, NodeState.Dedicated)
+            : (NodeState.Dedicated, NodeState.Ephemeral);
+        if (_nodes[node].state != from) revert StateNotAllowed(_nodes[node].state);
+        _setState(node, to);
+    }
+
     /// @notice Says which models a node serves. A node that says nothing is taken to serve any.
     function setModels(address node, uint256[] calldata modelIdentifiers) external onlyOperator(node) {
         if (modelIdentifiers.length > MAX_MODELS) revert TooManyModels(modelIdentifiers.length, MAX_MODELS);

@@ -7,7 +7,7 @@ import {Batching} from "./Batching.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {SessionLedger} from "./SessionLedger.sol";
+import {SessionNodes} from "./SessionNodes.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {SessionQueue} from "./SessionQueue.sol";
 import {TaskTerms} from "./TaskTerms.sol";
@@ -19,7 +19,7 @@ import {MAX_REDUNDANCY, NewTask, Submission} from "./TaskTypes.sol";
 ///         identity before the chain has seen it.
 ///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
 ///         as usual, and money can always be withdrawn.
-contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
+contract Session is SessionNodes, Batching, Pausable {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
@@ -31,7 +31,6 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
 
     SessionQueue public immutable queue;
     SessionPayment public immutable payment;
-    NodePool public immutable pool;
 
     /// @notice Put on the list of every new session; the zero address when there is none.
     address public defaultRouter;
@@ -88,8 +87,6 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
         uint256 maxInputTokens
     );
 
-    error NotSessionOwner(uint256 sessionId, address account);
-    error SessionInactive(uint256 sessionId);
     error ModelWithoutPrice(uint256 modelIdentifier);
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
@@ -101,15 +98,12 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
     error MaxTokensMissing();
     error OutsideLane(uint256 taskId, uint256 first);
 
-    modifier onlyOwner(uint256 sessionId) {
-        if (_session(sessionId).owner != msg.sender) revert NotSessionOwner(sessionId, msg.sender);
-        _;
-    }
-
-    constructor(Roles roles_, SessionQueue queue_, SessionPayment payment_, NodePool pool_) RoleGuarded(roles_) {
+    constructor(Roles roles_, SessionQueue queue_, SessionPayment payment_, NodePool pool_)
+        SessionNodes(pool_)
+        RoleGuarded(roles_)
+    {
         queue = queue_;
         payment = payment_;
-        pool = pool_;
     }
 
     /// @notice Sets the router that new sessions begin with.

@@ -67,6 +67,7 @@ abstract contract SessionLedger is ISession {
     uint8 internal constant STATE_INACTIVE = 1;
 
     mapping(uint256 sessionId => RouterEntry[]) internal _routers;
+    mapping(uint256 sessionId => address[]) internal _dedicatedNodes;
     mapping(uint256 sessionId => mapping(address router => uint256)) private _routerIndexPlusOne;
     uint256 private _count;
     mapping(uint256 sessionId => Record) private _sessions;
@@ -106,6 +107,7 @@ abstract contract SessionLedger is ISession {
         seen.createdAt = record.createdAt;
         seen.updatedAt = record.updatedAt;
         seen.owner = record.owner;
+        seen.dedicatedNodes = _dedicatedNodes[sessionId];
         seen.mode = record.mode;
         seen.redundant = record.redundant;
         seen.minNumOfNodes = record.minNumOfNodes;
@@ -261,7 +263,7 @@ abstract contract SessionLedger is ISession {
         }
     }
 
-    function getNodeId(address addr) external pure returns (bytes32) {
+    function getNodeId(address addr) public pure returns (bytes32) {
         return keccak256(abi.encodePacked(addr));
     }
 

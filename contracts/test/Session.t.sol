@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Session} from "../src/Session.sol";
 import {SessionLedger, SessionView} from "../src/SessionLedger.sol";
+import {SessionNodes} from "../src/SessionNodes.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskTerms} from "../src/TaskTerms.sol";
@@ -48,7 +49,7 @@ contract SessionTest is Network {
 
     function test_only_the_owner_changes_submits_and_withdraws() public {
         uint256 sessionId = fundedSession(1);
-        bytes memory notOwner = abi.encodeWithSelector(Session.NotSessionOwner.selector, sessionId, relayer);
+        bytes memory notOwner = abi.encodeWithSelector(SessionNodes.NotSessionOwner.selector, sessionId, relayer);
         vm.startPrank(relayer);
         vm.expectRevert(notOwner);
         session.update("", "", sessionId, 1, 1, 1, 0, 0);
@@ -80,7 +81,7 @@ contract SessionTest is Network {
         uint256 sessionId = fundedSession(1);
         vm.startPrank(client);
         session.deactivateSession(sessionId);
-        vm.expectRevert(abi.encodeWithSelector(Session.SessionInactive.selector, sessionId));
+        vm.expectRevert(abi.encodeWithSelector(SessionNodes.SessionInactive.selector, sessionId));
         session.submit(sessionId, 0, "x", 1, "", llmParams(), requestParams(), "");
         payment.withdrawFromSession(sessionId, 1e9);
         vm.stopPrank();

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {NodePool} from "./NodePool.sol";
+import {RoleGuarded, RoleIds} from "./Roles.sol";
+import {SessionLedger} from "./SessionLedger.sol";
+
+/// @title The nodes that work for one session before all others.
+/// @notice A session's owner puts nodes on its list; a node is on one list at a time. Being on a list takes nothing from
+///         a node: while it is Ephemeral it serves shared sessions too, and only its operator makes it Dedicated
+///         (NodePool.setDedicated), so that it works for its session alone. The node, its operator or an oracle ends
+///         the hire at any time, and anyone once the session's reservePeriod is over or the session is closed.
+abstract contract SessionNodes is SessionLedger, RoleGuarded {
+    /// @dev One storage word beside the session's number: 160 + 40 + 8 = 208 bits.
+    struct Hire {
+        address node;
+        uint40 assignedAt;
+        uint8 place;
+        uint256 sessionId;
+    }
+
+    uint256 public constant MAX_DEDICATED_NODES = 64;
+    /// @dev What NewNodeAssignedToSession calls a dedicated node.
+    uint256 private constant ASSIGNMENT_DEDICATED = 1;
+
+    NodePool public immutable pool;
+    mapping(bytes32 nodeId => Hire) private _hires;
+
+    event DedicatedNodeAdded(address indexed nodeAddress);
+    event DedicatedNodeRemoved(address indexed nodeAddress);
+    event NewNodeAssignedToSession(
+        uint256 indexed sessionId, address[] nodeAddresses, uint256 newNodeCount, uint256 assignmentType
+    );
+    event NodeReleased(bytes32 nodeId, uint256 sessionId);
+
+    error NotSessionOwner(uint256 sessionId, address account);
+    error SessionInactive(uint256 sessionId);
+    error NodeNotEligible(address node);
+    error NodeServesOtherModels(address node, uint256 modelIdentifier);
+    error NodeTaken(address node, uint256 sessionId);
+    error TooManyNodes(uint256 sessionId, uint256 most);
+    error NodeNotOfSession(address node, uint256 sessionId);
+    error NodeNotAssigned(bytes32 nodeId);
+    error MayNotRelease(bytes32 nodeId, address account);
+
+    modifier onlyOwner(uint256 sessionId) {
+        if (_session(sessionId).owner != msg.sender) revert NotSessionOwner(sessionId, msg.sender);
+        _;
+    }
+
+    constructor(NodePool pool_) {
+        pool = pool_;
+    }
+
+    /// @notice Puts a node on the session's list: one that may take users' tasks, serves the model, and is on no
+    ///         other list.
+    function addDedicatedNode(uint256 sessionId, address nodeAddress) external onlyOwner(sessionId) {
+        Record storage record = _session(sessionId);
+        if (record.state != STATE_ACTIVE) revert SessionInactive(sessionId);
+        if (!pool.isEligible(nodeAddress)) revert NodeNotEligible(nodeAddress);
+        if (!pool.serves(nodeAddress, record.modelIdentifier)) {
+            revert NodeServesOtherModels(nodeAddress, record.modelIdentifier);
+        }
+        bytes32 nodeId = getNodeId(nodeAddress);
+        Hire storage hire = _hires[nodeId];
+        if (hire.sessionId != 0) {
+            if (!_isOver(hire)) revert NodeTaken(nodeAddress, hire.sessionId);
+            _release(nodeId, hire);
+        }
+        address[] storage list = _dedicatedNodes[sessionId];
+        if (list.length == MAX_DEDICATED_NODES) revert TooManyNodes(sessionId, MAX_DEDICATED_NODES);
+        _hires[nodeId] = Hire(nodeAddress, uint40(block.timestamp), uint8(list.length), sessionId);
+        list.push(nodeAddress);
+        address[] memory added = new address[](1);
+        added[0] = nodeAddress;
+        emit DedicatedNodeAdded(nodeAddress);
+        emit NewNodeAssignedToSession(sessionId, added, 1, ASSIGNMENT_DEDICATED);
+    }
+
+    /// @notice Takes a node off the session's list. What it works on goes on.
+    function removeDedicatedNode(uint256 sessionId, address nodeAddress) external onlyOwner(sessionId) {
+        bytes32 nodeId = getNodeId(nodeAddress);
+        Hire storage hire = _hires[nodeId];
+        if (hire.sessionId != sessionId) revert NodeNotOfSession(nodeAddress, sessionId);
+        _release(nodeId, hire);
+    }
+
+    /// @notice The same for the node itself, its operator, the session's owner and oracles; for anyone once the hire
+    ///         is over.
+    function releaseByNodeId(bytes32 nodeId) external {
+        Hire storage hire = _hires[nodeId];
+        if (hire.sessionId == 0) revert NodeNotAssigned(nodeId);
+        if (!_mayRelease(hire, msg.sender) && !_isOver(hire)) revert MayNotRelease(nodeId, msg.sender);
+        _release(nodeId, hire);
+    }
+
+    function getDedicatedNodeExists(uint256 sessionId, address nodeAddress) external view returns (bool) {
+        return sessionId != 0 && _hires[getNodeId(nodeAddress)].sessionId == sessionId;
+    }
+
+    /// @notice The session whose list the node is on; 0 when it is on none.
+    function getNodeSessionId(address nodeAddress) external view returns (uint256) {
+        return _hires[getNodeId(nodeAddress)].sessionId;
+    }
+
+    /// @notice Since when the node is on its list, as seconds since 1970; 0 when it is on none.
+    function getNodeAssignedTimestamp(address nodeAddress) external view returns (uint256) {
+        return _hires[getNodeId(nodeAddress)].assignedAt;
+    }
+
+    function isNodeAssignedToAnySession(address nodeAddress) external view returns (bool) {
+        return _hires[getNodeId(nodeAddress)].sessionId != 0;
+    }
+
+    function _mayRelease(Hire storage hire, address account) private view returns (bool) {
+        return account == hire.node || account == pool.getNode(hire.node).operator
+            || account == _session(hire.sessionId).owner || roles.hasRole(RoleIds.ORACLE, account);
+    }
+
+    /// @dev A period of 0 has no end.
+    function _isOver(Hire storage hire) private view returns (bool) {
+        Record storage record = _session(hire.sessionId);
+        if (record.state != STATE_ACTIVE) return true;
+        return record.reservePeriod != 0 && block.timestamp > hire.assignedAt + record.reservePeriod;
+    }
+
+    function _release(bytes32 nodeId, Hire storage hire) private {
+        (address node, uint256 sessionId, uint256 place) = (hire.node, hire.sessionId, hire.place);
+        address[] storage list = _dedicatedNodes[sessionId];
+        address last = list[list.length - 1];
+        if (last != node) {
+            list[place] = last;
+            _hires[getNodeId(last)].place = uint8(place);
+        }
+        list.pop();
+        delete _hires[nodeId];
+        emit DedicatedNodeRemoved(node);
+        emit NodeReleased(nodeId, sessionId);
+    }
+}
