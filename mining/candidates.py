@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Count
@@ -10,9 +10,8 @@ from django.db.models import Count
 from mining.choice import Candidate
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, MinerPresence, Node, NodeState
-from sessions.models import Session, Task
+from sessions.models import Session, SessionMode, SessionNode, Task
 
-DEDICATED_MODE = 1
 _STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
 
 
@@ -23,6 +22,8 @@ class OnlineMiner:
     candidate: Candidate
     free_slots: int
     can_decrypt: bool
+    shared: bool
+    """Whether it works for sessions that it does not belong to, too."""
 
     @property
     def is_free(self) -> bool:
@@ -45,13 +46,10 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
     leases = _leases(addresses)
     return [
         OnlineMiner(
-            Candidate(
-                presence.address,
-                nodes[presence.address].reputation,
-                dedicated=nodes[presence.address].state == NodeState.DEDICATED,
-            ),
+            Candidate(presence.address, nodes[presence.address].reputation),
             presence.slots - leases[presence.address],
             can_decrypt=presence.encryption_key != "",
+            shared=nodes[presence.address].state != NodeState.DEDICATED,
         )
         for presence in present
         if presence.address in nodes
@@ -59,17 +57,22 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
 
 
 def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
-    """Dedicated miners work for sessions that ask for them; all others work for everybody.
+    """Those who may work on a task: by its session's mode, the session's own, the shared, or both.
 
-    An encrypted task needs miners whose keys are known.
+    The session's own come first in a draw. An encrypted task needs miners whose keys are known.
     """
     mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
+    own = _own_nodes(task.session_id) if mode in (SessionMode.DEDICATED, SessionMode.HYBRID) else ()
     return [
-        miner
+        replace(miner, candidate=replace(miner.candidate, dedicated=miner.candidate.address in own))
         for miner in miners
-        if (mode == DEDICATED_MODE or not miner.candidate.dedicated)
+        if (miner.candidate.address in own or (miner.shared and mode != SessionMode.DEDICATED))
         and (miner.can_decrypt or not task.encrypted)
     ]
+
+
+def _own_nodes(session_id: int) -> set[str]:
+    return set(SessionNode.objects.of_session(session_id).values_list("address", flat=True))
 
 
 def _leases(addresses: Sequence[str]) -> Counter[str]:

@@ -12,6 +12,7 @@ from sessions.models import (
     OnChainTask,
     Session,
     SessionLane,
+    SessionNode,
     SessionRouter,
     Task,
     WebhookDelivery,
@@ -46,6 +47,13 @@ class SessionAdmin(ReadOnlyAdmin):
 class SessionRouterAdmin(ReadOnlyAdmin):
     list_display = ("session_id", "index", "address", "removed")
     list_filter = ("removed",)
+    search_fields = ("=session_id", "address")
+
+
+@admin.register(SessionNode)
+class SessionNodeAdmin(ReadOnlyAdmin):
+    list_display = ("address", "session_id", "assigned_at", "released")
+    list_filter = ("released",)
     search_fields = ("=session_id", "address")
 
 

@@ -147,6 +147,12 @@ class NoMiners(IntakeError):
     code, title, status, retry_after_s = "no_miners", "No miner is online", 503, 10
 
 
+class TooFewNodes(IntakeError):
+    """A session that works with its own nodes only has too few of them."""
+
+    code, title, status = "too_few_nodes", "The session has too few nodes of its own", 409
+
+
 class EncryptionUnusable(IntakeError):
     """The session asks for encryption, and its metadata does not say to which key."""
 

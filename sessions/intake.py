@@ -24,6 +24,7 @@ from sessions.errors import (
     RouterNotListed,
     SessionInactive,
     StorageDown,
+    TooFewNodes,
     TooManyTasks,
 )
 from sessions.lanes import take_task_id
@@ -32,6 +33,8 @@ from sessions.models import (
     ModelPrice,
     OnChainTask,
     Session,
+    SessionMode,
+    SessionNode,
     SessionRouter,
     Task,
     TaskOrigin,
@@ -84,6 +87,7 @@ def accept(
         raise NoMiners(
             "no miner has been heard of for a while", remedy="try again when miners are back"
         )
+    _require_nodes(session)
     cid = _store(request.content) if client_key is None else ""
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
@@ -191,6 +195,20 @@ def _require_task_left(session: Session) -> None:
             f" run {known + pending}",
             field="session_id",
             remedy="create a new session with a larger maxTaskExecutionCount",
+        )
+
+
+def _require_nodes(session: Session) -> None:
+    if session.mode != SessionMode.DEDICATED:
+        return
+    nodes = SessionNode.objects.of_session(session.session_id).count()
+    if nodes < session.redundancy:
+        raise TooFewNodes(
+            f"session {session.session_id} works with its own nodes only, has {nodes} and asks"
+            f" {session.redundancy} for each answer",
+            field="session_id",
+            remedy="the session's owner adds nodes with Session.addDedicatedNode(sessionId,"
+            " nodeAddress)",
         )
 
 

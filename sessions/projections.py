@@ -6,6 +6,8 @@ Clients write what they like into their transactions; whatever it is, it must no
 from collections.abc import Sequence
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 from chain.projections import Change, EventRecord, Upsert, projection
 from sessions.access.visibility import users_in
 from sessions.models import (
@@ -13,6 +15,7 @@ from sessions.models import (
     OnChainStatus,
     OnChainTask,
     Session,
+    SessionNode,
     SessionRouter,
     SessionState,
 )
@@ -83,6 +86,28 @@ def session_router_set(event: EventRecord) -> Sequence[Change]:
             },
         )
     ]
+
+
+@projection("Session", "NewNodeAssignedToSession")
+def nodes_assigned(event: EventRecord) -> Sequence[Change]:
+    return [
+        Upsert(
+            SessionNode,
+            key={"node_id": _node_id(address)},
+            set={
+                "address": address.lower(),
+                "session_id": event.args["sessionId"],
+                "assigned_at": event.timestamp,
+                "released": False,
+            },
+        )
+        for address in event.args["nodeAddresses"]
+    ]
+
+
+@projection("Session", "NodeReleased")
+def node_released(event: EventRecord) -> Sequence[Change]:
+    return [Upsert(SessionNode, key={"node_id": event.args["nodeId"]}, set={"released": True})]
 
 
 @projection("Session", "TaskSubmitted")
@@ -210,6 +235,11 @@ def task_settled(event: EventRecord) -> Sequence[Change]:
         _money(event, reserved_wei=-(paid + refunded), paid_wei=paid),
         _task(event, paid_wei=paid, refunded_wei=refunded),
     ]
+
+
+def _node_id(address: str) -> str:
+    """As Session.getNodeId."""
+    return "0x" + keccak(hexstr=address).hex()
 
 
 def _session(event: EventRecord, **values: Any) -> Upsert:

@@ -8,13 +8,22 @@ from sessions.confirmation import (
     is_task_confirmed,
     unconfirmed_deposits_wei,
 )
-from sessions.models import ModelPrice, OnChainTask, Session, SessionRouter, Task, TaskStatus
+from sessions.models import (
+    ModelPrice,
+    OnChainTask,
+    Session,
+    SessionNode,
+    SessionRouter,
+    Task,
+    TaskStatus,
+)
 from sessions.task_states import TIMESTAMPS
 
 
 def session(row: Session) -> dict[str, Any]:
-    """A session, its routers and its money."""
+    """A session, its routers, its own nodes and its money."""
     routers = SessionRouter.objects.filter(session_id=row.session_id, removed=False)
+    nodes = SessionNode.objects.of_session(row.session_id).order_by("assigned_at", "address")
     return {
         "session_id": row.session_id,
         "sid": row.sid,
@@ -36,6 +45,7 @@ def session(row: Session) -> dict[str, Any]:
             {"address": router.address, "index": router.index, "metadata": router.metadata}
             for router in routers.order_by("index")
         ],
+        "dedicated_nodes": list(nodes.values_list("address", flat=True)),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "balance_wei": str(row.balance_wei),

@@ -8,6 +8,8 @@ from sessions.models.session import (
     ModelPrice,
     Session,
     SessionLane,
+    SessionMode,
+    SessionNode,
     SessionRouter,
     SessionState,
 )
@@ -37,6 +39,8 @@ __all__ = [
     "Scope",
     "Session",
     "SessionLane",
+    "SessionMode",
+    "SessionNode",
     "SessionRouter",
     "SessionState",
     "SpentNonce",

@@ -17,6 +17,14 @@ class SessionState(models.IntegerChoices):
     INACTIVE = 1
 
 
+class SessionMode(models.IntegerChoices):
+    """Whose miners work for a session, by the contract's numbers."""
+
+    EPHEMERAL = 0
+    DEDICATED = 1
+    HYBRID = 2
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     """Sessions by what clients ask for."""
 
@@ -48,7 +56,9 @@ class Session(Mirrored):
     state = models.PositiveSmallIntegerField(
         choices=SessionState.choices, default=SessionState.ACTIVE
     )
-    mode = models.PositiveSmallIntegerField(default=0)
+    mode = models.PositiveSmallIntegerField(
+        choices=SessionMode.choices, default=SessionMode.EPHEMERAL
+    )
     redundancy = models.PositiveIntegerField(default=1)
     min_num_of_nodes = Uint256Field(default=0)
     max_num_of_nodes = Uint256Field(default=0)
@@ -101,6 +111,29 @@ class SessionRouter(Mirrored):
 
     def __str__(self) -> str:
         return f"router {self.address} of session {self.session_id}"
+
+
+class SessionNodeQuerySet(models.QuerySet["SessionNode"]):
+    """Dedicated nodes by what a session may use."""
+
+    def of_session(self, session_id: int) -> "SessionNodeQuerySet":
+        """Those on a session's list now."""
+        return self.filter(session_id=session_id, released=False)
+
+
+class SessionNode(Mirrored):
+    """A node and the session whose list of dedicated nodes it is on, or was on last."""
+
+    node_id = models.CharField(max_length=66, primary_key=True)
+    address = AddressField(default="")
+    session_id = models.BigIntegerField(default=0, db_index=True)
+    assigned_at = models.DateTimeField(null=True)
+    released = models.BooleanField(default=False)
+
+    objects = SessionNodeQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"node {self.address} of session {self.session_id}"
 
 
 class ModelPrice(Mirrored):

@@ -14,18 +14,6 @@ PUBLISHED = ("Session", "SessionQueue", "Cognitive")
 # error too, so that the list can only shrink.
 MISSING = {
     "Session": {
-        # dedicated nodes and their release
-        "event DedicatedNodeAdded(address indexed)",
-        "event DedicatedNodeRemoved(address indexed)",
-        "event NewNodeAssignedToSession(uint256 indexed,address[],uint256,uint256)",
-        "event NodeReleased(bytes32,uint256)",
-        "function addDedicatedNode(uint256,address)",
-        "function removeDedicatedNode(uint256,address)",
-        "function getDedicatedNodeExists(uint256,address) view returns (bool)",
-        "function getNodeAssignedTimestamp(address) view returns (uint256)",
-        "function getNodeSessionId(address) view returns (uint256)",
-        "function isNodeAssignedToAnySession(address) view returns (bool)",
-        "function releaseByNodeId(bytes32)",
         # assignment is announced by SessionQueue only
         "event TaskAssigned(uint256,uint256,bytes32[])",
     },

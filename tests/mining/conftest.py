@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 from chain.contracts import Deployment
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
-from sessions.models import OnChainStatus, OnChainTask, Session, Task, TaskOrigin
+from sessions.models import OnChainStatus, OnChainTask, Session, SessionNode, Task, TaskOrigin
 from tests.node import tiny_model
 
 CHAIN_ID = 31337
@@ -122,6 +122,17 @@ def make_miner(
     }
     MinerPresence.objects.create(address=address, **row | values)
     return address
+
+
+def hire(session: Session, miner: str, *, released: bool = False) -> SessionNode:
+    """Put a miner on a session's list, as the mirror would."""
+    return SessionNode.objects.create(
+        node_id=f"0x{next(_numbers):064x}",
+        address=miner,
+        session_id=session.session_id,
+        assigned_at=timezone.now(),
+        released=released,
+    )
 
 
 def mirror(task: Task, status: OnChainStatus, **times: datetime) -> OnChainTask:

@@ -12,7 +12,7 @@ from mining.dispatch import Outcome, dispatch_all, dispatch_next
 from mining.enrolment import mailbox_prefix
 from mining.models import Assignment, AssignmentStatus, NodeState
 from sessions.models import Task, TaskStatus
-from tests.mining.conftest import MODEL, make_miner, make_session, make_task
+from tests.mining.conftest import MODEL, hire, make_miner, make_session, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -66,12 +66,42 @@ def test_a_task_waits_for_miners_that_are_fit_for_it(unfit):
     assert dispatch_all() == 1
 
 
-def test_a_session_that_asks_for_dedicated_miners_gets_them_first():
-    dedicated = {make_miner(state=NodeState.DEDICATED) for _ in range(2)}
+def test_a_dedicated_session_is_served_by_its_own_nodes_and_by_nobody_else():
+    session, other = make_session(mode=1, redundancy=2), make_session(mode=1, redundancy=1)
+    kept, shared = make_miner(state=NodeState.DEDICATED), make_miner()
     make_miner(reputation=1000)
-    task = make_task(make_session(mode=1, redundancy=2))
+    hire(other, make_miner(reputation=1000))
+    hire(session, kept)
+    task = make_task(session)
+    assert dispatch_all() == 0
+    hire(session, shared)
     assert dispatch_all() == 1
-    assert set(task.assignments.values_list("miner", flat=True)) == dedicated
+    assert set(task.assignments.values_list("miner", flat=True)) == {kept, shared}
+
+
+def test_a_hybrid_session_is_served_by_its_own_nodes_first():
+    session = make_session(mode=2, redundancy=2)
+    own, shared = make_miner(state=NodeState.DEDICATED), make_miner(reputation=1000)
+    make_miner(state=NodeState.DEDICATED, reputation=1000)
+    hire(session, own)
+    task = make_task(session)
+    assert dispatch_all() == 1
+    places = task.assignments.order_by("position").values_list("miner", flat=True)
+    assert list(places) == [own, shared]
+
+
+def test_a_released_node_is_its_sessions_own_no_longer():
+    session = make_session(mode=1, redundancy=1)
+    hire(session, make_miner()).delete()
+    hire(session, make_miner(), released=True)
+    make_task(session)
+    assert dispatch_all() == 0
+
+
+def test_a_hired_node_that_is_shared_serves_everybody():
+    hire(make_session(mode=1), make_miner())
+    make_task(make_session(redundancy=1))
+    assert dispatch_all() == 1
 
 
 def test_a_miner_gets_no_more_tasks_than_it_has_slots():

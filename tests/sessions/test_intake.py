@@ -24,6 +24,7 @@ from sessions.errors import (
     RouterNotListed,
     SessionInactive,
     SessionNotFound,
+    TooFewNodes,
     TooManyTasks,
 )
 from sessions.lanes import LANE_SIZE
@@ -31,6 +32,8 @@ from sessions.models import (
     ModelPrice,
     OnChainTask,
     Session,
+    SessionMode,
+    SessionNode,
     SessionRouter,
     SessionState,
     Task,
@@ -130,6 +133,16 @@ def test_a_reference_of_one_session_is_free_in_another() -> None:
     request = make_request(client_reference="a")
     tasks = {intake.accept(request, session=make_session(), api_key=None) for _ in range(2)}
     assert len(tasks) == 2
+
+
+def test_a_dedicated_session_takes_tasks_once_it_has_nodes_enough() -> None:
+    session = make_session(mode=SessionMode.DEDICATED, redundancy=2)
+    for number in range(2):
+        with pytest.raises(TooFewNodes, match=f"has {number} and asks 2") as refusal:
+            intake.accept(make_request(), session=session, api_key=None)
+        assert "addDedicatedNode" in refusal.value.remedy
+        SessionNode.objects.create(node_id=f"0x{number}", session_id=session.session_id)
+    assert intake.accept(make_request(), session=session, api_key=None)
 
 
 def _no_price(session: Session) -> None:

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from sessions.models import (
     OnChainStatus,
     OnChainTask,
     Session,
+    SessionNode,
     SessionRouter,
     SessionState,
 )
@@ -23,7 +25,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OWNER, OTHER, ROUTER = "0x" + "Cc" * 20, "0x" + "Dd" * 20, "0x" + "Aa" * 20
 SID = "0x" + "12" * 32
 DIGEST = "0x" + "34" * 32
+NODE_ID = "0x" + keccak(hexstr=OTHER).hex()
 LARGEST = 2**256 - 1
+MIRROR = (Session, SessionRouter, SessionNode, ModelPrice, OnChainTask)
 
 
 def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRecord]:
@@ -107,12 +111,18 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
             {"sessionId": 1, "router": ROUTER, "index": 0, "metadata": "", "active": False},
         ),
         event("SessionPayment", "SessionWithdrawn", {"sessionId": 1, "to": OTHER, "amount": 6}),
+        event(
+            "Session",
+            "NewNodeAssignedToSession",
+            {"sessionId": 1, "nodeAddresses": [OTHER], "newNodeCount": 1, "assignmentType": 1},
+        ),
+        event("Session", "NodeReleased", {"nodeId": NODE_ID, "sessionId": 1}),
         event("Session", "SessionDeactivated", {"sessionId": 1, "deactivator": OTHER}),
     ]
 
 
 def clear() -> None:
-    for model in (Session, SessionRouter, ModelPrice, OnChainTask):
+    for model in MIRROR:
         model.objects.all().delete()
 
 
@@ -123,7 +133,7 @@ def rows() -> list[list[dict[str, Any]]]:
             {k: v for k, v in row.items() if k != "id"}
             for row in model.objects.order_by("pk").values()
         ]
-        for model in (Session, SessionRouter, ModelPrice, OnChainTask)
+        for model in MIRROR
     ]
 
 
@@ -138,6 +148,9 @@ def test_a_sessions_life_becomes_its_rows() -> None:
     assert (int(session.reserved_wei), int(session.paid_wei)) == (0, 4)
     router = SessionRouter.objects.get()
     assert (router.address, router.index, router.removed) == (ROUTER.lower(), 0, True)
+    node = SessionNode.objects.get()
+    assert (node.node_id, node.address, node.session_id) == (NODE_ID, OTHER.lower(), 1)
+    assert node.released
     task = OnChainTask.objects.get()
     assert (task.status, task.digest) == (OnChainStatus.ENDED, DIGEST)
     assert (task.task_data, task.llm_params) == ("hello", ["8", "0", str(LARGEST)])
@@ -152,7 +165,7 @@ def test_a_sessions_life_becomes_its_rows() -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(cuts=st.sets(st.integers(1, 18)))
+@given(cuts=st.sets(st.integers(1, 20)))
 def test_batches_make_no_difference(cuts: set[int]) -> None:
     events = life()
     clear()

@@ -80,6 +80,9 @@ class Session(serializers.Serializer):
     reserve_period = serializers.IntegerField()
     max_task_execution_count = serializers.IntegerField()
     routers = SessionRouter(many=True)
+    dedicated_nodes = serializers.ListField(
+        child=serializers.CharField(), help_text="who works for this session before all others"
+    )
     created_at = serializers.DateTimeField(allow_null=True)
     updated_at = serializers.DateTimeField(allow_null=True)
     balance_wei = serializers.CharField()
