@@ -27,6 +27,8 @@ from sessions.webhooks.outbox import hand_over_due
 
 LOOK_EVERY_S = 5.0
 """A wake-up may be lost with its connection."""
+GATHER_S = 0.25
+"""Under load each task wakes the oracle a few times, and each sweep looks at all of them."""
 TRY_AGAIN_S = 1.0
 """What is due and could not be done (no miner is free, say) is tried again after this long."""
 
@@ -41,7 +43,8 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
             now = timezone.now()
             upcoming = sweep(now)
             hand_over_due(now)
-            listener.wait(_pause_s(upcoming, now))
+            stop.wait(GATHER_S)
+            listener.wait(_pause_s(upcoming, timezone.now()))
 
         keep_doing(step, stop, beat)
 
@@ -90,7 +93,7 @@ _UNDECIDED = (
 def _pause_s(upcoming: datetime | None, now: datetime) -> float:
     if upcoming is None:
         return LOOK_EVERY_S
-    return min(max((upcoming - now).total_seconds(), 0.05), LOOK_EVERY_S)
+    return min(max((upcoming - now).total_seconds(), 0.0), LOOK_EVERY_S)
 
 
 def _give_up(case: Case, action: Action, now: datetime) -> None:

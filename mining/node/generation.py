@@ -93,8 +93,7 @@ class GenerationResult:
 class Generation:
     """An answer in the making: iterate over its pieces once, then ask for the `result`.
 
-    Iteration and `result` raise the GenerationError that ended it. Joined, the pieces are the
-    result's text.
+    Both raise the GenerationError that ended it. Joined, the pieces are the result's text.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
@@ -105,8 +104,18 @@ class Generation:
         self._outcome: GenerationResult | GenerationError | None = None
 
     def __iter__(self) -> Iterator[str]:
-        while (piece := self._pieces.get()) is not None:
-            yield piece
+        return self.pieces()
+
+    def pieces(self, gather_s: float = 0.0) -> Iterator[str]:
+        """Its text as it is made.
+
+        Args:
+            gather_s: after each piece, what comes within this time is one piece. The first one
+                and the end never wait; nor does any of a model that takes longer for a token.
+        """
+        while text := self._ready():
+            yield text
+            self._ended.wait(gather_s)
         self.result()
 
     def result(self, timeout_s: float | None = None) -> GenerationResult:
@@ -126,6 +135,20 @@ class Generation:
         """For the engine: the next piece is there."""
         if piece:
             self._pieces.put(piece)
+
+    def _ready(self) -> str:
+        """Wait for a piece and return all that are there; empty after the last."""
+        texts: list[str] = []
+        piece = self._pieces.get()
+        while piece is not None:
+            texts.append(piece)
+            try:
+                piece = self._pieces.get_nowait()
+            except queue.Empty:
+                break
+        else:
+            self._pieces.put(None)  # for the next time, which returns nothing
+        return "".join(texts)
 
     def end(self, outcome: GenerationResult | GenerationError) -> None:
         """For the engine: no piece follows."""

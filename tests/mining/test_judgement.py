@@ -23,6 +23,19 @@ def test_equal_answers_are_worth_all():
     assert judgement.distances == [[0.0] * 3] * 3
 
 
+@pytest.mark.parametrize("texts", [["alone"], ["the same", "the same"]])
+def test_equal_answers_are_judged_without_an_embedding(texts):
+    def never(texts):
+        raise AssertionError(f"embedded {texts}")
+
+    judgement = judge(texts, never)
+    assert judgement is not None
+    assert judgement.accuracies_bps == [FULL_BPS] * len(texts)
+    by_reference = judge_by_reference(texts, texts[0], never)
+    assert by_reference.accuracies_bps == [FULL_BPS] * len(texts)
+    assert by_reference.to_centre == [0.0] * len(texts)
+
+
 def test_an_answer_that_is_not_the_majoritys_is_worth_nothing():
     judgement = judge(["25", "26", "25"], embed)
     assert judgement is not None
