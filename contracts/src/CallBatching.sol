@@ -9,16 +9,10 @@ abstract contract CallBatching {
     /// @param reason the element's revert data: a custom error of this project
     event RelaySkipped(bytes32 indexed kind, uint256 index, bytes reason);
 
-    error OnlySelf();
     /// @dev Every refusal of ours carries data; none means that the element ran out of gas. The whole batch
     ///      reverts then, or its sender could make a good element fail by giving too little gas.
     error ElementOutOfGas(uint256 index);
     error LengthsDiffer(uint256 elements, uint256 signatures);
-
-    modifier onlySelf() {
-        if (msg.sender != address(this)) revert OnlySelf();
-        _;
-    }
 
     function _attempt(bytes32 kind, uint256 index, bytes memory call) internal {
         (bool done, bytes memory reason) = address(this).call(call);
