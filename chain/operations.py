@@ -23,6 +23,7 @@ class OperationKind(models.TextChoices):
     SUBMIT_TASK = "submit_task"
     ASSIGN_TASK = "assign_task"
     REPLACE_MINER = "replace_miner"
+    REPLACE_MINER_BY_DRAW = "replace_miner_by_draw"
     RELAY_ACK = "relay_ack"
     RELAY_PRECOMMIT = "relay_precommit"
     END_PRECOMMIT = "end_precommit"
@@ -109,6 +110,12 @@ def replace_miner(session_id: int, task_id: int, late: str, replacement: str) ->
         "replacement": to_checksum_address(replacement),
     }
     return _op(OperationKind.REPLACE_MINER, payload, "session_id", "task_id", "late")
+
+
+def replace_miner_by_draw(session_id: int, task_id: int, late: str) -> Op:
+    """Give a late miner's place to the next of the chain's draw, once no oracle may choose."""
+    payload = {"session_id": session_id, "task_id": task_id, "late": to_checksum_address(late)}
+    return _op(OperationKind.REPLACE_MINER_BY_DRAW, payload, "session_id", "task_id", "late")
 
 
 def relay_ack(message: Ack, signature: bytes) -> Op:

@@ -109,6 +109,11 @@ def _node_state(payloads: Sequence[Payload]) -> list[Any]:
     return [payload["node"], payload["state"]]
 
 
+def _draw(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [*_task(payload), payload["late"]]
+
+
 def _node(payloads: Sequence[Payload]) -> list[Any]:
     [payload] = payloads
     return [payload["node"]]
@@ -157,6 +162,8 @@ def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
 
 _FORCED_GAS = 800_000
 """The end of a task can fail up to 16 miners and settle."""
+_DRAW_GAS = 1_500_000
+"""A draw looks at up to 64 nodes."""
 
 RELAYS: dict[OperationKind, Relay] = {
     OperationKind.REGISTER_NODE: Relay(
@@ -173,6 +180,9 @@ RELAYS: dict[OperationKind, Relay] = {
     ),
     OperationKind.REPLACE_MINER: Relay(
         "SessionQueue", "replaceMiners", "oracle", _listed(_replacement), _flat(200_000)
+    ),
+    OperationKind.REPLACE_MINER_BY_DRAW: Relay(
+        "SessionQueue", "replaceMinerByDraw", "router", _draw, _flat(_DRAW_GAS), is_batch=False
     ),
     OperationKind.RELAY_ACK: Relay(
         "SessionQueue", "relayAcks", "router", _listed(_ack), _flat(90_000)

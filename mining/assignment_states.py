@@ -19,6 +19,15 @@ TRANSITIONS: Mapping[AssignmentStatus, frozenset[AssignmentStatus]] = {
     _S.REPLACED: frozenset(),
 }
 
+OVERRULED: Mapping[AssignmentStatus, frozenset[AssignmentStatus]] = {
+    # The chain gave its place away before its precommit was there.
+    _S.PRECOMMITTED: frozenset({_S.REPLACED}),
+    # It was given up or replaced by the router's word only, and has precommitted on chain.
+    _S.FAILED: frozenset({_S.PRECOMMITTED}),
+    _S.REPLACED: frozenset({_S.PRECOMMITTED}),
+}
+"""Where the chain's word goes against what the router had noted: see `mining.following`."""
+
 _TIMES = {
     _S.ACKED: "acked_at",
     _S.PRECOMMITTED: "precommit_at",
@@ -46,8 +55,20 @@ def advance(assignment: Assignment, to: AssignmentStatus, at: datetime, **values
         return False
     if to not in TRANSITIONS[status]:
         raise IllegalTransition(f"{assignment} is {status}: it cannot become {to}")
-    values |= {"status": to, _TIMES[to]: at}
+    _save(assignment, values | {"status": to, _TIMES[to]: at})
+    return True
+
+
+def follow_chain(assignment: Assignment, to: AssignmentStatus, at: datetime, **values: Any) -> bool:
+    """Like `advance`, by the chain's word: it may overrule the router's."""
+    status = AssignmentStatus(assignment.status)
+    if to not in OVERRULED.get(status, ()):
+        return advance(assignment, to, at, **values)
+    _save(assignment, values | {"finished_at": None, "status": to, _TIMES[to]: at})
+    return True
+
+
+def _save(assignment: Assignment, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(assignment, name, value)
     assignment.save(update_fields=list(values))
-    return True

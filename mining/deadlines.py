@@ -18,6 +18,11 @@ ONLINE_S = 10.0
 """A miner that was not heard of for this long is taken for gone."""
 COMMIT_WINDOW_S = 60
 VERDICT_WINDOW_S = 60
+CHOICE_WINDOW_S = 5
+"""What an oracle has for choosing a late miner's successor, at least."""
+DRAW_PERIOD_S = 4
+WORK_S = 5.0
+"""A place is not drawn for when less than this is left for the work."""
 GRACE_S = 1.0
 """The chain's clock is its latest block's: it lags this machine's by up to a block."""
 ASK_AGAIN_S = 5.0
@@ -31,7 +36,9 @@ class Step(enum.Enum):
 
     GIVE_UP = "no miner was free before the queue's deadline"
     SWITCH_SOURCE = "the miner that the client listens to has fallen silent"
+    FOLLOW = "the chain has what was done without the router"
     REPLACE = "a slot's miner is late"
+    DRAW = "a miner is late, and the choice of its successor is nobody's any more"
     END_PRECOMMIT = "the precommit phase has passed its deadline"
     ASK_REVEAL = "a slot's miner may reveal"
     END_COMMIT = "the commit phase has passed its deadline"
@@ -56,6 +63,14 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who holds a place by the chain's word and has precommitted neither there nor here."""
+
+    miner: str
+    assigned_at: datetime
+
+
+@dataclass(frozen=True)
 class OnChain:
     """A task as the mirror has it."""
 
@@ -76,16 +91,24 @@ class Situation:
     chain: OnChain | None
     slots: tuple[Slot, ...] = ()
     validation_asked_at: datetime | None = None
+    holders: tuple[Holder, ...] = ()
+    behind: bool = False
+    """Whether the mirror shows what the assignments do not: see `mining.following`."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """A step, the time from which on it is due and, if it has one, the time when it is too late."""
+    """A step, the time from which on it is due and, if it has one, the time when it is too late.
+
+    What a step is done to is named by `assignment_id` or, where the router may have no assignment
+    of that miner in place, by `miner`.
+    """
 
     at: datetime
     step: Step
     assignment_id: UUID | None = None
     until: datetime | None = None
+    miner: str = ""
 
 
 def due(situation: Situation, now: datetime) -> list[Action]:
@@ -124,7 +147,7 @@ def successor(slots: Sequence[Slot]) -> Slot | None:
 
 def ack_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
     """Until when a miner may ack before its place can be given away."""
-    return assigned_at + timedelta(seconds=min(ACK_WINDOW_S, timeout_s // 2))
+    return assigned_at + timedelta(seconds=min(ACK_WINDOW_S, timeout_s // 4))
 
 
 def lease_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
@@ -134,7 +157,14 @@ def lease_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
 
 def choice_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
     """Until when an oracle may choose a late miner's successor; then anyone may have it drawn."""
-    return assigned_at + timedelta(seconds=timeout_s // 2 + timeout_s // 8)
+    window = max(timeout_s // 8, CHOICE_WINDOW_S)
+    return assigned_at + timedelta(seconds=timeout_s // 2 + window)
+
+
+def draw_opening(assigned_at: datetime, timeout_s: int) -> datetime:
+    """From when on anyone may have a late miner's successor drawn: the next period's beginning."""
+    period = int(choice_deadline(assigned_at, timeout_s).timestamp()) // DRAW_PERIOD_S + 1
+    return datetime.fromtimestamp(period * DRAW_PERIOD_S, assigned_at.tzinfo)
 
 
 def _agenda(situation: Situation) -> Iterator[Action]:
@@ -147,12 +177,15 @@ def _agenda(situation: Situation) -> Iterator[Action]:
         yield from _switch(situation)
     if chain is None:
         return
+    if situation.behind and not situation.status.is_final:
+        yield Action(chain.assigned_at or chain.created_at, Step.FOLLOW)
     if chain.status == OnChainStatus.QUEUED:
         yield Action(chain.created_at + timeout + grace, Step.END_TASK)
     elif chain.status in (OnChainStatus.ASSIGNED, OnChainStatus.ACKED) and chain.assigned_at:
         yield Action(chain.assigned_at + timeout + grace, Step.END_PRECOMMIT)
         if not situation.status.is_final:
             yield from _replacements(situation, until=chain.assigned_at + timeout)
+            yield from _draws(situation, until=chain.assigned_at + timeout)
     elif chain.status == OnChainStatus.PRECOMMITTED and chain.precommit_ended_at:
         window = timedelta(seconds=COMMIT_WINDOW_S)
         yield Action(chain.precommit_ended_at + window + grace, Step.END_COMMIT)
@@ -183,6 +216,15 @@ def _replacements(situation: Situation, until: datetime) -> Iterator[Action]:
         last = choice_deadline(slot.assigned_at, situation.timeout_s) - timedelta(seconds=GRACE_S)
         if at < min(until, last):
             yield Action(at, Step.REPLACE, slot.assignment_id, last)
+
+
+def _draws(situation: Situation, until: datetime) -> Iterator[Action]:
+    last = until - timedelta(seconds=WORK_S)
+    for holder in situation.holders:
+        opening = draw_opening(holder.assigned_at, situation.timeout_s)
+        at = opening + timedelta(seconds=GRACE_S)
+        if at < last:
+            yield Action(at, Step.DRAW, until=last, miner=holder.miner)
 
 
 def _reveals(situation: Situation, precommit_ended_at: datetime) -> Iterator[Action]:

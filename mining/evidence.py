@@ -143,6 +143,7 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     message = Commit(task.session_id, task.task_id, _digest(task), miner, report.data)
     _require_signed(message, report.signature)
     if assignment.status in (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED):
+        _keep_what_was_revealed(task, assignment, report.content.encode())
         return
     _require_open(assignment, AssignmentStatus.PRECOMMITTED)
     _require_precommits_over(task)
@@ -165,6 +166,15 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     )
     outbox.enqueue(operations.relay_commit(message, report.signature))
     ask_validation(task)
+
+
+def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) -> None:
+    """Store what a miner revealed on chain by itself: there it may have put the address only."""
+    if assignment.content_cid != raw_cid(content):
+        return
+    if task.encrypted:
+        _require_sealed(task, content)
+    storage.put(content)
 
 
 @transaction.atomic

@@ -8,16 +8,28 @@ from django.dispatch import receiver
 
 from chain.projections import EventRecord
 from chain.signals import events_stored
-from mining import phases
+from mining import following, phases
 from sessions.models import Task
 
 logger = logging.getLogger(__name__)
 
-_REACTIONS: dict[str, Callable[[Task], None]] = {
-    "TaskAllPrecommitted": phases.ask_reveals,
-    "TaskPrecommitEnded": phases.ask_reveals,
-    "TaskAllCommitted": phases.ask_validation,
-    "TaskCommitEnded": phases.ask_validation,
+
+def _ask_reveals(task: Task) -> None:
+    following.follow(task)
+    phases.ask_reveals(task)
+
+
+def _ask_validation(task: Task) -> None:
+    following.follow(task)
+    phases.ask_validation(task)
+
+
+_REACTIONS: dict[str, Callable[[Task], object]] = {
+    "TaskMinerReplaced": following.follow,
+    "TaskAllPrecommitted": _ask_reveals,
+    "TaskPrecommitEnded": _ask_reveals,
+    "TaskAllCommitted": _ask_validation,
+    "TaskCommitEnded": _ask_validation,
 }
 
 

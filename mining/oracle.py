@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chain import operations, outbox
 from chain.wakeup import Listener, notify
-from mining import mailbox, phases
+from mining import following, mailbox, phases
 from mining.assignment_states import advance
 from mining.candidates import lock_miners, suitable
 from mining.choice import choose_miners
@@ -138,6 +138,17 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         logger.warning("%s: %s is late and is replaced by %s", task, late.miner, address)
 
 
+def _draw(case: Case, action: Action, now: datetime) -> None:
+    """Let the chain draw who gets a late miner's place; `_follow` gives that one the job."""
+    late = operations.replace_miner_by_draw(case.task.session_id, case.task.task_id, action.miner)
+    with transaction.atomic():
+        outbox.enqueue(late)
+
+
+def _follow(case: Case, action: Action, now: datetime) -> None:
+    following.follow(case.task)
+
+
 def _switch_source(case: Case, action: Action, now: datetime) -> None:
     """Let the client listen to another miner of the task, which says the same."""
     with transaction.atomic():
@@ -176,7 +187,9 @@ def _ask_validation(case: Case, action: Action, now: datetime) -> None:
 _ACTIONS: dict[Step, Callable[[Case, Action, datetime], None]] = {
     Step.GIVE_UP: _give_up,
     Step.SWITCH_SOURCE: _switch_source,
+    Step.FOLLOW: _follow,
     Step.REPLACE: _replace,
+    Step.DRAW: _draw,
     Step.END_PRECOMMIT: _end_precommit,
     Step.ASK_REVEAL: _ask_reveals,
     Step.END_COMMIT: _end_commit,

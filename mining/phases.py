@@ -14,6 +14,7 @@ from django.utils import timezone
 from mining import mailbox
 from mining.deadlines import ASK_AGAIN_S, VALIDATE_AGAIN_S
 from mining.errors import MailboxUnavailable
+from mining.following import is_behind
 from mining.models import Assignment, AssignmentStatus, MinerResult, Validation
 from mining.models.assignment import AssignmentQuerySet
 from sessions import task_states
@@ -48,6 +49,8 @@ def ask_validation(task: Task) -> None:
         chain = _on_chain(task)
         if chain is None or TaskStatus(task.status) not in _BEFORE_VALIDATION:
             return
+        if is_behind(task):
+            return  # a verdict has to judge all who have revealed, by whatever way
         revealed = list(task.assignments.filter(status=AssignmentStatus.REVEALED))
         if not revealed or (chain.commit_ended_at is None and awaited(task).exists()):
             return

@@ -1,12 +1,14 @@
 """Reading from the rows and the mirror what decides a task's next steps, for all tasks at once."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
 
-from mining.deadlines import OnChain, Situation, Slot
+from mining.deadlines import Holder, OnChain, Situation, Slot
+from mining.following import lags
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Validation
 from sessions.models import OnChainStatus, OnChainTask, Task, TaskStatus
 
@@ -33,15 +35,14 @@ def unfinished() -> list[Case]:
         )
     )
     open_pks = [task.pk for task in tasks]
-    slots = defaultdict[int, list[Assignment]](list)
-    for assignment in Assignment.objects.in_place().filter(task_id__in=open_pks):
-        slots[assignment.task_id].append(assignment)
+    assignments = defaultdict[int, dict[str, Assignment]](dict)
+    for assignment in Assignment.objects.filter(task_id__in=open_pks).order_by("position"):
+        assignments[assignment.task_id][assignment.miner] = assignment
     sessions = {task.session_id for task in tasks}
     numbers = {task.task_id for task in tasks}
-    results = {
-        (row.session_id, row.task_id, row.miner): row
-        for row in MinerResult.objects.filter(session_id__in=sessions, task_id__in=numbers)
-    }
+    results = defaultdict[Key, dict[str, MinerResult]](dict)
+    for result in MinerResult.objects.filter(session_id__in=sessions, task_id__in=numbers):
+        results[result.session_id, result.task_id][result.miner] = result
     heard_of = dict(MinerPresence.objects.values_list("address", "last_seen_at"))
     asked = dict(Validation.objects.filter(task_id__in=open_pks).values_list("task_id", "asked_at"))
     cases = []
@@ -56,10 +57,16 @@ def unfinished() -> list[Case]:
             timeout_s=task.timeout_s,
             chain=_on_chain(row),
             slots=tuple(
-                _slot(a, results.get((*key, a.miner)), heard_of.get(a.miner))
-                for a in slots[task.pk]
+                _slot(a, results[key].get(a.miner), heard_of.get(a.miner))
+                for a in assignments[task.pk].values()
+                if a.status != AssignmentStatus.REPLACED
             ),
             validation_asked_at=asked.get(task.pk),
+            holders=tuple(_holders(assignments[task.pk], results[key])),
+            behind=any(
+                lags(_status(assignments[task.pk].get(miner)), result)
+                for miner, result in results[key].items()
+            ),
         )
         cases.append(Case(task, situation))
     return cases
@@ -75,6 +82,25 @@ def _on_chain(row: OnChainTask | None) -> OnChain | None:
         precommit_ended_at=row.precommit_ended_at,
         commit_ended_at=row.commit_ended_at,
     )
+
+
+def _holders(
+    assignments: Mapping[str, Assignment], results: Mapping[str, MinerResult]
+) -> Iterator[Holder]:
+    for miner, result in results.items():
+        if result.assigned_at is None or result.replaced_at or result.precommit_at:
+            continue
+        if _status(assignments.get(miner)) not in _HAS_PRECOMMITTED:
+            yield Holder(miner, result.assigned_at)
+
+
+_HAS_PRECOMMITTED = (
+    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED, AssignmentStatus.JUDGED),
+)
+
+
+def _status(assignment: Assignment | None) -> AssignmentStatus | None:
+    return AssignmentStatus(assignment.status) if assignment else None
 
 
 def _slot(assignment: Assignment, result: MinerResult | None, heard_of_at: datetime | None) -> Slot:

@@ -16,6 +16,7 @@ from eth_utils.address import to_checksum_address
 from chain import operations, outbox
 from chain.contracts import deployment
 from chain.messages import SigningDomain, Verdict, sign
+from chain.storage import BlockMissing, BlockTooLarge, ContentMalformed, ContentTooLarge
 from mining import catalog, keys
 from mining.answers import (
     Answer,
@@ -29,6 +30,7 @@ from mining.answers import (
 from mining.assignment_states import advance
 from mining.embeddings import embed
 from mining.errors import ValidationImpossible
+from mining.following import is_behind
 from mining.judgement import Judgement, judge, judge_by_reference
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.rerun import rerun
@@ -76,6 +78,8 @@ def validate(task_pk: int) -> None:
         prompt = prompt_of(task)
     except PromptUnreadable as error:
         raise ValidationImpossible(f"{task}: {error}") from error
+    if is_behind(task):
+        raise ValidationImpossible(f"{task}: the chain has reveals that were not read yet")
     revealed = task.assignments.filter(status=AssignmentStatus.REVEALED).order_by("position")
     parts = [_examine(task, assignment, prompt) for assignment in revealed]
     if not parts:
@@ -108,6 +112,11 @@ def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
         return Part(assignment, answer, tokens)
     except AnswerUnfit as error:
         logger.warning("%s: %s", assignment, error)
+        return Part(assignment, remark=str(error))
+    except (BlockMissing, BlockTooLarge, ContentMalformed, ContentTooLarge) as error:
+        if assignment.commit_signature:
+            raise  # the router had it, so the miner has done its part
+        logger.warning("%s: what it revealed by itself cannot be read: %s", assignment, error)
         return Part(assignment, remark=str(error))
 
 

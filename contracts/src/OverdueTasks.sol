@@ -27,7 +27,7 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     // ---------------------------------------------------------------- replacement
 
     /// @notice Gives a late miner's place to another of the oracle's choice: late with its ack, or with its
-    ///         result. Only until the draw opens, 5/8 of the timeout after the miner's assignment.
+    ///         result. Only until the draw opens: see CHOICE_WINDOW.
     function replaceMiner(uint256 sessionId, uint256 taskId, address late, address replacement)
         external
         onlyRole(RoleIds.ORACLE)

@@ -49,9 +49,10 @@ abstract contract TaskLedger {
         uint64 count;
     }
 
-
-    /// @dev Seconds a miner has for its ack, all miners for revealing, the validators for judging.
+    /// @dev Seconds a miner has for its ack, though no more than a quarter of the timeout; an oracle for its
+    ///      choice of a late miner's successor, at least; all miners for revealing; the validators for judging.
     uint256 public constant ACK_WINDOW = 10;
+    uint256 public constant CHOICE_WINDOW = 5;
     uint256 public constant COMMIT_WINDOW = 60;
     uint256 public constant VERDICT_WINDOW = 60;
 

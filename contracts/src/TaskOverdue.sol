@@ -31,7 +31,7 @@ abstract contract TaskOverdue is TaskFlow {
         if (refusal.length != 0) return refusal;
         uint256 timeout = uint256(task.terms).timeout();
         uint256 lease = timeout / 2;
-        if (_part(task, task.lanes[0], index).acked() == 0 && ACK_WINDOW < lease) lease = ACK_WINDOW;
+        if (_part(task, task.lanes[0], index).acked() == 0) lease = _ackWindow(timeout);
         if (block.timestamp <= assignedAt + lease) return _early(assignedAt + lease);
         uint256 opens = _drawOpens(assignedAt, timeout);
         if (block.timestamp > opens) return _late(opens);
@@ -215,9 +215,17 @@ abstract contract TaskOverdue is TaskFlow {
         return pool.placesOf(nodes, _keys[sessionId].modelIdentifier)[0];
     }
 
-    /// @dev An oracle's time ends an eighth of the timeout after the lease.
+    function _ackWindow(uint256 timeout) private pure returns (uint256) {
+        uint256 quarter = timeout / 4;
+        return quarter < ACK_WINDOW ? quarter : ACK_WINDOW;
+    }
+
+    /// @dev An oracle's time ends an eighth of the timeout after the lease, and not before CHOICE_WINDOW: on a
+    ///      chain with a block a second, less would be no time at all. Where the precommit deadline comes first,
+    ///      it ends the choice, and nothing is drawn.
     function _drawOpens(uint256 assignedAt, uint256 timeout) private pure returns (uint256) {
-        return assignedAt + timeout / 2 + timeout / 8;
+        uint256 eighth = timeout / 8;
+        return assignedAt + timeout / 2 + (eighth > CHOICE_WINDOW ? eighth : CHOICE_WINDOW);
     }
 
     /// @dev Fixed once, by the first draw of the period's tasks: whoever that is cannot say what it will be,

@@ -17,6 +17,21 @@ abstract contract TaskSteps is TaskFlow {
     /// @dev What a result that comes at the very end of its time is still worth.
     uint256 private constant LATEST_TIMELINESS_BPS = 8_000;
 
+    /// @dev What a verdict says of those who have revealed: the lists go together.
+    /// @param shares what each gets of its price, as SessionPayment wants it: accuracy × timeliness
+    /// @param count how many they are
+    /// @param seen a bit for each of their places in the task
+    /// @param successes bit i says whether the i-th result is worth anything
+    struct Judged {
+        address[] miners;
+        uint256[] accuraciesBps;
+        uint256[] outputTokens;
+        uint256[] shares;
+        uint256 count;
+        uint256 seen;
+        uint256 successes;
+    }
+
     // ---------------------------------------------------------------- submission and assignment
 
     /// @dev Reverts with its refusal: Session, which calls it, reports it.
@@ -206,58 +221,86 @@ abstract contract TaskSteps is TaskFlow {
         if (progress.judged()) return _alreadyDone();
         if (progress.status() == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
         if (progress.status() < TaskStatus.Committed) return _phaseOpen();
-        (bytes memory refusal, uint256[] memory shares, uint256 successes) = _weigh(task, board, v);
+        (bytes memory refusal, Judged memory judged) = _weigh(task, board, v);
         if (refusal.length != 0) return refusal;
 
         emit TaskVerdict(
-            v.sessionId, v.taskId, validator, v.inputTokens, v.miners, v.accuraciesBps, v.outputTokens
+            v.sessionId,
+            v.taskId,
+            validator,
+            v.inputTokens,
+            judged.miners,
+            judged.accuraciesBps,
+            judged.outputTokens
         );
         _finish(v.sessionId, v.taskId, task, _withProgress(board, progress.withJudged()));
-        payment.settle(_holding(v.sessionId, v.taskId, task), v.inputTokens, v.miners, v.outputTokens, shares);
-        pool.recordOutcomes(v.miners, successes);
+        payment.settle(
+            _holding(v.sessionId, v.taskId, task), v.inputTokens, judged.miners, judged.outputTokens, judged.shares
+        );
+        pool.recordOutcomes(judged.miners, judged.successes);
         return "";
     }
 
+    /// @dev Passes over whoever has not revealed: its lateness was dealt with when the phase ended, and whether
+    ///      a reveal is mined in time must not decide about the others' pay. Who has revealed cannot be left out.
     /// @return refusal when the verdict does not fit the task
-    /// @return shares what each miner gets of its price, as SessionPayment wants it: accuracy × timeliness
-    /// @return successes bit i says whether the i-th miner's result is worth anything
+    /// @return judged what it says of those who have revealed
     function _weigh(Task storage task, uint256 board, Verdict calldata v)
         private
         view
-        returns (bytes memory refusal, uint256[] memory shares, uint256 successes)
+        returns (bytes memory refusal, Judged memory judged)
     {
-        uint256 count = v.miners.length;
-        if (v.accuraciesBps.length != count || v.outputTokens.length != count) {
+        uint256 named = v.miners.length;
+        if (v.accuraciesBps.length != named || v.outputTokens.length != named) {
             refusal = abi.encodeWithSelector(
-                ListsDiffer.selector, count, v.accuraciesBps.length, v.outputTokens.length
+                ListsDiffer.selector, named, v.accuraciesBps.length, v.outputTokens.length
             );
-            return (refusal, shares, 0);
+            return (refusal, judged);
         }
         uint256 terms = task.terms;
         refusal = _aboveMost(v.inputTokens, terms.maxInputTokens());
-        if (refusal.length != 0) return (refusal, shares, 0);
-        shares = new uint256[](count);
-        uint256 seen;
-        for (uint256 i; i < count; ++i) {
-            (bool found, uint256 index) = _find(task, board, v.miners[i]);
-            if (!found) return (_notAssigned(v.miners[i]), shares, 0);
-            uint64 part = _part(task, board, index);
-            if (part.committed() == 0) {
-                return (_partNotReady(part), shares, 0);
-            }
-            if ((seen >> index) & 1 == 1) {
-                return (abi.encodeWithSelector(DuplicateMiner.selector, v.miners[i]), shares, 0);
-            }
-            seen |= 1 << index;
-            uint256 accuracyBps = v.accuraciesBps[i];
-            refusal = _aboveMost(accuracyBps, BPS);
-            if (refusal.length == 0) refusal = _aboveMost(v.outputTokens[i], terms.maxTokens());
-            if (refusal.length != 0) return (refusal, shares, 0);
-            shares[i] = accuracyBps * _timelinessBps(part, terms.timeout());
-            if (accuracyBps != 0) successes |= 1 << i;
-        }
+        if (refusal.length != 0) return (refusal, judged);
         (,, uint256 revealed) = _count(task, board);
-        if (count != revealed) refusal = abi.encodeWithSelector(NotAllJudged.selector, count, revealed);
+        judged.miners = new address[](revealed);
+        judged.accuraciesBps = new uint256[](revealed);
+        judged.outputTokens = new uint256[](revealed);
+        judged.shares = new uint256[](revealed);
+        for (uint256 i; i < named && refusal.length == 0; ++i) {
+            (bool found, uint256 index) = _find(task, board, v.miners[i]);
+            if (!found) continue;
+            uint64 part = _part(task, board, index);
+            if (part.committed() != 0) refusal = _weighOne(v, i, index, part, terms, judged);
+        }
+        if (refusal.length == 0 && judged.count != revealed) {
+            refusal = abi.encodeWithSelector(NotAllJudged.selector, judged.count, revealed);
+        }
+    }
+
+    /// @param i the miner's place in the verdict
+    /// @param index its place in the task
+    function _weighOne(
+        Verdict calldata v,
+        uint256 i,
+        uint256 index,
+        uint64 part,
+        uint256 terms,
+        Judged memory judged
+    ) private pure returns (bytes memory) {
+        if ((judged.seen >> index) & 1 == 1) {
+            return abi.encodeWithSelector(DuplicateMiner.selector, v.miners[i]);
+        }
+        uint256 accuracyBps = v.accuraciesBps[i];
+        if (accuracyBps > BPS) return _aboveMost(accuracyBps, BPS);
+        uint256 outputTokens = v.outputTokens[i];
+        if (outputTokens > terms.maxTokens()) return _aboveMost(outputTokens, terms.maxTokens());
+        uint256 count = judged.count++;
+        judged.seen |= 1 << index;
+        judged.miners[count] = v.miners[i];
+        judged.accuraciesBps[count] = accuracyBps;
+        judged.outputTokens[count] = outputTokens;
+        judged.shares[count] = accuracyBps * _timelinessBps(part, terms.timeout());
+        if (accuracyBps != 0) judged.successes |= 1 << count;
+        return "";
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the

@@ -107,7 +107,7 @@ struct Reveal {
 }
 
 /// @notice What each result is worth, by a validator: the lists go together, accuracy in basis points.
-/// @param miners all who have revealed, in any order
+/// @param miners all who have revealed, in any order; who has not is passed over
 /// @param inputTokens the prompt's, the same for all
 struct Verdict {
     uint256 sessionId;

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {NodeState} from "../src/NodePool.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
-import {TaskRef, TaskStatus} from "../src/TaskTypes.sol";
+import {Submission, TaskRef, TaskStatus, Verdict} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev Liveness without trust: late miners lose their places to a draw that nobody chooses.
@@ -108,6 +108,43 @@ contract OverdueTest is Network {
         tasks.replaceMinerByDraw(sessionId, taskId, miner(0));
     }
 
+    function test_whatever_the_timeout_an_oracle_has_time_to_choose(uint256 timeout) public {
+        timeout = bound(timeout, 5, 3600);
+        (uint256 sessionId, uint256 taskId) = taskOf(timeout);
+        uint256 quarter = timeout / 4;
+        uint256 late = START + (quarter < 10 ? quarter : 10);
+        uint256 eighth = timeout / 8;
+        uint256 until = START + timeout / 2 + (eighth > 5 ? eighth : 5);
+        if (until > START + timeout) until = START + timeout;
+        assertTrue(until >= late + 4, "four blocks of a second");
+
+        vm.startPrank(oracle);
+        vm.warp(late);
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooEarly.selector, late, late));
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(1));
+        vm.warp(until + 1);
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, until + 1, until));
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(1));
+        vm.warp(until);
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(1));
+        vm.stopPrank();
+        assertEq(tasks.getTask(sessionId, taskId).assignedMiners[0], miner(1), "chosen");
+    }
+
+    function test_a_task_of_twenty_seconds_is_saved_by_a_replacement() public {
+        (uint256 sessionId, uint256 taskId) = taskOf(20);
+        vm.warp(START + 6);
+        vm.prank(oracle);
+        tasks.replaceMiner(sessionId, taskId, miner(0), miner(1));
+        vm.warp(START + 18);
+        precommit(sessionId, taskId, 1);
+        commit(sessionId, taskId, 1);
+        Verdict memory item = verdictOf(sessionId, taskId, list(miner(1)), 10_000);
+        vm.prank(validator);
+        queue.verdict(item);
+        assertTrue(payment.owedTo(miner(1)) != 0, "paid, not refunded");
+    }
+
     function test_the_oracles_choice_must_be_able_to_take_the_place() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         vm.warp(START + 11);
@@ -165,6 +202,15 @@ contract OverdueTest is Network {
         tasks.end(sessionId, taskId, true);
         assertEq(tasks.reservedOf(sessionId, taskId), 0, "nothing is held");
         assertEq(payment.sessionBalance(sessionId), 1e9, "refunded");
+    }
+
+    /// @dev One miner's, with a timeout of its own.
+    function taskOf(uint256 timeout) private returns (uint256 sessionId, uint256 taskId) {
+        (sessionId, taskId) = (fundedSession(1), LANE);
+        Submission memory item = submission(sessionId, taskId);
+        item.requestParams[0] = timeout;
+        relaySubmission(item);
+        assign(sessionId, taskId, miners(1));
     }
 
     function precommitTooLate(uint256 sessionId, uint256 taskId) private {

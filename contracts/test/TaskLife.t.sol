@@ -7,6 +7,7 @@ import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
 import {TaskRef, TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
+import {Log} from "./Vm.sol";
 
 /// @dev A task's life by direct transactions: what each stage does, and what it refuses.
 contract TaskLifeTest is Network {
@@ -270,11 +271,7 @@ contract TaskLifeTest is Network {
         assertEq(pool.reputationOf(miner(1)), -3, "absence costs");
         commit(sessionId, taskId, 0);
         commit(sessionId, taskId, 2);
-        Verdict memory item = verdictOf(sessionId, taskId, miners(2), 10_000);
-        refuse(item, abi.encodeWithSelector(TaskFlow.PartNotReady.selector, TaskStatus.Assigned));
-        item.miners[1] = miner(2);
-        vm.prank(validator);
-        queue.verdict(item);
+        judge(sessionId, taskId, 3, 10_000);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.owedTo(miner(1)), 0, "no pay for nothing");
         assertEq(payment.owedTo(miner(2)), worstCase(1, MAX_INPUT_TOKENS), "pay");
@@ -355,10 +352,62 @@ contract TaskLifeTest is Network {
         item.miners[1] = miner(0);
         refuse(item, abi.encodeWithSelector(TaskFlow.DuplicateMiner.selector, miner(0)));
         item.miners[1] = miner(4);
-        refuse(item, abi.encodeWithSelector(TaskFlow.NotAssigned.selector, miner(4)));
+        refuse(item, abi.encodeWithSelector(TaskFlow.NotAllJudged.selector, 1, 2));
         item = verdictOf(sessionId, taskId, miners(2), 10_000);
         item.outputTokens = new uint256[](1);
         refuse(item, abi.encodeWithSelector(TaskFlow.ListsDiffer.selector, 2, 2, 1));
+    }
+
+    function test_a_verdict_passes_over_who_has_not_revealed() public {
+        (uint256 sessionId, uint256 taskId) = assignedTask(3);
+        for (uint256 i; i < 3; ++i) {
+            precommit(sessionId, taskId, i);
+        }
+        commit(sessionId, taskId, 1);
+        commit(sessionId, taskId, 2);
+        vm.warp(block.timestamp + 61);
+        tasks.endCommit(sessionId, taskId, true);
+        address[] memory named = miners(5); // one was silent, two never had a place
+        Verdict memory item = verdictOf(sessionId, taskId, named, 10_000);
+        item.accuraciesBps[2] = 0;
+        vm.recordLogs();
+        vm.prank(validator);
+        queue.verdict(item);
+        assertStatus(sessionId, taskId, TaskStatus.Ended);
+        assertEq(payment.owedTo(miner(0)), 0, "the silent one is not paid");
+        assertEq(payment.owedTo(miner(1)), worstCase(1, MAX_INPUT_TOKENS), "the others are judged as they are");
+        assertEq(payment.owedTo(miner(2)), 0, "wrong");
+        assertEq(payment.owedTo(miner(3)) + payment.owedTo(miner(4)), 0, "strangers");
+        assertEq(pool.reputationOf(miner(0)), -3, "its silence costs once");
+        assertEq(pool.reputationOf(miner(1)), 1, "good");
+        assertEq(pool.reputationOf(miner(2)), -3, "bad");
+        assertEq(pool.reputationOf(miner(3)), 0, "nothing of theirs");
+        assertEq(judgedIn(vm.getRecordedLogs()), 2, "the event tells of those who have revealed");
+        assertSolvent();
+    }
+
+    function test_a_verdict_that_came_for_more_than_were_in_time_is_not_sunk_by_any_of_them(uint256 chosen) public {
+        (uint256 sessionId, uint256 taskId) = assignedTask(3);
+        uint256 revealed;
+        for (uint256 i; i < 3; ++i) {
+            precommit(sessionId, taskId, i);
+        }
+        for (uint256 i; i < 3; ++i) {
+            if ((chosen >> i) & 1 == 0) continue;
+            commit(sessionId, taskId, i);
+            ++revealed;
+        }
+        if (revealed == 0) return;
+        if (revealed != 3) {
+            vm.warp(block.timestamp + 61);
+            tasks.endCommit(sessionId, taskId, true);
+        }
+        judge(sessionId, taskId, 3, 10_000);
+        for (uint256 i; i < 3; ++i) {
+            uint256 pay = (chosen >> i) & 1 == 0 ? 0 : worstCase(1, MAX_INPUT_TOKENS);
+            assertEq(payment.owedTo(miner(i)), pay, "who revealed is paid, and nobody else");
+        }
+        assertSolvent();
     }
 
     function test_a_verdict_cannot_charge_more_than_was_reserved() public {
@@ -435,5 +484,16 @@ contract TaskLifeTest is Network {
 
     function ceilDiv(uint256 a, uint256 b) private pure returns (uint256) {
         return (a + b - 1) / b;
+    }
+
+    /// @dev How many miners the TaskVerdict among the logs names.
+    function judgedIn(Log[] memory logs) private pure returns (uint256) {
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].topics[0] != TaskFlow.TaskVerdict.selector) continue;
+            (,, address[] memory named,,) =
+                abi.decode(logs[i].data, (address, uint256, address[], uint256[], uint256[]));
+            return named.length;
+        }
+        return 0;
     }
 }

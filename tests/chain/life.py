@@ -23,7 +23,7 @@ from chain.operations import Op
 from tests.anvil import MODEL, VALIDATOR, Chain
 
 LANE = 1_000_000
-LLM_PARAMS, REQUEST_PARAMS = [16, 0, 100, 0, 0, 0], [60]
+LLM_PARAMS = [16, 0, 100, 0, 0, 0]
 MAX_INPUT_TOKENS = 100
 
 
@@ -35,6 +35,7 @@ class Life:
     session_id: int
     number: int = 0
     deliver: Callable[[Op], None] = outbox.enqueue
+    timeout_s: int = 60
 
     @property
     def task_id(self) -> int:
@@ -49,7 +50,7 @@ class Life:
         session = self.chain.contract("Session").functions.getSession(self.session_id).call()
         return task_digest(
             to_bytes(session[1]),
-            *(self.task_id, self.text, 1, "", LLM_PARAMS, REQUEST_PARAMS, "", MAX_INPUT_TOKENS),
+            *(self.task_id, self.text, 1, "", LLM_PARAMS, [self.timeout_s], "", MAX_INPUT_TOKENS),
         )
 
     def submit(self) -> None:
@@ -61,7 +62,7 @@ class Life:
                 prompt_type=1,
                 prompt_template="",
                 llm_params=LLM_PARAMS,
-                request_params=REQUEST_PARAMS,
+                request_params=[self.timeout_s],
                 client_reference="",
                 max_input_tokens=MAX_INPUT_TOKENS,
             )

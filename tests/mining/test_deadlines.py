@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from mining.deadlines import (
     ACK_WINDOW_S,
     ASK_AGAIN_S,
+    CHOICE_WINDOW_S,
     COMMIT_WINDOW_S,
+    DRAW_PERIOD_S,
     GRACE_S,
     ONLINE_S,
     VALIDATE_AGAIN_S,
     VERDICT_WINDOW_S,
+    WORK_S,
+    Holder,
     OnChain,
     Situation,
     Slot,
@@ -91,6 +95,23 @@ DECISIONS = {
             (TIMEOUT_S / 2 + GRACE_S, Step.REPLACE),
             (TIMEOUT_S + GRACE_S, Step.END_PRECOMMIT),
         ],
+    ),
+    "who is still there when the oracle's choice counts no more is replaced by a draw": (
+        situation(T.ACKED, assigned(), slot(A.ACKED), holders=(Holder("0x1", START),)),
+        [
+            (TIMEOUT_S / 2 + GRACE_S, Step.REPLACE),
+            # 5/8 of the timeout are 37.5 s; the next period of four seconds begins at 40.
+            (40 + GRACE_S, Step.DRAW),
+            (TIMEOUT_S + GRACE_S, Step.END_PRECOMMIT),
+        ],
+    ),
+    "what was done without the router is taken over first": (
+        situation(T.ACKED, revealing(), slot(A.LEASED, **PRECOMMITTED), behind=True),
+        [(0, Step.FOLLOW), (COMMIT_WINDOW_S + GRACE_S, Step.END_COMMIT)],
+    ),
+    "a task that has failed here follows nobody": (
+        situation(T.FAILED, assigned(), slot(A.LEASED), behind=True),
+        [(TIMEOUT_S + GRACE_S, Step.END_PRECOMMIT)],
     ),
     "who has precommitted is not replaced": (
         situation(T.ACKED, assigned(), slot(A.PRECOMMITTED, **PRECOMMITTED)),
@@ -186,6 +207,16 @@ def test_what_is_due_is_the_part_of_the_agenda_that_lies_behind():
     assert [a.step for a in due(case, at(3600))] == [Step.END_PRECOMMIT]
 
 
+@pytest.mark.parametrize("timeout_s", [10, 16, 20, 30, 60, 3600])
+def test_whatever_the_timeout_a_late_miner_can_be_replaced_in_time(timeout_s):
+    case = Situation(T.ACKED, START, timeout_s, assigned(), (slot(A.LEASED), slot(A.ACKED, 1)))
+    replacements = [action for action in agenda(case) if action.step is Step.REPLACE]
+    assert len(replacements) == 2
+    for action in replacements:
+        assert action.until - action.at >= timedelta(seconds=3), "three blocks of a second"
+        assert action.at < at(timeout_s * 3 / 4), "and a quarter of the time for the work"
+
+
 slots = st.builds(
     slot,
     st.sampled_from(A),
@@ -213,6 +244,8 @@ situations = st.builds(
     ),
     st.lists(slots, max_size=16, unique_by=lambda s: s.position).map(tuple),
     times,
+    st.lists(st.builds(Holder, st.just("0x1"), st.integers(0, 100).map(at)), max_size=3).map(tuple),
+    st.booleans(),
 )
 
 
@@ -228,9 +261,23 @@ def test_no_step_comes_earlier_than_the_contract_accepts_it(case):
             case Step.REPLACE:
                 (late,) = [s for s in case.slots if s.assignment_id == action.assignment_id]
                 assert late.status in (A.LEASED, A.ACKED, A.FAILED)
-                least = min(ACK_WINDOW_S, case.timeout_s // 2)
+                least = min(ACK_WINDOW_S, case.timeout_s // 4)
                 assert action.at > late.assigned_at + timedelta(seconds=least)
-                assert action.until <= late.assigned_at + timedelta(seconds=case.timeout_s * 5 / 8)
+                assert action.until <= late.assigned_at + choice(case.timeout_s)
+            case Step.DRAW:
+                opening = [
+                    holder.assigned_at + choice(case.timeout_s)
+                    for holder in case.holders
+                    if holder.miner == action.miner
+                ]
+                assert action.at > min(opening)
+                assert action.at.timestamp() % DRAW_PERIOD_S == GRACE_S
+                deadline = chain.assigned_at + timedelta(seconds=case.timeout_s)
+                assert action.until <= deadline - timedelta(seconds=WORK_S)
+
+
+def choice(timeout_s):
+    return timedelta(seconds=timeout_s // 2 + max(timeout_s // 8, CHOICE_WINDOW_S))
 
 
 @given(situations)

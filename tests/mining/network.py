@@ -1,0 +1,145 @@
+"""A task on a real chain, with the router's sender, mirror and validator around it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils import timezone
+from eth_account.signers.local import LocalAccount
+
+from chain.messages import Commit as CommitMessage
+from chain.messages import Precommit as PrecommitMessage
+from chain.messages import SigningDomain, canonical_json, commit_hash, sign
+from chain.rpc import Rpc
+from chain.sender import Sender
+from chain.sync import Follower
+from mining.evidence import accept
+from mining.leases import lease
+from mining.models import Assignment, MinerPresence
+from mining.node.job import CommitReport, PrecommitReport
+from sessions.models import Session, Task
+from sessions.task_states import mark_assigned
+from tests.anvil import MODEL, ORACLE, ROUTER, Chain
+from tests.chain.life import LLM_PARAMS, MAX_INPUT_TOKENS, Life
+from tests.mining.conftest import make_task
+
+
+@dataclass
+class Network:
+    """What of the router runs in this process, one step at a time."""
+
+    chain: Chain
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(Rpc(self.chain.url), self.chain.deployment, _ACCOUNTS)
+
+    def deliver(self) -> None:
+        """Send what waits, mine it, and let the mirror and its listeners see it."""
+        self.sender.tick()
+        self.chain.mine()
+        self.sender.tick()
+        self.follow()
+
+    def follow(self) -> None:
+        follower = Follower(Rpc(self.chain.url), self.chain.deployment)
+        while follower.step():
+            pass
+
+    def advance_s(self, seconds: int) -> None:
+        """Let the chain's clock run on."""
+        self.chain.rpc("evm_increaseTime", seconds)
+        self.chain.mine()
+        self.follow()
+
+    def start(self, session_id: int, miners: list[LocalAccount], timeout_s: int = 60) -> Task:
+        """A task that is dispatched here and assigned on chain."""
+        life = Life(self.chain, session_id, timeout_s=timeout_s)
+        life.submit()
+        life.assign(miners)
+        self.deliver()
+        task = make_task(
+            Session.objects.get(pk=session_id),
+            task_id=life.task_id,
+            task_digest="0x" + life.digest.hex(),
+            task_data=life.text,
+            max_tokens=LLM_PARAMS[0],
+            max_input_tokens=MAX_INPUT_TOKENS,
+            timeout_s=timeout_s,
+            top_p_x100=LLM_PARAMS[2],
+        )
+        addresses = [miner.address.lower() for miner in miners]
+        mark_assigned(task, addresses)
+        lease(task, dict(enumerate(addresses)), timezone.now(), live=0)
+        return task
+
+    def now(self) -> datetime:
+        """The chain's time."""
+        return datetime.fromtimestamp(self.chain.w3.eth.get_block("latest")["timestamp"], UTC)
+
+
+_ACCOUNTS = {"router": ROUTER, "oracle": ORACLE}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a miner tells its router of a result that it has."""
+
+    chain: Chain
+    assignment: Assignment
+    account: LocalAccount
+    content: str
+    data: str
+
+    def precommit(self) -> None:
+        task = self.assignment.task
+        hashed = commit_hash(task.session_id, task.task_id, self.account.address, self.data)
+        message = PrecommitMessage(*self._head(), hashed)
+        self._accept(PrecommitReport, message, hash=hashed)
+
+    def commit(self) -> None:
+        message = CommitMessage(*self._head(), self.data)
+        self._accept(CommitReport, message, data=self.data, content=self.content)
+
+    def _head(self) -> tuple[int, int, bytes, str]:
+        task = self.assignment.task
+        digest = bytes.fromhex(task.task_digest[2:])
+        return task.session_id, task.task_id, digest, self.account.address
+
+    def _accept(self, kind: Any, message: Any, **values: Any) -> None:
+        deployment = self.chain.deployment
+        domain = SigningDomain(deployment.chain_id, deployment.addresses["SessionQueue"])
+        signature = sign(message, domain, bytes(self.account.key))
+        report = kind(assignment_id=str(self.assignment.id), signature=signature, **values)
+        accept(self.account.address, report, timezone.now())
+
+
+def content_of(task: Task, miner: str, answer: tuple[str, list[int], str]) -> str:
+    """The block that a miner makes of its answer: text, tokens, and why it ended."""
+    text, token_ids, finish_reason = answer
+    return canonical_json(
+        {
+            "result": text,
+            "salt": "0x" + miner[2:].lower().zfill(64),
+            "session_id": task.session_id,
+            "task_id": task.task_id,
+            "task_digest": task.task_digest,
+            "miner": miner.lower(),
+            "model": 1,
+            "finish_reason": finish_reason,
+            "usage": {"prompt_tokens": 1, "completion_tokens": len(token_ids)},
+            "token_ids": list(token_ids),
+        }
+    ).decode()
+
+
+def enrol(chain: Chain, miner: LocalAccount) -> None:
+    """A miner that the chain and the router know, and that is online."""
+    chain.register_miner(miner)
+    MinerPresence.objects.create(
+        address=miner.address.lower(),
+        last_seen_at=timezone.now(),
+        slots=2,
+        model_identifiers=[MODEL],
+    )
