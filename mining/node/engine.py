@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mining.node import sampling
+from mining.node import batching, sampling
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -40,11 +40,6 @@ from mining.node.sampling import TokenLogprobs, logprobs
 
 logger = logging.getLogger(__name__)
 
-BATCH_TOKENS = 512
-"""The most that one step reads."""
-SHARED_PREFILL_TOKENS = 128
-"""The most that one step reads of prompts while others wait for their next token, and on a CPU,
-which larger batches make no faster, at any time: whoever comes next waits for one step."""
 SHORTEST_SHARED_PREFIX = 32
 """Fewer tokens are read again sooner than a slot's cells are copied."""
 _RATE_DECAY = 0.98
@@ -107,7 +102,7 @@ class Engine:
             self._model,
             sequence_tokens=self.prompts.context_tokens,
             sequences=slots,
-            batch_tokens=max(BATCH_TOKENS, slots),
+            batch_tokens=max(batching.FULL_TOKENS, slots),
             threads=threads,
         )
         self._incoming: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
@@ -197,7 +192,7 @@ class Engine:
     def _step(self) -> None:
         started = time.perf_counter()
         runs = self._plan()
-        self._context.decode(runs)
+        self._decode(runs)
         for run in runs:
             self._cells[run.sequence] += run.tokens
             del self._active[run.sequence].pending[: len(run.tokens)]
@@ -210,22 +205,34 @@ class Engine:
     def _plan(self) -> list[Run]:
         """What is in the next batch, by slot: llama.cpp takes neighbours together."""
         counts = {slot: 1 for slot, sequence in self._active.items() if sequence.token_ids}
-        most = SHARED_PREFILL_TOKENS if counts or not self._on_gpu else BATCH_TOKENS
-        room = min(BATCH_TOKENS - len(counts), most)
-        reading = [s for _, s in sorted(self._active.items()) if not s.token_ids and self._begin(s)]
-        # Equal shares, and what a short prompt leaves of its own goes to the longer ones.
-        reading.sort(key=lambda sequence: len(sequence.pending))
-        for waiting, sequence in zip(range(len(reading), 0, -1), reading, strict=True):
-            counts[sequence.slot] = min(len(sequence.pending), -(-room // waiting))
-            room -= counts[sequence.slot]
-            self.prefill_tokens += counts[sequence.slot]
+        # In the order in which they came.
+        reading = [s for s in self._active.values() if not s.token_ids and self._begin(s)]
+        room = batching.room_for_prompts(len(reading), len(counts), on_gpu=self._on_gpu)
+        unread = [len(sequence.pending) for sequence in reading]
+        for sequence, count in zip(reading, batching.shares(unread, room), strict=True):
+            if count:
+                counts[sequence.slot] = count
+                self.prefill_tokens += count
         runs = []
         for slot, count in sorted(counts.items()):
             pending = self._active[slot].pending
-            if count:
-                last = count == len(pending)
-                runs.append(Run(slot, len(self._cells[slot]), pending[:count], last))
+            last = count == len(pending)
+            runs.append(Run(slot, len(self._cells[slot]), pending[:count], last))
         return runs
+
+    def _decode(self, runs: list[Run]) -> None:
+        """Run a batch, bridged: a token in idle slots between, which nobody reads on from."""
+        room = max(0, batching.FULL_TOKENS - sum(len(run.tokens) for run in runs))
+        bridges = [
+            Run(slot, len(self._cells[slot]), [0], wants_logits=False)
+            for slot in batching.gaps([run.sequence for run in runs])
+            if len(self._cells[slot]) < self.prompts.context_tokens
+        ][:room]
+        try:
+            self._context.decode(sorted([*runs, *bridges], key=lambda run: run.sequence))
+        finally:
+            for bridge in bridges:
+                self._context.cut(bridge.sequence, bridge.position)
 
     def _begin(self, sequence: _Sequence) -> bool:
         """Take over what slots hold of its prompt; False while one is reading more of it."""

@@ -4,6 +4,7 @@ import json
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,30 @@ def test_a_slots_next_prompt_reuses_what_its_last_one_left(model_path: Path) -> 
         again = engine.submit(request(engine, 1)).result()
         assert engine.prefill_tokens - read == 1
         assert again == first
+    finally:
+        engine.close()
+
+
+def test_a_slot_between_busy_ones_keeps_what_it_holds(model_path: Path) -> None:
+    engine = Engine(model_path, slots=6)
+    try:
+        long = endless(engine)
+        first = engine.submit(request(engine, 9, max_tokens=4)).result()
+        # One slot after another falls idle while its neighbours go on.
+        lengths = [450, 3, 450, 5, 450, 450]
+        running = [
+            engine.submit(replace(long, prompt_tokens=[30 + n] * 40, max_tokens=length - 60))
+            if length > 60
+            else engine.submit(request(engine, 9, max_tokens=length))
+            for n, length in enumerate(lengths)
+        ]
+        running[3].result(10)
+        read = engine.prefill_tokens
+        again = engine.submit(request(engine, 9, max_tokens=4)).result(10)
+        assert again.token_ids[:2] == first.token_ids[:2]
+        assert engine.prefill_tokens - read == 1
+        for generation in running:
+            generation.cancel()
     finally:
         engine.close()
 
