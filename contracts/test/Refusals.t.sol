@@ -5,6 +5,7 @@ import {CallBatching} from "../src/CallBatching.sol";
 import {NetworkPrecommit} from "../src/NetworkTypes.sol";
 import {NodePool, Registration} from "../src/NodePool.sol";
 import {Session} from "../src/Session.sol";
+import {SessionNodes} from "../src/SessionNodes.sol";
 import {Holding, SessionPayment} from "../src/SessionPayment.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
@@ -71,7 +72,7 @@ contract RefusalsTest is IdleNetwork {
         vm.expectRevert(abi.encodeWithSelector(Session.RouterListed.selector, sessionId, router));
         session.addRouter(sessionId, router, "again");
         session.deactivateSession(sessionId);
-        vm.expectRevert(abi.encodeWithSelector(Session.SessionInactive.selector, sessionId));
+        vm.expectRevert(abi.encodeWithSelector(SessionNodes.SessionInactive.selector, sessionId));
         session.deactivateSession(sessionId);
         vm.stopPrank();
     }
