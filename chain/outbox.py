@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from chain.models import Operation, OperationStatus
@@ -20,17 +20,33 @@ def enqueue(op: Op) -> None:
     Idempotent by the operation's key: what waits, is under way or done is left alone. One that
     has failed is tried again after a while.
     """
-    with transaction.atomic():
-        operation, created = Operation.objects.get_or_create(
-            key=op.key, defaults={"kind": op.kind, "payload": op.payload}
+    if not _add(op):
+        with transaction.atomic():
+            if _reopen(op):
+                notify(CHANNEL)
+
+
+def _add(op: Op) -> bool:
+    """Write a new operation down and wake the sender; False if its key is known.
+
+    One statement: every stage of every task comes here, with its client waiting.
+    """
+    row = Operation(kind=op.kind, key=op.key, payload=op.payload)
+    fields = [field for field in Operation._meta.concrete_fields if not field.primary_key]
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH added AS (INSERT INTO {Operation._meta.db_table} ({names})"  # noqa: S608 - our names
+            f" VALUES ({', '.join(['%s'] * len(values))})"
+            " ON CONFLICT (key) DO NOTHING RETURNING 1) SELECT pg_notify(%s, '') FROM added",
+            [*values, CHANNEL],
         )
-        if not created and not _reopen(operation, op):
-            return
-        notify(CHANNEL)
+        return cursor.fetchone() is not None
 
 
-def _reopen(operation: Operation, op: Op) -> bool:
-    reopened = Operation.objects.filter(pk=operation.pk, status=OperationStatus.FAILED).update(
+def _reopen(op: Op) -> bool:
+    reopened = Operation.objects.filter(key=op.key, status=OperationStatus.FAILED).update(
         status=OperationStatus.PENDING,
         payload=op.payload,
         error="",

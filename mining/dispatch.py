@@ -90,7 +90,9 @@ def draw_seed(task: Task) -> bytes:
 
 def _dispatch_model(model_identifier: int) -> int:
     dispatched, set_aside = 0, set[int]()
-    while True:
+    waiting = Task.objects.queued().filter(model_identifier=model_identifier)
+    # Asked without a lock: whoever holds the miners' rows keeps their reports waiting.
+    while waiting.exclude(session_id__in=set_aside).exists():
         outcome, task = dispatch_next(model_identifier, set_aside, timezone.now())
         if outcome is Outcome.DISPATCHED:
             dispatched += 1
@@ -98,13 +100,15 @@ def _dispatch_model(model_identifier: int) -> int:
             # No slot that falls free will help it: the others must not wait behind it.
             set_aside.add(task.session_id)
         else:
-            return dispatched
+            break
+    return dispatched
 
 
 def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
     addresses = [miner.address for miner in miners]
-    task_states.mark_assigned(task, addresses, at=now)
+    # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
+    task_states.mark_assigned(task, addresses, at=now)
     outbox.enqueue(
         operations.assign_task(task.session_id, task.task_id, addresses, int(task.model_identifier))
     )

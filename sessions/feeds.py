@@ -42,11 +42,17 @@ def session_feed(session_id: int) -> str:
 
 def publish(event: dict[str, Any]) -> None:
     """Add an event to the network's feed and to that of its session, if it has one."""
+    streams.write(*additions(event))
+
+
+def additions(event: dict[str, Any]) -> list[streams.Addition]:
+    """What `publish` writes, to be written together with more."""
     entry = {"event": json.dumps(event)}
-    streams.write(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)
+    found = [streams.Addition(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)]
     if event.get("session_id"):
         key = session_feed(event["session_id"])
-        streams.write(key, entry, KEPT_SESSION_EVENTS, KEPT_S)
+        found.append(streams.Addition(key, entry, KEPT_SESSION_EVENTS, KEPT_S))
+    return found
 
 
 def read_position(text: str) -> str | None:

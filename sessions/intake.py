@@ -1,11 +1,11 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from eth_utils.conversions import to_bytes
 
@@ -31,14 +31,12 @@ from sessions.lanes import take_task_id
 from sessions.models import (
     ApiKey,
     ModelPrice,
-    OnChainTask,
     Session,
     SessionMode,
     SessionNode,
     SessionRouter,
     Task,
     TaskOrigin,
-    TaskQuerySet,
 )
 from sessions.prices import TokenPrice, worst_case_wei
 from sessions.task_states import announce_stage
@@ -89,16 +87,18 @@ def accept(
         )
     _require_nodes(session)
     cid = _store(request.content) if client_key is None else ""
-    with transaction.atomic():
+    # Without a savepoint: whoever takes several tasks takes all or none.
+    with transaction.atomic(savepoint=False):
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
         earlier = _earlier(asked, session)
         if earlier is not None:
             return earlier
         _require_active(session)
-        _require_task_left(session)
+        promised = _promised_to(session.session_id)
+        _require_task_left(session, promised)
         reserve_wei = _price(request, session, input_tokens)
-        _require_balance(session, reserve_wei)
+        _require_balance(session, reserve_wei, promised)
         admission.require_room(caller, session, reserve_wei, tokens)
         task_id = _take_id(session, router_index)
         if client_key is not None:
@@ -136,19 +136,28 @@ def _store(content: bytes) -> str:
 
 def pending_wei(session_id: int) -> int:
     """What this router has promised of a session's balance and the mirror does not show yet."""
-    total = _promised(session_id).aggregate(total=Sum("reserve_wei"))["total"]
-    return int(total or 0)
+    return _promised_to(session_id).wei
 
 
-def _promised(session_id: int) -> TaskQuerySet:
+@dataclass(frozen=True)
+class _Promised:
+    """The tasks of a session that the mirror does not show yet: what they reserve, how many."""
+
+    wei: int
+    tasks: int
+
+
+def _promised_to(session_id: int) -> _Promised:
     # A task may fail while its submission is still under way; one that has not landed long after
     # was refused or lost, and holds the session's money no longer.
     since = timezone.now() - SUBMISSION_LANDS_WITHIN
-    return (
+    found = (
         Task.objects.of_session(session_id)
-        .unseen_on_chain()
         .filter(Q(ended_at=None) | Q(ended_at__gt=since))
+        .unseen_on_chain()
+        .aggregate(wei=Sum("reserve_wei"), tasks=Count("pk", filter=Q(reserve_wei__gt=0)))
     )
+    return _Promised(int(found["wei"] or 0), found["tasks"])
 
 
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:
@@ -184,15 +193,14 @@ def _require_active(session: Session) -> None:
         )
 
 
-def _require_task_left(session: Session) -> None:
+def _require_task_left(session: Session, promised: _Promised) -> None:
     if session.max_task_execution_count == 0:
         return
-    known = OnChainTask.objects.filter(session_id=session.session_id).count()
-    pending = _promised(session.session_id).filter(reserve_wei__gt=0).count()
-    if known + pending >= session.max_task_execution_count:
+    run = session.task_count + promised.tasks
+    if run >= session.max_task_execution_count:
         raise TooManyTasks(
             f"session {session.session_id} may run {session.max_task_execution_count} tasks and has"
-            f" run {known + pending}",
+            f" run {run}",
             field="session_id",
             remedy="create a new session with a larger maxTaskExecutionCount",
         )
@@ -281,10 +289,10 @@ def _not_served(session: Session) -> ModelNotServed:
     )
 
 
-def _require_balance(session: Session, needed_wei: int) -> None:
+def _require_balance(session: Session, needed_wei: int, promised: _Promised) -> None:
     # Miners are not put to work for a deposit that a fork may take back.
     unconfirmed_wei = unconfirmed_deposits_wei(session.session_id)
-    available_wei = session.balance_wei - unconfirmed_wei - pending_wei(session.session_id)
+    available_wei = session.balance_wei - unconfirmed_wei - promised.wei
     if needed_wei > available_wei:
         raise InsufficientBalance.of(
             session.session_id, needed_wei, max(available_wei, 0), unconfirmed_wei

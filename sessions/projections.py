@@ -120,7 +120,8 @@ def task_submitted(event: EventRecord) -> Sequence[Change]:
             client_reference=_text(args["clientReference"]),
             created_at=event.timestamp,
             submit_tx=event.tx_hash,
-        )
+        ),
+        _more(event, task_count=1),
     ]
 
 
@@ -214,25 +215,25 @@ def model_price_set(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionPayment", "SessionDeposited")
 def session_deposited(event: EventRecord) -> Sequence[Change]:
-    return [_money(event, deposited_wei=event.args["amount"])]
+    return [_more(event, deposited_wei=event.args["amount"])]
 
 
 @projection("SessionPayment", "SessionWithdrawn")
 def session_withdrawn(event: EventRecord) -> Sequence[Change]:
-    return [_money(event, withdrawn_wei=event.args["amount"])]
+    return [_more(event, withdrawn_wei=event.args["amount"])]
 
 
 @projection("SessionPayment", "TaskReserved")
 def task_reserved(event: EventRecord) -> Sequence[Change]:
     amount = event.args["amount"]
-    return [_money(event, reserved_wei=amount), _task(event, reserved_wei=amount)]
+    return [_more(event, reserved_wei=amount), _task(event, reserved_wei=amount)]
 
 
 @projection("SessionPayment", "TaskSettled")
 def task_settled(event: EventRecord) -> Sequence[Change]:
     paid, refunded = event.args["paid"], event.args["refunded"]
     return [
-        _money(event, reserved_wei=-(paid + refunded), paid_wei=paid),
+        _more(event, reserved_wei=-(paid + refunded), paid_wei=paid),
         _task(event, paid_wei=paid, refunded_wei=refunded),
     ]
 
@@ -246,7 +247,7 @@ def _session(event: EventRecord, **values: Any) -> Upsert:
     return Upsert(Session, key={"session_id": event.args["sessionId"]}, set=values)
 
 
-def _money(event: EventRecord, **amounts: int) -> Upsert:
+def _more(event: EventRecord, **amounts: int) -> Upsert:
     return Upsert(Session, key={"session_id": event.args["sessionId"]}, add=amounts)
 
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -35,6 +35,7 @@ from sessions.stream_buffer import START
 from sessions.stream_reader import current_reader
 
 __all__ = [
+    "Addition",
     "Done",
     "Position",
     "Result",
@@ -50,6 +51,7 @@ __all__ = [
     "follow_answer",
     "follow_batches",
     "miner_stream_key",
+    "stage",
     "task_stream_key",
     "wait_for_results",
     "write",
@@ -59,6 +61,16 @@ MAX_ENTRIES = 1_000
 """A task's stream has a few entries a stage; the bound only guards against a runaway writer."""
 KEPT_S = 600
 """How long a task's stream outlives the task's timeout."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """An entry to be added to a stream: how many that keeps at most, and for how long."""
+
+    key: str
+    entry: dict[str, str]
+    max_entries: int
+    kept_s: int
 
 
 def task_stream_key(session_id: int, task_id: int) -> str:
@@ -71,23 +83,28 @@ def miner_stream_key(address: str, assignment_id: object) -> str:
 
 def announce_source(task: Task, miner: str, key: str) -> None:
     """Make a miner's stream the live one; a later call replaces it. Call it on commit."""
-    _write(task, {"type": "source", "miner": miner, "key": key})
+    write(_of_task(task, {"type": "source", "miner": miner, "key": key}))
 
 
 def announce_stage(task: Task, status: TaskStatus) -> None:
     """Tell followers the task's stage. Call it on commit."""
-    _write(task, {"type": "stage", "status": status.value})
+    write(stage(task, status))
+
+
+def stage(task: Task, status: TaskStatus) -> Addition:
+    """What tells followers the task's stage, to be written together with more."""
+    return _of_task(task, {"type": "stage", "status": status.value})
 
 
 def announce_results(task: Task, results: Sequence[Result]) -> None:
     """Hand the results that count to who waits, best first. Call it on commit."""
     body = json.dumps([asdict(result) for result in results])
-    _write(task, {"type": "results", "body": body})
+    write(_of_task(task, {"type": "results", "body": body}))
 
 
 def announce_failure(task: Task, code: str, message: str) -> None:
     """Tell followers that no result will come, and why. Call it on commit."""
-    _write(task, {"type": "failed", "code": code, "message": message})
+    write(_of_task(task, {"type": "failed", "code": code, "message": message}))
 
 
 async def follow_answer(
@@ -175,15 +192,16 @@ def _writer(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, protocol=2)
 
 
-def write(key: str, entry: dict[str, str], max_entries: int, kept_s: int) -> None:
-    """Add an entry to a stream that forgets what is old."""
-    fields: dict[Any, Any] = {**entry}  # the client's types want no plain dict of strings
+def write(*additions: Addition) -> None:
+    """Add entries to streams that forget what is old, all in one go."""
     pipeline = _writer(settings.REDIS_URL).pipeline(transaction=False)
-    pipeline.xadd(key, fields, maxlen=max_entries, approximate=True)
-    pipeline.expire(key, kept_s)
+    for addition in additions:
+        fields: dict[Any, Any] = {**addition.entry}  # the client's types want no dict of strings
+        pipeline.xadd(addition.key, fields, maxlen=addition.max_entries, approximate=True)
+        pipeline.expire(addition.key, addition.kept_s)
     pipeline.execute()
 
 
-def _write(task: Task, entry: dict[str, str]) -> None:
+def _of_task(task: Task, entry: dict[str, str]) -> Addition:
     key = task_stream_key(task.session_id, task.task_id)
-    write(key, entry, MAX_ENTRIES, 2 * task.timeout_s + KEPT_S)
+    return Addition(key, entry, MAX_ENTRIES, 2 * task.timeout_s + KEPT_S)

@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import notices, streams
+from sessions import feeds, streams
 from sessions.errors import IllegalTransition
 from sessions.models import Task, TaskStatus
 from sessions.webhooks import outbox as webhooks
@@ -120,7 +120,8 @@ def _advance(
     announce: Callable[[], None] | None = None,
     fields: Sequence[str] = (),
 ) -> bool:
-    with transaction.atomic():
+    # Without a savepoint: nobody goes on after an error in here.
+    with transaction.atomic(savepoint=False):
         row = Task.objects.select_for_update().get(pk=task.pk)
         current = TaskStatus(row.status)
         changed = to in TRANSITIONS[current]
@@ -150,11 +151,13 @@ def _advance(
 def announce_stage(task: Task, miners: Sequence[str] = ()) -> None:
     """Tell the task's followers and the network, on commit, which stage it is in."""
     status = TaskStatus(task.status)
-    transaction.on_commit(lambda: streams.announce_stage(task, status), robust=True)
     event = {
         "type": "task",
         "session_id": task.session_id,
         "task_id": task.task_id,
         "status": status.value,
     }
-    notices.announce(event | ({"miners": list(miners)} if miners else {}))
+    event |= {"miners": list(miners)} if miners else {}
+    additions = [streams.stage(task, status), *feeds.additions(event)]
+    # Redis may be away: the change itself has committed, and the database says what is.
+    transaction.on_commit(lambda: streams.write(*additions), robust=True)

@@ -11,7 +11,18 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import BigIntegerField, Case, F, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -87,18 +98,22 @@ def require_open_task(session: Session, key: ApiKey | None) -> None:
         LimitReached: as many as they may have are open.
     """
     account_limit = int(settings.LIMITS["account_open_tasks"])
-    key_limit = int(settings.LIMITS["key_open_tasks"])
+    key_limit = int(settings.LIMITS["key_open_tasks"]) if key is not None else 0
     if key is not None and key.max_open_tasks is not None:
         key_limit = key.max_open_tasks
-    if account_limit:
-        _take_turns(session.owner)
-        sessions = Session.objects.owned_by(session.owner).values("session_id")
-        _require_fewer(
-            Task.objects.open().filter(session_id__in=sessions).count(), account_limit, "account"
-        )
-    if key is not None and key_limit:
-        ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
-        _require_fewer(Task.objects.open().filter(api_key=key).count(), key_limit, "key")
+    if not account_limit and not key_limit:
+        return
+    _take_turns(session.owner, key)
+    sessions = Session.objects.owned_by(session.owner).values("session_id")
+    of_account, of_key = Q(session_id__in=sessions), Q(api_key=key)
+    count = (
+        Task.objects.open()
+        .filter(of_account if key is None else of_account | of_key)
+        .aggregate(account=Count("pk", filter=of_account), key=Count("pk", filter=of_key))
+    )
+    for whose, limit in (("account", account_limit), ("key", key_limit)):
+        if limit:
+            _require_fewer(count[whose], limit, whose)
 
 
 def _require_fewer(open_tasks: int, limit: int, whose: str) -> None:
@@ -110,9 +125,11 @@ def _require_fewer(open_tasks: int, limit: int, whose: str) -> None:
         )
 
 
-def _take_turns(account: str) -> None:
+def _take_turns(account: str, key: ApiKey | None) -> None:
+    lock = "pg_advisory_xact_lock(hashtextextended(%s, 0))"
+    names = [account] if key is None else [account, f"api key {key.pk}"]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [account])
+        cursor.execute(f"SELECT {', '.join([lock] * len(names))}", names)
 
 
 def _spent(used: Usage, figures: str) -> BudgetSpent:

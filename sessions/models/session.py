@@ -73,6 +73,7 @@ class Session(Mirrored):
     withdrawn_wei = Uint256Field(default=0)
     reserved_wei = Uint256Field(default=0)
     paid_wei = Uint256Field(default=0)
+    task_count = models.BigIntegerField(default=0, help_text="tasks that were submitted")
 
     objects = SessionQuerySet.as_manager()
 

@@ -137,6 +137,7 @@ class Task(models.Model):
                 name="task_open",
             ),
             models.Index(fields=["api_key", "created_at"], name="task_of_key"),
+            models.Index(fields=["session_id", "ended_at"], name="task_ended_lately"),
         ]
 
     def __str__(self) -> str:

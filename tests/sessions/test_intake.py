@@ -162,8 +162,7 @@ def _router_removed(session: Session) -> None:
 
 
 def _no_task_left(session: Session) -> None:
-    Session.objects.filter(pk=session.pk).update(max_task_execution_count=1)
-    OnChainTask.objects.create(session_id=session.session_id, task_id=0)
+    Session.objects.filter(pk=session.pk).update(max_task_execution_count=1, task_count=1)
 
 
 def _poor(session: Session) -> None:
@@ -215,6 +214,14 @@ def test_a_balance_that_just_suffices_is_enough_for_one_task() -> None:
     with pytest.raises(InsufficientBalance) as refusal:
         intake.accept(make_request(), session=session, api_key=None)
     assert refusal.value.extra == {"needed_wei": str(COST_WEI), "available_wei": "0"}
+
+
+def test_a_session_runs_no_more_tasks_than_it_may_with_those_under_way() -> None:
+    session = make_session(max_task_execution_count=3, task_count=2)
+    intake.accept(make_request(), session=session, api_key=None)
+    with pytest.raises(TooManyTasks) as refusal:
+        intake.accept(make_request(), session=session, api_key=None)
+    assert "may run 3 tasks and has run 3" in str(refusal.value)
 
 
 def test_without_any_miner_a_client_is_told_to_come_back(settings: Settings) -> None:

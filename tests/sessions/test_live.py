@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from cortensor_site.asgi import application
-from sessions import notices, stream_reader, streams, task_states
+from sessions import feeds, stream_reader, streams, task_states
 from sessions.api import sse
 from sessions.models import Session, Task
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
@@ -308,7 +308,7 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
         "miners": [ALICE],
     }
     socket_.send("junk")
-    notices.announce({"type": "miner", "online": True})
+    feeds.publish({"type": "miner", "online": True})
     assert receive(socket_) | {"id": ""} == {
         "type": "miner",
         "online": True,

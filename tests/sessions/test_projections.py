@@ -146,6 +146,7 @@ def test_a_sessions_life_becomes_its_rows() -> None:
     assert session.state == SessionState.INACTIVE
     assert session.balance_wei == 10**21 - 4 - 6
     assert (int(session.reserved_wei), int(session.paid_wei)) == (0, 4)
+    assert session.task_count == 1
     router = SessionRouter.objects.get()
     assert (router.address, router.index, router.removed) == (ROUTER.lower(), 0, True)
     node = SessionNode.objects.get()
