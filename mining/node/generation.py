@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from mining.node.sampling import SamplingParams, TokenLogprobs
 
@@ -16,6 +17,8 @@ class FinishReason(StrEnum):
     """The model ended it, or a stop string did."""
     LENGTH = "length"
     """It has `max_tokens` tokens."""
+    CANCELLED = "cancelled"
+    """Nobody waits for more than it has."""
 
 
 class GenerationError(Exception):
@@ -90,6 +93,13 @@ class GenerationResult:
         return len(self.token_ids)
 
 
+class Piece(NamedTuple):
+    """The next words of an answer, and of the tokens up to their end what the request asked for."""
+
+    text: str
+    logprobs: tuple[TokenLogprobs, ...] = ()
+
+
 class Generation:
     """An answer in the making: iterate over its pieces once, then ask for the `result`.
 
@@ -100,11 +110,18 @@ class Generation:
     def __init__(self, request: GenerationRequest) -> None:
         self.request = request
         self.cancelled = False
-        self._pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._enough_characters: int | None = None
+        self._shown_characters = 0
+        self._untold: list[TokenLogprobs] = []
+        self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._outcome: GenerationResult | GenerationError | None = None
 
     def __iter__(self) -> Iterator[str]:
+        return (piece.text for piece in self.pieces())
+
+    def pieces(self) -> Iterator[Piece]:
+        """The pieces as they come, with their log-probabilities; like iteration, once only."""
         while (piece := self._pieces.get()) is not None:
             yield piece
         self.result()
@@ -122,10 +139,26 @@ class Generation:
         """End it before the next step. Harmless when it has ended."""
         self.cancelled = True
 
-    def add_piece(self, piece: str) -> None:
+    def shorten(self, characters: int) -> None:
+        """End it with its first token that completes so many characters. Harmless when it has."""
+        self._enough_characters = characters
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it is to be shortened, and has as many characters as it was shortened to."""
+        enough = self._enough_characters
+        return enough is not None and self._shown_characters >= enough
+
+    def add_logprobs(self, told: TokenLogprobs) -> None:
+        """For the engine: of the next token, before the piece that it completes."""
+        self._untold.append(told)
+
+    def add_piece(self, text: str) -> None:
         """For the engine: the next piece is there."""
-        if piece:
-            self._pieces.put(piece)
+        if text:
+            self._shown_characters += len(text)
+            self._pieces.put(Piece(text, tuple(self._untold)))
+            self._untold.clear()
 
     def end(self, outcome: GenerationResult | GenerationError) -> None:
         """For the engine: no piece follows."""
