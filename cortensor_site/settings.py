@@ -218,11 +218,19 @@ WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 
 # ── The API's description: OpenAPI 3.1, all of it from this host ──
 REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
-SCHEMA_PATHS = ["sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"]
-SCHEMA_COMPONENTS = ["sessions.api.schema.completions.COMPONENTS"]
+SCHEMA_PATHS = [
+    *("sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"),
+    "sessions.openai.schema.PATHS",
+]
+SCHEMA_COMPONENTS = [
+    *("sessions.api.schema.completions.COMPONENTS", "sessions.openai.schema.COMPONENTS"),
+]
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Cortensor router",
-    "DESCRIPTION": "Sessions, tasks, answers and miners. Errors are problem details (RFC 9457).",
+    "DESCRIPTION": (
+        "Sessions, tasks, answers and miners. Errors are problem details (RFC 9457); those of"
+        " `/v1` have OpenAI's form."
+    ),
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from chain import storage
@@ -12,9 +13,11 @@ from mining.models import Assignment
 from mining.node.llama import Model
 from mining.node.pieces import TextAssembler
 from sessions import encryption
+from sessions.logprobs import TokenLogprob, read_logprobs
 from sessions.models import Task
 from sessions.prompts import Prompt
 
+CANCELLED = "cancelled"
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Four times what a report may have."""
 
@@ -30,6 +33,7 @@ class Answer:
     text: str
     finish_reason: str
     token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Streamed:
 
     text: str
     complete: bool
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 def read_answer(task: Task, assignment: Assignment) -> Answer:
@@ -81,11 +86,22 @@ def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
             raise AnswerUnfit(f"content: {name} is not {expected!r}")
     if not isinstance(text, str) or "\x00" in text:
         raise AnswerUnfit("content: result is no text")
-    if finish_reason not in ("stop", "length"):
-        raise AnswerUnfit("content: finish_reason is neither stop nor length")
+    if finish_reason not in ("stop", "length", CANCELLED):
+        raise AnswerUnfit(f"content: finish_reason is neither stop nor length nor {CANCELLED}")
     if not isinstance(token_ids, list) or not all(type(token) is int for token in token_ids):
         raise AnswerUnfit("content: token_ids is no list of numbers")
-    return Answer(text, finish_reason, tuple(token_ids))
+    return Answer(text, finish_reason, tuple(token_ids), _logprobs(value, token_ids))
+
+
+def _logprobs(value: dict[str, Any], token_ids: list[int]) -> tuple[TokenLogprob, ...]:
+    """Those of each token, where there are any."""
+    if "logprobs" not in value:
+        return ()
+    try:
+        rows = zip(token_ids, value["logprobs"], strict=True)
+        return read_logprobs([[token, *row] for token, row in rows])
+    except (TypeError, ValueError) as error:
+        raise AnswerUnfit(f"content: {error}") from error
 
 
 def require_sealed_for(assignment: Assignment, prompt: Prompt) -> None:
@@ -112,6 +128,16 @@ def require_streamed(answer: Answer, streamed: Streamed | None) -> None:
     )
     if not same:
         raise AnswerUnfit("content: result is not what was streamed")
+    if streamed.logprobs != answer.logprobs[: len(streamed.logprobs)]:
+        raise AnswerUnfit("content: logprobs is not what was streamed")
+
+
+def require_logprobs(answer: Answer, count: int) -> None:
+    """Raise AnswerUnfit unless it tells as many log-probabilities as the task asks for."""
+    if bool(count) != bool(answer.logprobs):
+        raise AnswerUnfit(f"content: logprobs of {count} tokens are asked for")
+    if any(len(each.top) != count for each in answer.logprobs):
+        raise AnswerUnfit(f"content: logprobs has not {count} rivals of each token")
 
 
 def read_stream(entries: Iterable[dict[bytes, bytes]]) -> Streamed | None:
@@ -120,7 +146,33 @@ def read_stream(entries: Iterable[dict[bytes, bytes]]) -> Streamed | None:
     if not rows:
         return None
     text = b"".join(row.get(b"text", b"") for row in rows).decode(errors="replace")
-    return Streamed(text, any(b"done" in row for row in rows))
+    try:
+        told = [read_logprobs(json.loads(row[b"logprobs"])) for row in rows if b"logprobs" in row]
+    except (ValueError, RecursionError) as error:
+        raise AnswerUnfit(f"stream: {error}") from error
+    return Streamed(text, any(b"done" in row for row in rows), tuple(chain.from_iterable(told)))
+
+
+def up_to(answer: Answer, characters: int, stop: Sequence[str], vocabulary: Model) -> Answer:
+    """What counts of an answer that may end after so many characters, and its first token.
+
+    An answer that has ended before, by its own end, counts as it is. Those of miners that drew the
+    same tokens are then equal, wherever each of them was told to end.
+
+    Raises:
+        AnswerUnfit: it says that it was told to end, and ends before that.
+    """
+    assembler, text = TextAssembler(stop), ""
+    for number, token in enumerate(answer.token_ids, start=1):
+        if not vocabulary.is_end(token):
+            text += assembler.feed(vocabulary.piece(token))
+        if len(text) >= characters:
+            if number == len(answer.token_ids) and answer.finish_reason != CANCELLED:
+                return answer
+            return Answer(text, CANCELLED, answer.token_ids[:number], answer.logprobs[:number])
+    if answer.finish_reason == CANCELLED:
+        raise AnswerUnfit("content: it ends before it was told to")
+    return answer
 
 
 def count_tokens(answer: Answer, max_tokens: int, stop: Sequence[str], vocabulary: Model) -> int:

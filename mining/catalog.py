@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from mining.node.grammar import Grammar, GrammarInvalid
 from mining.node.llama import LlamaError, Model
 from mining.node.model_source import ModelSourceError, locate
 from mining.node.prompts import ModelPrompts, PromptError, TemplateUnusable
@@ -33,7 +34,7 @@ def vocabulary(model_identifier: int) -> Model:
 
 
 class PromptCounter:
-    """Counts as the miners' tokenisers do (`settings.PROMPT_COUNTER`). Threads may share it."""
+    """Reads what miners read, as they do (`settings.PROMPT_COUNTER`). Threads may share it."""
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
@@ -50,6 +51,23 @@ class PromptCounter:
         except TemplateUnusable as error:
             raise LookupError(f"model {model_identifier}: {error}") from error
         except PromptError as error:
+            raise PromptUnfit(str(error)) from error
+
+    def token_bytes(self, model_identifier: int, token: int) -> bytes:
+        """What a token spells; nothing, if it is none. Raises LookupError: no such model."""
+        model = vocabulary(model_identifier)
+        return model.piece(token) if 0 <= token < model.vocabulary_size else b""
+
+    def require_grammar(self, model_identifier: int, grammar: str) -> None:
+        """Have a grammar (GBNF) read as a miner would.
+
+        Raises:
+            LookupError: no such model.
+            PromptUnfit: it is none.
+        """
+        try:
+            Grammar(vocabulary(model_identifier), grammar).close()
+        except GrammarInvalid as error:
             raise PromptUnfit(str(error)) from error
 
     def context_length(self, model_identifier: int) -> int:

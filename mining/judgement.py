@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sessions.logprobs import TokenLogprob, agree
+
 Matrix = NDArray[np.float64]
 Embed = Callable[[Sequence[str]], Matrix]
 """Texts to unit vectors, one row a text."""
@@ -20,6 +22,11 @@ SHORT_CHARACTERS = 48
 """Below this, embeddings say little ('yes' is near 'no'): such answers must be equal."""
 TOLERANCE = 0.10
 """The largest cosine distance at which two long answers say the same."""
+
+
+LOGPROB_TOLERANCE = 0.25
+"""Batches and processors move log-probabilities by a hundredth, another model by more."""
+Logprobs = Sequence[TokenLogprob]
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,23 @@ def judge_by_reference(texts: Sequence[str], reference: str, embed: Embed) -> Ju
     to_reference = distances[-1, :-1]
     accuracies = [_accuracy_bps(text, reference, to_reference[i]) for i, text in enumerate(texts)]
     return Judgement(accuracies, distances[:-1, :-1].tolist(), to_reference.tolist(), None)
+
+
+def judge_logprobs(told: Sequence[Logprobs], reference: Logprobs | None) -> list[bool] | None:
+    """Whose log-probabilities are to be believed.
+
+    Args:
+        told: those of the answers that count.
+        reference: those of the validator's own run; without one the majority decides.
+
+    Returns:
+        One a miner; None when more than half do not agree, and a re-run has to decide.
+    """
+    if reference is not None:
+        return [agree(each, reference, LOGPROB_TOLERANCE) for each in told]
+    votes = [sum(agree(each, other, LOGPROB_TOLERANCE) for other in told) for each in told]
+    believed = [2 * count > len(told) for count in votes]
+    return believed if any(believed) or not told else None
 
 
 def _distances(texts: Sequence[str], embed: Embed) -> Matrix:

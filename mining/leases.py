@@ -99,6 +99,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         inline=task.inline,
         sealed_prompt=_seal_for(assignment, task, prompt) if sealed else "",
         seal_for=["0x" + key.hex() for key in recipients(prompt.envelope)] if sealed else [],
+        enough_characters=-1 if task.enough_characters is None else task.enough_characters,
     )
 
 

@@ -1,4 +1,4 @@
-"""What mining does at once when the chain has news. The oracle makes up for whatever is missed."""
+"""What mining does at once when the chain or a client has news; the oracle sees to the rest."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,10 +8,26 @@ from django.dispatch import receiver
 
 from chain.projections import EventRecord
 from chain.signals import events_stored
-from mining import following, phases
+from mining import following, mailbox, phases
+from mining.errors import MailboxUnavailable
+from mining.models import AssignmentStatus
+from sessions.departures import task_shortened
 from sessions.models import Task
 
 logger = logging.getLogger(__name__)
+
+
+@receiver(task_shortened, dispatch_uid="mining.shorten")
+def shorten(task: Task, **_: Any) -> None:
+    """Tell the miners that still work on a task where its answer may end."""
+    assert task.enough_characters is not None
+    working = (AssignmentStatus.LEASED, AssignmentStatus.ACKED)
+    for assignment in task.assignments.in_place().filter(status__in=working):
+        try:
+            mailbox.send_shorten(assignment.miner, str(assignment.id), task.enough_characters)
+        except MailboxUnavailable:
+            # It goes on, and is paid for no more than the others.
+            logger.warning("%s: its miner could not be told", assignment, exc_info=True)
 
 
 def _ask_reveals(task: Task) -> None:

@@ -17,6 +17,7 @@ from mining.errors import MailboxUnavailable
 from mining.node.job import Job
 
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
+SHORTEN = "mining.node.shorten"
 INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
 SOCKET_TIMEOUT_S = 5
 
@@ -36,6 +37,12 @@ def send_reveal(address: str, assignment_id: str) -> None:
 def send_cancel(address: str, assignment_id: str) -> None:
     """Tell a miner that nobody waits for an assignment any more. Raises MailboxUnavailable."""
     _send(address, CONTROL_QUEUE, CANCEL, {"assignment_id": assignment_id})
+
+
+def send_shorten(address: str, assignment_id: str, characters: int) -> None:
+    """Tell a miner where an answer may end. Raises MailboxUnavailable."""
+    kwargs: dict[str, object] = {"assignment_id": assignment_id, "characters": characters}
+    _send(address, CONTROL_QUEUE, SHORTEN, kwargs)
 
 
 def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> None:

@@ -5,12 +5,14 @@ import time
 from functools import cache
 
 from mining import catalog
+from mining.answers import Answer, up_to
 from mining.errors import ValidationImpossible
 from mining.node.engine import Engine
-from mining.node.generation import GenerationError, GenerationRequest
+from mining.node.generation import GenerationError, GenerationRequest, GenerationResult
 from mining.node.llama import LlamaError
 from mining.node.prompts import PromptError
 from mining.node.sampling import SamplingParams
+from sessions.logprobs import read_logprobs
 from sessions.models import Task
 from sessions.prompts import PromptUnreadable, prompt_of
 
@@ -20,8 +22,8 @@ TIME_S = 45.0
 logger = logging.getLogger(__name__)
 
 
-def rerun(task: Task) -> str:
-    """The answer that the task's model, parameters and seed lead to.
+def rerun(task: Task) -> Answer:
+    """The answer that the task's model, parameters and seed lead to, as far as it counts.
 
     Raises:
         ValidationImpossible: the model is missing here, or takes too long.
@@ -46,13 +48,25 @@ def rerun(task: Task) -> str:
             seed=bytes.fromhex(task.task_digest.removeprefix("0x")),
             stop=list(prompt.stop),
             grammar=prompt.options.grammar,
+            logprobs=prompt.options.logprobs,
             deadline_at=time.time() + TIME_S,
         )
-        text = engine.submit(request).result(TIME_S + 5).text
+        generation = engine.submit(request)
+        if task.enough_characters is not None:
+            generation.shorten(task.enough_characters)
+        answer = _answer(generation.result(TIME_S + 5))
+        if task.enough_characters is not None:
+            vocabulary = catalog.vocabulary(int(task.model_identifier))
+            answer = up_to(answer, task.enough_characters, prompt.stop, vocabulary)
     except (LookupError, LlamaError, PromptError, GenerationError, PromptUnreadable) as error:
         raise ValidationImpossible(f"{task}: the validator cannot run it: {error}") from error
     logger.info("%s: run again in %.1f s", task, time.monotonic() - started)
-    return text
+    return answer
+
+
+def _answer(result: GenerationResult) -> Answer:
+    told = read_logprobs([each.to_json() for each in result.logprobs])
+    return Answer(result.text, result.finish_reason.value, result.token_ids, told)
 
 
 @cache

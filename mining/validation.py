@@ -4,7 +4,7 @@ sign a verdict on all."""
 import hashlib
 import hmac
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import redis
@@ -19,19 +19,22 @@ from chain.messages import SigningDomain, Verdict, sign
 from chain.storage import BlockMissing, BlockTooLarge, ContentMalformed, ContentTooLarge
 from mining import catalog, keys
 from mining.answers import (
+    CANCELLED,
     Answer,
     AnswerUnfit,
     count_tokens,
     read_answer,
     read_stream,
+    require_logprobs,
     require_sealed_for,
     require_streamed,
+    up_to,
 )
 from mining.assignment_states import advance
 from mining.embeddings import embed
 from mining.errors import ValidationImpossible
 from mining.following import is_behind
-from mining.judgement import Judgement, judge, judge_by_reference
+from mining.judgement import Judgement, Logprobs, judge, judge_by_reference, judge_logprobs
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.rerun import rerun
 from sessions import streams, task_states
@@ -63,6 +66,8 @@ class Measure:
     method: ValidationMethod
     judgement: Judgement | None = None
     reference: str = ""
+    disbelieved: Collection[int] = ()
+    """Whose log-probabilities are made up."""
 
 
 def validate(task_pk: int) -> None:
@@ -85,13 +90,16 @@ def validate(task_pk: int) -> None:
     if not parts:
         return
     fit = [part for part in parts if part.answer is not None]
-    measure = _measure(task, [part.answer.text for part in fit if part.answer is not None])
+    answers = [part.answer for part in fit if part.answer is not None]
+    measure = _measure(task, answers, with_logprobs=bool(prompt.options.logprobs))
     if task.encrypted:
         measure = replace(measure, reference="")
     if measure.judgement is not None:
         for index, part in enumerate(fit):
             part.accuracy_bps = measure.judgement.accuracies_bps[index]
             part.distance = measure.judgement.to_centre[index]
+            if index in measure.disbelieved:
+                part.accuracy_bps, part.remark = 0, "content: logprobs are not the model's"
     _conclude(task, parts, fit, measure, _input_tokens(task, prompt))
 
 
@@ -108,8 +116,13 @@ def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
         require_sealed_for(assignment, prompt)
         require_streamed(answer, read_stream(_stream_of(assignment)))
         vocabulary = catalog.vocabulary(int(task.model_identifier))
-        tokens = count_tokens(answer, task.max_tokens, prompt.stop, vocabulary)
-        return Part(assignment, answer, tokens)
+        count_tokens(answer, task.max_tokens, prompt.stop, vocabulary)
+        require_logprobs(answer, prompt.options.logprobs)
+        if task.enough_characters is not None:
+            answer = up_to(answer, task.enough_characters, prompt.stop, vocabulary)
+        elif answer.finish_reason == CANCELLED:
+            raise AnswerUnfit("content: it ends early, and nobody said that it may")
+        return Part(assignment, answer, len(answer.token_ids))
     except AnswerUnfit as error:
         logger.warning("%s: %s", assignment, error)
         return Part(assignment, remark=str(error))
@@ -130,13 +143,17 @@ def _stream_of(assignment: Assignment) -> list[dict[bytes, bytes]]:
         return []
 
 
-def _measure(task: Task, texts: Sequence[str]) -> Measure:
-    if not texts:
+def _measure(task: Task, answers: Sequence[Answer], *, with_logprobs: bool) -> Measure:
+    if not answers:
         return Measure(ValidationMethod.NONE)
+    texts = [answer.text for answer in answers]
     judgement = judge(texts, embed)
+    disbelieved = _disbelieved(judgement, answers) if with_logprobs else set[int]()
+    if disbelieved is None:
+        judgement = None
     audited = task.redundancy == 1 and is_audited(task)
     if judgement is not None and not audited:
-        return Measure(ValidationMethod.MAJORITY, judgement)
+        return Measure(ValidationMethod.MAJORITY, judgement, disbelieved=disbelieved or ())
     method = ValidationMethod.AUDIT if audited else ValidationMethod.RERUN
     try:
         reference = rerun(task)
@@ -144,8 +161,23 @@ def _measure(task: Task, texts: Sequence[str]) -> Measure:
         if judgement is None:
             raise
         logger.exception("%s: it cannot be audited and is judged as it is", task)
-        return Measure(ValidationMethod.MAJORITY, judgement)
-    return Measure(method, judge_by_reference(texts, reference, embed), reference)
+        return Measure(ValidationMethod.MAJORITY, judgement, disbelieved=disbelieved or ())
+    judgement = judge_by_reference(texts, reference.text, embed)
+    disbelieved = _disbelieved(judgement, answers, reference.logprobs) if with_logprobs else set()
+    return Measure(method, judgement, reference.text, disbelieved or ())
+
+
+def _disbelieved(
+    judgement: Judgement | None, answers: Sequence[Answer], reference: Logprobs | None = None
+) -> set[int] | None:
+    """Whose log-probabilities are made up, of the answers that count; None if nobody can tell."""
+    if judgement is None:
+        return set()
+    counting = [index for index, worth in enumerate(judgement.accuracies_bps) if worth]
+    believed = judge_logprobs([answers[index].logprobs for index in counting], reference)
+    if believed is None:
+        return None
+    return {index for index, yes in zip(counting, believed, strict=True) if not yes}
 
 
 def _input_tokens(task: Task, prompt: Prompt) -> int:
@@ -216,6 +248,7 @@ def _results(parts: Sequence[Part], input_tokens: int) -> list[streams.Result]:
             finish_reason=part.answer.finish_reason,
             prompt_tokens=input_tokens,
             completion_tokens=part.output_tokens,
+            logprobs=part.answer.logprobs,
         )
         for part in counting
         if part.answer is not None

@@ -28,7 +28,7 @@ class PromptUnfit(SessionsError):
 
 
 class PromptCounter(Protocol):
-    """Counts as the miners' tokenisers do."""
+    """Reads prompts, tokens and grammars as the miners do."""
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
@@ -38,6 +38,17 @@ class PromptCounter(Protocol):
         Raises:
             LookupError: no such model.
             PromptUnfit: the model cannot read this prompt.
+        """
+
+    def token_bytes(self, model_identifier: int, token: int) -> bytes:
+        """What a token spells; nothing, if it is none. Raises LookupError: no such model."""
+
+    def require_grammar(self, model_identifier: int, grammar: str) -> None:
+        """Have a grammar (GBNF) read as a miner would.
+
+        Raises:
+            LookupError: no such model.
+            PromptUnfit: it is none.
         """
 
     def context_length(self, model_identifier: int) -> int:

@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from zlib import crc32
 
 from sessions.errors import DeadlinePassed, InvalidField, RelayError, SourceDiverged, TaskFailed
+from sessions.logprobs import TokenLogprob, read_logprobs
 from sessions.models import TaskStatus
 from sessions.stream_buffer import Entry
 
@@ -31,6 +33,8 @@ class Result:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One a token of the text, where the task asks for them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Text:
 
     text: str
     position: str = field(default="", compare=False)
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Relay:
                     self.end_soon()
                 return [Stage(status)]
             case "results":
-                return [Results(tuple(Result(**row) for row in json.loads(entry["body"])))]
+                return [Results(tuple(_result(row) for row in json.loads(entry["body"])))]
             case "failed":
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
@@ -186,7 +191,9 @@ class Relay:
         text = entry.get("text", "")
         piece = self._unseen(text) if text else ""
         if piece:
-            events.append(Text(piece, f"{self._characters}-{self._checksum:08x}"))
+            position = f"{self._characters}-{self._checksum:08x}"
+            told = _logprobs(entry["logprobs"]) if "logprobs" in entry else ()
+            events.append(Text(piece, position, told))
         if "done" in entry:
             if self._to_match or self._characters < self.resume.characters:
                 raise _diverged()
@@ -194,7 +201,7 @@ class Relay:
             events.append(
                 Done(
                     self.miner,
-                    "length" if entry.get("finish_reason") == "length" else "stop",
+                    _finish_reason(entry.get("finish_reason")),
                     _count(entry.get("prompt_tokens")),
                     _count(entry.get("completion_tokens")),
                     str(Position(self._characters, self._checksum, is_end=True)),
@@ -240,6 +247,22 @@ def _no_position(text: str) -> InvalidField:
         field="Last-Event-ID",
         remedy="send the id of the last event as it came, or none to start over",
     )
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(**row | {"logprobs": read_logprobs(row.get("logprobs", ()))})
+
+
+def _logprobs(text: str) -> tuple[TokenLogprob, ...]:
+    """What a miner tells of a piece; nothing, if it is nonsense: the validator looks at it."""
+    try:
+        return read_logprobs(json.loads(text))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _finish_reason(said: str | None) -> str:
+    return said if said in ("length", "cancelled") else "stop"
 
 
 def _count(value: str | None) -> int:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
@@ -37,6 +37,7 @@ from sessions.stream_reader import current_reader
 __all__ = [
     "Addition",
     "Done",
+    "Made",
     "Position",
     "Result",
     "Results",
@@ -50,6 +51,7 @@ __all__ = [
     "announce_stage",
     "follow_answer",
     "follow_batches",
+    "made_so_far",
     "miner_stream_key",
     "stage",
     "task_stream_key",
@@ -185,6 +187,25 @@ async def follow_batches(
                     judged = True
                 if judged and (relay.done or relay.source_key is None):
                     return
+
+
+class Made(NamedTuple):
+    """How much there is of an answer, and whether that is all."""
+
+    characters: int
+    is_whole: bool
+
+
+def made_so_far(session_id: int, task_id: int) -> Made:
+    """What the live miner has streamed of an answer. Raises RedisError."""
+    client = _writer(settings.REDIS_URL)
+    newest_first: Any = client.xrevrange(task_stream_key(session_id, task_id))
+    source = next((fields[b"key"] for _, fields in newest_first if b"key" in fields), None)
+    if source is None:
+        return Made(0, is_whole=False)
+    entries: Any = client.xrange(source)
+    text = b"".join(fields.get(b"text", b"") for _, fields in entries).decode(errors="replace")
+    return Made(len(text), any(b"done" in fields for _, fields in entries))
 
 
 @cache

@@ -180,6 +180,8 @@ class Engine:
                 self._end(sequence, Cancelled("generation: it was cancelled"))
             elif now >= sequence.generation.request.deadline_at:
                 self._end(sequence, DeadlinePassed("generation: its deadline has passed"))
+            elif sequence.token_ids and sequence.generation.is_enough:
+                self._finish(sequence, FinishReason.CANCELLED)
 
     def _admit(self) -> None:
         for slot in sorted(set(range(self.slots)) - set(self._active)):
@@ -275,7 +277,9 @@ class Engine:
         if sequence.grammar is not None:
             sequence.grammar.accept(token)
         if request.logprobs:
-            sequence.logprobs.append(logprobs(logits, token, request.logprobs))
+            told = logprobs(logits, token, request.logprobs)
+            sequence.logprobs.append(told)
+            sequence.generation.add_logprobs(told)
         sequence.token_ids.append(token)
         sequence.drawn[token] = sequence.drawn.get(token, 0) + 1
         if self._model.is_end(token):
@@ -291,7 +295,7 @@ class Engine:
 
     def _finish(self, sequence: _Sequence, reason: FinishReason) -> None:
         self._show(sequence, sequence.assembler.finish())
-        if sequence.assembler.stopped:
+        if sequence.assembler.stopped and reason is not FinishReason.CANCELLED:
             reason = FinishReason.STOP
         prompt_tokens = len(sequence.generation.request.prompt_tokens)
         text, token_ids = "".join(sequence.pieces), tuple(sequence.token_ids)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from mining.node.sampling import SamplingParams, TokenLogprobs
 
@@ -16,6 +17,8 @@ class FinishReason(StrEnum):
     """The model ended it, or a stop string did."""
     LENGTH = "length"
     """It has `max_tokens` tokens."""
+    CANCELLED = "cancelled"
+    """Nobody waits for more than it has."""
 
 
 class GenerationError(Exception):
@@ -90,6 +93,13 @@ class GenerationResult:
         return len(self.token_ids)
 
 
+class Piece(NamedTuple):
+    """The next words of an answer, and of the tokens up to their end what the request asked for."""
+
+    text: str
+    logprobs: tuple[TokenLogprobs, ...] = ()
+
+
 class Generation:
     """An answer in the making: iterate over its pieces once, then ask for the `result`.
 
@@ -99,22 +109,25 @@ class Generation:
     def __init__(self, request: GenerationRequest) -> None:
         self.request = request
         self.cancelled = False
-        self._pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._enough_characters: int | None = None
+        self._shown_characters = 0
+        self._untold: list[TokenLogprobs] = []
+        self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._outcome: GenerationResult | GenerationError | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return self.pieces()
+        return (piece.text for piece in self.pieces())
 
-    def pieces(self, gather_s: float = 0.0) -> Iterator[str]:
-        """Its text as it is made.
+    def pieces(self, gather_s: float = 0.0) -> Iterator[Piece]:
+        """The pieces as they are made, with their log-probabilities; like iteration, once only.
 
         Args:
             gather_s: after each piece, what comes within this time is one piece. The first one
                 and the end never wait; nor does any of a model that takes longer for a token.
         """
-        while text := self._ready():
-            yield text
+        while (piece := self._ready()) is not None:
+            yield piece
             self._ended.wait(gather_s)
         self.result()
 
@@ -131,24 +144,41 @@ class Generation:
         """End it before the next step. Harmless when it has ended."""
         self.cancelled = True
 
-    def add_piece(self, piece: str) -> None:
-        """For the engine: the next piece is there."""
-        if piece:
-            self._pieces.put(piece)
+    def shorten(self, characters: int) -> None:
+        """End it with its first token that completes so many characters. Harmless when it has."""
+        self._enough_characters = characters
 
-    def _ready(self) -> str:
-        """Wait for a piece and return all that are there; empty after the last."""
-        texts: list[str] = []
+    @property
+    def is_enough(self) -> bool:
+        """Whether it is to be shortened, and has as many characters as it was shortened to."""
+        enough = self._enough_characters
+        return enough is not None and self._shown_characters >= enough
+
+    def add_logprobs(self, told: TokenLogprobs) -> None:
+        """For the engine: of the next token, before the piece that it completes."""
+        self._untold.append(told)
+
+    def add_piece(self, text: str) -> None:
+        """For the engine: the next piece is there."""
+        if text:
+            self._shown_characters += len(text)
+            self._pieces.put(Piece(text, tuple(self._untold)))
+            self._untold.clear()
+
+    def _ready(self) -> Piece | None:
+        """Wait for a piece and return all that are there, as one; None after the last."""
         piece = self._pieces.get()
-        while piece is not None:
-            texts.append(piece)
-            try:
-                piece = self._pieces.get_nowait()
-            except queue.Empty:
+        if piece is None:
+            return None
+        texts, logprobs = [piece.text], list(piece.logprobs)
+        while not self._pieces.empty():
+            piece = self._pieces.get_nowait()
+            if piece is None:
+                self._pieces.put(None)  # for the next time, which returns nothing
                 break
-        else:
-            self._pieces.put(None)  # for the next time, which returns nothing
-        return "".join(texts)
+            texts.append(piece.text)
+            logprobs += piece.logprobs
+        return Piece("".join(texts), tuple(logprobs))
 
     def end(self, outcome: GenerationResult | GenerationError) -> None:
         """For the engine: no piece follows."""

@@ -5,6 +5,8 @@ those. An answer ends when its text is complete.
 """
 
 import json
+import re
+from itertools import accumulate
 from typing import Any
 
 import llama_cpp as c
@@ -15,6 +17,8 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 from mining.node.llama import Model
 
 MAX_GRAMMAR_BYTES = 64 * 1024
+MAX_NESTING = 512
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#.*')
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -37,6 +41,8 @@ class Grammar:
             raise GrammarInvalid(
                 f"grammar: it has {len(text)} bytes, or a NUL; give at most {MAX_GRAMMAR_BYTES}"
             )
+        if _nesting(gbnf) > MAX_NESTING:
+            raise GrammarInvalid(f"grammar: it is nested more than {MAX_NESTING} deep; simplify it")
         vocabulary = c.llama_model_get_vocab(model.handle)
         self._sampler: Any = c.llama_sampler_init_grammar(vocabulary, text, b"root")
         if not self._sampler:
@@ -65,6 +71,12 @@ class Grammar:
         if self._sampler:
             c.llama_sampler_free(self._sampler)
             self._sampler = None
+
+
+def _nesting(gbnf: str) -> int:
+    """How deep parentheses are: llama.cpp reads them by recursion, and would overflow its stack."""
+    bare = _QUOTED.sub("", gbnf)
+    return max(accumulate((sign == "(") - (sign == ")") for sign in bare), default=0)
 
 
 def from_json_schema(schema: object) -> str:

@@ -62,6 +62,7 @@ class Job(_Wire):
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
     whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
     (by token), `grammar` (GBNF) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
+    `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
 
     Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
     miner, and `seal_for` has the public keys (0x hex) that the result is to be sealed for.
@@ -92,6 +93,7 @@ class Job(_Wire):
     logit_bias: dict[int, float] = field(default_factory=dict)
     grammar: str = ""
     min_p: float = 0.0
+    enough_characters: int = -1
 
     def __post_init__(self) -> None:
         _require_uuid(self.assignment_id)

@@ -1,5 +1,6 @@
 """The miner's side of its mailbox: reports, and the pieces of an answer as they are made."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.retry import Retry
 
 from mining.node.generation import GenerationResult
 from mining.node.job import Report, write_report
+from mining.node.sampling import TokenLogprobs
 
 MAX_REPORTS = 10_000
 """About five hours of heartbeats, should nobody read them."""
@@ -86,13 +88,14 @@ class PieceStream:
         self._passed_over = "".join(entry.get("text", "") for _, entry in entries)
         self._ended = any("done" in entry for _, entry in entries)
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> None:
         """Append a piece; raise StreamMismatch."""
         known, self._passed_over = self._passed_over[: len(text)], self._passed_over[len(text) :]
         if not text.startswith(known):
             raise StreamMismatch("stream: this run differs from what was streamed before")
         if text[len(known) :]:
-            self._append({"text": text[len(known) :]})
+            told = {"logprobs": json.dumps([each.to_json() for each in logprobs])}
+            self._append({"text": text[len(known) :], **(told if logprobs else {})})
 
     def done(self, result: GenerationResult) -> None:
         """Append the end of an answer that is complete; raise StreamMismatch."""

@@ -47,7 +47,6 @@ from mining.node.job import (
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import ModelUnknown, PromptError
-from mining.node.sampling import TokenLogprobs
 from mining.node.sealing import SealedPromptUnreadable, open_prompt, seal_result
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.task_check import JobRefused, TaskCheck
@@ -106,6 +105,7 @@ class Miner:
         self._lock = threading.Lock()
         self._running: dict[str, Generation | None] = {}
         self._cancelled: OrderedDict[str, None] = OrderedDict()
+        self._shortened: OrderedDict[str, int] = OrderedDict()
 
     def infer(self, value: object) -> None:
         """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
@@ -154,6 +154,16 @@ class Miner:
             generation = self._running.get(assignment_id)
         if generation is not None:
             generation.cancel()
+
+    def shorten(self, assignment_id: str, characters: int) -> None:
+        """End an answer once it has so many characters, and precommit it as it is then."""
+        with self._lock:
+            self._shortened[assignment_id] = characters
+            while len(self._shortened) > _REMEMBERED_CANCELLATIONS:
+                self._shortened.popitem(last=False)
+            generation = self._running.get(assignment_id)
+        if generation is not None:
+            generation.shorten(characters)
 
     def beat(self) -> None:
         """Report that the miner is there."""
@@ -220,10 +230,13 @@ class Miner:
             if job.assignment_id in self._cancelled:
                 raise Cancelled("generation: it was cancelled before it started")
             generation = self._running[job.assignment_id] = self._engine.submit(request)
+            enough = self._shortened.get(job.assignment_id, job.enough_characters)
+            if enough >= 0:
+                generation.shorten(enough)
         try:
             self._report_ack(job)  # while the prompt is being read
             for piece in generation.pieces(GATHER_S):
-                stream.add(piece)
+                stream.add(piece.text, piece.logprobs)
         finally:
             generation.cancel()
         result = generation.result()
@@ -232,7 +245,7 @@ class Miner:
 
     def _bind(self, job: Job, result: GenerationResult) -> Result:
         """The result with a salt, so that its hash can be neither guessed nor copied."""
-        told = {"logprobs": [_logprobs(each) for each in result.logprobs]} if job.logprobs else {}
+        told = {"logprobs": [each.to_json()[1:] for each in result.logprobs]}
         content = canonical_json(
             {
                 "result": result.text,
@@ -248,7 +261,7 @@ class Miner:
                     "completion_tokens": result.completion_tokens,
                 },
                 "token_ids": list(result.token_ids),
-                **told,
+                **(told if job.logprobs else {}),
             }
         )
         content = seal_result(job, content)
@@ -332,11 +345,6 @@ class Miner:
             yield
         finally:
             self._slots.release()
-
-
-def _logprobs(told: TokenLogprobs) -> list[object]:
-    """A token's log-probability, then its rivals': as texts, since canonical JSON has no floats."""
-    return [f"{told.logprob:.4f}", [[token, f"{value:.4f}"] for token, value in told.top]]
 
 
 def _domain(source: Job | Result) -> SigningDomain:

@@ -71,6 +71,11 @@ class TokenLogprobs:
     logprob: float
     top: tuple[tuple[int, float], ...]
 
+    def to_json(self) -> list[object]:
+        """Token, log-probability, rivals; decimals as texts, since canonical JSON has no floats."""
+        rivals = [[token, f"{value:.4f}"] for token, value in self.top]
+        return [self.token, f"{self.logprob:.4f}", rivals]
+
 
 def draw(
     logits: Scores,

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
+SHORTEN = "mining.node.shorten"
 HEARTBEAT_INTERVAL_S = 2.0
 MAILBOX_CLOSED = 3
 """The exit status of a miner whose password opens nothing any more; start it again."""
@@ -165,6 +166,10 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
     @app.task(name=CANCEL)
     def cancel(assignment_id: str) -> None:
         miner.cancel(assignment_id)
+
+    @app.task(name=SHORTEN)
+    def shorten(assignment_id: str, characters: int) -> None:
+        miner.shorten(assignment_id, characters)
 
     return app
 

@@ -6,7 +6,7 @@ from sessions.access import meter
 from sessions.access.buckets import Bucket, Standing, take, wait_s
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
-from sessions.access.streams import take_slot
+from sessions.access.streams import TaskNumbers, take_slot
 from sessions.errors import InvalidField
 
 
@@ -38,15 +38,18 @@ def admit_tokens(caller: Caller, tokens: int) -> None:
     _take("tokens", tokens, buckets)
 
 
-def admit_stream(caller: Caller) -> None:
+def admit_stream(caller: Caller, task: TaskNumbers | None = None) -> None:
     """Take a place for this request's stream; the middleware gives it back.
+
+    Args:
+        task: which task it follows, where it is one that somebody else has asked for.
 
     Raises:
         LimitReached: the caller reads as many streams as it may.
     """
     metered = meter.current()
     if metered is not None:
-        metered.slot = take_slot(caller)
+        metered.slot = take_slot(caller, task)
 
 
 def count_failure() -> None:

@@ -24,6 +24,7 @@ from sessions.access.errors import LimitReached
 PROCESS_TTL_S = 30
 RENEWED_EVERY_S = 10.0
 TRY_AGAIN_S = 5
+LONGEST_STREAM_S = 24 * 3600
 _PROCESS = uuid.uuid4().hex
 _TAKE = """
 redis.call('SET', 'streams:process:' .. ARGV[1], 1, 'EX', ARGV[2])
@@ -39,7 +40,10 @@ for i, key in ipairs(KEYS) do
   end
   if limit > 0 and open >= limit then return i end
 end
-for _, key in ipairs(KEYS) do redis.call('HINCRBY', key, ARGV[1], 1) end
+for _, key in ipairs(KEYS) do
+  redis.call('HINCRBY', key, ARGV[1], 1)
+  if string.find(key, 'streams:task:', 1, true) then redis.call('EXPIRE', key, ARGV[3 + #KEYS]) end
+end
 return 0
 """
 _RELEASE = """
@@ -47,6 +51,9 @@ for _, key in ipairs(KEYS) do
   if redis.call('HINCRBY', key, ARGV[1], -1) <= 0 then redis.call('HDEL', key, ARGV[1]) end
 end
 """
+
+TaskNumbers = tuple[int, int]
+"""A session's number, and that of a task in it."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +74,11 @@ class StreamSlot:
             _scripts(settings.REDIS_URL)[1](keys=self.names, args=[_PROCESS])
 
 
-def take_slot(caller: Caller) -> StreamSlot:
+def take_slot(caller: Caller, task: TaskNumbers | None = None) -> StreamSlot:
     """A place for one more stream of this caller; release it when the stream ends.
+
+    Args:
+        task: which task it follows, for `is_followed`.
 
     Raises:
         LimitReached: the key or the account reads as many as it may.
@@ -78,10 +88,12 @@ def take_slot(caller: Caller) -> StreamSlot:
         own = caller.key.max_open_streams
         limit = int(settings.LIMITS["key_open_streams"]) if own is None else own
         wanted[f"streams:key:{caller.key.pk}"] = limit
+    if task is not None:
+        wanted[_followers_key(task)] = 0
     slot = StreamSlot(list(wanted))
     try:
         full = _scripts(settings.REDIS_URL)[0](
-            keys=slot.names, args=[_PROCESS, PROCESS_TTL_S, *wanted.values()]
+            keys=slot.names, args=[_PROCESS, PROCESS_TTL_S, *wanted.values(), LONGEST_STREAM_S]
         )
     except redis.RedisError:
         logger.warning("Redis does not answer: nobody's streams are limited", exc_info=True)
@@ -96,6 +108,18 @@ def take_slot(caller: Caller) -> StreamSlot:
         )
     _stay_alive(settings.REDIS_URL)
     return slot
+
+
+def is_followed(task: TaskNumbers) -> bool:
+    """Whether somebody follows a task's stream, at whichever router process. Raises RedisError."""
+    connection = client(settings.REDIS_URL)
+    held: Any = connection.hgetall(_followers_key(task))
+    names = [f"streams:process:{process.decode()}" for process in held]
+    return bool(names) and bool(connection.exists(*names))
+
+
+def _followers_key(task: TaskNumbers) -> str:
+    return f"streams:task:{task[0]}:{task[1]}"
 
 
 @contextmanager

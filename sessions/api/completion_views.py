@@ -18,6 +18,7 @@ from sessions.api.errors import problem_response
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
+from sessions.logprobs import TokenLogprob
 from sessions.models import Scope, Task
 
 GRACE_S = 5.0
@@ -112,16 +113,15 @@ async def results_of(task: Task) -> list[streams.Result]:
             )
         return results
     pieces: list[str] = []
+    told: list[TokenLogprob] = []
     async for event in streams.follow_answer(task.session_id, task.task_id, wait_s(task)):
         match event:
-            case streams.Text(text):
+            case streams.Text(text, logprobs=logprobs):
                 pieces.append(text)
+                told += logprobs
             case streams.Done(miner, finish_reason, prompt_tokens, completion_tokens):
-                return [
-                    streams.Result(
-                        miner, "".join(pieces), finish_reason, prompt_tokens, completion_tokens
-                    )
-                ]
+                text, counts = "".join(pieces), (prompt_tokens, completion_tokens)
+                return [streams.Result(miner, text, finish_reason, *counts, tuple(told))]
     raise TaskFailed("the task ended without a result")
 
 

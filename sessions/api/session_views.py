@@ -1,9 +1,11 @@
 """The sessions that a client sees, and their tasks. What belongs to others does not exist here."""
 
+from redis import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from sessions import departures
 from sessions.access.visibility import find_session, sessions_of
 from sessions.api import representations
 from sessions.api.authentication import ScopeNeeded, caller_of
@@ -19,8 +21,8 @@ from sessions.api.listing import (
     whole,
     word,
 )
-from sessions.errors import TaskNotFound
-from sessions.models import Task, TaskOrigin, TaskStatus
+from sessions.errors import RelayUnavailable, TaskNotFound
+from sessions.models import Scope, Task, TaskOrigin, TaskStatus
 
 PAGE = 50
 SESSION_FILTERS: dict[str, Reader] = {"name": word, "mode": number, "model_identifier": number}
@@ -95,7 +97,33 @@ class TaskView(APIView):
 
     def get(self, request: Request, session_id: int, task_id: int) -> Response:
         find_session(session_id, caller_of(request))
-        task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
-        if task is None:
-            raise TaskNotFound(f"session {session_id} has no task {task_id} that this router knows")
-        return Response(representations.task_with_miners(task))
+        return Response(representations.task_with_miners(_task(session_id, task_id)))
+
+
+class TaskCancelView(APIView):
+    """`POST /tasks/{sessionId}/{taskId}/cancel`: end an answer where it is.
+
+    `cancelled` is false where nothing was left to end. What there is of the answer is judged and
+    paid like any other.
+    """
+
+    permission_classes = (ScopeNeeded,)
+
+    def post(self, request: Request, session_id: int, task_id: int) -> Response:
+        find_session(session_id, caller_of(request), Scope.SUBMIT)
+        task = _task(session_id, task_id)
+        try:
+            cancelled = departures.shorten(task)
+        except RedisError as error:
+            raise RelayUnavailable(
+                "nobody can tell now how far the answer is", remedy="try again"
+            ) from error
+        numbers = {"session_id": session_id, "task_id": task_id}
+        return Response(numbers | {"cancelled": cancelled})
+
+
+def _task(session_id: int, task_id: int) -> Task:
+    task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
+    if task is None:
+        raise TaskNotFound(f"session {session_id} has no task {task_id} that this router knows")
+    return task

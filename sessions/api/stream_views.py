@@ -60,7 +60,7 @@ def find_task(authorization: str, session_id: int, task_id: int) -> Task:
     try:
         key = bearer(authorization)
         find_session(session_id, key)
-        rates.admit_stream(Caller.of_key(key))
+        rates.admit_stream(Caller.of_key(key), (session_id, task_id))
         task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
     finally:
         # The answer may take minutes, and the pool has few connections.

@@ -5,7 +5,13 @@ from django.urls import include, path, re_path, register_converter
 from sessions.api.completion_views import completions
 from sessions.api.errors import not_found
 from sessions.api.router_views import AboutView, InfoView, MinersView, PingView, StatusView
-from sessions.api.session_views import SessionsView, SessionView, TasksView, TaskView
+from sessions.api.session_views import (
+    SessionsView,
+    SessionView,
+    TaskCancelView,
+    TasksView,
+    TaskView,
+)
 from sessions.api.stream_views import task_stream
 
 
@@ -34,6 +40,7 @@ urlpatterns = [
     path("tasks/<number:session_id>", TasksView.as_view()),
     path("tasks/<number:session_id>/<number:task_id>", TaskView.as_view()),
     path("tasks/<number:session_id>/<number:task_id>/stream", task_stream),
+    path("tasks/<number:session_id>/<number:task_id>/cancel", TaskCancelView.as_view()),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
     path("", include("sessions.api.access_urls")),

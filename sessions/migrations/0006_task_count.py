@@ -12,7 +12,7 @@ def count_tasks(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("cortensor_sessions", "0003_access")]
+    dependencies = [("cortensor_sessions", "0005_task_enough_characters")]
 
     operations = [
         migrations.AddField(

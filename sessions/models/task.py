@@ -97,6 +97,9 @@ class Task(models.Model):
     answer_tokens = models.PositiveIntegerField(
         null=True, blank=True, help_text="of the longest result that counts, once judged"
     )
+    enough_characters = models.PositiveIntegerField(
+        null=True, blank=True, help_text="where the answer ends, since nobody waits for more"
+    )
 
     status = models.CharField(max_length=12, choices=TaskStatus.choices, default=TaskStatus.QUEUED)
     outcome_code = models.CharField(max_length=64, blank=True, default="")

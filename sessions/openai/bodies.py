@@ -25,12 +25,13 @@ from sessions.openai.conversation import PROMPT_TYPE, conversation
 from sessions.openai.errors import OpenAIError
 from sessions.openai.grammars import grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
-from sessions.options import GenerationOptions, OptionsUnreadable, read_biases
+from sessions.options import MAX_LOGPROBS, GenerationOptions, OptionsUnreadable, read_biases
 
 MAX_CHOICES = 16
 """The most tasks that one request may be."""
 CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
 """What is asked for where the client names no number; the latter is OpenAI's own default."""
+MAX_TEXT_LOGPROBS = 5
 PLAIN = 0
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
@@ -83,6 +84,20 @@ class Sampling(serializers.Serializer):
         return attrs
 
 
+class ChatBody(Sampling):
+    """What chat completions have of their own; their messages are read apart."""
+
+    logprobs = Flag(default=False)
+    top_logprobs = Whole(min_value=0, max_value=MAX_LOGPROBS, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("top_logprobs") and not attrs["logprobs"]:
+            raise serializers.ValidationError(
+                {"top_logprobs": "is allowed only with 'logprobs': true"}
+            )
+        return super().validate(attrs)
+
+
 class TextBody(Sampling):
     """What text completions have of their own."""
 
@@ -90,6 +105,14 @@ class TextBody(Sampling):
         max_characters=MAX_PROMPT_CHARACTERS, max_length=MAX_CHOICES, allow_empty=False
     )
     echo = Flag(default=False)
+    logprobs = Whole(min_value=0, max_value=MAX_TEXT_LOGPROBS, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["echo"] and "logprobs" in attrs:
+            raise serializers.ValidationError(
+                {"logprobs": "is not served with 'echo': miners do not tell those of the prompt"}
+            )
+        return super().validate(attrs)
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,8 @@ class Asked:
     Args:
         requests: one a choice, in the order of the choices.
         shown_before: what each choice begins with, before the model's own words.
+        top_logprobs: how many of the likeliest tokens are told with each that was drawn; None
+            tells of neither.
         names: what the endpoint calls the intake's members, for its errors.
     """
 
@@ -108,6 +133,7 @@ class Asked:
     include_usage: bool
     session_id: int | None
     shown_before: Sequence[str]
+    top_logprobs: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,13 +153,15 @@ def read_chat(body: bytes, reference: str) -> Asked:
             "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
         )
     prompt = conversation(members["messages"])
-    values = _validated(Sampling(data=members))
+    values = _validated(ChatBody(data=members))
+    top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
-    request = _request(values, limit, CHAT_MAX_TOKENS, _options(members))
+    request = _request(values, limit, CHAT_MAX_TOKENS, _options(members, top_logprobs))
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
     requests = _numbered([request] * values["n"], reference)
     names = {"prompt": "messages", "max_tokens": limit}
-    return _asked(values, requests, [""] * len(requests), names)
+    asked = _asked(values, requests, [""] * len(requests), top_logprobs)
+    return replace(asked, names=names)
 
 
 def read_text(body: bytes, reference: str) -> Asked:
@@ -145,11 +173,12 @@ def read_text(body: bytes, reference: str) -> Asked:
         raise OpenAIError(
             f"'n' × prompts may be at most {MAX_CHOICES}.", param="n", code="invalid_value"
         )
-    request = _request(values, "max_tokens", TEXT_MAX_TOKENS, _options(members))
+    options = _options(members, values.get("logprobs"))
+    request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
     each = [prompt for prompt in prompts for _ in range(values["n"])]
     requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
     shown = each if values["echo"] else [""] * len(each)
-    return _asked(values, _numbered(requests, reference), shown, {})
+    return _asked(values, _numbered(requests, reference), shown, values.get("logprobs"))
 
 
 def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
@@ -176,14 +205,16 @@ def _request(
     )
 
 
-def _options(members: Mapping[str, Any]) -> GenerationOptions:
+def _options(members: Mapping[str, Any], top_logprobs: int | None) -> GenerationOptions:
     """What goes to the miners with the prompt; `parameters` decides what gets this far."""
     try:
         biases = read_biases(members.get("logit_bias", {}))
     except OptionsUnreadable as error:
         raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
     grammar = grammar_of(members["response_format"]) if "response_format" in members else ""
-    return GenerationOptions(grammar=grammar, logit_bias=biases)
+    # Miners tell of no token without a rival; the likeliest is then not shown.
+    logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
+    return GenerationOptions(grammar=grammar, logprobs=logprobs, logit_bias=biases)
 
 
 def _numbered(requests: Sequence[CompletionRequest], reference: str) -> list[CompletionRequest]:
@@ -208,7 +239,7 @@ def _asked(
     values: Mapping[str, Any],
     requests: Sequence[CompletionRequest],
     shown_before: Sequence[str],
-    names: Mapping[str, str],
+    top_logprobs: int | None,
 ) -> Asked:
     return Asked(
         model=values["model"],
@@ -217,5 +248,5 @@ def _asked(
         include_usage=values.get("stream_options", {}).get("include_usage", False),
         session_id=values.get("session_id"),
         shown_before=shown_before,
-        names=names,
+        top_logprobs=top_logprobs,
     )

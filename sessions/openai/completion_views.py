@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from sessions import intake
+from sessions import departures, intake, ports
 from sessions.access import rates
 from sessions.access.callers import Caller
 from sessions.api.authentication import bearer
@@ -16,7 +17,7 @@ from sessions.api.completion_views import results_of
 from sessions.api.request_id import request_id
 from sessions.models import Task
 from sessions.openai.bodies import IDEMPOTENCY_KEY, Asked, read_chat, read_text
-from sessions.openai.catalogue import find_model
+from sessions.openai.catalogue import ServedModel, find_model
 from sessions.openai.errors import OpenAIError, error_response
 from sessions.openai.events import answer_events
 from sessions.openai.payer import paying_session
@@ -41,23 +42,67 @@ async def completions(request: HttpRequest) -> HttpResponseBase:
 async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> HttpResponseBase:
     """Take the tasks in a thread of its own, then wait for them without one."""
     names: dict[str, str] = {}
+    # Whoever sends such a key means to ask again, for the whole answer.
+    may_end_early = not request.headers.get(IDEMPOTENCY_KEY)
     try:
         if request.method != "POST":
             raise OpenAIError(
                 f"Send a POST to {request.path}.", code="method_not_allowed", status=405
             )
-        asked, tasks = await sync_to_async(_take)(request, read, names)
-        shape = shape_of(tasks, asked.shown_before)
+        asked, tasks = await _taken(request, read, names, may_end_early)
+        shape = shape_of(tasks, asked.shown_before, asked.top_logprobs)
         if not asked.stream:
-            return JsonResponse(shape.whole(await _best_results(tasks)), headers=_ids(tasks))
+            results = await _best_results(tasks, may_end_early)
+            return JsonResponse(shape.whole(results), headers=_ids(tasks))
     except Exception as error:
         return error_response(error, names)
-    events = answer_events(tasks, shape, include_usage=asked.include_usage, names=asked.names)
-    return StreamingHttpResponse(
-        events,
-        content_type="text/event-stream; charset=utf-8",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"} | _ids(tasks),
-    )
+    return _LiveAnswer(tasks, shape, asked, may_end_early)
+
+
+class _LiveAnswer(StreamingHttpResponse):
+    """Answers as they are made. Closed before their end, they end where they are."""
+
+    def __init__(
+        self, tasks: Sequence[Task], shape: Shape, asked: Asked, may_end_early: bool
+    ) -> None:
+        self._awaited = tasks if may_end_early else ()
+        events = answer_events(
+            tasks,
+            shape,
+            include_usage=asked.include_usage,
+            names=asked.names,
+            on_end=self._forget,
+        )
+        super().__init__(
+            events,
+            content_type="text/event-stream; charset=utf-8",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"} | _ids(tasks),
+        )
+
+    def close(self) -> None:
+        """Called in a thread when the client has all, and when it has left."""
+        super().close()
+        awaited, self._awaited = self._awaited, ()
+        if awaited:
+            departures.leave(awaited)
+
+    def _forget(self) -> None:
+        self._awaited = ()
+
+
+async def _taken(
+    request: HttpRequest, read: Read, names: dict[str, str], may_end_early: bool
+) -> tuple[Asked, list[Task]]:
+    """Take the tasks; those of a client that leaves meanwhile are not left behind."""
+    taking = asyncio.ensure_future(sync_to_async(_take)(request, read, names))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            _, tasks = await taking
+            if may_end_early:
+                await sync_to_async(departures.leave)(tasks)
+        raise
 
 
 def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Asked, list[Task]]:
@@ -68,7 +113,9 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
         names.update(asked.names)
         if asked.stream:
             rates.admit_stream(Caller.of_key(key))
-        session = paying_session(request, key, find_model(asked.model), asked.session_id)
+        model = find_model(asked.model)
+        _require_grammars(asked, model)
+        session = paying_session(request, key, model, asked.session_id)
         with transaction.atomic():
             tasks = [
                 intake.accept(one, session=session, api_key=key, request_id=request_id(request))
@@ -81,14 +128,29 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
     return asked, tasks
 
 
-async def _best_results(tasks: Sequence[Task]) -> list[Result]:
+async def _best_results(tasks: Sequence[Task], may_end_early: bool) -> list[Result]:
     """The best result of each task; the first failure ends the waiting for all."""
     waiting = [asyncio.create_task(results_of(task)) for task in tasks]
     try:
         return [results[0] for results in await asyncio.gather(*waiting)]
+    except asyncio.CancelledError:
+        if may_end_early:
+            await sync_to_async(departures.leave)(tasks)
+        raise
     finally:
         for each in waiting:
             each.cancel()
+
+
+def _require_grammars(asked: Asked, model: ServedModel) -> None:
+    """Refuse here what every miner would refuse."""
+    for grammar in {one.options.grammar for one in asked.requests if one.options.grammar}:
+        try:
+            ports.prompt_counter().require_grammar(model.identifier, grammar)
+        except ports.PromptUnfit as error:
+            raise OpenAIError(
+                f"Invalid 'response_format': {error}.", "response_format", "invalid_value"
+            ) from error
 
 
 def _ids(tasks: Sequence[Task]) -> dict[str, str]:

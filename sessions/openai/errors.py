@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
 
-from sessions.access.errors import LimitReached
+from sessions.access.errors import BudgetSpent, CredentialsRefused, LimitReached
 from sessions.api.authentication import CHALLENGE
 from sessions.api.errors import RETRY_AFTER_S, to_problem
 from sessions.errors import (
@@ -24,6 +24,8 @@ from sessions.errors import (
 )
 
 INVALID_REQUEST, SERVER_ERROR = "invalid_request_error", "server_error"
+INSUFFICIENT_QUOTA = "insufficient_quota"
+_NOT_TO_BE_TRIED_AGAIN = (InsufficientBalance, BudgetSpent, DeadlinePassed)
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 _FIELDS = {"session_id": "X-Session-ID", "client_reference": "Idempotency-Key"}
 """What this face calls the members of the intake's requests."""
@@ -69,15 +71,15 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
             return ErrorObject(
                 error.status, error.message, _type(error.status), error.param, error.code
             )
-        case AuthenticationFailed() | NotAuthenticated():
+        case AuthenticationFailed() | NotAuthenticated() | CredentialsRefused():
             message = f"Incorrect API key provided: {error.detail}."
             return ErrorObject(401, message, INVALID_REQUEST, None, "invalid_api_key")
-        case InsufficientBalance():
+        case InsufficientBalance() | BudgetSpent():
             # As OpenAI has it; clients look for this code.
-            return ErrorObject(429, _said(error), "insufficient_quota", None, "insufficient_quota")
+            return ErrorObject(429, _said(error), INSUFFICIENT_QUOTA, None, INSUFFICIENT_QUOTA)
         case LimitReached():
-            code = "rate_limit_exceeded" if type(error) is LimitReached else error.code
-            return ErrorObject(429, _said(error), "rate_limit_error", None, code)
+            message = _said(error)
+            return ErrorObject(429, message, "rate_limit_error", None, "rate_limit_exceeded")
         case RequestError():
             too_long = "context_length" in error.extra
             return ErrorObject(
@@ -108,7 +110,7 @@ def error_response(error: Exception, names: Mapping[str, str] | None = None) -> 
         retry_after_s = RETRY_AFTER_S
     if retry_after_s is not None:
         response["Retry-After"] = str(retry_after_s)
-    if shown.status == 409 or isinstance(error, InsufficientBalance | DeadlinePassed):
+    if shown.status == 409 or isinstance(error, _NOT_TO_BE_TRIED_AGAIN):
         response["x-should-retry"] = "false"
     return response
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -28,21 +28,29 @@ async def answer_events(
     *,
     include_usage: bool,
     names: Mapping[str, str],
+    on_end: Callable[[], None],
     ping_s: float = PING_S,
 ) -> AsyncGenerator[bytes]:
-    """The live answers of some tasks, one a choice; an error is the last event."""
+    """The live answers of some tasks, one a choice; an error is the last event.
+
+    Args:
+        on_end: called when nothing more is waited for, before the last event is given away.
+    """
     unknown_usage = {"usage": None} if include_usage else {}
     # The ids come at once, so that a client can look for its tasks whatever happens.
     for index in range(len(tasks)):
         yield _event(shape.opening(index) | unknown_usage)
     prompt_tokens = completion_tokens = 0
+    characters = [len(text) for text in shape.shown_before]
     async with aclosing(_merged(tasks, ping_s)) as events:
         async for index, event in events:
             match event:
                 case None:
                     yield _PING
-                case streams.Text(text):
-                    yield _event(shape.piece(index, text) | unknown_usage)
+                case streams.Text(text, logprobs=logprobs):
+                    piece = shape.piece(index, text, logprobs, characters[index])
+                    characters[index] += len(text)
+                    yield _event(piece | unknown_usage)
                 case streams.Done():
                     yield _event(
                         shape.ending(index, event.finish_reason, event.miner) | unknown_usage
@@ -50,8 +58,10 @@ async def answer_events(
                     prompt_tokens += event.prompt_tokens
                     completion_tokens += event.completion_tokens
                 case Exception():
+                    on_end()
                     yield _event(read_error(event, names).to_json())
                     return
+    on_end()
     if include_usage:
         yield _event(shape.totals(prompt_tokens, completion_tokens))
     yield _DONE

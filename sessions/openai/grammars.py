@@ -1,14 +1,34 @@
-"""`response_format` as a grammar (GBNF) that the miner's sampler follows."""
+"""`response_format` as a grammar (GBNF) that the miner's sampler follows.
+
+The converter is llama.cpp's own. It trusts what it reads and passes over what it does not know, so
+that a schema is looked through first: nothing in it may be large, and `strict` means that nothing
+in it is passed over.
+"""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from sessions.openai.errors import OpenAIError
 from sessions.options import MAX_GRAMMAR_CHARACTERS
 
 MAX_SCHEMA_CHARACTERS = 32_768
+MAX_DEPTH = 24
+MAX_REPETITIONS = 256
+"""The largest bound of a length or a number of items: each is written out in the grammar."""
+MAX_PATTERN_CHARACTERS = 256
 PARAM = "response_format"
 _ANY_OBJECT = {"type": "object"}
+_BOUNDS = ("minItems", "maxItems", "minLength", "maxLength")
+_UNHELD = frozenset(
+    {
+        *("not", "if", "then", "else", "dependentSchemas", "dependentRequired", "contains"),
+        *("patternProperties", "propertyNames", "minProperties", "maxProperties", "uniqueItems"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("unevaluatedItems", "unevaluatedProperties", "minContains", "maxContains"),
+    }
+)
+"""What no grammar of the converter's holds an answer to."""
 
 
 def grammar_of(response_format: Any) -> str:
@@ -22,37 +42,93 @@ def grammar_of(response_format: Any) -> str:
         case "text":
             return ""
         case "json_object":
-            return _from_schema(_ANY_OBJECT, PARAM)
+            return grammar_from_schema(_ANY_OBJECT, PARAM)
         case "json_schema":
-            return _from_schema(*_schema_in(response_format))
+            return _from_json_schema(response_format)
     raise _invalid(PARAM, "its 'type' has to be 'text', 'json_object' or 'json_schema'")
 
 
-def _schema_in(response_format: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    wrapper = response_format.get("json_schema")
-    if not isinstance(wrapper, dict):
-        raise _invalid(f"{PARAM}.json_schema", "it has to be an object")
-    schema = wrapper.get("schema", _ANY_OBJECT)
-    if not isinstance(schema, dict):
-        raise _invalid(f"{PARAM}.json_schema.schema", "it has to be an object")
-    return schema, f"{PARAM}.json_schema.schema"
-
-
-def _from_schema(schema: dict[str, Any], param: str) -> str:
+def grammar_from_schema(schema: dict[str, Any], param: str, *, strict: bool = False) -> str:
+    """The grammar of the JSON texts that fit a schema. Raises OpenAIError."""
     from llama_cpp.llama_grammar import json_schema_to_gbnf  # a library that only this needs
 
-    text = json.dumps(schema)
-    if len(text) > MAX_SCHEMA_CHARACTERS:
-        raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
+    text = _text_of(schema, param)
+    for path, member in _parts(schema, param):
+        _require_bounded(member, path)
+        if strict and (unheld := sorted(_UNHELD & member.keys())):
+            raise _unsupported(f"{path}.{unheld[0]}", "a grammar cannot hold an answer to it")
     try:
         # It reads nothing but the schema: references to other places are refused.
         grammar = str(json_schema_to_gbnf(text))
     except Exception as error:  # a client wrote the schema, and the converter trusts it
-        raise _invalid(param, "it cannot be turned into a grammar") from error
+        raise _invalid(param, f"it cannot be turned into a grammar ({_why(error)})") from error
     if len(grammar) > MAX_GRAMMAR_CHARACTERS:
         raise _invalid(param, "its grammar is too large; simplify the schema")
     return grammar
 
 
+def _from_json_schema(response_format: dict[str, Any]) -> str:
+    wrapper = response_format.get("json_schema")
+    if not isinstance(wrapper, dict):
+        raise _invalid(f"{PARAM}.json_schema", "it has to be an object")
+    schema, strict = wrapper.get("schema", _ANY_OBJECT), wrapper.get("strict")
+    if not isinstance(schema, dict):
+        raise _invalid(f"{PARAM}.json_schema.schema", "it has to be an object")
+    if strict is not None and not isinstance(strict, bool):
+        raise _invalid(f"{PARAM}.json_schema.strict", "it has to be true or false")
+    return grammar_from_schema(schema, f"{PARAM}.json_schema.schema", strict=bool(strict))
+
+
+def _text_of(schema: dict[str, Any], param: str) -> str:
+    text = json.dumps(schema)
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
+    return text
+
+
+def _parts(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object in a schema, with where it is."""
+    if depth > MAX_DEPTH and isinstance(value, dict | list):
+        raise _invalid(path, f"it is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        yield path, value
+        for name, member in value.items():
+            # What is under these is a value to be said, whatever it looks like.
+            if name not in ("const", "enum", "default", "examples"):
+                yield from _parts(member, f"{path}.{name}"[:200], depth + 1)
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _parts(member, f"{path}[{index}]", depth + 1)
+
+
+def _require_bounded(member: dict[str, Any], path: str) -> None:
+    for name in _BOUNDS:
+        bound = member.get(name)
+        # A property may have the name of a bound; then it is an object.
+        if isinstance(bound, int | float) and not 0 <= bound <= MAX_REPETITIONS:
+            raise _invalid(f"{path}.{name}", f"0 to {MAX_REPETITIONS} is served here")
+    pattern = member.get("pattern")
+    if isinstance(pattern, str):
+        _require_modest(pattern, f"{path}.pattern")
+
+
+def _require_modest(pattern: str, path: str) -> None:
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        raise _invalid(path, f"it has more than {MAX_PATTERN_CHARACTERS} characters")
+    for braces in pattern.split("{")[1:]:
+        for number in braces.partition("}")[0].split(","):
+            if number.strip().isdecimal() and int(number[:6]) > MAX_REPETITIONS:
+                raise _invalid(path, f"it repeats something more than {MAX_REPETITIONS} times")
+
+
+def _why(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+
+
 def _invalid(param: str, reason: str) -> OpenAIError:
     return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
+
+
+def _unsupported(param: str, reason: str) -> OpenAIError:
+    message = f"'{param}' is not served here: {reason}."
+    return OpenAIError(message, param=param, code="unsupported_parameter")

@@ -62,7 +62,7 @@ _SAMPLING = (
         "the task's digest is the seed, so that no miner chooses it; at temperature 0 an answer"
         " depends on no seed",
     ),
-    _refused("logit_bias", "miners do not heed it yet", ({},)),
+    _honoured("logit_bias", "at most 1,024 of the model's own token ids, each -100 … 100"),
     _ignored("user"),
 )
 _OURS = (
@@ -77,9 +77,12 @@ CHAT = (
     _honoured("max_completion_tokens", "at most what the context has room for; 512 if left out"),
     _honoured("max_tokens", "the older name"),
     *_SAMPLING,
-    _refused("logprobs", "miners do not report them yet", (False,)),
-    _refused("top_logprobs", "as `logprobs`", (0,)),
-    _refused("response_format", "JSON by grammar: miners do not heed it yet", ({"type": "text"},)),
+    _honoured("logprobs", "of the tokens that are shown, before bias, penalties and temperature"),
+    _honoured("top_logprobs", "0 … 20, with `logprobs` only"),
+    _honoured(
+        "response_format",
+        "`text`, `json_object`, or `json_schema` as far as a grammar can hold it (below)",
+    ),
     _refused("tools", "no model here calls tools", ([],)),
     _refused("tool_choice", "as `tools`", ("none", "auto")),
     _ignored("parallel_tool_calls", "there are no tools"),
@@ -108,7 +111,7 @@ TEXT = (
     _honoured("max_tokens", "at most what the context has room for; 16 if left out"),
     *_SAMPLING,
     _honoured("echo", "the prompt before its answer"),
-    _refused("logprobs", "miners do not report them yet"),
+    _honoured("logprobs", "0 … 5; not with `echo`"),
     _refused("best_of", "every answer is returned; use `n`", (1,)),
     _refused("suffix", "no model here fills in", ("",)),
     *_OURS,

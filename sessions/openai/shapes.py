@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from sessions.api.sse import usage
+from sessions.logprobs import TokenLogprob
 from sessions.models import Task
 from sessions.openai.catalogue import public_name
+from sessions.openai.logprobs import Spelling, chat_logprobs, text_logprobs
 from sessions.streams import Result
 
 
@@ -21,9 +23,13 @@ class Shape(ABC):
     whole_object: ClassVar[str]
     chunk_object: ClassVar[str]
 
-    def __init__(self, tasks: Sequence[Task], shown_before: Sequence[str]) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], shown_before: Sequence[str], top_logprobs: int | None = None
+    ) -> None:
         first = tasks[0]
         self.shown_before = shown_before
+        self._top_logprobs = top_logprobs
+        self._spelling = Spelling(int(first.model_identifier))
         self._header = {
             "id": f"{self.id_prefix}-{first.session_id}-{first.task_id}",
             "created": int(first.created_at.timestamp()),
@@ -36,7 +42,7 @@ class Shape(ABC):
         """The answer at once: one result a choice."""
         choices = [
             self._whole_choice(self.shown_before[index] + result.text)
-            | _choice(index, result.finish_reason)
+            | _choice(index, result.finish_reason, self._told(result.logprobs, 0))
             | {"address": result.address}
             for index, result in enumerate(results)
         ]
@@ -50,9 +56,11 @@ class Shape(ABC):
         """The first chunk of a choice."""
         return self._chunk(index, self._opening_piece(index))
 
-    def piece(self, index: int, text: str) -> dict[str, Any]:
-        """A chunk with the next words of a choice."""
-        return self._chunk(index, self._piece(text))
+    def piece(
+        self, index: int, text: str, logprobs: Sequence[TokenLogprob] = (), offset: int = 0
+    ) -> dict[str, Any]:
+        """A chunk with the next words of a choice, which has `offset` characters before them."""
+        return self._chunk(index, self._piece(text), logprobs=self._told(logprobs, offset))
 
     def ending(self, index: int, finish_reason: str, address: str) -> dict[str, Any]:
         """The last chunk of a choice."""
@@ -66,9 +74,23 @@ class Shape(ABC):
         return self._object(self.chunk_object, []) | counts
 
     def _chunk(
-        self, index: int, piece: dict[str, Any], finish_reason: str | None = None
+        self,
+        index: int,
+        piece: dict[str, Any],
+        finish_reason: str | None = None,
+        logprobs: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        return self._object(self.chunk_object, [piece | _choice(index, finish_reason)])
+        return self._object(self.chunk_object, [piece | _choice(index, finish_reason, logprobs)])
+
+    def _told(self, logprobs: Sequence[TokenLogprob], offset: int) -> dict[str, Any] | None:
+        if self._top_logprobs is None:
+            return None
+        return self._logprobs(logprobs, self._top_logprobs, offset)
+
+    @abstractmethod
+    def _logprobs(
+        self, logprobs: Sequence[TokenLogprob], top: int, offset: int
+    ) -> dict[str, Any]: ...
 
     def _object(self, name: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return self._header | {"object": name, "choices": choices}
@@ -103,6 +125,9 @@ class ChatShape(Shape):
     def _ending_piece(self) -> dict[str, Any]:
         return {"delta": {}}
 
+    def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:
+        return chat_logprobs(logprobs, top, self._spelling)
+
 
 class TextShape(Shape):
     """`text_completion`."""
@@ -121,6 +146,13 @@ class TextShape(Shape):
     def _ending_piece(self) -> dict[str, Any]:
         return {"text": ""}
 
+    def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:
+        return text_logprobs(logprobs, top, self._spelling, offset)
 
-def _choice(index: int, finish_reason: str | None) -> dict[str, Any]:
-    return {"index": index, "logprobs": None, "finish_reason": finish_reason}
+
+def _choice(
+    index: int, finish_reason: str | None, logprobs: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    # OpenAI has no word for an answer that was ended from outside.
+    reason = "length" if finish_reason == "cancelled" else finish_reason
+    return {"index": index, "logprobs": logprobs, "finish_reason": reason}

@@ -11,7 +11,9 @@ from mining.answers import (
     count_tokens,
     parse_answer,
     read_stream,
+    require_logprobs,
     require_streamed,
+    up_to,
 )
 from mining.node.llama import Model
 from sessions.models import Task
@@ -88,6 +90,29 @@ def test_a_streams_pieces_are_joined_even_within_a_character():
     assert read_stream([]) is None
 
 
+def test_log_probabilities_belong_to_the_tokens_and_to_what_was_streamed():
+    rows = [["-0.5000", [[5, "-0.5000"]]], ["-1", [[6, "-1"]]], ["-2", [[2, "-2"]]]]
+    answer = parse_answer(content(logprobs=rows), TASK, MINER)
+    assert [each.token for each in answer.logprobs] == [5, 6, 2]
+    require_logprobs(answer, 1)
+    for count in (0, 2):
+        with pytest.raises(AnswerUnfit, match="logprobs"):
+            require_logprobs(answer, count)
+    same = read_stream([{b"text": b"25", b"logprobs": json.dumps([[5, *rows[0]]]).encode()}])
+    require_streamed(answer, same)
+    other = read_stream([{b"text": b"25", b"logprobs": b'[[5, "-0.6", [[5, "-0.6"]]]]'}])
+    with pytest.raises(AnswerUnfit, match="logprobs"):
+        require_streamed(answer, other)
+
+
+@pytest.mark.parametrize(
+    "rows", [7, [], [["-1"]] * 3, [["x", []]] * 3, [["1.5", []]] * 3, [["nan", []]] * 3]
+)
+def test_log_probabilities_that_are_none_are_unfit(rows):
+    with pytest.raises(AnswerUnfit, match="content"):
+        parse_answer(content(logprobs=rows), TASK, MINER)
+
+
 class TestTokens:
     @pytest.fixture(scope="class")
     def vocabulary(self, model_path):
@@ -124,3 +149,26 @@ class TestTokens:
     def test_tokens_out_of_range_are_unfit(self, vocabulary, tokens):
         with pytest.raises(AnswerUnfit, match="token_ids"):
             count_tokens(Answer("", "stop", tokens), 32, (), vocabulary)
+
+    def test_what_counts_of_a_shortened_answer_ends_with_the_token_that_is_enough(self, vocabulary):
+        tokens = self.spell(vocabulary, "the answer is 25 or so")
+        longer = Answer("the answer is 25 or so", "cancelled", tokens)
+        shorter = Answer(
+            "the answer is 25", "cancelled", self.spell(vocabulary, "the answer is 25")
+        )
+        counts = [up_to(answer, 10, (), vocabulary) for answer in (longer, shorter)]
+        assert counts[0] == counts[1]
+        assert len(counts[0].text) >= 10
+        assert "the answer is 25".startswith(counts[0].text)
+        assert up_to(longer, 0, (), vocabulary).token_ids == tokens[:1]
+
+    def test_an_answer_that_ended_by_itself_before_counts_as_it_is(self, vocabulary):
+        tokens = self.spell(vocabulary, "25")
+        (end,) = vocabulary.tokenise("<|end|>", special=True)
+        answer = Answer("25", "stop", (*tokens, end))
+        assert up_to(answer, 100, (), vocabulary) == answer
+
+    def test_an_answer_that_ends_before_it_was_told_to_is_unfit(self, vocabulary):
+        answer = Answer("25", "cancelled", self.spell(vocabulary, "25"))
+        with pytest.raises(AnswerUnfit, match="before it was told to"):
+            up_to(answer, 100, (), vocabulary)

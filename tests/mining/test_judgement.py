@@ -3,7 +3,8 @@
 import pytest
 
 from mining.embeddings import embed
-from mining.judgement import FULL_BPS, judge, judge_by_reference
+from mining.judgement import FULL_BPS, judge, judge_by_reference, judge_logprobs
+from sessions.logprobs import TokenLogprob
 
 LONG = (
     "Paris is the capital of France. It lies on the Seine, in the north of the country, and is"
@@ -103,3 +104,35 @@ def test_the_validators_own_run_decides_where_it_is_the_measure():
     judgement = judge_by_reference(["25", "26", LONG], "26", embed)
     assert judgement.accuracies_bps == [0, FULL_BPS, 0]
     assert judgement.centre is None
+
+
+def told(*logprobs: float, first: int = 5) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        TokenLogprob(first + n, value, ((first + n, value), (99, value - 1)))
+        for n, value in enumerate(logprobs)
+    )
+
+
+def test_log_probabilities_are_believed_as_far_as_floating_point_may_differ():
+    honest = told(-0.5, -1.5)
+    assert judge_logprobs([honest, told(-0.51, -1.49), told(-0.5, -3.0)], None) == [
+        *(True, True, False),
+    ]
+    assert judge_logprobs([honest], None) == [True]
+
+
+def test_log_probabilities_without_a_majority_are_for_a_rerun_to_decide():
+    honest, liar = told(-0.5), told(-2.5)
+    assert judge_logprobs([honest, liar], None) is None
+    assert judge_logprobs([honest, liar], honest) == [True, False]
+
+
+def test_log_probabilities_are_compared_as_long_as_the_tokens_are_the_same():
+    parts = (*told(-0.5), *told(-9.0, first=40))
+    assert judge_logprobs([told(-0.5, -1.0), parts], told(-0.5, -1.0)) == [True, True]
+
+
+def test_made_up_rivals_are_found():
+    honest = told(-0.5)
+    liar = (honest[0]._replace(top=((5, -0.5), (77, -0.6))),)
+    assert judge_logprobs([liar], honest) == [False]

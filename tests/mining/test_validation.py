@@ -39,7 +39,7 @@ def validator(settings, model):
     keys.validator.cache_clear()
 
 
-def honest(engine, task, prompt=None):
+def honest(engine, task, prompt=None, logprobs=0):
     """What an honest miner answers: text and tokens."""
     tokens = engine.prompts.tokenise(prompt or task.task_data, task.prompt_type)
     request = GenerationRequest(
@@ -47,9 +47,15 @@ def honest(engine, task, prompt=None):
         task.max_tokens,
         seed=bytes.fromhex(task.task_digest[2:]),
         deadline_at=time.time() + 30,
+        logprobs=logprobs,
     )
-    result = engine.submit(request).result(30)
-    return result.text, result.token_ids, result.finish_reason.value
+    generation = engine.submit(request)
+    if task.enough_characters is not None:
+        generation.shorten(task.enough_characters)
+    result = generation.result(30)
+    answer = (result.text, result.token_ids, result.finish_reason.value)
+    told = [each.to_json()[1:] for each in result.logprobs]
+    return (*answer, told) if logprobs else answer
 
 
 def revealed(task, answers):
@@ -63,7 +69,7 @@ def revealed(task, answers):
     mark_precommitted(task, miners)
     mark_committed(task, miners)
     parts = list(task.assignments.order_by("position"))
-    for part, (text, token_ids, finish_reason) in zip(parts, answers, strict=True):
+    for part, (text, token_ids, finish_reason, *logprobs) in zip(parts, answers, strict=True):
         content = canonical_json(
             {
                 "result": text,
@@ -76,6 +82,7 @@ def revealed(task, answers):
                 "finish_reason": finish_reason,
                 "usage": {"prompt_tokens": 1, "completion_tokens": 10**6},
                 "token_ids": list(token_ids),
+                **({"logprobs": logprobs[0]} if logprobs else {}),
             }
         )
         part.status, part.content_cid = AssignmentStatus.REVEALED, storage.put(content)
@@ -183,3 +190,62 @@ def test_a_verdict_is_the_validators(validator, engine):
     )
     signature = bytes.fromhex(payload["signature"].removeprefix("0x"))
     assert recover(verdict, SigningDomain(CHAIN_ID, QUEUE), signature) == validator.address
+
+
+def test_miners_that_were_told_to_end_are_paid_up_to_there(validator, engine, router_redis):
+    task = make_task(redundancy=3, max_tokens=32)
+    whole = honest(engine, task)
+    task.enough_characters = len(whole[0]) // 2
+    task.save()
+    cut = honest(engine, task)
+    assert cut[2] == "cancelled"
+    assert len(cut[1]) < len(whole[1])
+    revealed(task, [cut, whole, cut])
+    validate(task.pk)
+    assert accuracies(task) == [10_000] * 3
+    payload = Operation.objects.get(kind="relay_verdict").payload
+    assert payload["output_tokens"] == [len(cut[1])] * 3
+    task.refresh_from_db()
+    assert task.answer_tokens == len(cut[1])
+    stream = router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
+    (body,) = [json.loads(e["body"]) for _, e in stream if e["type"] == "results"]
+    assert {(row["text"], row["finish_reason"]) for row in body} == {(cut[0], "cancelled")}
+
+
+def test_a_lonely_answer_that_was_told_to_end_is_audited_up_to_there(validator, engine, settings):
+    settings.AUDIT_SHARE = 1.0
+    for prompt, worth in ((None, 10_000), ("another prompt altogether", 0)):
+        task = make_task(redundancy=1, enough_characters=20)
+        revealed(task, [honest(engine, task, prompt)])
+        validate(task.pk)
+        assert accuracies(task) == [worth]
+        assert task.validation.method == ValidationMethod.AUDIT
+
+
+def test_an_answer_that_ends_early_without_being_told_to_is_worth_nothing(validator, engine):
+    task = make_task(redundancy=1)
+    text, token_ids, _ = honest(engine, task)
+    revealed(task, [(text, token_ids, "cancelled")])
+    validate(task.pk)
+    assert accuracies(task) == [0]
+    [remark] = task.validation.remarks.values()
+    assert "ends early" in remark
+
+
+@pytest.mark.parametrize("redundancy", [1, 3])
+def test_made_up_log_probabilities_are_worth_nothing(validator, engine, settings, redundancy):
+    settings.AUDIT_SHARE = 1.0
+    prompt = {"prompt": "What is 12 + 13?", "stop": [], "logprobs": 2}
+    cid = storage.put(canonical_json(prompt))
+    for lies in (False, True):
+        task = make_task(
+            redundancy=redundancy, inline=False, prompt_cid=cid, task_data=storage.address(cid)
+        )
+        good = honest(engine, task, prompt["prompt"], logprobs=2)
+        made_up = [[f"{float(row[0]) - 3:.4f}", row[1]] for row in good[3]]
+        first = (*good[:3], made_up if lies else good[3])
+        revealed(task, [first, *[good] * (redundancy - 1)])
+        validate(task.pk)
+        assert accuracies(task) == [0 if lies else 10_000, *[10_000] * (redundancy - 1)]
+    [remark] = task.validation.remarks.values()
+    assert "logprobs" in remark

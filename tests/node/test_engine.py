@@ -335,3 +335,61 @@ def test_speed_is_measured(engine: Engine) -> None:
 def test_a_generation_that_is_not_over_can_be_waited_for() -> None:
     with pytest.raises(TimeoutError):
         Generation(GenerationRequest([1], 1)).result(0.01)
+
+
+def test_an_answer_that_is_shortened_ends_with_the_token_that_makes_it_long_enough(
+    engine: Engine,
+) -> None:
+    long = endless(engine)
+    whole = engine.submit(long).result()
+    generation = engine.submit(long)
+    generation.shorten(40)
+    result = generation.result(5)
+    assert result.finish_reason is FinishReason.CANCELLED
+    assert len(result.text) >= 40
+    assert whole.text.startswith(result.text)
+    assert result.token_ids == whole.token_ids[: result.completion_tokens]
+
+
+def test_an_answer_that_is_long_enough_already_ends_at_the_next_step_and_frees_its_slot(
+    engine: Engine,
+) -> None:
+    generation = engine.submit(endless(engine))
+    pieces = iter(generation)
+    first = next(pieces)
+    started = time.monotonic()
+    generation.shorten(0)
+    result = generation.result(5)
+    assert time.monotonic() - started < 1.0
+    assert result.finish_reason is FinishReason.CANCELLED
+    assert first + "".join(pieces) == result.text
+    assert not engine._active
+
+
+def test_an_answer_that_ends_by_itself_is_not_shortened(engine: Engine) -> None:
+    short = request(engine, 7, max_tokens=3)
+    generation = engine.submit(short)
+    generation.shorten(10_000)
+    assert generation.result(5) == engine.submit(short).result(5)
+
+
+def test_pieces_carry_the_log_probabilities_of_their_tokens(engine: Engine) -> None:
+    generation = engine.submit(request(engine, 3, logprobs=2, max_tokens=12))
+    pieces = list(generation.pieces())
+    result = generation.result()
+    told = [each for piece in pieces for each in piece.logprobs]
+    assert "".join(piece.text for piece in pieces) == result.text
+    assert tuple(told) == result.logprobs[: len(told)]
+    assert len(told) >= result.completion_tokens - 1
+
+
+@pytest.mark.parametrize("nest", ["({})", "({})?"])
+def test_a_grammar_that_would_overflow_llama_cpps_stack_is_refused(
+    engine: Engine, nest: str
+) -> None:
+    before, after = nest.split("{}")
+    text = f'root ::= {before * 20_000}"a"{after * 20_000}'
+    with pytest.raises(GrammarInvalid, match="nested"):
+        engine.submit(request(engine, 1, grammar=text))
+    quoted = 'root ::= "' + "(" * 1_000 + '" [(((] # ((('
+    assert engine.submit(request(engine, 1, grammar=quoted, max_tokens=4)).result(5)

@@ -54,6 +54,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "logit_bias": {"17": -1.5},
         "grammar": 'root ::= "a"',
         "min_p": 0.05,
+        "enough_characters": 120,
         **changes,
     }
 
@@ -119,7 +120,7 @@ def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[st
 
 OPTIONAL = {
     *("stop", "logprobs", "logit_bias", "grammar", "min_p"),
-    *("sealed_prompt", "seal_for"),
+    *("sealed_prompt", "seal_for", "enough_characters"),
 }
 
 

@@ -177,6 +177,50 @@ def test_a_reveal_is_what_was_precommitted_and_streamed(bench: Bench, inline: bo
     assert len(content["token_ids"]) == int(end["completion_tokens"])
 
 
+def test_a_job_that_is_shortened_is_precommitted_as_far_as_it_is(bench: Bench) -> None:
+    job = endless_job(bench)
+    working = threading.Thread(target=bench.miner.infer, args=(job,))
+    working.start()
+    until(lambda: bench.stream(job))
+    bench.miner.shorten(job["assignment_id"], 0)
+    working.join(2)
+    assert not working.is_alive()
+    bench.miner.reveal(job["assignment_id"])
+    commit = bench.reports()[-1]
+    assert isinstance(commit, CommitReport)
+    content = json.loads(commit.content)
+    *pieces, end = bench.stream(job)
+    assert content["finish_reason"] == end["finish_reason"] == "cancelled"
+    assert content["result"] == "".join(piece["text"] for piece in pieces)
+    assert len(content["token_ids"]) == int(end["completion_tokens"]) < 460
+
+
+@pytest.mark.parametrize("by_message", [True, False])
+def test_a_job_may_be_shortened_before_it_begins(bench: Bench, by_message: bool) -> None:
+    job = new_job() if by_message else new_job(enough_characters=0)
+    if by_message:
+        bench.miner.shorten(job["assignment_id"], 0)
+    bench.miner.infer(job)
+    assert bench.stream(job)[-1]["completion_tokens"] == "1"
+
+
+def test_log_probabilities_are_streamed_as_they_are_committed(bench: Bench) -> None:
+    job = new_job(logprobs=2)
+    bench.miner.infer(job)
+    bench.miner.reveal(job["assignment_id"])
+    commit = bench.reports()[-1]
+    assert isinstance(commit, CommitReport)
+    content = json.loads(commit.content)
+    streamed = [
+        row for entry in bench.stream(job) for row in json.loads(entry.get("logprobs", "[]"))
+    ]
+    committed = [
+        [token, *row] for token, row in zip(content["token_ids"], content["logprobs"], strict=True)
+    ]
+    assert streamed
+    assert streamed == committed[: len(streamed)]
+
+
 def test_a_repeated_job_gives_the_same_precommit_even_after_a_restart(bench: Bench) -> None:
     job = new_job()
     bench.miner.infer(job)

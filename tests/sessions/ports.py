@@ -22,6 +22,13 @@ class WordCounter:
             raise PromptUnfit("the prompt cannot be read")
         return len(prompt.split()) + len(prompt_template.split()) + prompt_type
 
+    def token_bytes(self, model_identifier: int, token: int) -> bytes:
+        return f"<{token}>".encode()
+
+    def require_grammar(self, model_identifier: int, grammar: str) -> None:
+        if "unreadable" in grammar:
+            raise PromptUnfit("the grammar cannot be read")
+
     def context_length(self, model_identifier: int) -> int:
         if model_identifier != MODEL:
             raise LookupError(f"model {model_identifier}")

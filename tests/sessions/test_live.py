@@ -1,7 +1,6 @@
 """Streams as a client meets them: a real server, real connections."""
 
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -10,11 +9,9 @@ from typing import Any
 import httpx
 import pytest
 import redis
-import uvicorn
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from cortensor_site.asgi import application
 from sessions import feeds, stream_reader, streams, task_states
 from sessions.api import sse
 from sessions.models import Session, Task
@@ -23,20 +20,6 @@ from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ALICE, BOB = "0x" + "aa" * 20, "0x" + "bb" * 20
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The router's ASGI application behind a real server; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(application, lifespan="off", log_level="warning")
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -3,16 +3,22 @@
 import asyncio
 import json
 import time
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import openai
+import pydantic
 import pytest
+import redis
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from cortensor_site.stack.example import Answer
-from tests.system.conftest import Client
+from cortensor_site.stack.processes import Miner
+from mining.node.llama import Model
+from tests.system.conftest import HONEST, Client
 
 MODEL, EMBEDDING_MODEL = "cortensor-mini", "all-MiniLM-L6-v2"
 ASKED = "What is the capital of France?"
@@ -150,10 +156,122 @@ def test_the_sdk_raises_its_own_errors(sdk: openai.OpenAI, options: dict[str, An
         )
     assert (too_long.value.code, too_long.value.param) == ("context_length_exceeded", "messages")
     with pytest.raises(openai.BadRequestError) as refused:
-        sdk.chat.completions.create(
-            model=MODEL, messages=QUESTION, response_format={"type": "json_object"}
+        sdk.chat.completions.create(model=MODEL, messages=QUESTION, modalities=["text", "audio"])
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "modalities")
+
+
+def test_the_sdk_is_told_how_likely_each_token_was(sdk: openai.OpenAI) -> None:
+    asked: Any = {"model": MODEL, "messages": QUESTION, "logprobs": True, "top_logprobs": 3}
+    [choice] = sdk.chat.completions.create(**asked).choices
+    assert choice.logprobs
+    assert choice.logprobs.content
+    said = b"".join(bytes(entry.bytes or []) for entry in choice.logprobs.content)
+    assert said.decode() == choice.message.content
+    for entry in choice.logprobs.content:
+        assert entry.logprob <= 0
+        assert len(entry.top_logprobs) == 3
+        # At temperature 0 the likeliest token is the one that is drawn.
+        assert entry.top_logprobs[0].token == entry.token
+    streamed = [
+        entry
+        for chunk in sdk.chat.completions.create(**asked, stream=True)
+        for entry in (chunk.choices[0].logprobs and chunk.choices[0].logprobs.content) or []
+    ]
+    assert [entry.token for entry in streamed] == [e.token for e in choice.logprobs.content]
+    [text] = sdk.completions.create(model=MODEL, prompt="What is", max_tokens=4, logprobs=2).choices
+    assert text.logprobs
+    assert text.logprobs.tokens
+    assert "".join(text.logprobs.tokens) == text.text
+
+
+def test_the_sdk_gets_json_that_fits_its_schema(sdk: openai.OpenAI) -> None:
+    class Sum(pydantic.BaseModel):
+        question: Literal["a sum"]
+        right: bool
+        unit: Literal["apples", "pears"] | None
+
+    completion = sdk.chat.completions.parse(model=MODEL, messages=QUESTION, response_format=Sum)
+    parsed = completion.choices[0].message.parsed
+    assert parsed
+    assert parsed.question == "a sum"
+    stream = sdk.chat.completions.create(
+        model=MODEL,
+        messages=QUESTION,
+        stream=True,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "city", "schema": {"enum": ["Paris", "Rome"]}},
+        },
+    )
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert json.loads(said) in ("Paris", "Rome")
+
+
+def test_biases_decide_what_the_miners_draw(sdk: openai.OpenAI) -> None:
+    with closing(Model(Path(HONEST), vocab_only=True)) as vocabulary:
+        wanted = vocabulary.tokenise(" Rome", special=False)[0]
+    [choice] = sdk.chat.completions.create(
+        model=MODEL, messages=QUESTION, logit_bias={str(wanted): 100}, max_tokens=3
+    ).choices
+    with closing(Model(Path(HONEST), vocab_only=True)) as vocabulary:
+        assert choice.message.content == vocabulary.piece(wanted).decode() * 3
+
+
+@pytest.mark.parametrize("redundancy", [1, 3])
+def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
+    client: Client, options: Any, redundancy: int
+) -> None:
+    session_id = client.session(redundancy)
+    before_wei = client.balance_wei(session_id)
+    with closing(Model(Path(HONEST), vocab_only=True)) as vocabulary:
+        ends = [n for n in range(vocabulary.vocabulary_size) if vocabulary.is_end(n)]
+    with openai.OpenAI(**options | {"default_headers": {"X-Session-ID": str(session_id)}}) as sdk:
+        stream = sdk.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Count from 3 to 9."}],
+            max_tokens=ENDLESS_TOKENS,
+            logit_bias={str(end): -100 for end in ends},
+            stream=True,
         )
-    assert refused.value.code == "unsupported_parameter"
+        read = 0
+        for chunk in stream:
+            read += bool(chunk.choices[0].delta.content)
+            if read == 3:
+                break
+        stream.close()
+    left_at = time.time()
+    [row] = client.router.tasks(session_id)
+    live, *_ = client.router.task(session_id, row["task_id"])["miners"]
+    ended_at = _precommitted_at(client.miner(live["address"]))
+    assert ended_at - left_at < 1.0
+    with client.router.notices() as notices:
+        answer = Answer(session_id, row["task_id"], "", 0.0, time.monotonic())
+        task = client.router.wait_until_ended(notices, answer, lambda _: None)
+    assert task["outcome"]["code"] == "settled"
+    honest = [m for m in task["miners"] if client.miner(m["address"]).model == HONEST]
+    assert {m["finish_reason"] for m in honest} == {"cancelled"}
+    [tokens] = {m["tokens"] for m in honest}
+    assert 3 <= tokens < ENDLESS_TOKENS
+    paid_wei = before_wei - client.balance_wei(session_id)
+    assert 0 < paid_wei < int(task["reserve_wei"])
+
+
+ENDLESS_TOKENS = 450
+
+
+def _precommitted_at(miner: Miner) -> float:
+    """When the miner has last fixed an answer (Unix seconds), by its own mailbox."""
+    until = time.monotonic() + 10
+    with redis.Redis.from_url(miner.redis_url, decode_responses=True) as mailbox:
+        while time.monotonic() < until:
+            reports: Any = mailbox.xrevrange(f"miner:{miner.address.lower()}:reports", count=20)
+            for entry_id, fields in reports:
+                if fields["type"] == "precommit":
+                    return int(entry_id.partition("-")[0]) / 1000
+                if fields["type"] == "ack":
+                    break
+            time.sleep(0.02)
+    raise AssertionError("the miner goes on")
 
 
 def test_langchain_chats_streams_and_embeds(client: Client, session_id: int) -> None:

@@ -8,6 +8,7 @@ from sessions.api.completion_body import (
     MAX_TEMPLATE_CHARACTERS,
 )
 from sessions.api.schema import examples
+from sessions.api.validation_views import MAX_ANSWER_CHARACTERS
 from sessions.completion import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_TIMEOUT_S,
@@ -82,7 +83,7 @@ COMPLETION: dict[str, Any] = {
                 "properties": {
                     "index": {"type": "integer"},
                     "text": {"type": "string"},
-                    "finish_reason": {"enum": ["stop", "length"]},
+                    "finish_reason": {"enum": ["stop", "length", "cancelled"]},
                     "logprobs": {},
                     "address": {"type": "string"},
                 },
@@ -97,8 +98,66 @@ COMPLETION: dict[str, Any] = {
         },
     },
 }
-COMPONENTS = {"CompletionRequest": REQUEST, "Completion": COMPLETION}
+VALIDATION_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["session_id", "answer"],
+    "description": (
+        "With `task_id`, the answer is compared with that task's results; with `prompt` and any"
+        " other member of a completion request, the network answers that first, and is paid."
+    ),
+    "properties": REQUEST["properties"]
+    | {
+        "session_id": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
+        "task_id": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+        "answer": {"type": "string", "maxLength": MAX_ANSWER_CHARACTERS},
+    },
+}
+_WORTH = {
+    "accuracy_bps": {"type": "integer", "minimum": 0, "maximum": 10_000},
+    "distance": {"type": "number", "minimum": 0},
+}
+VALIDATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["session_id", "task_id", "valid", "accuracy_bps", "distance", "references"],
+    "properties": {
+        "session_id": {"type": "integer"},
+        "task_id": {"type": "integer"},
+        "valid": {"type": "boolean"},
+        **_WORTH,
+        "references": {
+            "type": "array",
+            "description": "the results that it was compared with, the nearest first",
+            "items": {
+                "type": "object",
+                "required": ["address", "accuracy_bps", "distance"],
+                "properties": {"address": {"type": "string"}, **_WORTH},
+            },
+        },
+    },
+}
+CANCELLATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["session_id", "task_id", "cancelled"],
+    "properties": {
+        "session_id": {"type": "integer"},
+        "task_id": {"type": "integer"},
+        "cancelled": {"type": "boolean", "description": "false: nothing was left to end"},
+    },
+}
+COMPONENTS = {
+    "CompletionRequest": REQUEST,
+    "Completion": COMPLETION,
+    "ValidationRequest": VALIDATION_REQUEST,
+    "Validation": VALIDATION,
+    "Cancellation": CANCELLATION,
+}
 _EVENTS = {"schema": {"description": "server-sent events"}, "example": examples.EVENTS}
+
+
+def _json(description: str, name: str, example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"description": description, "content": content}
 
 
 def _complete(operation_id: str, summary: str, *parameters: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +198,40 @@ PATHS: dict[str, Any] = {
     "/api/v1/completions": {"post": _complete("completions_create", "Send a prompt")},
     "/api/v1/completions/{session_id}": {
         "post": _complete("completions_create_in", "Send a prompt in this session", _SESSION)
+    },
+    "/api/v2/completions": {"post": _complete("v2_completions_create", "Send a prompt")},
+    "/api/v2/completions/{session_id}": {
+        "post": _complete("v2_completions_create_in", "Send a prompt in this session", _SESSION)
+    },
+    "/api/v2/validate": {
+        "post": {
+            "operationId": "v2_validate",
+            "summary": "Whether a given answer is what the network says",
+            "tags": [TAG],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/ValidationRequest"},
+                        "example": examples.VALIDATION_REQUEST,
+                    }
+                },
+            },
+            "responses": {"200": _json("what it is worth", "Validation", examples.VALIDATION)},
+        }
+    },
+    "/api/v1/tasks/{session_id}/{task_id}/cancel": {
+        "post": {
+            "operationId": "tasks_cancel",
+            "summary": "End an answer where it is",
+            "description": (
+                "Its miners stop within a second, and are paid for what they had by then. A task"
+                " that no miner has begun costs nothing."
+            ),
+            "tags": [TAG],
+            "parameters": [_SESSION, _TASK],
+            "responses": {"200": _json("whether", "Cancellation", examples.CANCELLATION)},
+        }
     },
     "/api/v1/tasks/{session_id}/{task_id}/stream": {
         "get": {

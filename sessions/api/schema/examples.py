@@ -155,3 +155,77 @@ EVENTS = (
     ' 1795521600, "model": "1", "session_id": 1, "task_id": 1000000, "choices": [{"index": 0,'
     ' "text": "12 + 7 = 19", "finish_reason": null, "logprobs": null}]}\n\ndata: [DONE]\n\n'
 )
+CANCELLATION = {"session_id": 1, "task_id": 1000000, "cancelled": True}
+VALIDATION_REQUEST = {"session_id": 1, "task_id": 1000000, "answer": "12 + 7 = 19"}
+VALIDATION = {
+    "session_id": 1,
+    "task_id": 1000000,
+    "valid": True,
+    "accuracy_bps": 10000,
+    "distance": 0.0,
+    "references": [{"address": MINER_ADDRESS, "accuracy_bps": 10000, "distance": 0.0}],
+}
+SERVED_MODEL = {
+    "id": "cortensor-mini",
+    "object": "model",
+    "created": 0,
+    "owned_by": "cortensor",
+    "model_identifier": 1,
+    "context_length": 512,
+    "input_price_wei": "1000000000000",
+    "output_price_wei": "2000000000000",
+}
+CHAT_REQUEST = {
+    "model": "cortensor-mini",
+    "messages": [{"role": "user", "content": "What is 12 + 7?"}],
+    "max_completion_tokens": 32,
+}
+TEXT_REQUEST = {"model": "cortensor-mini", "prompt": "Name the", "max_tokens": 8}
+_PAID = {"session_id": 1, "task_ids": [1000000]}
+_ENDED = {"logprobs": None, "finish_reason": "stop", "address": MINER_ADDRESS}
+CHAT_COMPLETION: dict[str, Any] = {
+    "id": "chatcmpl-1-1000000",
+    "object": "chat.completion",
+    "created": 1795521600,
+    "model": "cortensor-mini",
+    **_PAID,
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "12 + 7 = 19", "refusal": None},
+            **_ENDED,
+        }
+    ],
+    "usage": COMPLETION["usage"],
+}
+TEXT_COMPLETION: dict[str, Any] = CHAT_COMPLETION | {
+    "id": "cmpl-1-1000000",
+    "object": "text_completion",
+    "choices": [{"index": 0, "text": " months of the year.", **_ENDED}],
+}
+CHAT_EVENTS = (
+    'data: {"id": "chatcmpl-1-1000000", "object": "chat.completion.chunk", "created": 1795521600,'
+    ' "model": "cortensor-mini", "session_id": 1, "task_ids": [1000000], "choices": [{"index": 0,'
+    ' "delta": {"content": "12 + 7 = 19"}, "logprobs": null, "finish_reason": null}]}\n\n'
+    "data: [DONE]\n\n"
+)
+TEXT_EVENTS = (
+    'data: {"id": "cmpl-1-1000000", "object": "text_completion", "created": 1795521600,'
+    ' "model": "cortensor-mini", "session_id": 1, "task_ids": [1000000], "choices": [{"index": 0,'
+    ' "text": " months", "logprobs": null, "finish_reason": null}]}\n\ndata: [DONE]\n\n'
+)
+EMBEDDINGS_REQUEST = {"model": "all-MiniLM-L6-v2", "input": "A cat sits on the mat."}
+EMBEDDINGS: dict[str, Any] = {
+    "object": "list",
+    "model": "all-MiniLM-L6-v2",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.036, -0.024, 0.081]}],
+    "usage": {"prompt_tokens": 9, "total_tokens": 9},
+}
+OPENAI_ERROR = {
+    "error": {
+        "message": "Invalid 'temperature': it may be 0 to 2.",
+        "type": "invalid_request_error",
+        "param": "temperature",
+        "code": "invalid_value",
+    }
+}

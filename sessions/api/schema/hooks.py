@@ -60,7 +60,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             result["paths"].setdefault(path, {}).update(operations)
     for path, operations in result["paths"].items():
         for operation in operations.values():
-            if path.startswith(PREFIX):
+            if path.startswith("/api/"):
                 operation["responses"].setdefault("4XX", _ERROR)
                 operation["responses"].setdefault("5XX", _ERROR)
             operation.setdefault("security", [{"apiKey": []}])

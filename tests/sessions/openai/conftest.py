@@ -13,7 +13,9 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from sessions import streams, task_states
+from sessions.logprobs import read_logprobs
 from sessions.models import Task
+from sessions.prompts import prompt_of
 from tests.sessions.factories import make_key
 
 Api = Callable[..., HttpResponse]
@@ -34,17 +36,25 @@ def miners(redis_url: str) -> Iterator[None]:
     post_save.disconnect(sender=Task, dispatch_uid="miners")
 
 
+def logprob_of(token: int, count: int) -> list[Any]:
+    """What a miner tells of a token: each rival is less likely by 1."""
+    return [token, "-0.5000", [[token + rank, f"-{rank}.5000"] for rank in range(count)]]
+
+
 def _answer(redis_url: str, task: Task) -> None:
     key = streams.miner_stream_key(MINER, task.pk)
+    count = prompt_of(task).options.logprobs
+    told = [logprob_of(index, count) for index in range(len(PIECES))] if count else []
     with redis.Redis.from_url(redis_url, protocol=2) as store:
-        for piece in PIECES:
-            store.xadd(key, {"text": piece})
+        for index, piece in enumerate(PIECES):
+            shown = {"logprobs": json.dumps([told[index]])} if told else {}
+            store.xadd(key, {"text": piece} | shown)
         counts = {"finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 5}
         store.xadd(key, {"done": "1", **counts})
     streams.announce_source(task, MINER, key)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [MINER])
-    result = streams.Result(MINER, "".join(PIECES), "stop", 3, 5)
+    result = streams.Result(MINER, "".join(PIECES), "stop", 3, 5, read_logprobs(told))
     task_states.mark_validated(task, [result])
 
 

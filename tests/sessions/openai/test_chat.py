@@ -38,6 +38,10 @@ def events(response: HttpResponse) -> list[Any]:
     return [body if body == "[DONE]" else json.loads(body) for body in bodies]
 
 
+def schema_of(value: Any, **settings: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "a", "schema": value} | settings}
+
+
 def content_of(task: Task) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(storage.get(task.prompt_cid))
     return content
@@ -281,6 +285,55 @@ def test_the_same_key_for_another_request_is_refused(api: Api, miners: None) -> 
     assert_error(response, 400, "invalid_value", "Idempotency-Key")
 
 
+# ── what the miners draw, and how likely it was ──
+
+
+def test_log_probabilities_come_with_the_answer_whole_and_in_a_stream(
+    api: Api, miners: None
+) -> None:
+    make_session()
+    asked = HELLO | {"logprobs": True, "top_logprobs": 2}
+    [choice] = api("POST", "chat/completions", asked).json()["choices"]
+    assert content_of(Task.objects.get())["logprobs"] == 2
+    told = choice["logprobs"]
+    assert told["refusal"] is None
+    assert [entry["token"] for entry in told["content"]] == ["<0>", "<1>", "<2>"]
+    assert told["content"][1] == {
+        "token": "<1>",
+        "logprob": -0.5,
+        "bytes": list(b"<1>"),
+        "top_logprobs": [
+            {"token": "<1>", "logprob": -0.5, "bytes": list(b"<1>")},
+            {"token": "<2>", "logprob": -1.5, "bytes": list(b"<2>")},
+        ],
+    }
+    *chunks, done = events(api("POST", "chat/completions", asked | {"stream": True}))
+    assert done == "[DONE]"
+    streamed = [c["choices"][0]["logprobs"]["content"] for c in chunks[1:-1]]
+    assert streamed == [[entry] for entry in told["content"]]
+
+
+def test_without_top_logprobs_only_the_drawn_token_is_told(api: Api, miners: None) -> None:
+    make_session()
+    [choice] = api("POST", "chat/completions", HELLO | {"logprobs": True}).json()["choices"]
+    assert all(entry["top_logprobs"] == [] for entry in choice["logprobs"]["content"])
+    [choice] = api("POST", "chat/completions", HELLO | {"logprobs": False}).json()["choices"]
+    assert choice["logprobs"] is None
+
+
+def test_biases_and_formats_are_bound_by_the_task(api: Api, miners: None) -> None:
+    make_session()
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    asked = HELLO | {
+        "logit_bias": {"7": -100, "9": 2.5},
+        "response_format": schema_of(schema, strict=True),
+    }
+    assert api("POST", "chat/completions", asked).status_code == 200
+    content = content_of(Task.objects.get())
+    assert content["logit_bias"] == {"7": -100, "9": 2.5}
+    assert "city" in content["grammar"]
+
+
 # ── refusals ─────────────────────────────────────────────────────────────────
 
 
@@ -314,9 +367,24 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
     [
         ({"colour": "blue"}, "unknown_parameter", "colour"),
         ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
-        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
-        ({"logit_bias": {"5": 1}}, "unsupported_parameter", "logit_bias"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"logprobs": 3}, "invalid_value", "logprobs"),
+        ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "invalid_value", "top_logprobs"),
+        ({"logit_bias": {"yes": 1}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": [5]}, "invalid_value", "logit_bias"),
+        ({"response_format": "json_object"}, "invalid_value", "response_format"),
+        ({"response_format": {"type": "xml"}}, "invalid_value", "response_format"),
+        (
+            {"response_format": schema_of({"type": "integer", "minimum": 3}, strict=True)},
+            "unsupported_parameter",
+            "response_format.json_schema.schema.minimum",
+        ),
+        (
+            {"response_format": schema_of({"const": "unreadable"})},
+            "invalid_value",
+            "response_format",
+        ),
         ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),
         ({"messages": None}, "missing_required_parameter", "messages"),
         ({"messages": []}, "invalid_value", "messages"),

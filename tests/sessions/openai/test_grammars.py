@@ -12,6 +12,17 @@ def schema(value: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": value}}
 
 
+SCHEMA = "response_format.json_schema.schema"
+
+
+def nested(times: int, **bounds: int) -> dict[str, Any]:
+    """Lists of lists."""
+    inner: dict[str, Any] = {"type": "string"}
+    for _ in range(times):
+        inner = {"type": "array", "items": inner} | bounds
+    return inner
+
+
 def test_text_needs_no_grammar() -> None:
     assert grammar_of({"type": "text"}) == ""
 
@@ -31,6 +42,24 @@ def test_a_schemas_members_are_in_its_grammar() -> None:
     assert all(word in grammar for word in ("root ::=", "city", "small", "large"))
 
 
+def test_a_property_may_have_the_name_of_a_bound() -> None:
+    named = {"type": "object", "properties": {"minItems": {"type": "string"}}}
+    assert "minItems" in grammar_of(schema(named))
+
+
+@pytest.mark.parametrize("unheld", [{"minimum": 3}, {"uniqueItems": True}, {"not": {}}])
+def test_what_no_grammar_holds_is_passed_over_unless_the_schema_is_strict(
+    unheld: dict[str, Any],
+) -> None:
+    loose = schema({"type": "integer"} | unheld)
+    assert "root ::=" in grammar_of(loose)
+    loose["json_schema"]["strict"] = True
+    with pytest.raises(OpenAIError) as refused:
+        grammar_of(loose)
+    assert refused.value.param == f"{SCHEMA}.{next(iter(unheld))}"
+    assert refused.value.code == "unsupported_parameter"
+
+
 @pytest.mark.parametrize(
     ("value", "param"),
     [
@@ -42,6 +71,11 @@ def test_a_schemas_members_are_in_its_grammar() -> None:
         (schema({"$ref": "https://example.org/a.json"}), "response_format.json_schema.schema"),
         (schema({"$ref": "#/nowhere"}), "response_format.json_schema.schema"),
         (schema({"enum": ["x" * 40_000]}), "response_format.json_schema.schema"),
+        (schema({"type": "array", "items": {}, "minItems": 10**9}), f"{SCHEMA}.minItems"),
+        (schema({"type": "string", "pattern": "^a{9999999}$"}), f"{SCHEMA}.pattern"),
+        (schema({"type": "string", "pattern": "^" + "a" * 300 + "$"}), f"{SCHEMA}.pattern"),
+        (schema(nested(12, maxItems=256)), SCHEMA),
+        (schema(nested(30)), SCHEMA + ".items" * 25),
     ],
 )
 def test_what_is_no_format_is_refused_by_name(value: Any, param: str) -> None:

@@ -53,6 +53,24 @@ def test_an_echo_comes_first_in_a_stream(api: Api, miners: None) -> None:
     assert done == "[DONE]"
 
 
+def test_log_probabilities_have_the_older_form(api: Api, miners: None) -> None:
+    make_session()
+    asked = ASKED | {"logprobs": 2}
+    [choice] = api("POST", "completions", asked).json()["choices"]
+    assert choice["logprobs"] == {
+        "tokens": ["<0>", "<1>", "<2>"],
+        "token_logprobs": [-0.5, -0.5, -0.5],
+        "top_logprobs": [{"<0>": -0.5, "<1>": -1.5}, {"<1>": -0.5, "<2>": -1.5}]
+        + [{"<2>": -0.5, "<3>": -1.5}],
+        "text_offset": [0, 3, 6],
+    }
+    *chunks, _ = events(api("POST", "completions", asked | {"stream": True}))
+    told = [chunk["choices"][0]["logprobs"] for chunk in chunks[1:-1]]
+    assert [row["text_offset"] for row in told] == [[0], [len(PIECES[0])], [len("two and two")]]
+    [choice] = api("POST", "completions", ASKED | {"logprobs": 0}).json()["choices"]
+    assert choice["logprobs"]["top_logprobs"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [
@@ -63,6 +81,8 @@ def test_an_echo_comes_first_in_a_stream(api: Api, miners: None) -> None:
         ({"prompt": [[1, 2]]}, "invalid_value", "prompt[0]"),
         ({"prompt": ["x"] * 17}, "invalid_value", "prompt"),
         ({"prompt": ["x"] * 9, "n": 2}, "invalid_value", "n"),
+        ({"logprobs": 6}, "invalid_value", "logprobs"),
+        ({"logprobs": 1, "echo": True}, "invalid_value", "logprobs"),
         ({"best_of": 3}, "unsupported_parameter", "best_of"),
         ({"suffix": "end"}, "unsupported_parameter", "suffix"),
         ({"messages": []}, "unknown_parameter", "messages"),

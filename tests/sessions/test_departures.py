@@ -1,0 +1,184 @@
+"""A client that leaves ends its answer where it is, unless somebody else waits for it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import redis
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from sessions import departures, streams, task_states
+from sessions.access.streams import is_followed
+from sessions.models import Task, TaskStatus
+from tests.sessions.factories import make_key, make_session, make_task
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MINER = "0x" + "b2" * 20
+QUESTION: Any = [{"role": "user", "content": "two words"}]
+PIECES = ("one", " and two", " and three")
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(redis_url, protocol=2) as connection:
+        yield connection
+
+
+@pytest.fixture
+def shortened() -> Iterator[list[Task]]:
+    """What the miners are told of."""
+    told: list[Task] = []
+
+    def tell(task: Task, **_: Any) -> None:
+        told.append(task)
+
+    departures.task_shortened.connect(tell)
+    yield told
+    departures.task_shortened.disconnect(tell)
+
+
+@pytest.fixture
+def sdk(server: str, settings: Settings) -> Iterator[openai.OpenAI]:
+    settings.MODELS = {1: "/models/tiny-test.gguf"}
+    make_session()
+    _, secret = make_key()
+    with openai.OpenAI(base_url=f"{server}/v1", api_key=secret, max_retries=0) as sdk:
+        yield sdk
+
+
+@pytest.fixture
+def endless(store: "redis.Redis") -> Callable[[Task], None]:
+    """Miners that say what they have of a task, and never come to an end."""
+
+    def answer(task: Task) -> None:
+        task_states.mark_assigned(task, [MINER])
+        key = streams.miner_stream_key(MINER, task.pk)
+        for piece in PIECES:
+            store.xadd(key, {"text": piece})
+        streams.announce_source(task, MINER, key)
+
+    return answer
+
+
+def until(condition: Callable[[], Any], within_s: float = 5.0) -> float:
+    """Wait until something is so; how long that took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < within_s, "it has not come to pass"
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def the_task() -> Task:
+    until(Task.objects.exists)
+    return Task.objects.get()
+
+
+def opened(sdk: openai.OpenAI, endless: Callable[[Task], None], **more: Any) -> Any:
+    """A stream of which the pieces that there are have been read."""
+    stream = sdk.chat.completions.create(model="tiny-test", messages=QUESTION, stream=True, **more)
+    endless(the_task())
+    for chunk in stream:
+        if chunk.choices[0].delta.content == PIECES[-1]:
+            break
+    return stream
+
+
+def test_a_stream_that_is_closed_ends_the_answer_where_it_is_within_a_second(
+    sdk: openai.OpenAI, endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    opened(sdk, endless).close()
+    assert until(lambda: shortened) < 1.0
+    [task] = shortened
+    assert task.enough_characters == len("".join(PIECES))
+    assert Task.objects.get().enough_characters == task.enough_characters
+
+
+def test_a_caller_that_waits_for_the_whole_and_gives_up_ends_it_too(
+    sdk: openai.OpenAI, endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    def ask() -> None:
+        with pytest.raises(openai.APITimeoutError):
+            sdk.chat.completions.create(model="tiny-test", messages=QUESTION, timeout=1.0)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    endless(the_task())
+    asking.join()
+    assert until(lambda: shortened) < 1.0
+
+
+def test_an_answer_that_nobody_had_begun_costs_nothing(sdk: openai.OpenAI) -> None:
+    stream = sdk.chat.completions.create(model="tiny-test", messages=QUESTION, stream=True)
+    stream.close()
+    until(lambda: the_task().status == TaskStatus.FAILED)
+    assert the_task().outcome_code == "cancelled"
+
+
+def test_whoever_sent_an_idempotency_key_may_come_back_for_the_whole(
+    sdk: openai.OpenAI, endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    opened(sdk, endless, extra_headers={"Idempotency-Key": "k"}).close()
+    time.sleep(0.5)
+    assert not shortened
+    assert the_task().enough_characters is None
+
+
+def test_an_answer_that_somebody_else_follows_goes_on(
+    sdk: openai.OpenAI, server: str, endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    stream = opened(sdk, endless)
+    task = the_task()
+    numbers = (task.session_id, task.task_id)
+    path = f"{server}/api/v1/tasks/{task.session_id}/{task.task_id}/stream"
+    headers = {"Authorization": f"Bearer {sdk.api_key}"}
+    with httpx.stream("GET", path, headers=headers) as watched:
+        lines = watched.iter_lines()
+        next(lines)
+        assert is_followed(numbers)
+        stream.close()
+        time.sleep(0.5)
+        assert not shortened
+    until(lambda: not is_followed(numbers))
+
+
+def test_an_answer_that_is_whole_has_nothing_left_to_do_without(
+    store: "redis.Redis", shortened: list[Task]
+) -> None:
+    task = make_task()
+    task_states.mark_assigned(task, [MINER])
+    key = streams.miner_stream_key(MINER, task.pk)
+    store.xadd(key, {"text": "all"})
+    store.xadd(key, {"done": "1"})
+    streams.announce_source(task, MINER, key)
+    assert departures.shorten(task) is False
+    assert not shortened
+
+
+def test_an_answer_is_shortened_once_and_not_after_the_precommits(
+    store: "redis.Redis", endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    task = make_task()
+    endless(task)
+    assert departures.shorten(task) is True
+    assert departures.shorten(task) is False
+    late = make_task()
+    endless(late)
+    task_states.mark_precommitted(late, [MINER])
+    assert departures.shorten(late) is False
+    assert [each.pk for each in shortened] == [task.pk]
+
+
+def test_without_redis_nothing_ends(settings: Settings, shortened: list[Task]) -> None:
+    task = make_task()
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    departures.leave([task])
+    task.refresh_from_db()
+    assert (task.status, shortened) == (TaskStatus.QUEUED, [])
+    assert not connection.in_atomic_block
