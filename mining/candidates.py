@@ -23,6 +23,7 @@ class OnlineMiner:
     candidate: Candidate
     free_slots: int
     can_decrypt: bool
+    canonical: bool
 
     @property
     def is_free(self) -> bool:
@@ -30,14 +31,14 @@ class OnlineMiner:
 
 
 def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
-    """All miners online that serve a model, locked until the transaction's end.
+    """All miners online that serve a model and mean to stay, locked until the transaction's end.
 
     The lock makes leases that are given at the same time see each other: no slot is given twice.
     """
     present = list(
         MinerPresence.objects.select_for_update()
         .filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
-        .filter(model_identifiers__contains=[model_identifier])
+        .filter(model_identifiers__contains=[model_identifier], draining=False)
         .order_by("address")
     )
     addresses = [presence.address for presence in present]
@@ -49,9 +50,11 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
                 presence.address,
                 nodes[presence.address].reputation,
                 dedicated=nodes[presence.address].state == NodeState.DEDICATED,
+                speed=presence.loaded.get(str(model_identifier)),
             ),
             presence.slots - leases[presence.address],
             can_decrypt=presence.encryption_key != "",
+            canonical=presence.canonical,
         )
         for presence in present
         if presence.address in nodes
@@ -61,7 +64,8 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
 def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
     """Dedicated miners work for sessions that ask for them; all others work for everybody.
 
-    An encrypted task needs miners whose keys are known.
+    An encrypted task needs miners whose keys are known. One that draws by another rule than the
+    protocol's is fit where nothing is drawn: at temperature 0.
     """
     mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
     return [
@@ -69,6 +73,7 @@ def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
         for miner in miners
         if (mode == DEDICATED_MODE or not miner.candidate.dedicated)
         and (miner.can_decrypt or not task.encrypted)
+        and (miner.canonical or task.temperature_x100 == 0)
     ]
 
 

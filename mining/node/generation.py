@@ -2,10 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mining.node.errors import NodeError
 from mining.node.sampling import SamplingParams, TokenLogprobs
 
 
@@ -18,7 +19,7 @@ class FinishReason(StrEnum):
     """It has `max_tokens` tokens."""
 
 
-class GenerationError(Exception):
+class GenerationError(NodeError):
     """Base: there will be no result. `code` is what a report says."""
 
     code = "generation_failed"
@@ -100,6 +101,7 @@ class Generation:
     def __init__(self, request: GenerationRequest) -> None:
         self.request = request
         self.cancelled = False
+        self._on_cancel: Callable[[], object] | None = None
         self._pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._outcome: GenerationResult | GenerationError | None = None
@@ -121,6 +123,14 @@ class Generation:
     def cancel(self) -> None:
         """End it before the next step. Harmless when it has ended."""
         self.cancelled = True
+        if self._on_cancel is not None:
+            self._on_cancel()
+
+    def when_cancelled(self, act: Callable[[], object]) -> None:
+        """For an engine that waits elsewhere than here: what to do at a cancellation."""
+        self._on_cancel = act
+        if self.cancelled:
+            act()
 
     def add_piece(self, piece: str) -> None:
         """For the engine: the next piece is there."""

@@ -14,13 +14,15 @@ import llama_cpp as c
 import numpy as np
 import numpy.typing as npt
 
+from mining.node.errors import NodeError
+
 logger = logging.getLogger(__name__)
 
 _ERROR_LEVEL = 4
 _NO_OUTPUTS = np.empty((0, 0), np.float32)
 
 
-class LlamaError(Exception):
+class LlamaError(NodeError):
     """Base: llama.cpp could not do what it was asked."""
 
 
@@ -74,13 +76,13 @@ class Model:
         self.handle: Any = handle
         self._vocab: Any = c.llama_model_get_vocab(handle)
         self.vocabulary_size = int(c.llama_vocab_n_tokens(self._vocab))
-        architecture = self.metadata("general.architecture") or ""
-        self.trained_context_tokens = int(self.metadata(f"{architecture}.context_length") or 0)
+        self.trained_context_tokens = self.hyperparameter("context_length", 0)
         self.chat_template = self.metadata("tokenizer.chat_template")
         bos = int(c.llama_vocab_bos(self._vocab))
         self.bos: int | None = bos if c.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
         self.bos_text = self._text_of(bos)
-        self.eos_text = self._text_of(int(c.llama_vocab_eos(self._vocab)))
+        self.eos = int(c.llama_vocab_eos(self._vocab))
+        self.eos_text = self._text_of(self.eos)
 
     def metadata(self, key: str) -> str | None:
         """The value of a key of the file's header, as text."""
@@ -91,6 +93,12 @@ class Model:
         buffer = ctypes.create_string_buffer(length + 1)
         c.llama_model_meta_val_str(self.handle, key.encode(), buffer, length + 1)
         return buffer.value.decode(errors="replace")
+
+    def hyperparameter(self, name: str, default: int) -> int:
+        """A whole number of the model's architecture, as in "block_count"."""
+        architecture = self.metadata("general.architecture") or ""
+        text = self.metadata(f"{architecture}.{name}") or ""
+        return int(text) if text.isdecimal() else default
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """The tokens of a text, without BOS; special tokens are recognised only if `special`."""

@@ -18,12 +18,22 @@ import pytest
 import redis
 from celery import Celery
 
+from chain.contracts import Deployment
+from chain.messages import Heartbeat, recover
 from cortensor_site.stack.embedded import start_redis
 from mining.enrolment import enrol
-from mining.node.job import CommitReport, PrecommitReport, Report, read_report
+from mining.node.job import (
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    PrecommitReport,
+    Report,
+    read_report,
+)
 from mining.node.wallet import Wallet
 from mining.node.worker import CANCEL, INFER, REVEAL
-from tests.node.test_miner import new_job
+from tests.node import tiny_model
+from tests.node.test_miner import POOL, new_job
 
 TIMEOUT_S = 20.0
 
@@ -38,6 +48,7 @@ class Router:
         self.celery = Celery(broker=redis_url, set_as_current=False)
         self.celery.conf.broker_transport_options = {"global_keyprefix": self.prefix}
         self.miner_url = enrol(self.address)
+        self.home = home
         self.environment = {
             "PATH": os.environ["PATH"],
             "CORTENSOR_NODE_HOME": str(home),
@@ -96,14 +107,18 @@ class Router:
 
 
 @pytest.fixture
-def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def servers(tmp_path: Path, model_path: Path, settings: Any) -> Iterator[str]:
     """A Redis of this test's own, since it changes users and restarts."""
     with ExitStack() as stack:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         url = start_redis(stack, tmp_path / "redis", port)
-        monkeypatch.setattr("django.conf.settings.REDIS_URL", url)
+        settings.REDIS_URL = url
+        # What the router tells its nodes of: a network, and the file that it calls model 1.
+        settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
+        Deployment(31337, 0, {"NodePool": POOL.contract}).save(settings.DEPLOYMENT_FILE)
+        settings.MODELS = {1: str(model_path)}
         yield url
 
 
@@ -134,6 +149,9 @@ def test_a_miner_works_within_its_mailbox_and_ends_cleanly(router: Router) -> No
     assert told["alive"] is True
     assert told["address"] == router.address
     assert told["heartbeat"]["slots"] == 2
+    assert told["waiting"] == {"inference": 0, "control": 0}
+    beat = router.of(HeartbeatReport)[-1]
+    assert recover(Heartbeat(router.address, beat.status), POOL, beat.signature) == router.address
 
     assert router.end() == 0
     strangers = [key for key in router.redis.scan_iter() if not key.startswith(router.prefix)]
@@ -160,9 +178,43 @@ def test_a_miner_finishes_what_it_started_before_it_ends(router: Router) -> None
     job = new_job(max_tokens=480)
     router.send(INFER, "inference", job=job)
     router.until(lambda: router.stream(job))
-    assert router.end() == 0
+    assert router.process is not None
+    router.process.send_signal(signal.SIGTERM)
+    router.until(lambda: router.of(HeartbeatReport)[-1].read().draining)
+    assert router.process.wait(TIMEOUT_S) == 0
     assert router.of(PrecommitReport)
     assert router.redis.hlen(router.prefix + "unacked") == 0
+
+
+def test_what_a_miner_has_not_begun_it_hands_back_before_it_ends(router: Router) -> None:
+    router.start()
+    # Seconds of work, and more than there are slots.
+    jobs = [new_job(max_tokens=480) for _ in range(40)]
+    for job in jobs:
+        router.send(INFER, "inference", job=job)
+    router.until(lambda: any(router.stream(job) for job in jobs))
+    assert router.end() == 0
+    done = {report.assignment_id for report in router.of(PrecommitReport)}
+    handed_back = {r.assignment_id for r in router.of(FailedReport) if r.code == "draining"}
+    assert done
+    assert handed_back
+    assert done.isdisjoint(handed_back)
+    assert done | handed_back == {job["assignment_id"] for job in jobs}
+    assert router.redis.llen(router.prefix + "inference") == 0
+
+
+def test_a_miner_without_the_networks_file_of_a_model_does_not_start(router: Router) -> None:
+    other = tiny_model.write(router.home / "other.gguf", seed=2)
+    ended = router.command("run", "--model", str(other))
+    assert ended.returncode == 2
+    assert "it is another file, or it was cut short" in ended.stderr
+
+
+def test_a_mailbox_that_says_nothing_of_its_network_is_told_of(router: Router) -> None:
+    router.redis.delete(router.prefix + "network")
+    ended = router.command("run")
+    assert ended.returncode == 2
+    assert "enrol the node again" in ended.stderr
 
 
 def test_a_killed_miner_reveals_what_it_had_precommitted(router: Router) -> None:
