@@ -1,8 +1,8 @@
 """A node's standing with the contracts, and its stake: what it puts at risk for its word."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 from mining.node.errors import NodeError
 from mining.node.evm import CallReverted, Rpc
@@ -12,6 +12,7 @@ from mining.node.wallet import Wallet
 
 DECIMALS = 18
 """Of $COR."""
+_AMOUNT = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,18}))?")
 STATES = ("unknown", "registered", "active", "ephemeral", "reserved", "dedicated")
 _NODE = "(address,address,uint8,int256,uint256)"
 
@@ -42,17 +43,14 @@ class Standing:
 
 def amount_from(text: str) -> int:
     """Wei, of an amount of $COR as in `12.5`; raise AmountInvalid."""
-    try:
-        wei = Decimal(text).scaleb(DECIMALS)
-        whole = int(wei)
-    except (InvalidOperation, ValueError, OverflowError):
-        whole, wei = 0, Decimal(0)
-    if whole != wei or not 0 < whole < 2**104:
+    match = _AMOUNT.fullmatch(text)
+    wei = int(match[1]) * 10**DECIMALS + int((match[2] or "").ljust(DECIMALS, "0")) if match else 0
+    if not 0 < wei < 2**104:
         raise AmountInvalid(
             f"AMOUNT: {text!r} is no amount of $COR; give one above 0, with at most {DECIMALS}"
             " decimals, as in 12.5"
         )
-    return whole
+    return wei
 
 
 def standing(rpc: Rpc, pool: str, queue: str | None, node: str) -> Standing:
