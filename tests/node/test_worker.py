@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -34,6 +34,7 @@ from mining.node.wallet import Wallet
 from mining.node.worker import CANCEL, INFER, REVEAL
 from tests.node import tiny_model
 from tests.node.test_miner import POOL, new_job
+from tests.tls import CERTIFICATE, tls_before
 
 TIMEOUT_S = 20.0
 
@@ -203,6 +204,33 @@ def test_what_a_miner_has_not_begun_it_hands_back_before_it_ends(router: Router)
     assert router.redis.llen(router.prefix + "inference") == 0
 
 
+def test_a_job_names_its_model_and_another_makes_room_for_it(router: Router) -> None:
+    shipped = Path("mining/node/models/cortensor-micro.gguf")
+    home = str(router.home)
+    assert router.command("models", "add", "1", router.environment.pop("MODEL")).returncode == 0
+    assert router.command("models", "add", "2", str(shipped)).returncode == 0
+    router.environment["MODELS"] = "all"
+    refused = router.command("--home", home, "run", "--memory-budget", "4M")
+    assert refused.returncode == 2
+    assert "MEMORY_BUDGET: model 1 takes about" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    router.environment["MEMORY_BUDGET"] = "10MiB"
+    router.start()
+    beat = router.of(HeartbeatReport)[-1].read()
+    assert (beat.models, list(beat.loaded)) == ([1, 2], [1])
+    jobs = [new_job(model_identifier=number) for number in (2, 1, 2, 3)]
+    for number, job in enumerate(jobs[:3], start=1):
+        router.send(INFER, "inference", job=job)
+        router.until(lambda number=number: len(router.of(PrecommitReport)) == number)
+    router.send(INFER, "inference", job=jobs[3])
+    router.until(lambda: router.of(FailedReport))
+    assert [report.code for report in router.of(FailedReport)] == ["model_unknown"]
+    assert "model 1 is unloaded" in router.log.read_text()
+    router.until(lambda: list(router.of(HeartbeatReport)[-1].read().loaded) == [2])
+    assert router.end() == 0
+
+
 def test_a_miner_without_the_networks_file_of_a_model_does_not_start(router: Router) -> None:
     other = tiny_model.write(router.home / "other.gguf", seed=2)
     ended = router.command("run", "--model", str(other))
@@ -250,6 +278,58 @@ def test_a_miner_that_redis_refuses_ends_with_an_error(router: Router) -> None:
     assert ended.returncode != 0
     assert "password" in ended.stderr
     assert password not in ended.stderr + ended.stdout
+
+
+@pytest.fixture
+def across_a_network(router: Router) -> Iterator[Router]:
+    """The router's Redis behind TLS, where nodes of other machines find it."""
+    parts = urlsplit(router.miner_url)
+    assert parts.port is not None
+    with tls_before(parts.port) as port:
+        at = parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{port}"
+        router.environment["REDIS_URL"] = urlunsplit(parts._replace(scheme="rediss", netloc=at))
+        router.environment["REDIS_CA_FILE"] = str(CERTIFICATE)
+        yield router
+
+
+def test_a_miner_works_across_tls(across_a_network: Router) -> None:
+    router = across_a_network
+    router.start()
+    job = new_job()
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.of(PrecommitReport))
+    router.send(REVEAL, "control", job["assignment_id"])
+    router.until(lambda: router.of(CommitReport))
+    assert router.stream(job)[-1]["done"] == "1"
+    assert router.end() == 0
+
+
+def test_a_mailbox_whose_certificate_is_not_trusted_gets_no_password(
+    across_a_network: Router,
+) -> None:
+    router = across_a_network
+    password = urlsplit(router.miner_url).password
+    url = router.environment["REDIS_URL"]
+    del router.environment["REDIS_CA_FILE"]
+    # Whatever the URL says of it, the server has to prove itself.
+    for told in (url, url + "?ssl_cert_reqs=none"):
+        router.environment["REDIS_URL"] = told
+        ended = router.command("run")
+        assert ended.returncode == 2
+        assert "certificate verify failed" in ended.stderr
+        assert str(password) not in ended.stderr
+
+
+def test_a_mailbox_with_the_certificate_of_another_host_is_refused(
+    across_a_network: Router,
+) -> None:
+    router = across_a_network
+    router.environment["REDIS_URL"] = router.environment["REDIS_URL"].replace(
+        "@127.0.0.1:", "@127.0.0.2:"
+    )
+    ended = router.command("run")
+    assert ended.returncode == 2
+    assert "certificate verify failed: IP address mismatch" in ended.stderr
 
 
 def test_what_is_no_job_is_dropped_and_the_next_one_done(router: Router) -> None:
