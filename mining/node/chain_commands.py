@@ -19,6 +19,21 @@ def register(options: argparse.Namespace) -> int:
     return _on_chain(options, lambda wallet, rpc: [transact(wallet, rpc, pool, "register()", [])])
 
 
+def announce_models(options: argparse.Namespace) -> int:
+    """Tell NodePool which models the node serves, so that the chain draws it for no others."""
+    from mining.node.model_list import ModelList
+    from mining.node.transactions import transact
+
+    pool = _required(options, "POOL_ADDRESS")
+    numbers = [model.identifier for model in ModelList(options.home)]
+
+    def act(wallet: Wallet, rpc: "Rpc") -> Iterable[str]:
+        node = wallet.address
+        yield transact(wallet, rpc, pool, "setModels(address,uint256[])", [node, numbers])
+
+    return _on_chain(options, act)
+
+
 def stake(options: argparse.Namespace) -> int:
     """Put $COR at risk for the node's word."""
     from mining.node.staking import amount_from

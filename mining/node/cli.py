@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("init", commands.init, "make this miner's key, or find it, and print its address")
     add("address", commands.address, "print this miner's address")
-    _add_models(add("models", commands.models, "list, add, verify or remove models"))
+    _add_models(add("models", commands.models, "list, add, verify, remove or announce models"))
     measured = add("bench", commands.bench, "measure this machine's speed with a model")
     work = add("run", commands.run, "work until SIGTERM or Ctrl-C, then finish what was started")
     add(
@@ -143,6 +143,8 @@ def _add_models(listed: argparse.ArgumentParser) -> None:
     added.add_argument("--sha256", help="what its file must hash to")
     removed = actions.add_parser("remove", help="forget one; its file stays")
     removed.add_argument("identifier", type=int)
+    announced = actions.add_parser("announce", help="tell NodePool which ones this node serves")
+    announced.set_defaults(command=chain_commands.announce_models)
 
 
 def _add_engine(sub: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ def address(options: argparse.Namespace) -> int:
 
 
 def models(options: argparse.Namespace) -> int:
-    """List, add, verify or remove models."""
+    """List, add, verify or remove models; `announce` is a matter of the chain."""
     from mining.node.model_list import ModelList
 
     listed, bar = ModelList(options.home), Progress()

@@ -5,8 +5,11 @@ a reveal or a cancellation never waits for a generation. A delivery is confirmed
 done. One that is not is delivered again, and recognised.
 """
 
+import fcntl
 import logging
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -16,6 +19,7 @@ from redis.exceptions import AuthenticationError
 from chain.messages import SigningDomain
 from mining.node.config import NodeConfig, mailbox_url, require_private
 from mining.node.enrolment import enrol
+from mining.node.errors import NodeError
 from mining.node.evm import Rpc
 from mining.node.heart import Heart
 from mining.node.mailbox import Mailbox
@@ -33,6 +37,10 @@ VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
 
 
+class AlreadyRunning(NodeError):
+    """Another process works with this key."""
+
+
 def run(config: NodeConfig, progress: Progress | None = None) -> int:
     """Work until SIGTERM or SIGINT, then finish what runs; return the exit status.
 
@@ -40,6 +48,7 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         progress: told a step's name and how much of it is done, from 0 to 1.
 
     Raises:
+        AlreadyRunning: another process works in this home.
         WalletError: the key cannot be opened.
         RedisError: the mailbox cannot be opened.
         EnrolmentFailed, MailboxUnfit: the router gives no mailbox, or one that is of no use.
@@ -47,7 +56,11 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         NotEnoughMemory, ModelUnavailable: a model cannot be loaded.
         ChainUnavailable, CallReverted: jobs cannot be checked against the chain.
     """
-    tell: Progress = progress or _untold
+    with _alone_in(config.home):
+        return _run(config, progress or _untold)
+
+
+def _run(config: NodeConfig, tell: Progress) -> int:
     wallet = Wallet.open(config.home, config.password)
     redis_url = open_mailbox(config, wallet)
     mailbox = Mailbox(redis_url, wallet.address)
@@ -72,6 +85,7 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
     logger.info("miner %s serves model %s", miner.address, served)
     try:
         app = make_app(redis_url, miner)
+        _take_up(app)
         status = _work(app, config.slots, miner, heart)
         _hand_back(app, miner)
         return status
@@ -79,6 +93,20 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         heart.stop()
         shelf.close()
         mailbox.close()
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Hold a home for this process: two with one key would work on each other's jobs."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"home: a node runs in {home} already; stop it, or give this one another --home"
+            ) from None
+        yield
 
 
 def _untold(_step: str, _share: float) -> None:
@@ -161,6 +189,16 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
         miner.cancel(assignment_id)
 
     return app
+
+
+def _take_up(app: Celery) -> None:
+    """Have what a crash has left unconfirmed delivered now, and not after VISIBILITY_TIMEOUT_S.
+
+    Nobody else reads this mailbox, so nobody can be at work on it.
+    """
+    with app.connection_for_read(transport_options={"visibility_timeout": 0}) as connection:
+        channel: Any = connection.default_channel
+        channel.qos.restore_visible(num=None)
 
 
 def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:

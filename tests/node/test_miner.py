@@ -45,6 +45,7 @@ from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
 from mining.node.shelf import Shelf, ShelvedModel
 from mining.node.stash import Stash
+from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
 
 DIGEST = bytes(range(32))
@@ -63,6 +64,7 @@ class Bench:
         self.mailbox = Mailbox(redis_url, self.address)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
         self.shelf, self.home = shelf, home
+        self.check: TaskCheck | None = None
         self.miner = self.restarted()
 
     def restarted(self) -> Miner:
@@ -74,6 +76,7 @@ class Bench:
             mailbox=self.mailbox,
             stash=Stash(self.home / "stash"),
             pool_domain=POOL,
+            check=self.check,
         )
 
     def reports(self) -> list[Report]:

@@ -9,6 +9,7 @@ import pytest
 from eth_account import Account
 
 from mining.node.cli import main
+from mining.node.config import SHIPPED_MODEL
 from mining.node.reverts import in_cor, reason_of
 from mining.node.staking import AmountInvalid, amount_from
 from mining.node.wallet import address_in
@@ -127,6 +128,21 @@ def test_status_tells_what_counts_for_work(
     told = standing()
     assert (told["state"], told["reputation"], told["models"]) == ("ephemeral", 0, [])
     assert (told["minimum_stake_wei"], told["owed_wei"]) == (str(5 * COR), "0")
+
+
+def test_the_chain_is_told_which_models_a_node_serves(
+    chain: Chain, owner: str, standing: Callable[[], dict[str, Any]], refusal: Callable[..., str]
+) -> None:
+    for number, name in ((1, "mini"), (7, "micro")):
+        source = str(SHIPPED_MODEL.with_name(f"cortensor-{name}.gguf"))
+        assert main(["models", "add", str(number), source]) == 0
+    assert "does not operate" in refusal("models", "announce")
+    assert main(["register"]) == 0
+    assert main(["models", "announce"]) == 0
+    assert standing()["models"] == [1, 7]
+    pool = chain.contract("NodePool")
+    assert pool.functions.serves(owner, 7).call()
+    assert not pool.functions.serves(owner, 2).call()
 
 
 def test_a_chain_that_is_away_does_not_hide_the_rest(

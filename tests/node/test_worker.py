@@ -19,10 +19,12 @@ import redis
 from celery import Celery
 
 from chain.contracts import Deployment
-from chain.messages import Heartbeat, recover
+from chain.messages import MAX_TIMEOUT_S, Heartbeat, recover
 from cortensor_site.stack.embedded import start_redis
 from mining.enrolment import enrol
+from mining.node.heart import MAILBOX_CLOSED
 from mining.node.job import (
+    AckReport,
     CommitReport,
     FailedReport,
     HeartbeatReport,
@@ -31,7 +33,7 @@ from mining.node.job import (
     read_report,
 )
 from mining.node.wallet import Wallet
-from mining.node.worker import CANCEL, INFER, REVEAL
+from mining.node.worker import CANCEL, INFER, REVEAL, VISIBILITY_TIMEOUT_S
 from tests.node import tiny_model
 from tests.node.test_miner import POOL, new_job
 from tests.tls import CERTIFICATE, tls_before
@@ -256,6 +258,59 @@ def test_a_killed_miner_reveals_what_it_had_precommitted(router: Router) -> None
     router.until(lambda: len(router.of(PrecommitReport)) == 2)
     first, second = router.of(PrecommitReport)
     assert first == second
+
+
+def test_what_a_killed_miner_was_at_it_takes_up_again_at_once(router: Router) -> None:
+    router.start()
+    job = new_job(max_tokens=480)
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.stream(job))
+    router.end(signal.SIGKILL)
+    assert not router.of(PrecommitReport), "it was done before it was killed"
+    assert router.redis.hlen(router.prefix + "unacked") == 1
+    router.start()
+    router.until(lambda: router.of(PrecommitReport))
+    assert router.of(FailedReport) == []
+    assert router.stream(job)[-1]["done"] == "1"
+    router.until(lambda: not router.redis.hlen(router.prefix + "unacked"))
+    assert router.end() == 0
+
+
+def test_a_delivery_that_comes_again_while_the_first_still_runs_changes_nothing(
+    router: Router,
+) -> None:
+    """As after the visibility timeout: Redis puts the message back, though somebody has it."""
+    router.start()
+    job = new_job(max_tokens=480)
+    router.send(INFER, "inference", job=job)
+    router.until(lambda: router.stream(job))
+    [unacked] = router.redis.hvals(router.prefix + "unacked")
+    message, _, _ = json.loads(unacked)
+    for _ in range(3):
+        router.redis.rpush(router.prefix + "inference", json.dumps(message))
+    router.until(lambda: router.of(PrecommitReport))
+    router.until(lambda: not router.redis.llen(router.prefix + "inference"))
+    assert router.end() == 0
+    assert len(router.of(AckReport)) == 1
+    assert len({report.hash for report in router.of(PrecommitReport)}) == 1
+    assert router.of(FailedReport) == []
+    assert VISIBILITY_TIMEOUT_S > MAX_TIMEOUT_S
+
+
+def test_two_processes_do_not_work_with_one_key(router: Router) -> None:
+    router.start()
+    ended = router.command("run")
+    assert ended.returncode == 2
+    assert "a node runs in" in ended.stderr
+    assert router.end() == 0
+    assert router.command("run", "--model", "/nowhere.gguf").stderr.count("there is no file") == 1
+
+
+def test_a_miner_whose_mailbox_is_closed_to_it_ends_to_be_started_again(router: Router) -> None:
+    router.start()
+    enrol(router.address)  # which changes the password, and cuts the connections
+    assert router.process is not None
+    assert router.process.wait(TIMEOUT_S) == MAILBOX_CLOSED
 
 
 def test_a_miner_hears_again_after_its_connections_were_cut(router: Router) -> None:
