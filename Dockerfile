@@ -1,18 +1,38 @@
-# One image for every service of docker-compose.yml; the command says which one it is.
-FROM python:3.11-slim-bookworm AS build
+# One image for every service of the router; the command says which one it is. A miner has an
+# image of its own: `docker build --target miner .`
+FROM python:3.11-slim-bookworm AS compiler
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake git \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
+
+FROM compiler AS build-miner
+COPY requirements-node.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements-node.txt
+
+FROM compiler AS build
 COPY requirements.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS base
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home cortensor && install -d -o cortensor /data
-COPY --from=build /venv /venv
+    && useradd --create-home cortensor && install -d -o cortensor -m 700 /data
 WORKDIR /app
-COPY . .
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 VAR_DIR=/data
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER cortensor
 VOLUME /data
+
+# A stranger's machine: neither Django nor a database, and of the project no more than it runs.
+FROM base AS miner
+COPY --from=build-miner /venv /venv
+COPY chain/__init__.py chain/messages.py chain/envelopes.py chain/
+COPY mining/__init__.py mining/
+COPY mining/node/ mining/node/
+ENV CORTENSOR_NODE_HOME=/data
+ENTRYPOINT ["python", "-m", "mining.node"]
+CMD ["run"]
+
+FROM base
+COPY --from=build /venv /venv
+COPY . .
+ENV VAR_DIR=/data

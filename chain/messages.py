@@ -159,7 +159,22 @@ class Enrolment:
     TYPE: ClassVar[str] = "Enrolment(address node,string router,string challenge)"
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration | Enrolment | CompletionOrder
+@dataclass(frozen=True)
+class Heartbeat:
+    """ "I am there, and this is what I can take": `status` is JSON. Domain: NodePool.
+
+    No contract reads it.
+    """
+
+    node: str
+    status: str
+
+    TYPE: ClassVar[str] = "Heartbeat(address node,string status)"
+
+
+Message = (
+    Ack | Precommit | Commit | Verdict | Registration | Enrolment | Heartbeat | CompletionOrder
+)
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:

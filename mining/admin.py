@@ -37,7 +37,9 @@ class NodeAdmin(ReadOnlyAdmin):
 
 @admin.register(MinerPresence)
 class MinerPresenceAdmin(ReadOnlyAdmin):
-    list_display = ["address", "last_seen_at", "slots", "in_flight", "tokens_per_s", "software"]
+    list_display = [
+        *("address", "last_seen_at", "slots", "in_flight", "tokens_per_s", "draining", "software")
+    ]
     search_fields = ["address"]
 
 

@@ -24,6 +24,7 @@ class OnlineMiner:
     can_decrypt: bool
     shared: bool
     """Whether it works for sessions that it does not belong to, too."""
+    canonical: bool
 
     @property
     def is_free(self) -> bool:
@@ -31,14 +32,14 @@ class OnlineMiner:
 
 
 def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
-    """All miners online that serve a model, locked until the transaction's end.
+    """All miners online that serve a model and mean to stay, locked until the transaction's end.
 
     The lock makes leases that are given at the same time see each other: no slot is given twice.
     """
     present = list(
         MinerPresence.objects.select_for_update()
         .filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
-        .filter(model_identifiers__contains=[model_identifier])
+        .filter(model_identifiers__contains=[model_identifier], draining=False)
         .order_by("address")
     )
     addresses = [presence.address for presence in present]
@@ -46,10 +47,15 @@ def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
     leases = _leases(addresses)
     return [
         OnlineMiner(
-            Candidate(presence.address, nodes[presence.address].reputation),
+            Candidate(
+                presence.address,
+                nodes[presence.address].reputation,
+                speed=presence.loaded.get(str(model_identifier)),
+            ),
             presence.slots - leases[presence.address],
             can_decrypt=presence.encryption_key != "",
             shared=nodes[presence.address].state != NodeState.DEDICATED,
+            canonical=presence.canonical,
         )
         for presence in present
         if presence.address in nodes
@@ -60,6 +66,8 @@ def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
     """Those who may work on a task: by its session's mode, the session's own, the shared, or both.
 
     The session's own come first in a draw. An encrypted task needs miners whose keys are known.
+    One that draws by another rule than the protocol's is fit where nothing is drawn: at
+    temperature 0.
     """
     mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
     own = _own_nodes(task.session_id) if mode in (SessionMode.DEDICATED, SessionMode.HYBRID) else ()
@@ -68,6 +76,7 @@ def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
         for miner in miners
         if (miner.candidate.address in own or (miner.shared and mode != SessionMode.DEDICATED))
         and (miner.can_decrypt or not task.encrypted)
+        and (miner.canonical or task.temperature_x100 == 0)
     ]
 
 

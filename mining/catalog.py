@@ -8,7 +8,7 @@ from django.conf import settings
 
 from mining.node.grammar import Grammar, GrammarInvalid
 from mining.node.llama import LlamaError, Model
-from mining.node.model_source import ModelSourceError, locate
+from mining.node.model_source import ModelSourceError, locate, sha256_of
 from mining.node.prompts import ModelPrompts, PromptError, TemplateUnusable
 from sessions.ports import PromptUnfit
 
@@ -25,6 +25,12 @@ def model_path(model_identifier: int) -> Path:
         return locate(source)
     except ModelSourceError as error:
         raise LookupError(f"model {model_identifier}: {error}") from error
+
+
+def model_digest(model_identifier: int) -> str:
+    """The SHA-256 of a model's file, in hex. Raises LookupError."""
+    path = model_path(model_identifier)
+    return _digest(path, path.stat().st_mtime_ns)
 
 
 def vocabulary(model_identifier: int) -> Model:
@@ -76,6 +82,11 @@ class PromptCounter:
 
 
 prompt_counter = PromptCounter()
+
+
+@cache
+def _digest(path: Path, _changed_at_ns: int) -> str:
+    return sha256_of(path)
 
 
 @cache

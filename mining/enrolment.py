@@ -1,5 +1,7 @@
 """A miner's way into Redis: a user of its own that sees its mailbox and nothing else."""
 
+import json
+import logging
 import secrets
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -8,7 +10,12 @@ from django.conf import settings
 from eth_utils.address import is_address
 from redis.lock import Lock
 
+from chain.contracts import deployment
+from mining import catalog
 from mining.errors import MiningError
+from mining.node.job import NetworkFacts
+
+logger = logging.getLogger(__name__)
 
 _USER_PREFIX = "miner_"
 _COMMANDS = (
@@ -49,6 +56,7 @@ def enrol(address: str) -> str:
         )
         # The one script that a Celery worker runs (to release a lock); it cannot load others.
         client.script_load(Lock.LUA_RELEASE_SCRIPT)
+        client.set(prefix + "network", json.dumps(_facts().to_json()))
         client.execute_command("CLIENT", "KILL", "USER", user_name(address))
     return _url_for(user_name(address), password)
 
@@ -74,6 +82,21 @@ def enrolled() -> list[str]:
 def user_name(address: str) -> str:
     """The Redis user of a miner."""
     return _USER_PREFIX + address.lower()
+
+
+def _facts() -> NetworkFacts:
+    """What a node has to know of the network: where its signatures count, and which files it is
+    meant to have."""
+    network = deployment()
+    digests = {}
+    for model_identifier in settings.MODELS:
+        try:
+            digests[model_identifier] = catalog.model_digest(model_identifier)
+        except LookupError as error:
+            logger.warning("nodes are not told the digest of a model: %s", error)
+    return NetworkFacts(
+        chain_id=network.chain_id, node_pool=network.addresses["NodePool"], models=digests
+    )
 
 
 def _client() -> "redis.Redis":

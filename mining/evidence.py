@@ -6,7 +6,7 @@ for the assignment that it belongs to.
 
 import logging
 import math
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from chain.envelopes import EnvelopeError, InvalidKey, Role, read_public_key
 from chain.messages import (
     Ack,
     Commit,
+    Heartbeat,
     InvalidSignature,
     Precommit,
     SigningDomain,
@@ -35,7 +36,8 @@ from mining.node.job import (
     AckReport,
     CommitReport,
     FailedReport,
-    Heartbeat,
+    HeartbeatReport,
+    NodeStatus,
     PrecommitReport,
     Report,
 )
@@ -47,6 +49,8 @@ ACK_RELAY_TIMEOUT_S = 300
 """Acks go on chain for tasks that may take at least this long, so that whoever waits sees there
 that somebody works. For others the precommit says it soon enough, and an ack would cost gas for
 nothing."""
+MAX_AHEAD_S = 5.0
+"""How far a node's clock may be ahead of this one."""
 MAX_SLOTS = 256
 MAX_MODELS = 32
 HOPELESS_CODES = frozenset(
@@ -65,7 +69,7 @@ def accept(address: str, report: Report, now: datetime) -> None:
     """
     address = address.lower()
     match report:
-        case Heartbeat():
+        case HeartbeatReport():
             _heartbeat(address, report, now)
         case AckReport():
             _ack(address, report, now)
@@ -77,29 +81,63 @@ def accept(address: str, report: Report, now: datetime) -> None:
             _failed(address, report, now)
 
 
-def _heartbeat(address: str, report: Heartbeat, now: datetime) -> None:
-    with transaction.atomic():
-        presence, _ = MinerPresence.objects.select_for_update().get_or_create(pk=address)
-        seen = presence.last_seen_at
-        presence.last_seen_at = now
-        presence.slots = min(max(report.slots, 0), MAX_SLOTS)
-        presence.in_flight = min(max(report.in_flight, 0), MAX_SLOTS)
-        presence.model_identifiers = [number for number in report.models if 0 <= number < 2**63][
-            :MAX_MODELS
-        ]
-        presence.tokens_per_s = report.tokens_per_s if math.isfinite(report.tokens_per_s) else 0.0
-        presence.software = report.software[:100]
-        presence.encryption_key = _known_key(report.encryption_key)
-        presence.save()
-        if seen is None or (now - seen).total_seconds() > ONLINE_S:
-            notify("miner_free")
+@transaction.atomic
+def _heartbeat(address: str, report: HeartbeatReport, now: datetime) -> None:
+    """Take in a status that is signed and newer than the last one.
+
+    How old it is counts, not when it was read: one that has waited long makes nobody online.
+    """
+    miner = to_checksum_address(address)
+    _require_signed(Heartbeat(miner, report.status), report.signature, miner, "NodePool")
+    status = report.read()
+    if status.sent_at_ms > (now.timestamp() + MAX_AHEAD_S) * 1000:
+        raise ReportRefused(
+            f"sent_at_ms: it is more than {MAX_AHEAD_S:.0f} s ahead of this router's clock; set"
+            " the node's"
+        )
+    presence, _ = MinerPresence.objects.select_for_update().get_or_create(pk=address)
+    if status.sent_at_ms <= presence.heartbeat_ms:
+        raise ReportRefused(
+            f"sent_at_ms: {status.sent_at_ms} is not after {presence.heartbeat_ms}; a heartbeat"
+            " counts once, and none before it any more"
+        )
+    sent_at = min(now, datetime.fromtimestamp(status.sent_at_ms / 1000, UTC))
+    seen = presence.last_seen_at
+    was_away = seen is None or sent_at - seen > timedelta(seconds=ONLINE_S)
+    was_away = was_away or (presence.draining and not status.draining)
+    _remember(presence, status, sent_at)
+    if was_away:
+        notify("miner_free")
+
+
+def _remember(presence: MinerPresence, status: NodeStatus, sent_at: datetime) -> None:
+    speeds = {number: _finite(speed) for number, speed in status.loaded.items()}
+    presence.last_seen_at = sent_at
+    presence.heartbeat_ms = status.sent_at_ms
+    presence.slots = min(max(status.slots, 0), MAX_SLOTS)
+    presence.in_flight = min(max(status.in_flight, 0), MAX_SLOTS)
+    presence.draining = status.draining
+    presence.canonical = status.canonical
+    served = [number for number in status.models if 0 <= number < 2**63]
+    presence.model_identifiers = served[:MAX_MODELS]
+    presence.loaded = {
+        str(number): speeds[number] for number in presence.model_identifiers if number in speeds
+    }
+    presence.tokens_per_s = sum(presence.loaded.values())
+    presence.software = status.software[:100]
+    presence.encryption_key = _known_key(status.encryption_key)
+    presence.save()
+
+
+def _finite(speed: float) -> float:
+    return speed if math.isfinite(speed) and speed > 0 else 0.0
 
 
 @transaction.atomic
 def _ack(address: str, report: AckReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Ack(task.session_id, task.task_id, _digest(task), to_checksum_address(address))
-    _require_signed(message, report.signature)
+    _require_signed(message, report.signature, message.miner)
     if assignment.status != AssignmentStatus.LEASED:
         return
     advance(assignment, AssignmentStatus.ACKED, now)
@@ -116,7 +154,7 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
         *(task.session_id, task.task_id, _digest(task), to_checksum_address(address)),
         hash=report.hash,
     )
-    _require_signed(message, report.signature)
+    _require_signed(message, report.signature, message.miner)
     if assignment.precommit_hash:
         if assignment.precommit_hash != _hex(message.hash):
             raise ReportRefused("hash: another one is precommitted, and it stays")
@@ -141,7 +179,7 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     miner = to_checksum_address(address)
     message = Commit(task.session_id, task.task_id, _digest(task), miner, report.data)
-    _require_signed(message, report.signature)
+    _require_signed(message, report.signature, message.miner)
     if assignment.status in (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED):
         _keep_what_was_revealed(task, assignment, report.content.encode())
         return
@@ -237,15 +275,17 @@ def _require_precommits_over(task: Task) -> None:
         raise ReportRefused("the precommit phase is not over; reveal when asked to")
 
 
-def _require_signed(message: Any, signature: bytes) -> None:
+def _require_signed(
+    message: Any, signature: bytes, miner: str, contract: str = "SessionQueue"
+) -> None:
     network = deployment()
-    domain = SigningDomain(network.chain_id, network.addresses["SessionQueue"])
+    domain = SigningDomain(network.chain_id, network.addresses[contract])
     try:
         signer = recover(message, domain, signature)
     except InvalidSignature as error:
         raise ReportRefused(str(error)) from error
-    if signer != message.miner:
-        raise ReportRefused(f"signature: by {signer}, not by the mailbox's owner {message.miner}")
+    if signer != miner:
+        raise ReportRefused(f"signature: by {signer}, not by the mailbox's owner {miner}")
 
 
 def _digest(task: Task) -> bytes:

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -21,7 +20,7 @@ from mining.errors import ReportRefused
 from mining.evidence import accept
 from mining.loop import keep_doing
 from mining.models import MinerPresence
-from mining.node.job import Heartbeat, Malformed, Report, read_report
+from mining.node.job import Malformed, read_report
 
 BLOCK_MS = 1_000
 BATCH = 64
@@ -95,7 +94,7 @@ class Collector:
                 # The miner's row before the task's, in the order of everybody who locks both.
                 _keep_cursor(address, entry_id)
                 report = read_report(_texts(entry))
-                accept(address, report, _heard_at(report, entry_id))
+                accept(address, report, timezone.now())
         except (OperationalError, InterfaceError, redis.RedisError, OSError):
             raise  # nothing is wrong with the report: it is read again
         except (ReportRefused, Malformed) as refusal:
@@ -123,15 +122,6 @@ def _keep_cursor(address: str, entry_id: str) -> None:
     changed = MinerPresence.objects.filter(pk=address).update(report_cursor=entry_id)
     if not changed:
         MinerPresence.objects.create(pk=address, report_cursor=entry_id)
-
-
-def _heard_at(report: Report, entry_id: str) -> datetime:
-    """Now; but a heartbeat that waited for a collector tells of the time when it was written."""
-    now = timezone.now()
-    if not isinstance(report, Heartbeat):
-        return now
-    written_ms = min(int(entry_id.partition("-")[0]), int(now.timestamp() * 1000))
-    return min(now, datetime.fromtimestamp(written_ms / 1000, UTC))
 
 
 def _texts(entry: dict[bytes, bytes]) -> dict[str, str]:

@@ -25,7 +25,17 @@ class MinerPresence(models.Model):
     slots = models.PositiveIntegerField(default=0)
     in_flight = models.PositiveIntegerField(default=0)
     model_identifiers = models.JSONField(default=list, help_text="the models that it serves")
-    tokens_per_s = models.FloatField(default=0)
+    loaded = models.JSONField(
+        default=dict, help_text="its models in memory, each with the tokens a second it makes"
+    )
+    tokens_per_s = models.FloatField(default=0, help_text="of all its models together")
+    draining = models.BooleanField(default=False, help_text="it finishes, and takes no more")
+    canonical = models.BooleanField(
+        default=True, help_text="it draws by the protocol's rule, so that others can check it"
+    )
+    heartbeat_ms = models.BigIntegerField(
+        default=0, help_text="the number of its last heartbeat, in Unix milliseconds"
+    )
     software = models.CharField(max_length=100, default="", blank=True)
     encryption_key = models.CharField(
         max_length=66, default="", blank=True, help_text="what prompts are sealed for: 0x… X25519"

@@ -4,13 +4,15 @@ The file is TOML; its keys are the variables' names in lower case.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from mining.node.errors import NodeError
 from mining.node.task_check import Terms
 
 SHIPPED_MODEL = Path(__file__).parent / "models/cortensor-mini.gguf"
@@ -19,18 +21,48 @@ SHIPPED_MODEL = Path(__file__).parent / "models/cortensor-mini.gguf"
 CONFIG_FILE = "node.toml"
 NAMES = frozenset(
     (
-        *("KEYSTORE_PASSWORD_FILE", "REDIS_URL", "REDIS_PLAINTEXT", "ROUTER_URL"),
+        *("KEYSTORE_PASSWORD_FILE", "ROUTER_URL"),
+        *("REDIS_URL", "REDIS_PLAINTEXT", "REDIS_CA_FILE"),
         *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS"),
         *("MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI"),
-        *("MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256"),
-        *("SLOTS", "THREADS", "CONTEXT_TOKENS", "GPU_LAYERS"),
+        *("MODELS", "MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256"),
+        *("UPSTREAM_URL", "UPSTREAM_MODEL"),
+        *("SLOTS", "THREADS", "CONTEXT_TOKENS", "GPU_LAYERS", "MEMORY_BUDGET"),
     )
 )
 """What a file may set. A password belongs into a file of its own."""
+_UNITS = {"": 1} | {
+    prefix + suffix: base**power
+    for suffix, base in (("", 1000), ("I", 1024))
+    for power, prefix in enumerate("KMGT", start=1)
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[KMGT]I?)?)B?", re.IGNORECASE)
 
 
-class ConfigError(Exception):
+class ConfigError(NodeError):
     """A setting is missing or makes no sense."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model by the number that sessions ask for it with.
+
+    `source` is as in `mining.node.model_source`; `sha256` is what its file has to hash to, in hex,
+    anything if None.
+    """
+
+    identifier: int
+    source: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where an OpenAI-compatible server is (`https://host/v1`), and what it calls the model."""
+
+    url: str
+    model: str
+    api_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,25 +71,31 @@ class NodeConfig:
 
     Args:
         password: of the keystore; the home's `password` file has it otherwise.
+        models: at least one, no number twice.
         context_tokens: what prompt and answer may have together; the model's own if None.
+        memory_bytes: what loaded models may take together; if None, all that is there at the start
+            or, where a GPU holds layers, as much as they want.
         redis_url: the mailbox; asked from `router_url` where it is None or no longer opens.
-        model_sha256: what the model's file has to hash to, in hex; anything if None.
+        upstream: the server that does the work of the one model, whose file is here for its
+            vocabulary alone.
+        redis_ca_file: certificates of who signed Redis' own; the system's if None.
         rpc_url, queue_address: where jobs are checked; without them a job is believed.
         terms: the least that this node works for; needs `rpc_url`.
     """
 
     home: Path
     redis_url: str | None
-    model: str
-    model_identifier: int
+    models: tuple[ServedModel, ...]
     slots: int
     threads: int
     context_tokens: int | None
     password: str | None
     router_url: str | None = None
-    model_sha256: str | None = None
     gpu_layers: int = 0
+    memory_bytes: int | None = None
+    upstream: Upstream | None = None
     allow_plaintext: bool = False
+    redis_ca_file: Path | None = None
     rpc_url: str | None = None
     queue_address: str | None = None
     terms: Terms = field(default_factory=Terms)
@@ -84,7 +122,12 @@ def environment_of(
     if unknown:
         known = ", ".join(sorted(name.lower() for name in NAMES))
         raise ConfigError(f"{path}: {', '.join(unknown)} means nothing; it may have {known}")
-    return {name.upper(): str(value) for name, value in told.items()} | dict(environment)
+    return {name.upper(): _text(value) for name, value in told.items()} | dict(environment)
+
+
+def _text(value: object) -> str:
+    """A value of the file as the environment would have it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def home_from(flag: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -128,16 +171,65 @@ def require_private(redis_url: str, *, allow_plaintext: bool) -> None:
     parts = urlsplit(redis_url)
     if parts.scheme in ("rediss", "unix") or allow_plaintext:
         return
-    host = parts.hostname or "localhost"
-    try:
-        is_here = ip_address(host).is_loopback
-    except ValueError:
-        is_here = host == "localhost"
-    if not is_here:
+    if not _is_here(parts.hostname):
         raise ConfigError(
-            f"REDIS_URL: {host} is another machine and redis:// is clear text; use rediss://,"
-            " or set REDIS_PLAINTEXT=1 on a network that is private by other means"
+            f"REDIS_URL: {parts.hostname} is another machine and redis:// is clear text; use"
+            " rediss://, or set REDIS_PLAINTEXT=1 on a network that is private by other means"
         )
+
+
+def mailbox_url(redis_url: str, ca_file: Path | None) -> str:
+    """The URL with what a rediss:// connection has to be told; raise ConfigError.
+
+    Whatever the URL says, the server has to prove itself.
+    """
+    parts = urlsplit(redis_url)
+    if parts.scheme != "rediss":
+        return redis_url
+    query = dict(parse_qsl(parts.query)) | {"ssl_cert_reqs": "required"}
+    if ca_file is not None:
+        if not ca_file.is_file():
+            raise ConfigError(f"REDIS_CA_FILE: there is no file {ca_file}; mend the path")
+        query["ssl_ca_certs"] = str(ca_file)
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
+
+
+def upstream_from(
+    url: str | None, model: str | None, environment: Mapping[str, str] = os.environ
+) -> Upstream | None:
+    """The server that works for this node, if one is set; raise ConfigError.
+
+    Its key comes from the environment alone: a file or a command line shows it to others.
+    """
+    url = url or environment.get("UPSTREAM_URL")
+    model = model or environment.get("UPSTREAM_MODEL")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"UPSTREAM_URL: {url!r} is no address of a server; give one as in http://host:8000/v1"
+        )
+    if parts.username or parts.password:
+        raise ConfigError("UPSTREAM_URL: it holds a password; give it in UPSTREAM_API_KEY")
+    if not model:
+        raise ConfigError("UPSTREAM_MODEL: it is missing; give the server's name of the model")
+    key = environment.get("UPSTREAM_API_KEY") or None
+    if key and parts.scheme == "http" and not _is_here(parts.hostname):
+        raise ConfigError(
+            f"UPSTREAM_URL: {parts.hostname} is another machine and http:// would show it and"
+            " everybody between the key; use https://"
+        )
+    return Upstream(url, model, key)
+
+
+def _is_here(host: str | None) -> bool:
+    """Whether a host is this machine; a URL without one means it."""
+    host = host or "localhost"
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def number_from(
@@ -148,6 +240,18 @@ def number_from(
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"{name}: {text!r} is no whole number of at least 1; give one")
     return int(text)
+
+
+def memory_from(flag: str | None, environment: Mapping[str, str] = os.environ) -> int | None:
+    """Bytes that models may take, None if nothing says so; raise ConfigError."""
+    text = flag or environment.get("MEMORY_BUDGET")
+    if not text:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if size < 1:
+        raise ConfigError(f"MEMORY_BUDGET: {text!r} is no size; give one as in 4GiB or 800M")
+    return size
 
 
 def price_from(name: str, environment: Mapping[str, str] = os.environ) -> int:

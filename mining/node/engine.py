@@ -15,11 +15,12 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mining.node import batching, sampling
+from mining.node.embedding import Embedder, Vector
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -111,6 +112,9 @@ class Engine:
         self._cells: list[list[int]] = [[] for _ in range(slots)]
         """The tokens that each slot's cells hold."""
         self._closed = False
+        self._threads = threads
+        self._embedder: Embedder | None = None
+        self._embedder_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -131,11 +135,33 @@ class Engine:
         self._incoming.put(generation)
         return generation
 
+    def embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
+        """One unit vector a prompt (of tokens), beside whatever is being generated.
+
+        The first call takes memory for a context of its own. Raises ContextExceeded for a prompt
+        that is too long, and LlamaError.
+        """
+        for prompt in prompts:
+            self.prompts.require_room(len(prompt), 0)
+            if not prompt:
+                raise ValueError("prompt: it is empty; give at least one token")
+        with self._embedder_lock:
+            if self._closed:
+                raise EngineClosed("engine: it has stopped; start the node again")
+            if self._embedder is None:
+                self._embedder = Embedder(
+                    self._model, context_tokens=self.prompts.context_tokens, threads=self._threads
+                )
+            return self._embedder.embed(prompts)
+
     def close(self) -> None:
         """Stop after the current step; whatever is unfinished ends with EngineClosed."""
         self._closed = True
         self._incoming.put(None)
         self._thread.join()
+        with self._embedder_lock:
+            if self._embedder is not None:
+                self._embedder.close()
         self._context.close()
         self._model.close()
 

@@ -5,12 +5,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from chain.messages import Enrolment, SigningDomain
+from mining.node.errors import NodeError
 from mining.node.wallet import Wallet
 
 TIMEOUT_S = 20.0
 
 
-class EnrolmentFailed(Exception):
+class EnrolmentFailed(NodeError):
     """The router gave no mailbox."""
 
 

@@ -9,16 +9,19 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
+from mining.node.errors import NodeError
+from mining.node.reverts import reason_of
+
 TIMEOUT_S = 5.0
 
 
-class ChainUnavailable(Exception):
+class ChainUnavailable(NodeError):
     """The RPC endpoint does not answer, or not sensibly. It may later. `code` is for reports."""
 
     code = "chain_unavailable"
 
 
-class CallReverted(Exception):
+class CallReverted(NodeError):
     """The contract refuses the call."""
 
 
@@ -37,10 +40,16 @@ class Rpc:
             if "error" not in answer:
                 return answer["result"]
             message = str(answer["error"].get("message", answer["error"]))
+            reason = reason_of(str(answer["error"].get("data", "")))
         except (httpx.HTTPError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise ChainUnavailable(f"RPC_URL: no sensible answer to {method} ({error})") from error
-        if "revert" in message:
-            raise CallReverted(message)
+        if reason or "revert" in message:
+            raise CallReverted(reason or message)
+        if "insufficient funds" in message.lower():
+            raise CallReverted(
+                "gas: this node's account has too little of the chain's coin to pay for the"
+                " transaction; send it some"
+            )
         raise ChainUnavailable(f"RPC_URL: {method} is refused ({message})")
 
     def chain_id(self) -> int:

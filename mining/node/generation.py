@@ -2,11 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from mining.node.errors import NodeError
 from mining.node.sampling import SamplingParams, TokenLogprobs
 
 
@@ -21,7 +22,7 @@ class FinishReason(StrEnum):
     """Nobody waits for more than it has."""
 
 
-class GenerationError(Exception):
+class GenerationError(NodeError):
     """Base: there will be no result. `code` is what a report says."""
 
     code = "generation_failed"
@@ -112,6 +113,7 @@ class Generation:
         self._enough_characters: int | None = None
         self._shown_characters = 0
         self._untold: list[TokenLogprobs] = []
+        self._on_cancel: Callable[[], object] | None = None
         self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._outcome: GenerationResult | GenerationError | None = None
@@ -143,6 +145,14 @@ class Generation:
     def cancel(self) -> None:
         """End it before the next step. Harmless when it has ended."""
         self.cancelled = True
+        if self._on_cancel is not None:
+            self._on_cancel()
+
+    def when_cancelled(self, act: Callable[[], object]) -> None:
+        """For an engine that waits elsewhere than here: what to do at a cancellation."""
+        self._on_cancel = act
+        if self.cancelled:
+            act()
 
     def shorten(self, characters: int) -> None:
         """End it with its first token that completes so many characters. Harmless when it has."""

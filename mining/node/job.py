@@ -119,6 +119,8 @@ class Job(_Wire):
             raise Malformed("logprobs", f"is {self.logprobs}", f"send at most {MAX_LOGPROBS}")
         if not 0 <= self.min_p <= 1:
             raise Malformed("min_p", f"is {self.min_p}", "send 0 to 1")
+        if not all(token < 2**31 for token in self.logit_bias):
+            raise Malformed("logit_bias", "has what is no token", "send token numbers as names")
         if not all(map(math.isfinite, self.logit_bias.values())):
             raise Malformed("logit_bias", "has a value that is no number", "send finite ones")
 
@@ -137,20 +139,59 @@ class Job(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heartbeat(_Wire):
-    """The miner is there: what it can take, and how fast it has lately been.
+class NetworkFacts(_Wire):
+    """What a router writes into a mailbox for the node that opens it.
 
-    `encryption_key` is the public key (0x hex) that prompts are sealed for.
+    `models` has the SHA-256 (hex) of the file of each model that sessions can ask for.
     """
+
+    chain_id: int
+    node_pool: str
+    models: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_at_least("chain_id", self.chain_id, 1)
+        if not _ADDRESS.fullmatch(self.node_pool):
+            raise Malformed("node_pool", "is no address", "send 0x and 40 hex digits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus(_Wire):
+    """What a node can take, and how fast it has lately been.
+
+    Args:
+        sent_at_ms: Unix milliseconds; no two of a node are the same, and later ones are higher.
+        draining: it finishes what it has, and takes no more.
+        models: all that it serves.
+        loaded: those of them in memory, with the tokens a second that each has lately made.
+        canonical: whether it draws tokens by the protocol's rule, so that others can check them.
+        encryption_key: the public key (0x hex) that prompts are sealed for.
+    """
+
+    sent_at_ms: int
+    slots: int
+    in_flight: int
+    draining: bool
+    models: list[int]
+    loaded: dict[int, float]
+    canonical: bool
+    software: str
+    encryption_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeartbeatReport(_Wire):
+    """The node is there: a `NodeStatus` as JSON text; the signature is over `chain.messages`'
+    Heartbeat of just this text."""
 
     TYPE: ClassVar[str] = "heartbeat"
 
-    slots: int
-    in_flight: int
-    models: list[int]
-    tokens_per_s: float
-    software: str
-    encryption_key: str
+    status: str
+    signature: bytes
+
+    def read(self) -> NodeStatus:
+        """The status; raise Malformed."""
+        return NodeStatus.from_json(_load(self.status, "status"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +255,7 @@ class FailedReport(_Wire):
         _require_uuid(self.assignment_id)
 
 
-Report = Heartbeat | AckReport | PrecommitReport | CommitReport | FailedReport
+Report = HeartbeatReport | AckReport | PrecommitReport | CommitReport | FailedReport
 _REPORTS: dict[str, type[Report]] = {kind.TYPE: kind for kind in get_args(Report)}
 
 
@@ -228,11 +269,15 @@ def read_report(entry: Mapping[str, str]) -> Report:
     kind = _REPORTS.get(entry.get("type", ""))
     if kind is None:
         raise Malformed("type", "is unknown", f"send one of {', '.join(_REPORTS)}")
+    return kind.from_json(_load(entry.get("body", ""), "body"))
+
+
+def _load(text: str, name: str) -> object:
     try:
-        body = json.loads(entry.get("body", ""))
-    except ValueError as error:
-        raise Malformed("body", f"is no JSON ({error})", "send a JSON object") from error
-    return kind.from_json(body)
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(name, f"is no JSON ({error})", "send a JSON object") from error
+    return value
 
 
 def _plain(value: Any) -> Any:
@@ -258,18 +303,18 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
         wanted = plain.__name__ if isinstance(plain, type) else str(plain)
         raise Malformed(name, f"is {type(value).__name__}", f"send {wanted}")
     if isinstance(kind, types.GenericAlias):
+        *_, inner = get_args(kind)
         if plain is dict:
-            return {_number(key, name): _read({name: value[key]}, name, float) for key in value}
-        (inner,) = get_args(kind)
+            return {_number(key, name): _read({name: value[key]}, name, inner) for key in value}
         return [_read({name: member}, name, inner) for member in value]
     return value
 
 
 def _number(text: object, name: str) -> int:
-    """A member's name that stands for a token."""
-    if isinstance(text, str) and text.isdecimal() and len(text) < 10:
+    """A member's name that stands for a token or a model."""
+    if isinstance(text, str) and text.isdecimal() and len(text) < 20:
         return int(text)
-    raise Malformed(name, f"has {text!r}, which is no token", "send token numbers as names")
+    raise Malformed(name, f"has {text!r}, which is no number", "send numbers as names")
 
 
 def _require_uuid(text: str) -> None:

@@ -14,13 +14,15 @@ import llama_cpp as c
 import numpy as np
 import numpy.typing as npt
 
+from mining.node.errors import NodeError
+
 logger = logging.getLogger(__name__)
 
 _ERROR_LEVEL = 4
 _NO_OUTPUTS = np.empty((0, 0), np.float32)
 
 
-class LlamaError(Exception):
+class LlamaError(NodeError):
     """Base: llama.cpp could not do what it was asked."""
 
 
@@ -74,13 +76,13 @@ class Model:
         self.handle: Any = handle
         self._vocab: Any = c.llama_model_get_vocab(handle)
         self.vocabulary_size = int(c.llama_vocab_n_tokens(self._vocab))
-        architecture = self.metadata("general.architecture") or ""
-        self.trained_context_tokens = int(self.metadata(f"{architecture}.context_length") or 0)
+        self.trained_context_tokens = self.hyperparameter("context_length", 0)
         self.chat_template = self.metadata("tokenizer.chat_template")
         bos = int(c.llama_vocab_bos(self._vocab))
         self.bos: int | None = bos if c.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
         self.bos_text = self._text_of(bos)
-        self.eos_text = self._text_of(int(c.llama_vocab_eos(self._vocab)))
+        self.eos = int(c.llama_vocab_eos(self._vocab))
+        self.eos_text = self._text_of(self.eos)
 
     def metadata(self, key: str) -> str | None:
         """The value of a key of the file's header, as text."""
@@ -91,6 +93,12 @@ class Model:
         buffer = ctypes.create_string_buffer(length + 1)
         c.llama_model_meta_val_str(self.handle, key.encode(), buffer, length + 1)
         return buffer.value.decode(errors="replace")
+
+    def hyperparameter(self, name: str, default: int) -> int:
+        """A whole number of the model's architecture, as in "block_count"."""
+        architecture = self.metadata("general.architecture") or ""
+        text = self.metadata(f"{architecture}.{name}") or ""
+        return int(text) if text.isdecimal() else default
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """The tokens of a text, without BOS; special tokens are recognised only if `special`."""
@@ -138,6 +146,10 @@ class Context:
 
     Each sequence has cells of its own: what one sequence attends to costs the others nothing.
 
+    Args:
+        embeds: whether it is there for embeddings of whole sequences, and not for logits. Then a
+            sequence has to go through it in one batch, and all of a batch share its cells.
+
     Raises:
         LlamaError: there is not enough memory, say.
     """
@@ -150,6 +162,7 @@ class Context:
         sequences: int,
         batch_tokens: int,
         threads: int,
+        embeds: bool = False,
     ) -> None:
         params = c.llama_context_default_params()
         params.n_ctx = sequence_tokens * sequences
@@ -157,6 +170,14 @@ class Context:
         params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = False
+        if embeds:
+            params.embeddings = True
+            # One store for all, which a batch fills: with stores of their own, sequences of
+            # different length would go through in parts, and be pooled in parts.
+            params.kv_unified, params.n_ctx = True, sequence_tokens
+            # A model that is made for it says how; of others, the mean says the most.
+            if model.hyperparameter("pooling_type", c.LLAMA_POOLING_TYPE_NONE) == 0:
+                params.pooling_type = c.LLAMA_POOLING_TYPE_MEAN
         handle = c.llama_init_from_model(model.handle, params)
         if not handle:
             raise LlamaError(
@@ -167,6 +188,7 @@ class Context:
         self._memory: Any = c.llama_get_memory(handle)
         self._batch = c.llama_batch_init(batch_tokens, 0, 1)
         self._vocabulary_size = model.vocabulary_size
+        self._embeds, self._width = embeds, int(c.llama_model_n_embd(model.handle))
         self._outputs = _NO_OUTPUTS
         size = (batch_tokens,)
         self._tokens = np.ctypeslib.as_array(self._batch.token, shape=size)
@@ -187,8 +209,8 @@ class Context:
             start, end = end, end + len(run.tokens)
             self._tokens[start:end] = run.tokens
             self._positions[start:end] = range(run.position, run.position + len(run.tokens))
-            self._wanted[start:end] = 0
-            self._wanted[end - 1] = run.wants_logits
+            self._wanted[start:end] = self._embeds
+            self._wanted[end - 1] = self._embeds or run.wants_logits
             outputs += run.wants_logits
             for index in range(start, end):
                 self._sequences[index][0] = run.sequence
@@ -202,6 +224,17 @@ class Context:
         """The `number`th logits that the last batch wanted, valid until the next one."""
         row: npt.NDArray[np.float32] = self._outputs[number]
         return row
+
+    def embedding(self, sequence: int) -> npt.NDArray[np.float32]:
+        """What a sequence of the last batch comes to; only where the context embeds."""
+        pointer = c.llama_get_embeddings_seq(self._handle, sequence)
+        vector: npt.NDArray[np.float32] = np.ctypeslib.as_array(pointer, (self._width,)).copy()
+        return vector
+
+    def clear(self) -> None:
+        """Free all cells."""
+        if self._memory:  # an encoder has none
+            c.llama_memory_clear(self._memory, True)
 
     def copy(self, source: int, target: int, count: int) -> None:
         """Make a sequence's first `count` cells those of another; the target must be empty."""

@@ -1,6 +1,7 @@
 """The miner's side of its mailbox: reports, and the pieces of an answer as they are made."""
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,20 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from mining.node.errors import NodeError
 from mining.node.generation import GenerationResult
-from mining.node.job import Report, write_report
+from mining.node.job import Malformed, NetworkFacts, Report, write_report
 from mining.node.sampling import TokenLogprobs
 
 MAX_REPORTS = 10_000
 """About five hours of heartbeats, should nobody read them."""
 STREAM_EXPIRY_S = 3600
+MAX_CLOCK_OFFSET_S = 3.0
 _RETRIES = 8
+
+
+class MailboxUnfit(NodeError):
+    """The mailbox lacks what a node has to know, or lives in another time."""
 
 
 class StreamMismatch(Exception):
@@ -55,12 +62,30 @@ class Mailbox:
         """The stream of an assignment's pieces, with what is in it already."""
         return PieceStream(self._redis, f"{self.prefix}stream:{assignment_id}", max_pieces)
 
-    def last_heartbeat(self) -> tuple[float, str] | None:
-        """When the last heartbeat among recent reports was made (Unix seconds), and its body."""
-        for entry_id, entry in self._redis.xrevrange(self.prefix + "reports", count=100):
-            if entry.get("type") == "heartbeat":
-                return int(entry_id.split("-")[0]) / 1000, str(entry["body"])
-        return None
+    def network(self) -> NetworkFacts:
+        """What the router wrote for this node when it made the mailbox; raise MailboxUnfit."""
+        text = self._redis.get(self.prefix + "network")
+        try:
+            return NetworkFacts.from_json(json.loads(text or "null"))
+        except (Malformed, ValueError) as error:
+            raise MailboxUnfit(
+                f"REDIS_URL: the mailbox does not say which network it is of ({error}); have the"
+                " router's operator enrol the node again"
+            ) from error
+
+    def require_same_time(self) -> None:
+        """Raise MailboxUnfit where this clock and the router's are too far apart.
+
+        Deadlines and heartbeats would count as past or as not begun.
+        """
+        before = time.time()
+        seconds, microseconds = self._redis.time()
+        ahead_s = (before + time.time()) / 2 - (seconds + microseconds / 1e6)
+        if abs(ahead_s) > MAX_CLOCK_OFFSET_S:
+            raise MailboxUnfit(
+                f"clock: this machine's is {abs(ahead_s):.0f} s"
+                f" {'ahead of' if ahead_s > 0 else 'behind'} the router's; set it, by NTP say"
+            )
 
     def waiting(self, queue: str) -> int:
         """How many messages lie in one of the mailbox's queues."""

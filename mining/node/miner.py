@@ -4,13 +4,14 @@ An assignment is worked on once: a delivery that repeats a running one is droppe
 repeats a finished one reports the same precommit again.
 """
 
+import json
 import logging
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import llama_cpp
 
@@ -19,13 +20,13 @@ from chain.messages import (
     MAX_DATA_BYTES,
     Ack,
     Commit,
+    Heartbeat,
     Precommit,
     SigningDomain,
     canonical_json,
     commit_hash,
     raw_cid,
 )
-from mining.node.engine import Engine
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     Cancelled,
@@ -40,14 +41,16 @@ from mining.node.job import (
     AckReport,
     CommitReport,
     FailedReport,
-    Heartbeat,
+    HeartbeatReport,
     Job,
     Malformed,
+    NodeStatus,
     PrecommitReport,
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
-from mining.node.prompts import ModelUnknown, PromptError
+from mining.node.prompts import PromptError
 from mining.node.sealing import SealedPromptUnreadable, open_prompt, seal_result
+from mining.node.shelf import NoRoom, Shelf, TextEngine
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.task_check import JobRefused, TaskCheck
 from mining.node.wallet import Wallet
@@ -69,17 +72,25 @@ class Busy(Exception):
     code = "busy"
 
 
+class Draining(Exception):
+    """The node is about to stop, and begins nothing."""
+
+    code = "draining"
+
+
 _REASONS = (
-    *(PromptError, SealedPromptUnreadable, GenerationError, GrammarInvalid, StreamMismatch, Busy),
-    *(JobRefused, ChainUnavailable),
+    *(PromptError, SealedPromptUnreadable, GenerationError, GrammarInvalid, StreamMismatch),
+    *(JobRefused, ChainUnavailable, Busy, NoRoom, Draining),
 )
 """Why there may be no result, each with the `code` that the router is told."""
 
 
 class Miner:
-    """One key, one mailbox, one model. Its methods may be called from many threads.
+    """One key, one mailbox, and the models on a shelf. Its methods may be called from many threads.
 
     Args:
+        slots: how many jobs it works on at once, of all its models together.
+        pool_domain: where its heartbeats count.
         check: holds jobs against the chain before they are worked on; without one, a job is
             believed, and the router may have made it up.
     """
@@ -87,21 +98,26 @@ class Miner:
     def __init__(
         self,
         *,
-        engine: Engine,
+        shelf: Shelf,
+        slots: int,
         wallet: Wallet,
         mailbox: Mailbox,
         stash: Stash,
-        model_identifier: int,
+        pool_domain: SigningDomain,
         check: TaskCheck | None = None,
     ) -> None:
         self.address = wallet.address
-        self._engine = engine
+        self._shelf = shelf
+        self._slot_count = slots
         self._wallet = wallet
         self._mailbox = mailbox
         self._stash = stash
-        self._model_identifier = model_identifier
+        self._pool_domain = pool_domain
         self._check = check
-        self._slots = threading.BoundedSemaphore(engine.slots)
+        self._slots = threading.BoundedSemaphore(slots)
+        self._draining = False
+        self._beating = threading.Lock()
+        self._last_beat_ms = 0
         self._lock = threading.Lock()
         self._running: dict[str, Generation | None] = {}
         self._cancelled: OrderedDict[str, None] = OrderedDict()
@@ -165,19 +181,43 @@ class Miner:
         if generation is not None:
             generation.shorten(characters)
 
-    def beat(self) -> None:
-        """Report that the miner is there."""
+    def drain(self) -> None:
+        """Begin nothing more, and say so with the next heartbeat; what runs is finished."""
+        self._draining = True
+
+    def hand_back(self, value: object) -> None:
+        """Say of a job that was not begun that it will not be."""
+        with suppress(Malformed):
+            job = Job.from_json(value)
+            if not self._precommit_again(job):
+                stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
+                self._fail(job, stream, Draining.code, "node: it stops; give the job to another")
+
+    def beat(self) -> NodeStatus:
+        """Report that the miner is there, and what it can take."""
+        with self._beating:
+            # The clock may be set back; a number that is not higher would not count.
+            self._last_beat_ms = max(self._last_beat_ms + 1, int(time.time() * 1000))
+            status = self._status(self._last_beat_ms)
+            text = json.dumps(status.to_json())
+            signature = self._wallet.sign(Heartbeat(self.address, text), self._pool_domain)
+            self._mailbox.report(HeartbeatReport(status=text, signature=signature))
+        return status
+
+    def _status(self, sent_at_ms: int) -> NodeStatus:
         with self._lock:
             in_flight = len(self._running)
-        self._mailbox.report(
-            Heartbeat(
-                slots=self._engine.slots,
-                in_flight=in_flight,
-                models=[self._model_identifier],
-                tokens_per_s=round(self._engine.tokens_per_s, 1),
-                software=SOFTWARE,
-                encryption_key="0x" + public_key(self._wallet.encryption_key).hex(),
-            )
+        speeds = self._shelf.speeds()
+        return NodeStatus(
+            sent_at_ms=sent_at_ms,
+            slots=self._slot_count,
+            in_flight=in_flight,
+            draining=self._draining,
+            models=self._shelf.identifiers,
+            loaded={number: round(speed, 1) for number, speed in speeds.items()},
+            canonical=self._shelf.canonical,
+            software=SOFTWARE,
+            encryption_key="0x" + public_key(self._wallet.encryption_key).hex(),
         )
 
     # ── one attempt at a job ─────────────────────────────────────────────────
@@ -185,11 +225,13 @@ class Miner:
     def _attempt(self, job: Job) -> None:
         stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
         try:
-            with self._slot():
-                request = self._request(job)
+            if self._draining:
+                raise Draining("node: it stops; give the job to another")
+            request = self._request(job)
+            with self._slot(), self._shelf.take(job.model_identifier, BUSY_WAIT_S) as place:
                 if self._check is not None:
                     self._check.require(job)
-                result = self._generate(job, request, stream)
+                result = self._generate(job, place.engine(), request, stream)
                 self._stash.put(self._bind(job, result))
         except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
@@ -202,16 +244,12 @@ class Miner:
 
     def _request(self, job: Job) -> GenerationRequest:
         """Check everything that can be checked before work starts."""
-        if job.model_identifier != self._model_identifier:
-            raise ModelUnknown(
-                f"model_identifier: {job.model_identifier} is not served;"
-                f" this miner has {self._model_identifier}"
-            )
+        prompts = self._shelf.prompts(job.model_identifier)
         if time.time() >= job.deadline_at:
             raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
         prompt, stop = open_prompt(job, self._wallet.encryption_key)
-        tokens = self._engine.prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
-        self._engine.prompts.require_room(len(tokens), job.max_tokens)
+        tokens = prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
+        prompts.require_room(len(tokens), job.max_tokens)
         return GenerationRequest(
             prompt_tokens=tokens,
             max_tokens=job.max_tokens,
@@ -224,12 +262,12 @@ class Miner:
         )
 
     def _generate(
-        self, job: Job, request: GenerationRequest, stream: PieceStream
+        self, job: Job, engine: TextEngine, request: GenerationRequest, stream: PieceStream
     ) -> GenerationResult:
         with self._lock:
             if job.assignment_id in self._cancelled:
                 raise Cancelled("generation: it was cancelled before it started")
-            generation = self._running[job.assignment_id] = self._engine.submit(request)
+            generation = self._running[job.assignment_id] = engine.submit(request)
             enough = self._shortened.get(job.assignment_id, job.enough_characters)
             if enough >= 0:
                 generation.shorten(enough)
@@ -340,7 +378,7 @@ class Miner:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if not self._slots.acquire(timeout=BUSY_WAIT_S):
-            raise Busy(f"node: all {self._engine.slots} slots are taken; give the job to another")
+            raise Busy(f"node: all {self._slot_count} slots are taken; give the job to another")
         try:
             yield
         finally:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mining.node.errors import NodeError
+
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([^:]+))?")
 DEFAULT_PATTERN = "*Q4_K_M*.gguf"
 _PART_BYTES = 8 * 1024 * 1024
 
 
-class ModelSourceError(Exception):
+class ModelSourceError(NodeError):
     """The model cannot be had."""
 
 

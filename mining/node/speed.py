@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from mining.node.config import NodeConfig
-from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
-from mining.node.model_source import locate
 from mining.node.sampling import SamplingParams
+from mining.node.serving import open_shelf
+from mining.node.shelf import TextEngine
 
 PROMPT_TOKENS, ANSWER_TOKENS = 32, 64
 
@@ -16,28 +15,23 @@ PROMPT_TOKENS, ANSWER_TOKENS = 32, 64
 def measure(
     config: NodeConfig, progress: Callable[[str, float], None]
 ) -> Iterator[tuple[int, float]]:
-    """Tokens per second with 1, 2, 4 … requests at once, up to the node's slots.
+    """Tokens per second of the first model with 1, 2, 4 … requests at once, up to the node's slots.
 
-    Raises ModelSourceError or LlamaError.
+    Raises ModelSourceError, LlamaError, NotEnoughMemory or ModelUnavailable.
     """
-    engine = Engine(
-        locate(config.model),
-        slots=config.slots,
-        threads=config.threads,
-        context_tokens=config.context_tokens,
-        gpu_layers=config.gpu_layers,
-        progress=partial(progress, "loading the model"),
-    )
+    first = config.models[0].identifier
+    shelf = open_shelf(config, {}, progress)
     try:
-        clients = 1
-        while clients <= config.slots:
-            yield clients, _speed(engine, clients)
-            clients *= 2
+        with shelf.take(first, 0) as place:
+            engine, clients = place.engine(), 1
+            while clients <= config.slots:
+                yield clients, _speed(engine, clients)
+                clients *= 2
     finally:
-        engine.close()
+        shelf.close()
 
 
-def _speed(engine: Engine, clients: int) -> float:
+def _speed(engine: TextEngine, clients: int) -> float:
     warm = SamplingParams(temperature=0.8, top_k=40, top_p=0.95)
     requests = [
         GenerationRequest(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from eth_abi.abi import encode
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from mining.node.evm import CallReverted, ChainUnavailable, Rpc
@@ -22,6 +23,7 @@ def transact(
         CallReverted: the contract refuses it, before or after it is sent.
         ChainUnavailable: no answer, or no receipt within RECEIPT_S; it may be mined yet.
     """
+    contract = str(to_checksum_address(contract))
     types = [kind for kind in signature.partition("(")[2][:-1].split(",") if kind]
     data = "0x" + (keccak(text=signature)[:4] + encode(types, list(arguments))).hex()
     call = {"from": wallet.address, "to": contract, "data": data}

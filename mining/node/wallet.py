@@ -11,13 +11,14 @@ from eth_account.signers.local import LocalAccount
 
 from chain.envelopes import encryption_key
 from chain.messages import Message, SigningDomain, sign
+from mining.node.errors import NodeError
 
 KEYSTORE, PASSWORD = "keystore.json", "password"
 _ROUNDS = 16_384
 """Of scrypt: the password is random, or its owner's choice; either way start-up stays short."""
 
 
-class WalletError(Exception):
+class WalletError(NodeError):
     """Base: the key cannot be used."""
 
 

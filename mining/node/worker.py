@@ -5,25 +5,26 @@ a reveal or a cancellation never waits for a generation. A delivery is confirmed
 done. One that is not is delivered again, and recognised.
 """
 
+import fcntl
 import logging
-import os
-import threading
-from collections.abc import Callable
-from contextlib import closing
-from functools import partial
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from redis.exceptions import AuthenticationError, RedisError
+from celery.signals import worker_shutting_down
+from redis.exceptions import AuthenticationError
 
-from mining.node.config import NodeConfig, require_private
-from mining.node.engine import Engine
+from chain.messages import SigningDomain
+from mining.node.config import NodeConfig, mailbox_url, require_private
 from mining.node.enrolment import enrol
+from mining.node.errors import NodeError
 from mining.node.evm import Rpc
-from mining.node.generation import GenerationRequest
+from mining.node.heart import Heart
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
-from mining.node.model_source import locate, require_digest
+from mining.node.serving import Progress, open_shelf
 from mining.node.stash import Stash
 from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
@@ -33,13 +34,12 @@ logger = logging.getLogger(__name__)
 INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 SHORTEN = "mining.node.shorten"
-HEARTBEAT_INTERVAL_S = 2.0
-MAILBOX_CLOSED = 3
-"""The exit status of a miner whose password opens nothing any more; start it again."""
-Progress = Callable[[str, float], None]
 VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
-_WARM_UP_TOKENS = 16
+
+
+class AlreadyRunning(NodeError):
+    """Another process works with this key."""
 
 
 def run(config: NodeConfig, progress: Progress | None = None) -> int:
@@ -49,50 +49,65 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         progress: told a step's name and how much of it is done, from 0 to 1.
 
     Raises:
+        AlreadyRunning: another process works in this home.
         WalletError: the key cannot be opened.
         RedisError: the mailbox cannot be opened.
-        EnrolmentFailed: the router gives no mailbox.
-        ModelSourceError, LlamaError: the model cannot be had, or is not the one that was asked for.
+        EnrolmentFailed, MailboxUnfit: the router gives no mailbox, or one that is of no use.
+        ModelSourceError, LlamaError: a model cannot be had, or is not the one that was asked for.
+        NotEnoughMemory, ModelUnavailable: a model cannot be loaded.
         ChainUnavailable, CallReverted: jobs cannot be checked against the chain.
     """
-    tell: Progress = progress or _untold
+    with _alone_in(config.home):
+        return _run(config, progress or _untold)
+
+
+def _run(config: NodeConfig, tell: Progress) -> int:
     wallet = Wallet.open(config.home, config.password)
-    model_path = locate(config.model)
-    if config.model_sha256:
-        require_digest(model_path, config.model_sha256, partial(tell, "verifying the model"))
-    engine = Engine(
-        model_path,
-        slots=config.slots,
-        threads=config.threads,
-        context_tokens=config.context_tokens,
-        gpu_layers=config.gpu_layers,
-        progress=partial(tell, "loading the model"),
-    )
-    _warm_up(engine)
-    check = _task_check(config, wallet.address)
     redis_url = open_mailbox(config, wallet)
     mailbox = Mailbox(redis_url, wallet.address)
+    mailbox.require_same_time()
+    network = mailbox.network()
+    shelf = open_shelf(config, network.models, tell)
+    shelf.preload()
     stash = Stash(config.home / "stash")
     stash.forget_old()
     miner = Miner(
-        engine=engine,
+        shelf=shelf,
+        slots=config.slots,
         wallet=wallet,
         mailbox=mailbox,
         stash=stash,
-        model_identifier=config.model_identifier,
-        check=check,
+        pool_domain=SigningDomain(network.chain_id, network.node_pool),
+        check=_task_check(config, wallet.address),
     )
-    stop = threading.Event()
-    heart = threading.Thread(target=_keep_beating, args=(miner, stop), name="heartbeat")
+    heart = Heart(miner, mailbox, config.home)
     heart.start()
-    logger.info("miner %s serves model %d", miner.address, config.model_identifier)
+    served = ", ".join(map(str, shelf.identifiers))
+    logger.info("miner %s serves model %s", miner.address, served)
     try:
-        return _work(make_app(redis_url, miner), config.slots)
+        app = make_app(redis_url, miner)
+        _take_up(app)
+        status = _work(app, config.slots, miner, heart)
+        _hand_back(app, miner)
+        return status
     finally:
-        stop.set()
-        heart.join()
-        engine.close()
+        heart.stop()
+        shelf.close()
         mailbox.close()
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Hold a home for this process: two with one key would work on each other's jobs."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"home: a node runs in {home} already; stop it, or give this one another --home"
+            ) from None
+        yield
 
 
 def _untold(_step: str, _share: float) -> None:
@@ -107,11 +122,11 @@ def open_mailbox(config: NodeConfig, wallet: Wallet) -> str:
         EnrolmentFailed, ConfigError: the router gives none, or one in clear text.
     """
     if config.redis_url is not None:
+        url = mailbox_url(config.redis_url, config.redis_ca_file)
         try:
             # Celery would try on for ever with a password that no longer opens anything.
-            with closing(Mailbox(config.redis_url, wallet.address)) as mailbox:
-                mailbox.require_open()
-            return config.redis_url
+            _require_open(url, wallet.address)
+            return url
         except AuthenticationError:
             if config.router_url is None:
                 raise
@@ -119,7 +134,14 @@ def open_mailbox(config: NodeConfig, wallet: Wallet) -> str:
     assert config.router_url is not None
     url = enrol(config.router_url, wallet)
     require_private(url, allow_plaintext=config.allow_plaintext)
+    url = mailbox_url(url, config.redis_ca_file)
+    _require_open(url, wallet.address)
     return url
+
+
+def _require_open(redis_url: str, address: str) -> None:
+    with closing(Mailbox(redis_url, address)) as mailbox:
+        mailbox.require_open()
 
 
 def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
@@ -174,7 +196,17 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
     return app
 
 
-def _work(app: Celery, slots: int) -> int:
+def _take_up(app: Celery) -> None:
+    """Have what a crash has left unconfirmed delivered now, and not after VISIBILITY_TIMEOUT_S.
+
+    Nobody else reads this mailbox, so nobody can be at work on it.
+    """
+    with app.connection_for_read(transport_options={"visibility_timeout": 0}) as connection:
+        channel: Any = connection.default_channel
+        channel.qos.restore_visible(num=None)
+
+
+def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,
@@ -185,27 +217,28 @@ def _work(app: Celery, slots: int) -> int:
         without_heartbeat=True,
         quiet=True,
     )
-    worker.start()
+
+    def drain(**_: object) -> None:
+        miner.drain()
+        heart.beat_now()
+
+    worker_shutting_down.connect(drain)
+    try:
+        worker.start()
+    finally:
+        worker_shutting_down.disconnect(drain)
     return int(worker.exitcode or 0)
 
 
-def _keep_beating(miner: Miner, stop: threading.Event) -> None:
-    while True:
-        try:
-            miner.beat()
-        except AuthenticationError:
-            # Redis has forgotten its users, or this one's password was changed. Nothing that runs
-            # can be reported any more, and Celery would try on for ever: end, as by a crash, which
-            # loses nothing but time. Whoever starts this process again gets it a new mailbox.
-            logger.error("heartbeat: the mailbox is closed to this miner; it ends")
-            os._exit(MAILBOX_CLOSED)
-        except RedisError as error:
-            logger.warning("heartbeat: Redis does not answer (%s); trying on", type(error).__name__)
-        if stop.wait(HEARTBEAT_INTERVAL_S):
-            return
-
-
-def _warm_up(engine: Engine) -> None:
-    """Read the weights in, and have a first figure of the speed to report."""
-    tokens = min(_WARM_UP_TOKENS, engine.prompts.context_tokens - 1)
-    engine.submit(GenerationRequest([0], tokens)).result()
+def _hand_back(app: Celery, miner: Miner) -> None:
+    """Say of the jobs that wait in the mailbox that this node will not do them."""
+    with (
+        app.connection_for_read() as connection,
+        connection.SimpleQueue(INFERENCE_QUEUE) as waiting,
+        suppress(waiting.Empty),
+    ):
+        while True:
+            message = waiting.get_nowait()
+            _, named, _ = message.payload
+            miner.hand_back(named.get("job"))
+            message.ack()

@@ -1,6 +1,8 @@
 """Rows and signatures for the tests of mining."""
 
 import itertools
+import json
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +14,12 @@ from django.utils import timezone
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
+from chain import contracts
 from chain.contracts import Deployment
+from chain.messages import Heartbeat, SigningDomain, sign
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
+from mining.node.job import HeartbeatReport, NodeStatus
 from sessions.models import OnChainStatus, OnChainTask, Session, SessionNode, Task, TaskOrigin
 from tests.node import tiny_model
 
@@ -73,6 +78,28 @@ def make_account() -> LocalAccount:
     return account
 
 
+def heartbeat(
+    account: LocalAccount, *, signer: LocalAccount | None = None, **changes: Any
+) -> HeartbeatReport:
+    """What a node's own software sends, each later than the one before."""
+    values = {
+        "sent_at_ms": int(time.time() * 1000) + next(_numbers),
+        "slots": 4,
+        "in_flight": 0,
+        "draining": False,
+        "models": [MODEL],
+        "loaded": {MODEL: 9.5},
+        "canonical": True,
+        "software": "cortensor-node/0",
+        "encryption_key": "0x09" + "00" * 31,
+    }
+    text = json.dumps(NodeStatus(**{**values, **changes}).to_json())
+    network = contracts.deployment()
+    domain = SigningDomain(network.chain_id, network.addresses["NodePool"])
+    signature = sign(Heartbeat(account.address, text), domain, (signer or account).key)
+    return HeartbeatReport(status=text, signature=signature)
+
+
 def make_session(**values: Any) -> Session:
     number = next(_numbers)
     row = {
@@ -119,6 +146,7 @@ def make_miner(
         "last_seen_at": timezone.now() - timedelta(seconds=seen_ago_s),
         "slots": 2,
         "model_identifiers": [MODEL],
+        "loaded": {str(MODEL): 0.0},
     }
     MinerPresence.objects.create(address=address, **row | values)
     return address

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.choice import Candidate, choose_miners, weight
+from mining.choice import LOADING_FACTOR, SPEED_FACTOR, Candidate, choose_miners, readiness, weight
 
 candidates = st.lists(
     st.builds(
@@ -13,6 +13,7 @@ candidates = st.lists(
         address=st.integers(0, 2**160 - 1).map(lambda n: f"0x{n:040x}"),
         reputation=st.integers(-100, 1000),
         dedicated=st.booleans(),
+        speed=st.none() | st.floats(0, 1e12),
     ),
     unique_by=lambda c: c.address,
     max_size=12,
@@ -51,3 +52,19 @@ def test_chances_follow_reputation():
         expected = draws * weight(candidate) / total
         assert abs(first[candidate.address] - expected) < 0.1 * expected + 30
     assert first["0xc"] < 60
+
+
+def test_speed_helps_and_a_lie_about_it_gains_little():
+    quick, slow, boast = (Candidate("0xa", 0, speed=speed) for speed in (150.0, 50.0, 1e12))
+    assert readiness(quick, 100) == 1.5
+    assert readiness(slow, 100) == 1 / SPEED_FACTOR
+    assert readiness(boast, 100) == SPEED_FACTOR
+    assert readiness(Candidate("0xa", 0), 100) == readiness(quick, 0) == 1
+
+
+def test_a_model_in_memory_goes_before_one_that_has_to_be_loaded():
+    pool = [Candidate("0xa", 0, speed=30.0), Candidate("0xb", 0, speed=None)]
+    draws = 2000
+    first = Counter(choose_miners(pool, 1, n.to_bytes(4, "big"))[0].address for n in range(draws))
+    expected = draws * LOADING_FACTOR / (1 + LOADING_FACTOR)
+    assert abs(first["0xb"] - expected) < 0.15 * expected

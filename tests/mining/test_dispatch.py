@@ -48,6 +48,8 @@ def test_a_task_goes_to_as_many_miners_as_its_redundancy(
         {"seen_ago_s": 11},
         {"model_identifiers": [2]},
         {"slots": 0},
+        {"draining": True},
+        {"canonical": False},
         {"state": NodeState.ACTIVE},
         {"state": NodeState.REGISTERED},
         {"state": NodeState.DEDICATED},
@@ -58,12 +60,19 @@ def test_a_task_waits_for_miners_that_are_fit_for_it(unfit):
     make_miner()
     make_miner()
     make_miner(**unfit)
-    task = make_task()
+    task = make_task(temperature_x100=70)
     assert dispatch_all() == 0
     task.refresh_from_db()
     assert task.status == TaskStatus.QUEUED
     make_miner()
     assert dispatch_all() == 1
+
+
+def test_where_nothing_is_drawn_any_server_may_answer():
+    make_miner(canonical=False)
+    task = make_task(make_session(redundancy=1), temperature_x100=0)
+    assert dispatch_all() == 1
+    assert task.assignments.count() == 1
 
 
 def test_a_dedicated_session_is_served_by_its_own_nodes_and_by_nobody_else():

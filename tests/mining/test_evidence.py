@@ -22,10 +22,18 @@ from mining.errors import ReportRefused
 from mining.evidence import accept
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
-from mining.node.job import AckReport, CommitReport, FailedReport, Heartbeat, PrecommitReport
+from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
 from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_assigned
-from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task, mirror
+from tests.mining.conftest import (
+    CHAIN_ID,
+    QUEUE,
+    heartbeat,
+    make_account,
+    make_miner,
+    make_task,
+    mirror,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("router_redis")]
 DOMAIN = SigningDomain(CHAIN_ID, QUEUE)
@@ -107,21 +115,58 @@ def end_precommits(task):
 
 def test_a_heartbeat_is_remembered_within_bounds():
     account = make_account()
-    beat = Heartbeat(
+    beat = heartbeat(
+        account,
         slots=10**9,
         in_flight=2,
-        models=[1, -1, 2**256],
-        tokens_per_s=float("nan"),
+        models=[1, 3, -1, 2**256],
+        loaded={1: float("nan"), 3: 20.5, 9: 1e9},
         software="x" * 999,
         encryption_key="0x" + "00" * 32,
+        canonical=False,
     )
     accept(account.address, beat, timezone.now())
     presence = MinerPresence.objects.get(pk=account.address.lower())
     assert presence.slots == 256
-    assert presence.model_identifiers == [1]
-    assert presence.tokens_per_s == 0
+    assert presence.model_identifiers == [1, 3]
+    assert presence.loaded == {"1": 0.0, "3": 20.5}
+    assert presence.tokens_per_s == 20.5
     assert len(presence.software) == 100
     assert presence.encryption_key == ""  # nothing can be encrypted to it
+    assert not presence.canonical
+
+
+def test_a_heartbeat_that_another_key_signed_or_that_is_not_signed_is_refused():
+    account = make_account()
+    forged = heartbeat(account, signer=make_account())
+    unsigned = HeartbeatReport(status=forged.status, signature=b"")
+    changed = heartbeat(account)
+    changed = HeartbeatReport(
+        status=changed.status.replace('"slots": 4', '"slots": 9'), signature=changed.signature
+    )
+    for report in (forged, unsigned, changed):
+        with pytest.raises(ReportRefused, match="signature"):
+            accept(account.address, report, timezone.now())
+    assert not MinerPresence.objects.exists()
+
+
+def test_a_heartbeat_counts_once_and_none_before_it_any_more():
+    account = make_account()
+    now_ms = int(timezone.now().timestamp() * 1000)
+    newer = heartbeat(account, sent_at_ms=now_ms, slots=2)
+    older = heartbeat(account, sent_at_ms=now_ms - 1, slots=3)
+    accept(account.address, newer, timezone.now())
+    for report in (newer, older):
+        with pytest.raises(ReportRefused, match="counts once"):
+            accept(account.address, report, timezone.now())
+    assert MinerPresence.objects.get().slots == 2
+
+
+def test_a_heartbeat_from_the_future_is_refused():
+    account = make_account()
+    ahead = heartbeat(account, sent_at_ms=int((timezone.now().timestamp() + 60) * 1000))
+    with pytest.raises(ReportRefused, match="ahead of this router's clock"):
+        accept(account.address, ahead, timezone.now())
 
 
 def test_a_miners_part_goes_from_ack_to_reveal_and_each_step_goes_on_chain_once(signer):

@@ -12,9 +12,9 @@ from mining import dispatch, oracle, reports
 from mining.enrolment import enrol
 from mining.loop import keep_doing
 from mining.models import MinerPresence
+from mining.node.job import write_report
 from sessions.models import Task, TaskStatus
-from tests.mining.conftest import make_account, make_miner, make_session, make_task
-from tests.mining.test_reports import BEAT
+from tests.mining.conftest import heartbeat, make_account, make_miner, make_session, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
 
@@ -66,10 +66,11 @@ def test_the_oracle_wakes_for_a_deadline(running):
 
 
 def test_the_collector_reads_a_report_as_it_comes(running):
-    address = make_account().address
+    account = make_account()
+    address = account.address
     with redis.Redis.from_url(enrol(address)) as client:
         running(reports.run)
-        client.xadd(reports.reports_key(address), BEAT)
+        client.xadd(reports.reports_key(address), write_report(heartbeat(account)))
         wait_until(lambda: MinerPresence.objects.filter(pk=address.lower(), slots=4).exists())
 
 

@@ -5,40 +5,41 @@ import time
 
 import pytest
 import redis
-from django.utils import timezone
 
 from mining import reports
 from mining.directory import miners_online
 from mining.enrolment import enrol
 from mining.models import MinerPresence
-from mining.node.job import Heartbeat, write_report
+from mining.node.job import write_report
 from mining.reports import Collector, reports_key
-from tests.mining.conftest import make_account
+from tests.mining.conftest import heartbeat, make_account
 
 pytestmark = pytest.mark.django_db
 
-BEAT = write_report(
-    Heartbeat(
-        slots=4,
-        in_flight=0,
-        models=[1],
-        tokens_per_s=9.5,
-        software="cortensor-node/0",
-        encryption_key="0x09" + "00" * 31,
-    )
-)
+
+class Miner:
+    """A miner in its own mailbox, and what it sends."""
+
+    def __init__(self):
+        self.account = make_account()
+        self.address = self.account.address.lower()
+        self.client = redis.Redis.from_url(enrol(self.address))
+
+    def beat(self, **changes):
+        """Send a heartbeat, as the node's own software does."""
+        self.send(write_report(heartbeat(self.account, **changes)))
+
+    def send(self, entry):
+        self.client.xadd(reports_key(self.address), entry)
 
 
 @pytest.fixture
 def miners(router_redis):
-    """Two miners in their own mailboxes: address to client."""
-    clients = {}
-    for _ in range(2):
-        address = make_account().address.lower()
-        clients[address] = redis.Redis.from_url(enrol(address))
-    yield clients
-    for client in clients.values():
-        client.close()
+    """Two miners."""
+    miners = [Miner(), Miner()]
+    yield miners
+    for miner in miners:
+        miner.client.close()
 
 
 @pytest.fixture
@@ -49,39 +50,50 @@ def collector(settings, router_redis, monkeypatch):
 
 
 def test_reports_of_all_miners_are_read_once(miners, collector):
-    for address, client in miners.items():
-        client.xadd(reports_key(address), BEAT)
+    for miner in miners:
+        miner.beat()
     assert collector.collect(100) == 2
     assert collector.collect(10) == 0
-    assert set(MinerPresence.objects.values_list("pk", "slots")) == {(a, 4) for a in miners}
+    seen = set(MinerPresence.objects.values_list("pk", "slots"))
+    assert seen == {(miner.address, 4) for miner in miners}
 
 
 def test_a_new_miner_is_heard_without_a_restart(miners, collector):
     collector.collect(10)
-    address = make_account().address.lower()
-    with redis.Redis.from_url(enrol(address)) as client:
-        client.xadd(reports_key(address), BEAT)
+    new = Miner()
+    new.beat()
     assert collector.collect(100) == 1
+    new.client.close()
 
 
 def test_a_restarted_collector_goes_on_where_the_last_one_was(miners, collector, settings):
-    address, client = next(iter(miners.items()))
-    client.xadd(reports_key(address), BEAT)
+    miners[0].beat()
     collector.collect(100)
-    client.xadd(reports_key(address), BEAT)
+    miners[0].beat()
     with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as fresh:
         assert Collector(fresh).collect(100) == 1
 
 
 def test_a_heartbeat_that_waited_long_makes_nobody_online(miners, collector):
-    address, client = next(iter(miners.items()))
-    client.xadd(reports_key(address), BEAT, id=int((time.time() - 60) * 1000))
+    miner = miners[0]
+    miner.beat(sent_at_ms=int((time.time() - 60) * 1000))
     collector.collect(100)
-    assert MinerPresence.objects.get(pk=address).slots == 4
+    assert MinerPresence.objects.get(pk=miner.address).slots == 4
     assert miners_online() == 0
-    client.xadd(reports_key(address), BEAT, id=2**63)
+    miner.beat()
     collector.collect(100)
-    assert MinerPresence.objects.get(pk=address).last_seen_at <= timezone.now()
+    assert miners_online() == 1
+
+
+def test_a_heartbeat_counts_once_and_only_under_its_own_key(miners, collector):
+    miner, other = miners
+    entry = write_report(heartbeat(miner.account, slots=3))
+    for sender in (miner, miner, other):
+        sender.send(entry)
+    collector.collect(100)
+    assert collector.refused == 2
+    assert list(MinerPresence.objects.filter(slots=3).values_list("pk")) == [(miner.address,)]
+    assert miners_online() == 1
 
 
 @pytest.mark.parametrize(
@@ -93,38 +105,46 @@ def test_a_heartbeat_that_waited_long_makes_nobody_online(miners, collector):
         {"type": "heartbeat", "body": "[" * 100_000},
         {"type": "heartbeat", "body": b"\xff\xfe"},
         {"type": "heartbeat", "body": "{}" + " " * 2_000_000},
-        {"type": "heartbeat", "body": BEAT["body"].replace("cortensor", "\\u0000\\ud800")},
+        {"type": "heartbeat", "body": json.dumps({"status": "{}", "signature": "0x" + "01" * 65})},
+        {"type": "heartbeat", "body": json.dumps({"status": "\ud800", "signature": "0x00"})},
         {"type": "ack", "body": json.dumps({"assignment_id": "1", "signature": "0x"})},
         {
             "type": "failed",
             "body": json.dumps({"assignment_id": "../..", "code": "", "message": ""}),
         },
     ],
-    ids=["bare", "unknown", "odd", "deep", "bytes", "large", "unstorable", "short", "path"],
+    ids=["bare", "unknown", "odd", "deep", "bytes", "large", "forged", "odd text", "short", "path"],
 )
 def test_a_bad_report_is_dropped_and_the_next_one_is_read(miners, collector, entry):
-    address, client = next(iter(miners.items()))
-    client.xadd(reports_key(address), entry)
-    client.xadd(reports_key(address), BEAT)
+    miners[0].send(entry)
+    miners[0].beat()
     assert collector.collect(100) == 2
     assert collector.refused == 1
-    assert MinerPresence.objects.get(pk=address).slots == 4
+    assert MinerPresence.objects.get(pk=miners[0].address).slots == 4
+
+
+def test_a_signed_heartbeat_that_no_row_can_hold_is_dropped(miners, collector):
+    miners[0].beat(software="\x00\ud800")
+    miners[0].beat()
+    assert collector.collect(100) == 2
+    assert collector.refused == 1
+    assert miners_online() == 1
 
 
 def test_a_miner_that_breaks_its_own_mailbox_does_not_disturb_the_others(miners, collector):
-    (spoiler, spoilt), (other, client) = miners.items()
-    spoilt.set(reports_key(spoiler), "no stream")
-    client.xadd(reports_key(other), BEAT)
+    spoiler, other = miners
+    spoiler.client.set(reports_key(spoiler.address), "no stream")
+    other.beat()
     collector.collect(10)
     assert collector.collect(100) == 1
-    assert MinerPresence.objects.filter(pk=other, slots=4).exists()
+    assert MinerPresence.objects.filter(pk=other.address, slots=4).exists()
 
 
 def test_a_mailbox_does_not_grow_without_bounds(miners, collector, monkeypatch, router_redis):
     monkeypatch.setattr(reports, "MAX_KEPT", 10)
-    address, client = next(iter(miners.items()))
+    miner = miners[0]
     for _ in range(300):
-        client.xadd(reports_key(address), BEAT)
+        miner.send({"type": "noise"})
     while collector.collect(10):
         pass
-    assert router_redis.xlen(reports_key(address)) <= 110  # Redis trims by whole nodes
+    assert router_redis.xlen(reports_key(miner.address)) <= 110  # Redis trims by whole nodes

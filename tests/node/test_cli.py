@@ -13,7 +13,8 @@ from mining.node.cli import main
 from mining.node.config import ConfigError, environment_of, redis_url_from
 
 COMMANDS = (
-    *("init", "address", "register", "models", "bench", "run", "status", "claim", "withdraw"),
+    *("init", "address", "models", "bench", "run", "status"),
+    *("register", "stake", "unbond", "withdraw", "claim"),
 )
 
 
@@ -82,9 +83,11 @@ def test_what_is_no_model_is_named(
     ("command", "missing"),
     [
         (["run"], "ROUTER_URL"),
-        (["status"], "ROUTER_URL"),
         (["register"], "POOL_ADDRESS"),
         (["withdraw"], "QUEUE_ADDRESS"),
+        (["withdraw", "--stake"], "POOL_ADDRESS"),
+        (["stake", "5"], "POOL_ADDRESS"),
+        (["unbond", "5"], "POOL_ADDRESS"),
         (["claim"], "RPC_URL"),
     ],
 )

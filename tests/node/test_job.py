@@ -1,6 +1,7 @@
 """Jobs and reports cross a trust boundary: what is wrong is named."""
 
 import json
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -13,9 +14,10 @@ from mining.node.job import (
     AckReport,
     CommitReport,
     FailedReport,
-    Heartbeat,
+    HeartbeatReport,
     Job,
     Malformed,
+    NodeStatus,
     PrecommitReport,
     Report,
     read_report,
@@ -94,6 +96,7 @@ def test_what_a_later_router_adds_is_ignored() -> None:
         ("min_p", 1.5),
         ("logit_bias", {"-1": 1.0}),
         ("logit_bias", {"1": float("nan")}),
+        ("logit_bias", {str(2**31): 1.0}),
         ("logit_bias", [1]),
     ],
 )
@@ -139,10 +142,24 @@ def test_a_missing_member_is_named(name: str) -> None:
     assert refused.value.field == name
 
 
+def status(**changes: Any) -> NodeStatus:
+    """What a node says of itself."""
+    values = {
+        "sent_at_ms": int(time.time() * 1000),
+        "slots": 4,
+        "in_flight": 1,
+        "draining": False,
+        "models": [1],
+        "loaded": {1: 120.5},
+        "canonical": True,
+        "software": "cortensor-node/0",
+        "encryption_key": "0x09" + "00" * 31,
+    }
+    return NodeStatus(**{**values, **changes})
+
+
 REPORTS: list[Report] = [
-    Heartbeat(
-        slots=4, in_flight=1, models=[1], tokens_per_s=120.5, software="x", encryption_key="0x09"
-    ),
+    HeartbeatReport(status=json.dumps(status().to_json()), signature=b"\x01" * 65),
     AckReport(assignment_id=ID, signature=b"\x01" * 65),
     PrecommitReport(assignment_id=ID, hash=b"\x02" * 32, signature=b"\x01" * 65),
     CommitReport(assignment_id=ID, data="ipfs://b", content='{"é":1}', signature=b"\x01" * 65),
@@ -153,6 +170,15 @@ REPORTS: list[Report] = [
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.TYPE)
 def test_a_report_survives_the_journey(report: Report) -> None:
     assert read_report(write_report(report)) == report
+
+
+def test_a_status_is_read_out_of_its_heartbeat() -> None:
+    told = status(draining=True)
+    report = HeartbeatReport(status=json.dumps(told.to_json()), signature=b"")
+    assert report.read() == told
+    for text in ("", "[]", "[" * 100_000, '{"slots": 1}'):
+        with pytest.raises(Malformed):
+            HeartbeatReport(status=text, signature=b"").read()
 
 
 @pytest.mark.parametrize(

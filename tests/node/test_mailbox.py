@@ -1,5 +1,7 @@
 """Reports and pieces in a real Redis."""
 
+import json
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -7,8 +9,8 @@ import pytest
 import redis
 
 from mining.node.generation import FinishReason, GenerationResult
-from mining.node.job import FailedReport, Heartbeat, read_report
-from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, StreamMismatch
+from mining.node.job import FailedReport, HeartbeatReport, NetworkFacts, read_report
+from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit, StreamMismatch
 
 ADDRESS = "0x" + "Ab" * 20
 PREFIX = f"miner:{ADDRESS.lower()}:"
@@ -32,17 +34,39 @@ def mailbox(redis_url: str) -> Iterator[Mailbox]:
 
 
 def test_reports_arrive_in_order(mailbox: Mailbox, server: "redis.Redis") -> None:
-    beat = Heartbeat(
-        slots=1, in_flight=0, models=[1], tokens_per_s=1.0, software="x", encryption_key=""
-    )
+    beat = HeartbeatReport(status="{}", signature=b"\x01")
     failed = FailedReport(assignment_id=ID, code="busy", message="m")
     for report in (beat, failed):
         mailbox.report(report)
     entries = server.xrange(PREFIX + "reports")
     assert [read_report(entry) for _, entry in entries] == [beat, failed]
-    last = mailbox.last_heartbeat()
-    assert last is not None
-    assert '"slots": 1' in last[1]
+
+
+def test_the_router_says_which_network_this_is(mailbox: Mailbox, server: "redis.Redis") -> None:
+    facts = NetworkFacts(chain_id=31337, node_pool="0x" + "33" * 20, models={1: "ab", 7: "cd"})
+    server.set(PREFIX + "network", json.dumps(facts.to_json()))
+    assert mailbox.network() == facts
+
+
+@pytest.mark.parametrize("said", [None, "", "{", "[]", '{"chain_id": 1, "node_pool": "0x1"}'])
+def test_a_mailbox_that_does_not_say_it_is_named(
+    mailbox: Mailbox, server: "redis.Redis", said: str | None
+) -> None:
+    if said is not None:
+        server.set(PREFIX + "network", said)
+    with pytest.raises(MailboxUnfit, match="enrol the node again"):
+        mailbox.network()
+
+
+@pytest.mark.parametrize(("ahead_s", "said"), [(60, "60 s ahead"), (-60, "60 s behind")])
+def test_a_clock_that_is_wrong_is_found_out(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, ahead_s: float, said: str
+) -> None:
+    mailbox.require_same_time()
+    here = time.time
+    monkeypatch.setattr("mining.node.mailbox.time.time", lambda: here() + ahead_s)
+    with pytest.raises(MailboxUnfit, match=said):
+        mailbox.require_same_time()
 
 
 def test_pieces_end_with_the_figures_and_expire(mailbox: Mailbox, server: "redis.Redis") -> None:

@@ -23,6 +23,7 @@ from chain.envelopes import (
 from chain.messages import (
     Ack,
     Commit,
+    Heartbeat,
     Precommit,
     SigningDomain,
     canonical_json,
@@ -35,41 +36,47 @@ from mining.node.job import (
     AckReport,
     CommitReport,
     FailedReport,
-    Heartbeat,
+    HeartbeatReport,
     PrecommitReport,
     Report,
     read_report,
 )
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
+from mining.node.shelf import Shelf, ShelvedModel
 from mining.node.stash import Stash
+from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
 
 DIGEST = bytes(range(32))
 QUEUE = "0x" + "22" * 20
-DOMAIN = SigningDomain(31337, QUEUE)
+DOMAIN, POOL = SigningDomain(31337, QUEUE), SigningDomain(31337, "0x" + "33" * 20)
+SLOTS = 4
 
 
 class Bench:
     """A miner, and what its router sees of it."""
 
-    def __init__(self, redis_url: str, engine: Engine, home: Path) -> None:
+    def __init__(self, redis_url: str, shelf: Shelf, home: Path) -> None:
         self.wallet = Wallet.create_or_open(home)
         self.address = self.wallet.address
         self.prefix = f"miner:{self.address.lower()}:"
         self.mailbox = Mailbox(redis_url, self.address)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.engine, self.home = engine, home
+        self.shelf, self.home = shelf, home
+        self.check: TaskCheck | None = None
         self.miner = self.restarted()
 
     def restarted(self) -> Miner:
         """The same miner after its process has ended."""
         return Miner(
-            engine=self.engine,
+            shelf=self.shelf,
+            slots=SLOTS,
             wallet=self.wallet,
             mailbox=self.mailbox,
             stash=Stash(self.home / "stash"),
-            model_identifier=1,
+            pool_domain=POOL,
+            check=self.check,
         )
 
     def reports(self) -> list[Report]:
@@ -84,8 +91,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench(redis_url: str, engine: Engine, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(redis_url, engine, tmp_path)
+def shelf(engine: Engine) -> Shelf:
+    """The tiny model, under the number 1."""
+    return Shelf([ShelvedModel(1, engine.prompts, 0, lambda: engine)])
+
+
+@pytest.fixture
+def bench(redis_url: str, shelf: Shelf, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(redis_url, shelf, tmp_path)
     yield bench
     bench.mailbox.close()
     bench.redis.close()
@@ -233,9 +246,9 @@ def test_a_repeated_job_gives_the_same_precommit_even_after_a_restart(bench: Ben
 
 
 def test_two_miners_of_one_task_say_the_same_under_different_salts(
-    bench: Bench, redis_url: str, engine: Engine, tmp_path: Path
+    bench: Bench, redis_url: str, shelf: Shelf, tmp_path: Path
 ) -> None:
-    other = Bench(redis_url, engine, tmp_path / "other")
+    other = Bench(redis_url, shelf, tmp_path / "other")
     job = new_job()
     contents = []
     for miner in (bench, other):
@@ -351,10 +364,9 @@ def test_more_jobs_than_slots_are_given_back(bench: Bench, monkeypatch: pytest.M
     extra = new_job()
     bench.miner.infer(extra)
     assert bench.codes() == ["busy"]
-    bench.miner.beat()
-    beat = bench.reports()[-1]
-    assert isinstance(beat, Heartbeat)
+    beat = bench.miner.beat()
     assert (beat.slots, beat.in_flight, beat.models) == (4, 4, [1])
+    assert beat.loaded[1] > 0
     for job in jobs:
         bench.miner.cancel(job["assignment_id"])
     for thread in threads:
@@ -430,8 +442,47 @@ def test_a_sealed_prompt_that_cannot_be_read_is_reported_without_its_content(
     assert "hen" not in report.message
 
 
-def test_the_heartbeat_tells_what_to_encrypt_to(bench: Bench) -> None:
+def test_the_heartbeat_is_signed_and_tells_what_to_encrypt_to(bench: Bench) -> None:
     bench.miner.beat()
     [beat] = bench.reports()
-    assert isinstance(beat, Heartbeat)
-    assert read_public_key(beat.encryption_key) == public_key(bench.wallet.encryption_key)
+    assert isinstance(beat, HeartbeatReport)
+    assert recover(Heartbeat(bench.address, beat.status), POOL, beat.signature) == bench.address
+    assert read_public_key(beat.read().encryption_key) == public_key(bench.wallet.encryption_key)
+
+
+def test_heartbeats_are_numbered_even_when_the_clock_is_set_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [bench.miner.beat().sent_at_ms for _ in range(3)]
+    assert abs(numbers[-1] / 1000 - time.time()) < 5
+    monkeypatch.setattr("mining.node.miner.time.time", lambda: 1_000.0)
+    numbers.append(bench.miner.beat().sent_at_ms)
+    assert numbers == sorted(set(numbers))
+
+
+# ── before the end ───────────────────────────────────────────────────────────
+
+
+def test_a_draining_miner_says_so_finishes_and_begins_nothing(bench: Bench) -> None:
+    job = endless_job(bench)
+    thread = threading.Thread(target=bench.miner.infer, args=(job,))
+    thread.start()
+    until(lambda: bench.stream(job))
+    bench.miner.drain()
+    assert bench.miner.beat().draining
+    late = new_job()
+    bench.miner.infer(late)
+    thread.join(20)
+    assert bench.codes() == ["draining"]
+    assert bench.stream(late) == [{"failed": "draining"}]
+    assert bench.stream(job)[-1]["done"] == "1"
+
+
+def test_a_job_is_handed_back_unless_it_was_done(bench: Bench) -> None:
+    done, waiting = new_job(), new_job()
+    bench.miner.infer(done)
+    for value in (done, waiting, None, {"assignment_id": "../x"}):
+        bench.miner.hand_back(value)
+    [failed] = [report for report in bench.reports() if isinstance(report, FailedReport)]
+    assert (failed.assignment_id, failed.code) == (waiting["assignment_id"], "draining")
+    assert len([r for r in bench.reports() if isinstance(r, PrecommitReport)]) == 2

@@ -3,17 +3,19 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mining.node.evm import CallReverted, ChainUnavailable, Rpc
-from mining.node.job import Job
+from mining.node.job import FailedReport, Job
+from mining.node.shelf import Shelf
 from mining.node.task_check import JobRefused, TaskCheck, Terms
 from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account, anvil, chain, deployed
-from tests.node.test_miner import new_job
+from tests.node.test_miner import Bench, new_job, shelf
 
-__all__ = ["anvil", "chain", "deployed"]
+__all__ = ["anvil", "chain", "deployed", "shelf"]
 
 MINER, OTHER = account("checking miner"), account("other miner")
 MAX_TOKENS = 16
@@ -109,6 +111,41 @@ def test_a_price_below_this_nodes_is_refused(network: Network) -> None:
         network.check().require(network.job(max_tokens=MAX_TOKENS * 1000), wait_s=0)
     with pytest.raises(JobRefused, match="pays for model 1"):
         network.check().require(network.job(model_identifier=2), wait_s=0)
+
+
+@pytest.mark.parametrize(
+    ("assigned", "lie", "said"),
+    [
+        (OTHER, {}, "has not assigned it to this node"),
+        (MINER, {"task_digest": "0x" + "11" * 32}, "task_digest: the chain has"),
+        (MINER, {"max_tokens": MAX_TOKENS * 20}, "wei are reserved for the task"),
+        (MINER, {}, "this node works for"),
+    ],
+    ids=["for another miner", "not the task", "not reserved", "price"],
+)
+def test_a_miner_tells_the_router_and_its_owner_why_it_refuses(
+    network: Network,
+    shelf: Shelf,
+    redis_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    assigned: Any,
+    lie: dict[str, Any],
+    said: str,
+) -> None:
+    bench = Bench(redis_url, shelf, tmp_path)
+    dear = {} if lie or assigned is OTHER else {"output_price_wei": PRICE.output_wei + 1}
+    bench.check = network.check(**dear)
+    network.submit()
+    network.assign(assigned)
+    job = network.job(deadline_at=time.time() + 1.5, **lie).to_json()
+    bench.restarted().infer(job)
+    [report] = bench.reports()
+    assert isinstance(report, FailedReport)
+    assert report.code == "job_refused"
+    assert said in report.message
+    assert report.message in caplog.text
+    assert bench.stream(job) == [{"failed": "job_refused"}]
 
 
 def test_a_chain_that_does_not_answer_is_named(network: Network) -> None:

@@ -1,0 +1,78 @@
+"""From the flags of `run` and `bench`, the environment and the file to a node's settings."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from mining.node import config as settings
+from mining.node.config import ConfigError, NodeConfig, ServedModel
+from mining.node.model_list import ListedModel, ModelList
+from mining.node.task_check import Terms
+
+
+def config_from(options: argparse.Namespace) -> NodeConfig:
+    """A node's settings; raise ConfigError or ModelSourceError."""
+    environment: Mapping[str, str] = options.environment
+
+    def number(name: str, default: int) -> int:
+        return settings.number_from(getattr(options, name.lower()), name, default, environment)
+
+    has_context = options.context_tokens or environment.get("CONTEXT_TOKENS")
+    ca_file = environment.get("REDIS_CA_FILE")
+    config = NodeConfig(
+        home=options.home,
+        redis_url=options.redis_url or environment.get("REDIS_URL") or None,
+        router_url=environment.get("ROUTER_URL") or None,
+        models=_models(options),
+        slots=number("SLOTS", 4),
+        threads=number("THREADS", 1),
+        context_tokens=number("CONTEXT_TOKENS", 1) if has_context else None,
+        gpu_layers=settings.price_from("GPU_LAYERS", environment),
+        memory_bytes=settings.memory_from(options.memory_budget, environment),
+        upstream=settings.upstream_from(options.upstream_url, options.upstream_model, environment),
+        allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1",
+        redis_ca_file=Path(ca_file).expanduser() if ca_file else None,
+        password=settings.password_from(environment),
+        rpc_url=environment.get("RPC_URL") or None,
+        queue_address=environment.get("QUEUE_ADDRESS") or None,
+        terms=Terms(
+            settings.price_from("MIN_INPUT_PRICE_WEI", environment),
+            settings.price_from("MIN_OUTPUT_PRICE_WEI", environment),
+        ),
+    )
+    if config.upstream is not None and len(config.models) > 1:
+        raise ConfigError("MODELS: one server works for one model; start a node for each")
+    return config
+
+
+def _models(options: argparse.Namespace) -> tuple[ServedModel, ...]:
+    environment: Mapping[str, str] = options.environment
+    listed = ModelList(options.home)
+    # The nearest word counts: a flag before a variable, and --models before --model.
+    several = options.models or (None if options.model else environment.get("MODELS"))
+    if several:
+        return _several(several, listed)
+    model = options.model or environment.get("MODEL") or str(settings.SHIPPED_MODEL)
+    if model.isdecimal():
+        return (_served(listed.get(int(model))),)
+    identifier = settings.number_from(options.model_identifier, "MODEL_IDENTIFIER", 1, environment)
+    return (ServedModel(identifier, model, environment.get("MODEL_SHA256") or None),)
+
+
+def _several(text: str, listed: ModelList) -> tuple[ServedModel, ...]:
+    if text == "all":
+        models = tuple(map(_served, listed))
+        if not models:
+            raise ConfigError("MODELS: none is listed; `models add NUMBER SOURCE` does it")
+        return models
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
+        raise ConfigError(
+            f"MODELS: {text!r} is no list of models; give numbers of `models list`, as in 1,2, or"
+            " all"
+        )
+    return tuple(_served(listed.get(int(part))) for part in numbers)
+
+
+def _served(model: ListedModel) -> ServedModel:
+    return ServedModel(model.identifier, model.source, model.sha256)

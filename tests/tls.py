@@ -1,0 +1,54 @@
+"""TLS in front of a server that has none: the endpoint that a client across a network would see."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+CERTIFICATE = Path(__file__).with_name("redis_test_certificate.pem")
+"""For localhost and 127.0.0.1, signed by itself; with its key."""
+
+
+@contextmanager
+def tls_before(port: int) -> Iterator[int]:
+    """Take TLS connections and pass them on to another port; the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    # On every address of this machine, so that it can be reached by a name that is not its own.
+    with socket.create_server(("", 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, context, port), daemon=True).start()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=_serve, args=(client, context, port), daemon=True).start()
+
+
+def _serve(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    with (
+        suppress(OSError),
+        context.wrap_socket(client, server_side=True) as secured,
+        socket.create_connection(("127.0.0.1", port)) as server,
+    ):
+        back = threading.Thread(target=_pump, args=(server, secured), daemon=True)
+        back.start()
+        _pump(secured, server)
+        back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
