@@ -159,7 +159,36 @@ class Enrolment:
     TYPE: ClassVar[str] = "Enrolment(address node,string router,string challenge)"
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration | Enrolment | CompletionOrder
+@dataclass(frozen=True)
+class TransferWithAuthorization:
+    """ "Move this much of my $COR to that account, once" (ERC-3009). Domain: CortensorToken.
+
+    `value` is in wei; it counts between `valid_after` and `valid_before`, in seconds since 1970.
+    """
+
+    payer: str
+    to: str
+    value: int
+    valid_after: int
+    valid_before: int
+    nonce: bytes
+
+    TYPE: ClassVar[str] = (
+        "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
+        "uint256 validBefore,bytes32 nonce)"
+    )
+
+
+Message = (
+    Ack
+    | Precommit
+    | Commit
+    | Verdict
+    | Registration
+    | Enrolment
+    | CompletionOrder
+    | TransferWithAuthorization
+)
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:
