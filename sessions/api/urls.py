@@ -7,6 +7,7 @@ from sessions.api.errors import not_found
 from sessions.api.router_views import AboutView, InfoView, MinersView, PingView, StatusView
 from sessions.api.session_views import SessionsView, SessionView, TasksView, TaskView
 from sessions.api.stream_views import task_stream
+from sessions.x402.views import paid_completions
 
 
 class Number:
@@ -36,6 +37,8 @@ urlpatterns = [
     path("tasks/<number:session_id>/<number:task_id>/stream", task_stream),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
+    path("x402/completions", paid_completions),
+    path("x402/completions/<number:session_id>", paid_completions),
     path("", include("sessions.api.access_urls")),
     re_path("", not_found),
 ]
