@@ -4,6 +4,8 @@ No Django: `make run` uses it as well. Safe to repeat: a session that is there i
 what it holds is made up to what it should hold.
 """
 
+import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,17 @@ from web3 import Web3
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 
+from chain.authorizations import domain_of
 from chain.contracts import Deployment, handle
 from chain.errors import ChainError
 from chain.keys import load_or_create
+from chain.messages import SigningDomain, TransferWithAuthorization, sign
+from chain.relay import TRANSFER
 from sessions.x402 import TILL_KEYSTORE
 
 NAME = "x402"
 RECEIPT_TIMEOUT_S = 60.0
+COLLECTED_WITHIN_S = 600
 ACTIVE, EPHEMERAL = 0, 0
 
 
@@ -72,6 +78,32 @@ def open_pay_per_call(
     return PayPerCall(till, session_id, max(held_wei, terms.balance_wei))
 
 
+def collect(
+    w3: Web3,
+    deployment: Deployment,
+    operator: LocalAccount,
+    keystore_dir: Path,
+    password: str,
+    keep_wei: int,
+) -> int:
+    """Move what the till has earned to the operator, and return how much that was, in wei.
+
+    The till signs and the operator sends, so that the till needs no gas money.
+
+    Args:
+        keep_wei: what stays, since it may have to be paid back.
+
+    Raises:
+        OpeningFailed: the transaction failed.
+    """
+    till = load_or_create(keystore_dir / TILL_KEYSTORE, password)
+    opening = _Opening(w3, deployment, operator)
+    earned_wei = opening.balance_of(till.address) - keep_wei
+    if earned_wei > 0:
+        opening.take(till, earned_wei, domain_of(deployment))
+    return max(earned_wei, 0)
+
+
 class _Opening:
     """What the operator looks up and sends."""
 
@@ -105,6 +137,26 @@ class _Opening:
         self._transact("approve", self._token.functions.approve(escrow, amount_wei))
         deposit = self._payment.functions.depositToSession(session_id, amount_wei)
         self._transact("depositToSession", deposit)
+
+    def balance_of(self, holder: str) -> int:
+        """An account's $COR, in wei."""
+        return int(self._token.functions.balanceOf(to_checksum_address(holder)).call())
+
+    def take(self, till: LocalAccount, amount_wei: int, domain: SigningDomain) -> None:
+        """Move the till's $COR to the operator."""
+        transfer = TransferWithAuthorization(
+            payer=till.address,
+            to=self._operator.address,
+            value=amount_wei,
+            valid_after=0,
+            valid_before=int(time.time()) + COLLECTED_WITHIN_S,
+            nonce=secrets.token_bytes(32),
+        )
+        move = self._token.get_function_by_signature(TRANSFER)(
+            *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
+            *(transfer.valid_before, transfer.nonce, sign(transfer, domain, bytes(till.key))),
+        )
+        self._transact("transferWithAuthorization", move)
 
     def _transact(self, what: str, call: Any) -> TxReceipt:
         sender = self._operator.address

@@ -1,10 +1,14 @@
 """What was paid for single tasks, by signature (x402)."""
 
+from datetime import datetime
+
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
+from chain.models import Operation, OperationStatus
 from sessions.models.fields import AddressField, Uint256Field
-from sessions.models.task import Task
+from sessions.models.task import Task, TaskStatus
 
 
 class PaymentStatus(models.TextChoices):
@@ -25,6 +29,23 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         """Those with which something has still to happen."""
         return self.filter(status__in=OPEN)
 
+    def due(self, now: datetime) -> "PaymentQuerySet":
+        """Those that can go on now."""
+        over = [OperationStatus.CONFIRMED, OperationStatus.FAILED]
+        return self.filter(
+            Q(status=PaymentStatus.PENDING, settlement__status__in=over)
+            | Q(
+                status=PaymentStatus.SETTLED,
+                task__status__in=[TaskStatus.ENDED, TaskStatus.FAILED],
+            )
+            | Q(status=PaymentStatus.REFUNDING, refund__status=OperationStatus.CONFIRMED)
+            | Q(
+                status=PaymentStatus.REFUNDING,
+                refund__status=OperationStatus.FAILED,
+                refund_due_at__lte=now,
+            )
+        )
+
 
 OPEN = (PaymentStatus.PENDING, PaymentStatus.SETTLED, PaymentStatus.REFUNDING)
 
@@ -42,6 +63,10 @@ class Payment(models.Model):
     task = models.OneToOneField(Task, on_delete=models.PROTECT, related_name="payment")
     status = models.CharField(
         max_length=10, choices=PaymentStatus.choices, default=PaymentStatus.PENDING
+    )
+    settlement = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="+")
+    refund = models.ForeignKey(
+        Operation, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     verified_block = models.BigIntegerField(help_text="where it was seen to be good")
     transaction = models.CharField(max_length=66, blank=True, default="")

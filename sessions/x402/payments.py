@@ -11,8 +11,11 @@ from django.utils import timezone
 from eth_utils.crypto import keccak
 
 from chain import operations, outbox
+from chain.models import Operation
 from chain.rpc import RpcError
 from sessions import intake
+from sessions.access import rates
+from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.completion import CompletionRequest
 from sessions.errors import InsufficientBalance, ReferenceTaken, cor
@@ -35,11 +38,17 @@ def take(
     session: Session,
     offer: Offer,
     payment: SignedPayment,
+    *,
+    stream: bool = False,
     request_id: str = "",
 ) -> Payment:
     """Take a task and what is paid for it, in one transaction.
 
-    The same payment with the same request is the same task, however often it comes.
+    The same payment with the same request is the same task, however often it comes. Nothing is
+    counted against a payer before its signature is known to be good.
+
+    Args:
+        stream: whether the answer takes one of the payer's streams.
 
     Raises:
         PaymentRefused: the payment is not good, or was made for something else.
@@ -54,6 +63,9 @@ def take(
         verified_block = earlier.verified_block
     else:
         verified_block = _verify(payment, offer)
+    rates.admit_request(Caller(payer))
+    if stream:
+        rates.admit_stream(Caller(payer))
 
     def pay(task: Task) -> None:
         if task.reserve_wei != payment.transfer.value:
@@ -164,7 +176,10 @@ def _require_bounded_risk(session: Session, payer: str, amount_wei: int) -> None
 
 def _record(task: Task, payment: SignedPayment, verified_block: int) -> None:
     transfer = payment.transfer
+    settlement = operations.settle_payment(transfer, payment.signature)
+    outbox.enqueue(settlement)
     Payment.objects.create(
+        settlement=Operation.objects.get(key=settlement.key),
         payer=transfer.payer,
         nonce="0x" + transfer.nonce.hex(),
         amount_wei=transfer.value,
@@ -175,4 +190,3 @@ def _record(task: Task, payment: SignedPayment, verified_block: int) -> None:
         task=task,
         verified_block=verified_block,
     )
-    outbox.enqueue(operations.settle_payment(transfer, payment.signature))

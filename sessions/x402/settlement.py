@@ -18,6 +18,7 @@ from typing import Any
 
 import redis
 from django.db import transaction
+from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
 from eth_utils.address import to_checksum_address
@@ -29,11 +30,11 @@ from chain.contracts import deployment
 from chain.keys import KeystoreError
 from chain.messages import TransferWithAuthorization, sign
 from chain.models import Operation, OperationStatus
-from chain.operations import Op, OperationKind
+from chain.operations import OperationKind
 from chain.rpc import RpcError
 from chain.signals import operation_confirmed, operation_failed
 from sessions import streams, task_states
-from sessions.models import Payment, PaymentStatus, Task, TaskStatus
+from sessions.models import Payment, PaymentStatus, TaskStatus
 from sessions.x402 import till
 from sessions.x402.verification import chain_node
 
@@ -42,6 +43,7 @@ REFUND_AGAIN_AFTER = timedelta(minutes=10)
 FOR_GOOD = 2**47 - 1
 """The last second that the token counts as one."""
 KEPT_S = 3_600
+USED = "ERC3009UsedAuthorization"
 
 logger = logging.getLogger(__name__)
 
@@ -49,21 +51,15 @@ logger = logging.getLogger(__name__)
 @receiver([operation_confirmed, operation_failed], dispatch_uid="sessions.payment_operation")
 def operation_over(operation: Operation, **_: Any) -> None:
     """Bring on the payment whose transfer, or transfer back, the chain has made or refused."""
-    if operation.kind == OperationKind.SETTLE_PAYMENT:
-        payer, nonce = operation.payload["payer"], operation.payload["nonce"]
-        found = Payment.objects.filter(payer=payer.lower(), nonce=nonce)
-    elif operation.kind == OperationKind.REFUND_PAYMENT:
-        to = operation.payload["to"].lower()
-        found = Payment.objects.filter(payer=to, status=PaymentStatus.REFUNDING)
-    else:
+    if operation.kind not in (OperationKind.SETTLE_PAYMENT, OperationKind.REFUND_PAYMENT):
         return
-    for payment in found:
+    for payment in Payment.objects.filter(Q(settlement=operation) | Q(refund=operation)):
         advance(payment)
 
 
 def sweep(now: datetime) -> None:
-    """Bring on every payment with which something has still to happen."""
-    for payment in Payment.objects.open():
+    """Bring on every payment that can go on."""
+    for payment in Payment.objects.due(now):
         try:
             advance(payment, now)
         except (RpcError, KeystoreError):  # one must not keep the others, or the oracle, waiting
@@ -81,7 +77,10 @@ def advance(payment: Payment, now: datetime | None = None) -> Payment:
     # Asked before the row is locked: it may take seconds.
     elsewhere = _made_by_another(payment) if payment.status == PaymentStatus.PENDING else ""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update(of=["self"]).get(pk=payment.pk)
+        rows = Payment.objects.select_related(
+            "task", "settlement__transaction", "refund__transaction"
+        ).select_for_update(of=["self"])
+        payment = rows.get(pk=payment.pk)
         while True:
             before = payment.status
             _step(payment, elsewhere, now)
@@ -106,53 +105,45 @@ def _step(payment: Payment, elsewhere: str, now: datetime) -> None:
 
 
 def _settle(payment: Payment, elsewhere: str, now: datetime) -> None:
-    operation = _operation(operations.settle_payment(transfer_of(payment), _signature(payment)))
-    if operation is None:
-        return
-    mined = operation.transaction
-    if operation.status == OperationStatus.CONFIRMED and mined is not None:
-        payment.transaction = mined.hash
-    elif operation.status == OperationStatus.FAILED and elsewhere:
-        payment.transaction = elsewhere
-    elif operation.status == OperationStatus.FAILED:
-        payment.error = operation.error or "the chain refused the transfer"
-        _save(payment, PaymentStatus.REFUSED)
-        task_states.mark_failed(
-            payment.task, "payment_refused", f"the chain refused the payment: {payment.error}"
-        )
-        return
-    else:
-        return
+    match payment.settlement.status:
+        case OperationStatus.CONFIRMED:
+            payment.transaction = _hash_of(payment.settlement)
+        case OperationStatus.FAILED if elsewhere:
+            payment.transaction = elsewhere
+        case OperationStatus.FAILED:
+            payment.error = payment.settlement.error or "the chain refused the transfer"
+            _save(payment, PaymentStatus.REFUSED)
+            task_states.mark_failed(
+                payment.task, "payment_refused", f"the chain refused the payment: {payment.error}"
+            )
+            return
+        case _:
+            return
     payment.settled_at = now
     _save(payment, PaymentStatus.SETTLED)
 
 
 def _earn_or_refund(payment: Payment, now: datetime) -> None:
-    task = Task.objects.get(pk=payment.task_id)
+    task = payment.task
     if not TaskStatus(task.status).is_final:
         return
     if task.status == TaskStatus.ENDED and task.outcome_code == "settled":
         _save(payment, PaymentStatus.EARNED)
         return
-    outbox.enqueue(_refund(payment))
-    payment.refund_due_at = now + REFUND_AGAIN_AFTER
+    _pay_back(payment, now)
     _save(payment, PaymentStatus.REFUNDING)
 
 
 def _complete_refund(payment: Payment, now: datetime) -> None:
-    refund = _refund(payment)
-    operation = _operation(refund)
-    if operation is None:
-        return
-    if operation.status == OperationStatus.CONFIRMED:
-        mined = operation.transaction
-        payment.refund_transaction = mined.hash if mined else ""
+    refund = payment.refund
+    assert refund is not None
+    if refund.status == OperationStatus.CONFIRMED:
+        payment.refund_transaction = _hash_of(refund)
         _save(payment, PaymentStatus.REFUNDED)
-    elif operation.status == OperationStatus.FAILED and (payment.refund_due_at or now) <= now:
-        logger.error("%s: its refund was refused: %s", payment, operation.error)
-        outbox.enqueue(refund)
-        payment.error = operation.error
-        payment.refund_due_at = now + REFUND_AGAIN_AFTER
+    elif refund.status == OperationStatus.FAILED and (payment.refund_due_at or now) <= now:
+        logger.error("%s: its refund was refused: %s", payment, refund.error)
+        payment.error = refund.error
+        _pay_back(payment, now)
         _save(payment, PaymentStatus.REFUNDING)
 
 
@@ -168,11 +159,10 @@ def transfer_of(payment: Payment) -> TransferWithAuthorization:
     )
 
 
-def _refund(payment: Payment) -> Op:
+def _refund_of(payment: Payment) -> TransferWithAuthorization:
     """The transfer back. The token makes it once: its nonce follows from the payment's."""
-    holder = till.account()
-    transfer = TransferWithAuthorization(
-        payer=holder.address,
+    return TransferWithAuthorization(
+        payer=to_checksum_address(payment.pay_to),
         to=to_checksum_address(payment.payer),
         value=int(payment.amount_wei),
         valid_after=0,
@@ -183,16 +173,22 @@ def _refund(payment: Payment) -> Op:
             + bytes.fromhex(payment.nonce[2:])
         ),
     )
+
+
+def _pay_back(payment: Payment, now: datetime) -> None:
+    holder, transfer = till.account(), _refund_of(payment)
+    if holder.address != transfer.payer:
+        raise KeystoreError(f"keystore: {payment} went to {transfer.payer}, which is not the till")
     signature = sign(transfer, domain_of(deployment()), bytes(holder.key))
-    return operations.refund_payment(transfer, signature)
+    refund = operations.refund_payment(transfer, signature)
+    outbox.enqueue(refund)
+    payment.refund = Operation.objects.get(key=refund.key)
+    payment.refund_due_at = now + REFUND_AGAIN_AFTER
 
 
-def _signature(payment: Payment) -> bytes:
-    return bytes.fromhex(payment.signature[2:])
-
-
-def _operation(op: Op) -> Operation | None:
-    return Operation.objects.select_related("transaction").filter(key=op.key).first()
+def _hash_of(operation: Operation) -> str:
+    """The hash of the transaction that an operation went by."""
+    return operation.transaction.hash if operation.transaction else ""
 
 
 def _made_by_another(payment: Payment) -> str:
@@ -200,13 +196,10 @@ def _made_by_another(payment: Payment) -> str:
 
     Who sees an authorization may send it first. Our own is refused then, and yet we were paid.
     """
-    transfer = transfer_of(payment)
-    operation = _operation(operations.settle_payment(transfer, _signature(payment)))
-    if operation is None or operation.status != OperationStatus.FAILED:
+    operation = Operation.objects.get(pk=payment.settlement_id)
+    if operation.status != OperationStatus.FAILED or USED not in operation.error:
         return ""
-    if "ERC3009UsedAuthorization" not in operation.error:
-        return ""
-    found = find_payment(chain_node(), deployment(), transfer, payment.verified_block)
+    found = find_payment(chain_node(), deployment(), transfer_of(payment), payment.verified_block)
     return found or ""
 
 

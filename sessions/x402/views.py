@@ -15,7 +15,6 @@ from rest_framework.exceptions import MethodNotAllowed
 from chain.contracts import deployment
 from sessions import intake
 from sessions.access import rates
-from sessions.access.callers import Caller
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.completion_views import completion_object, results_of, wait_s
 from sessions.api.errors import problem_response
@@ -97,11 +96,14 @@ def _take(request: HttpRequest, session_id: int | None) -> Call:
             payment = wire.read_payment(request.headers)
             if payment is None:
                 raise PaymentRefused(Reason.REQUIRED, f"pay first: {offer.description}")
-            caller = Caller(payment.transfer.payer.lower())
-            rates.admit_request(caller)
-            if body.stream:
-                rates.admit_stream(caller)
-            taken = payments.take(body.request, session, offer, payment, request_id(request))
+            taken = payments.take(
+                body.request,
+                session,
+                offer,
+                payment,
+                stream=body.stream,
+                request_id=request_id(request),
+            )
         except PaymentRefused as error:
             raise _NotPaid(offer, error) from error
         return Call(body, offer, taken, payment.version)

@@ -1,4 +1,4 @@
-"""Opens this router for clients that pay per call, or funds what they pay for once more."""
+"""Opens this router for those who pay per call; later, turns what came in into what is used."""
 
 from argparse import ArgumentParser
 from decimal import Decimal, InvalidOperation
@@ -6,20 +6,22 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Sum
 from web3.exceptions import Web3Exception
 
 from chain.contracts import connect, deployment
 from chain.errors import ChainError
 from chain.keys import load
-from cortensor_site.pay_per_call import SessionTerms, open_pay_per_call
+from cortensor_site.pay_per_call import SessionTerms, collect, open_pay_per_call
 from sessions.errors import cor
-from sessions.models import WEI_PER_COR
+from sessions.models import WEI_PER_COR, Payment
 
 
 class Command(BaseCommand):
     help = (
-        "Make the till's key and a session that the till owns, and deposit into it until it holds "
-        "what it should. Safe to run again. Payments of calls go to the till (docs/x402.md)."
+        "Make the till's key and a session that the till owns, move what the till has earned to "
+        "the operator, and deposit into the session until it holds what it should. Safe to run "
+        "again, now and then. Payments of calls go to the till (docs/x402.md)."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,17 +44,19 @@ class Command(BaseCommand):
             raise CommandError(f"--cor: {options['cor']} is nothing; give more than 0")
         try:
             password = settings.KEYSTORE_PASSWORD_FILE.read_text().strip()
-            opened = open_pay_per_call(
-                connect(settings.RPC_URL),
-                deployment(),
-                load(settings.KEYSTORE_DIR / f"{options['operator']}.json", password),
-                settings.KEYSTORE_DIR,
-                password,
-                SessionTerms(balance_wei, options["model"], options["redundancy"]),
-            )
+            operator = load(settings.KEYSTORE_DIR / f"{options['operator']}.json", password)
+            w3, network = connect(settings.RPC_URL), deployment()
+            keys = (settings.KEYSTORE_DIR, password)
+            earned_wei = collect(w3, network, operator, *keys, keep_wei=_may_be_paid_back_wei())
+            terms = SessionTerms(balance_wei, options["model"], options["redundancy"])
+            opened = open_pay_per_call(w3, network, operator, *keys, terms)
         except (ChainError, Web3Exception, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"session {opened.session_id} holds {cor(opened.balance_wei)} COR;"
-            f" payments go to {opened.till}"
+            f"{cor(earned_wei)} COR collected; session {opened.session_id} holds"
+            f" {cor(opened.balance_wei)} COR; payments go to {opened.till}"
         )
+
+
+def _may_be_paid_back_wei() -> int:
+    return int(Payment.objects.open().aggregate(wei=Sum("amount_wei"))["wei"] or 0)

@@ -23,7 +23,7 @@ from sessions.models import Session
 from sessions.x402 import TILL_KEYSTORE
 from sessions.x402.offer import SCHEME, Offer
 from sessions.x402.wire import SignedPayment
-from tests.anvil import DEPLOYER, ROUTER, Chain, account, anvil, chain, deployed
+from tests.anvil import CLIENT, DEPLOYER, ROUTER, Chain, account, anvil, chain, deployed
 from tests.serving import serve
 from tests.sessions.factories import make_session
 from tests.sessions.openai.conftest import miners
@@ -45,9 +45,12 @@ def till(settings: Settings, tmp_path: Path) -> LocalAccount:
 
 
 @pytest.fixture
-def session(till: LocalAccount) -> Session:
-    """The till's session: it pays the network."""
-    return make_session(owner=till.address.lower())
+def session(chain: Chain, till: LocalAccount) -> Session:
+    """The till's session: it pays the network. The chain has it as well, with other prices."""
+    session_id = chain.open_session()
+    give = chain.contract("Session").functions.updateOwner(session_id, till.address)
+    chain.transact(CLIENT, give)
+    return make_session(session_id=session_id, owner=till.address.lower())
 
 
 @pytest.fixture

@@ -162,6 +162,19 @@ def test_while_the_chain_is_away_nothing_is_taken(
     assert_nothing_was_taken()
 
 
+def test_requests_of_one_payer_are_limited_once_its_signature_is_known(
+    session: Session, offer: Offer, one_signature: Sign, settings: Settings
+) -> None:
+    settings.LIMITS = settings.LIMITS | {"account_requests_per_minute": 1}
+    payment = one_signature()
+    for _ in range(3):
+        with pytest.raises(PaymentRefused):
+            take(make_request(), session, offer, replace(payment, signature=b"\x01" * 65))
+    take(make_request(), session, offer, payment)
+    with pytest.raises(LimitReached):
+        take(make_request(), session, offer, payment)
+
+
 # ── what the router risks ────────────────────────────────────────────────────
 
 
@@ -180,7 +193,7 @@ def test_a_payer_whose_money_nobody_has_seen_has_one_payment_under_way(
 def test_a_known_payer_has_only_so_many_under_way(
     session: Session, offer: Offer, signed: Sign, settings: Settings
 ) -> None:
-    settings.LIMITS |= {"payer_pending_payments": 2}
+    settings.LIMITS = settings.LIMITS | {"payer_pending_payments": 2}
     take(make_request(), session, offer, signed(**nonce(1)))
     Payment.objects.update(status=PaymentStatus.SETTLED, settled_at=timezone.now())
     for number in (2, 3):
