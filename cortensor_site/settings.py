@@ -4,6 +4,7 @@
 """
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
 METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
 # What the router risks within an hour for payments of single calls (docs/x402.md) that the chain
 # refuses after all.
-X402_MAX_AT_RISK_WEI = int(float(os.environ.get("X402_MAX_AT_RISK_COR", "10")) * 10**18)
+X402_MAX_AT_RISK_WEI = int(Decimal(os.environ.get("X402_MAX_AT_RISK_COR", "10")) * 10**18)
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.

@@ -32,7 +32,7 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
     def due(self, now: datetime) -> "PaymentQuerySet":
         """Those that can go on now."""
         over = [OperationStatus.CONFIRMED, OperationStatus.FAILED]
-        return self.filter(
+        return self.open().filter(
             Q(status=PaymentStatus.PENDING, settlement__status__in=over)
             | Q(
                 status=PaymentStatus.SETTLED,

@@ -3,7 +3,7 @@
 | from | when | to |
 |---|---|---|
 | pending | its transfer is mined, whoever has sent it | settled |
-| pending | the chain refuses it for good | refused; the task ends without its answer |
+| pending | the chain refuses it for good | refused; the answer stays here |
 | settled | the task has ended, and a miner was paid | earned |
 | settled | the task has come to nothing | refunding |
 | refunding | the transfer back is mined | refunded |
@@ -27,11 +27,11 @@ from eth_utils.crypto import keccak
 from chain import operations, outbox
 from chain.authorizations import domain_of, find_payment
 from chain.contracts import deployment
+from chain.errors import ChainError
 from chain.keys import KeystoreError
 from chain.messages import TransferWithAuthorization, sign
 from chain.models import Operation, OperationStatus
 from chain.operations import OperationKind
-from chain.rpc import RpcError
 from chain.signals import operation_confirmed, operation_failed
 from sessions import streams, task_states
 from sessions.models import Payment, PaymentStatus, TaskStatus
@@ -62,7 +62,7 @@ def sweep(now: datetime) -> None:
     for payment in Payment.objects.due(now):
         try:
             advance(payment, now)
-        except (RpcError, KeystoreError):  # one must not keep the others, or the oracle, waiting
+        except ChainError:  # one must not keep the others, or the oracle, waiting
             logger.exception("%s has to wait", payment)
 
 
@@ -113,14 +113,19 @@ def _settle(payment: Payment, elsewhere: str, now: datetime) -> None:
         case OperationStatus.FAILED:
             payment.error = payment.settlement.error or "the chain refused the transfer"
             _save(payment, PaymentStatus.REFUSED)
-            task_states.mark_failed(
-                payment.task, "payment_refused", f"the chain refused the payment: {payment.error}"
-            )
+            _call_off(payment)
             return
         case _:
             return
     payment.settled_at = now
     _save(payment, PaymentStatus.SETTLED)
+
+
+def _call_off(payment: Payment) -> None:
+    """Spare the task where no miner has it yet; who has begun is not to suffer for the payer."""
+    if payment.task.status == TaskStatus.QUEUED:
+        why = f"the chain refused the payment: {payment.error}"
+        task_states.mark_failed(payment.task, "payment_refused", why)
 
 
 def _earn_or_refund(payment: Payment, now: datetime) -> None:

@@ -154,7 +154,18 @@ def test_a_refund_that_the_till_does_not_cover_is_tried_again_later(
     assert balance_of(chain, payer) == PURSE_WEI
 
 
-def test_a_transfer_that_the_chain_refuses_ends_the_task_and_is_final(
+def test_a_task_that_miners_have_goes_on_when_the_payment_is_refused(
+    chain: Chain, payment: Payment, payer: LocalAccount, go_on: Any
+) -> None:
+    task_states.mark_assigned(payment.task, [MINER])
+    cancel(chain, payer, payment)
+    go_on()
+    payment.refresh_from_db()
+    assert payment.status == PaymentStatus.REFUSED
+    assert Task.objects.get().status == TaskStatus.ASSIGNED
+
+
+def test_a_transfer_that_the_chain_refuses_ends_a_task_that_waits_and_is_final(
     chain: Chain, payment: Payment, payer: LocalAccount, go_on: Any
 ) -> None:
     cancel(chain, payer, payment)
