@@ -96,6 +96,20 @@ def test_a_task_that_comes_to_nothing_is_paid_back_once(
     assert balance_of(chain, till) == 0
 
 
+def test_a_task_that_is_over_before_its_transfer_is_mined_is_paid_back_after_it(
+    chain: Chain, payment: Payment, till: LocalAccount, payer: LocalAccount, go_on: Any
+) -> None:
+    task_states.mark_failed(payment.task, "no_miner_available", "nobody was free")
+    sweep(timezone.now())
+    payment.refresh_from_db()
+    assert payment.status == PaymentStatus.PENDING
+    go_on(2)
+    payment.refresh_from_db()
+    assert payment.status == PaymentStatus.REFUNDED
+    assert balance_of(chain, payer) == PURSE_WEI
+    assert balance_of(chain, till) == 0
+
+
 def test_a_task_that_the_chain_refunded_is_paid_back(
     chain: Chain, payment: Payment, payer: LocalAccount, go_on: Any
 ) -> None:
