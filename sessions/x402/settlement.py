@@ -62,8 +62,8 @@ def sweep(now: datetime) -> None:
     for payment in Payment.objects.due(now):
         try:
             advance(payment, now)
-        except ChainError:  # one must not keep the others, or the oracle, waiting
-            logger.exception("%s has to wait", payment)
+        except ChainError as error:  # one must not keep the others, or the oracle, waiting
+            logger.error("%s has to wait: %s", payment, error)
 
 
 def advance(payment: Payment, now: datetime | None = None) -> Payment:
@@ -75,7 +75,7 @@ def advance(payment: Payment, now: datetime | None = None) -> Payment:
     """
     now = now or timezone.now()
     # Asked before the row is locked: it may take seconds.
-    elsewhere = _made_by_another(payment) if payment.status == PaymentStatus.PENDING else ""
+    elsewhere = _made_by_another(payment) if payment.status == PaymentStatus.PENDING else None
     with transaction.atomic():
         rows = Payment.objects.select_related(
             "task", "settlement__transaction", "refund__transaction"
@@ -85,8 +85,11 @@ def advance(payment: Payment, now: datetime | None = None) -> Payment:
             before = payment.status
             _step(payment, elsewhere, now)
             if payment.status == before:
-                return payment
+                break
             logger.info("%s: %s, then %s", payment, before, payment.status)
+    if payment.status == PaymentStatus.PENDING and _has_lost_its_nonce(payment.settlement):
+        return advance(payment, now)  # the chain has refused it since we asked
+    return payment
 
 
 def stream_key(payment: Payment) -> str:
@@ -94,7 +97,7 @@ def stream_key(payment: Payment) -> str:
     return f"payment:{payment.pk}"
 
 
-def _step(payment: Payment, elsewhere: str, now: datetime) -> None:
+def _step(payment: Payment, elsewhere: str | None, now: datetime) -> None:
     match PaymentStatus(payment.status):
         case PaymentStatus.PENDING:
             _settle(payment, elsewhere, now)
@@ -104,12 +107,16 @@ def _step(payment: Payment, elsewhere: str, now: datetime) -> None:
             _complete_refund(payment, now)
 
 
-def _settle(payment: Payment, elsewhere: str, now: datetime) -> None:
+def _settle(payment: Payment, elsewhere: str | None, now: datetime) -> None:
     match payment.settlement.status:
         case OperationStatus.CONFIRMED:
             payment.transaction = _hash_of(payment.settlement)
         case OperationStatus.FAILED if elsewhere:
             payment.transaction = elsewhere
+        case OperationStatus.FAILED if elsewhere is None and _has_lost_its_nonce(
+            payment.settlement
+        ):
+            return
         case OperationStatus.FAILED:
             payment.error = payment.settlement.error or "the chain refused the transfer"
             _save(payment, PaymentStatus.REFUSED)
@@ -196,16 +203,20 @@ def _hash_of(operation: Operation) -> str:
     return operation.transaction.hash if operation.transaction else ""
 
 
-def _made_by_another(payment: Payment) -> str:
+def _made_by_another(payment: Payment) -> str | None:
     """The transaction of somebody else that has made this very transfer; "" for none.
 
     Who sees an authorization may send it first. Our own is refused then, and yet we were paid.
+    None where ours was not refused for that, and nobody was asked.
     """
-    operation = Operation.objects.get(pk=payment.settlement_id)
-    if operation.status != OperationStatus.FAILED or USED not in operation.error:
-        return ""
-    found = find_payment(chain_node(), deployment(), transfer_of(payment), payment.verified_block)
-    return found or ""
+    if not _has_lost_its_nonce(Operation.objects.get(pk=payment.settlement_id)):
+        return None
+    node, transfer = chain_node(), transfer_of(payment)
+    return find_payment(node, deployment(), transfer, payment.verified_block) or ""
+
+
+def _has_lost_its_nonce(settlement: Operation) -> bool:
+    return settlement.status == OperationStatus.FAILED and USED in settlement.error
 
 
 def _save(payment: Payment, status: PaymentStatus) -> None:

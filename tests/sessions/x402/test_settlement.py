@@ -217,6 +217,19 @@ def test_a_stranger_who_sends_the_transfer_first_has_paid_for_the_gas(
     assert balance_of(chain, till) == PRICE_WEI
 
 
+def test_a_refusal_that_comes_while_the_chain_is_asked_is_looked_into(
+    chain: Chain, payment: Payment, monkeypatch: pytest.MonkeyPatch, go_on: Any
+) -> None:
+    made = send(chain, as_signed(payment))
+    asked = settlement._made_by_another
+    answers = [lambda _: None, asked]  # at first the transfer was not refused yet
+    with monkeypatch.context() as signal:
+        signal.setattr(settlement, "advance", lambda *_: None)
+        go_on()
+    monkeypatch.setattr(settlement, "_made_by_another", lambda row: answers.pop(0)(row))
+    assert advance(payment).transaction == made
+
+
 def test_a_payer_who_uses_the_nonce_for_something_else_has_not_paid(
     chain: Chain, payment: Payment, signed: Sign, till: LocalAccount, go_on: Any
 ) -> None:
