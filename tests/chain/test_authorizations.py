@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 
 from chain.authorizations import domain_of, find_payment, try_payment
 from chain.messages import TransferWithAuthorization, sign
@@ -63,6 +64,24 @@ def test_a_payment_is_tried_as_the_contract_would_make_it(
     make(chain, transfer)
     used = refusal(chain, transfer, signature_of(chain, transfer))
     assert used == "ERC3009UsedAuthorization"
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("631626ba7e60e01b60005260206000f3", ""),  # it says yes to everything
+        ("60006000fd", "ERC3009InvalidSignature"),  # no to everything
+        ("5b600056", "ERC3009InvalidSignature"),  # it burns all the gas it gets
+    ],
+)
+def test_a_wallet_that_is_a_contract_decides_itself(
+    chain: Chain, transfer: TransferWithAuthorization, code: str, refused: str
+) -> None:
+    wallet = "0x" + "5a" * 20
+    chain.rpc("anvil_setCode", wallet, "0x" + code)
+    token = chain.contract("CortensorToken").functions
+    chain.transact(DEPLOYER, token.transfer(to_checksum_address(wallet), AMOUNT_WEI))
+    assert refusal(chain, replace(transfer, payer=wallet), b"\x01") == refused
 
 
 def test_a_payment_is_found_whoever_has_sent_it(
