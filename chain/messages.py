@@ -172,8 +172,36 @@ class Heartbeat:
     TYPE: ClassVar[str] = "Heartbeat(address node,string status)"
 
 
+@dataclass(frozen=True)
+class TransferWithAuthorization:
+    """ "Move this much of my $COR to that account, once" (ERC-3009). Domain: CortensorToken.
+
+    `value` is in wei; it counts between `valid_after` and `valid_before`, in seconds since 1970.
+    """
+
+    payer: str
+    to: str
+    value: int
+    valid_after: int
+    valid_before: int
+    nonce: bytes
+
+    TYPE: ClassVar[str] = (
+        "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
+        "uint256 validBefore,bytes32 nonce)"
+    )
+
+
 Message = (
-    Ack | Precommit | Commit | Verdict | Registration | Enrolment | Heartbeat | CompletionOrder
+    Ack
+    | Precommit
+    | Commit
+    | Verdict
+    | Registration
+    | Enrolment
+    | Heartbeat
+    | CompletionOrder
+    | TransferWithAuthorization
 )
 
 

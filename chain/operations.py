@@ -12,7 +12,14 @@ from typing import Any
 from django.db import models
 from eth_utils.address import to_checksum_address
 
-from chain.messages import Ack, Commit, Precommit, Registration, Verdict
+from chain.messages import (
+    Ack,
+    Commit,
+    Precommit,
+    Registration,
+    TransferWithAuthorization,
+    Verdict,
+)
 
 
 class OperationKind(models.TextChoices):
@@ -32,6 +39,8 @@ class OperationKind(models.TextChoices):
     RELAY_VERDICT = "relay_verdict"
     END_TASK = "end_task"
     WITHDRAW_NODE_PAYMENT = "withdraw_node_payment"
+    SETTLE_PAYMENT = "settle_payment"
+    REFUND_PAYMENT = "refund_payment"
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,29 @@ def withdraw_node_payment(node: str, change: str) -> Op:
     """Push to a node all that it is owed; `change` tells this withdrawal from an earlier one."""
     payload = {"node": to_checksum_address(node), "change": change}
     return _op(OperationKind.WITHDRAW_NODE_PAYMENT, payload, "node", "change")
+
+
+def settle_payment(transfer: TransferWithAuthorization, signature: bytes) -> Op:
+    """Take what a payer has signed away."""
+    return _transfer(OperationKind.SETTLE_PAYMENT, transfer, signature)
+
+
+def refund_payment(transfer: TransferWithAuthorization, signature: bytes) -> Op:
+    """Give a payment back, by the signature of the account that holds it."""
+    return _transfer(OperationKind.REFUND_PAYMENT, transfer, signature)
+
+
+def _transfer(kind: OperationKind, transfer: TransferWithAuthorization, signature: bytes) -> Op:
+    payload = {
+        "payer": to_checksum_address(transfer.payer),
+        "to": to_checksum_address(transfer.to),
+        "value": transfer.value,
+        "valid_after": transfer.valid_after,
+        "valid_before": transfer.valid_before,
+        "nonce": _hex(transfer.nonce),
+        "signature": _hex(signature),
+    }
+    return _op(kind, payload, "payer", "nonce")
 
 
 def _relayed(

@@ -79,6 +79,8 @@ _DONE: dict[OperationKind, set[str]] = {
     OperationKind.END_COMMIT: {"PhaseOver", "AlreadyEnded"},
     OperationKind.END_TASK: {"AlreadyEnded"},
     OperationKind.WITHDRAW_NODE_PAYMENT: {"NothingOwed"},
+    # Its nonce serves for this refund alone. A payer's serves for whatever the payer signs.
+    OperationKind.REFUND_PAYMENT: {"ERC3009UsedAuthorization"},
 }
 # What an operation needs may be on its way: still in the outbox, or in the next block.
 _EARLY = {

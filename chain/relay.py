@@ -10,7 +10,11 @@ from functools import cache
 from typing import Any
 
 from eth_abi.abi import encode
-from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
+from eth_utils.abi import (
+    abi_to_signature,
+    collapse_if_tuple,
+    function_abi_to_4byte_selector,
+)
 
 from chain.contracts import abi
 from chain.messages import addressed_digest, short_signature
@@ -26,6 +30,7 @@ GAS_A_TEXT_BYTE = 850
 class Relay:
     """The call that carries operations of one kind.
 
+    `function` is a name, or a whole signature where the contract has several of that name.
     `arguments` makes the call's arguments of the payloads; `gas` bounds what one of them needs.
     `account` is the name of the keystore that signs. A call that is no batch carries one
     operation.
@@ -119,6 +124,12 @@ def _node(payloads: Sequence[Payload]) -> list[Any]:
     return [payload["node"]]
 
 
+def _transfer(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    terms = [payload[name] for name in ("payer", "to", "value", "valid_after", "valid_before")]
+    return [*terms, _bytes(payload["nonce"]), _bytes(payload["signature"])]
+
+
 def _listed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list[Any]]:
     return lambda payloads: [[element(payload) for payload in payloads]]
 
@@ -154,7 +165,8 @@ def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
     [element] = [
         element
         for element in abi(contract)
-        if element["type"] == "function" and element["name"] == function
+        if element["type"] == "function"
+        and function in (element["name"], abi_to_signature(element))
     ]
     types = [collapse_if_tuple(part) for part in element["inputs"]]
     return function_abi_to_4byte_selector(element), types
@@ -164,6 +176,9 @@ _FORCED_GAS = 800_000
 """The end of a task can fail up to 16 miners and settle."""
 _DRAW_GAS = 1_500_000
 """A draw looks at up to 64 nodes."""
+TRANSFER_GAS = 250_000
+"""Of a payment: a wallet that is a contract checks its own signature, as it likes."""
+TRANSFER = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)"
 
 RELAYS: dict[OperationKind, Relay] = {
     OperationKind.REGISTER_NODE: Relay(
@@ -207,5 +222,11 @@ RELAYS: dict[OperationKind, Relay] = {
     ),
     OperationKind.WITHDRAW_NODE_PAYMENT: Relay(
         "SessionPayment", "withdrawNodePaymentFor", "router", _node, _flat(200_000), is_batch=False
+    ),
+    **dict.fromkeys(
+        (OperationKind.SETTLE_PAYMENT, OperationKind.REFUND_PAYMENT),
+        Relay(
+            *("CortensorToken", TRANSFER, "router", _transfer, _flat(TRANSFER_GAS)), is_batch=False
+        ),
     ),
 }

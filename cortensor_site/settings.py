@@ -4,6 +4,7 @@
 """
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # Who may read /metrics: whoever sends the token or, without one, these networks.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
 METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
+# What the router risks within an hour for payments of single calls (docs/x402.md) that the chain
+# refuses after all.
+X402_MAX_AT_RISK_WEI = int(Decimal(os.environ.get("X402_MAX_AT_RISK_COR", "10")) * 10**18)
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
 # Shown on the dashboard's playground on a development network; never set it on a public one.
@@ -182,6 +186,9 @@ LIMITS: dict[str, int] = {
         "account_open_streams": 512,
         "prompt_bytes": 1_000_000,
         "failures_per_minute": 60,
+        "visitor_requests_per_minute": 300,
+        "payer_open_tasks": 32,
+        "payer_pending_payments": 8,
         "wrong_passwords_per_minute": 10,
     }.items()
 }
@@ -203,9 +210,11 @@ CORS_ALLOW_HEADERS = (
     *("accept", "authorization", "content-type", "user-agent", "last-event-id"),
     *("x-request-id", "idempotency-key", "cortensor-order", "cortensor-signature"),
     *("openai-organization", "openai-project", "openai-beta"),
+    *("x-payment", "payment-signature", "access-control-expose-headers"),
 )
 CORS_EXPOSE_HEADERS = (
     *("x-request-id", "retry-after"),
+    *("payment-required", "payment-response", "x-payment-response"),
     *(
         f"x-ratelimit-{figure}-{what}"
         for figure in ("limit", "remaining", "reset")
@@ -220,7 +229,7 @@ WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
 SCHEMA_PATHS = [
     *("sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"),
-    "sessions.openai.schema.PATHS",
+    *("sessions.openai.schema.PATHS", "sessions.x402.schema.PATHS"),
 ]
 SCHEMA_COMPONENTS = [
     *("sessions.api.schema.completions.COMPONENTS", "sessions.openai.schema.COMPONENTS"),

@@ -24,6 +24,7 @@ from mining.situations import Case, unfinished
 from sessions import task_states
 from sessions.models import Task, TaskStatus
 from sessions.webhooks.outbox import hand_over_due
+from sessions.x402.settlement import sweep as settle_payments
 
 LOOK_EVERY_S = 5.0
 """A wake-up may be lost with its connection."""
@@ -43,6 +44,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
             now = timezone.now()
             upcoming = sweep(now)
             hand_over_due(now)
+            settle_payments(now)
             stop.wait(GATHER_S)
             listener.wait(_pause_s(upcoming, timezone.now()))
 

@@ -10,6 +10,7 @@ from sessions.models import (
     ApiKey,
     ModelPrice,
     OnChainTask,
+    Payment,
     Session,
     SessionLane,
     SessionNode,
@@ -137,3 +138,14 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("status", "event", "created_at")
     list_select_related = ("endpoint",)
     search_fields = ("=id", "endpoint__owner", "endpoint__url")
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("payer", "amount_wei", "status", "task", "created_at", "settled_at"),
+        *("transaction", "refund_transaction", "error"),
+    )
+    list_filter = ("status",)
+    list_select_related = ("task",)
+    search_fields = ("payer", "nonce", "transaction", "refund_transaction")

@@ -12,3 +12,4 @@ class SessionsConfig(AppConfig):
         """Register the projections and the API's description, and listen to the chain."""
         from sessions import projections, reconciliation  # noqa: F401
         from sessions.api.schema import views  # noqa: F401
+        from sessions.x402 import settlement  # noqa: F401

@@ -1,6 +1,7 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -55,6 +56,7 @@ def accept(
     api_key: ApiKey | None,
     request_id: str = "",
     account: str = "",
+    also: Callable[[Task], None] | None = None,
 ) -> Task:
     """Take a task: its row, its reservation and its outbox operation, in one transaction.
 
@@ -63,6 +65,7 @@ def accept(
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.
+        also: done with a new task in the same transaction; what it raises undoes all of it.
 
     Raises:
         IntakeError: it is not taken, and nothing has changed.
@@ -81,10 +84,7 @@ def accept(
     asked, (request, input_tokens) = request, _fit(request, session)
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
-    if ports.miners_online() == 0:
-        raise NoMiners(
-            "no miner has been heard of for a while", remedy="try again when miners are back"
-        )
+    _require_miners()
     _require_nodes(session)
     cid = _store(request.content) if client_key is None else ""
     # Without a savepoint: whoever takes several tasks takes all or none.
@@ -119,9 +119,43 @@ def accept(
             request_hash=_request_hash(asked, client_key is not None),
         )
         outbox.enqueue(_submission(task, request))
+        if also is not None:
+            also(task)
         wakeup.notify(TASK_QUEUED)
         announce_stage(task)
     return task
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a task would cost at most, in wei, and the tokens that this is reckoned from."""
+
+    reserve_wei: int
+    input_tokens: int
+    max_tokens: int
+
+
+def quote(request: CompletionRequest, session: Session) -> Quote:
+    """What `accept` would reserve for a task now.
+
+    Raises:
+        IntakeError: it would not take it, whoever asks.
+    """
+    admission.require_right(None, session, request.prompt)
+    _require_active(session)
+    _router_index(session)
+    if encryption.client_key(session) is not None:
+        encryption.require_encryptable(request)
+    fitted, input_tokens = _fit(request, session)
+    _require_miners()
+    return Quote(_price(fitted, session, input_tokens), input_tokens, fitted.max_tokens)
+
+
+def _require_miners() -> None:
+    if ports.miners_online() == 0:
+        raise NoMiners(
+            "no miner has been heard of for a while", remedy="try again when miners are back"
+        )
 
 
 def _store(content: bytes) -> str:

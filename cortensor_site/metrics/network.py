@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from chain.models import Block, Operation, OperationStatus, Transaction, TransactionStatus
 from cortensor_site.health import components
 from sessions import ports
-from sessions.models import WEI_PER_COR, Session, Task, TaskStatus
+from sessions.models import WEI_PER_COR, Payment, Session, Task, TaskStatus
 
 KEPT_S = 5.0
 """How long an answer is given again, so that many scrapers cost no more than one."""
@@ -74,6 +74,12 @@ def _money() -> Iterator[Metric]:
     for part, amount in wei.items():
         escrow.add_metric([part], float(amount / WEI_PER_COR))
     yield escrow
+    payments = GaugeMetricFamily(
+        "cortensor:payments_cor", "Payments of single calls (x402) by status", labels=["status"]
+    )
+    for status, wei_paid in _grouped(Payment.objects.all(), "status", Sum("amount_wei")):
+        payments.add_metric([status], wei_paid / WEI_PER_COR)
+    yield payments
 
 
 def _chain() -> Iterator[Metric]:

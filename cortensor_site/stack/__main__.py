@@ -13,6 +13,7 @@ from web3 import Web3
 
 from chain.contracts import Deployment, connect
 from chain.keys import load
+from cortensor_site.pay_per_call import OpeningFailed, SessionTerms, open_pay_per_call
 from cortensor_site.stack.embedded import BASE_DIR, StartFailed
 from cortensor_site.stack.example import (
     Contracts,
@@ -27,6 +28,7 @@ from cortensor_site.stack.receipt import Receipt, read_receipt
 
 PROMPT = "What is Cortensor?"
 REDUNDANCY = 3
+PAY_PER_CALL_WEI = 5 * 10**18
 
 console = Console(stderr=False, highlight=False)
 
@@ -47,11 +49,12 @@ def main() -> int:
             if arguments.once:
                 _stage("done")
             else:
+                _open_pay_per_call(network)
                 _rest(network)
     except KeyboardInterrupt:
         console.print("stopped")
         return 0
-    except (PortInUse, StartFailed, ExampleFailed) as error:
+    except (PortInUse, StartFailed, ExampleFailed, OpeningFailed) as error:
         console.print(f"[bold red]error[/] {error}", markup=True)
         return 1
     print(json.dumps(receipt.to_json()), flush=True)
@@ -125,6 +128,22 @@ def _play(network: Network, prompt: str) -> Receipt:
     _step(f"first token after {receipt.ttft_ms} ms, settled after {receipt.total_ms} ms")
     _step(f"gas by stage: {receipt.gas}")
     return receipt
+
+
+def _open_pay_per_call(network: Network) -> None:
+    """Let whoever has a wallet pay for single tasks: README, "Pay per call"."""
+    password = keystore_password(network.var_dir)
+    opened = open_pay_per_call(
+        connect(network.rpc_url),
+        Deployment.load(network.deployment_file),
+        load(network.keystore_dir / "deployer.json", password),
+        network.keystore_dir,
+        password,
+        SessionTerms(PAY_PER_CALL_WEI),
+    )
+    _headline("Whoever has a wallet can pay per call")
+    _step(f"POST {network.router_url}/api/v1/x402/completions, paid to {opened.till}")
+    _step(f"session {opened.session_id} pays the network: {_cor(opened.balance_wei)}")
 
 
 def _rest(network: Network) -> None:

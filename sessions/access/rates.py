@@ -52,6 +52,25 @@ def admit_stream(caller: Caller, task: TaskNumbers | None = None) -> None:
         metered.slot = take_slot(caller, task)
 
 
+def admit_visitor() -> None:
+    """Count a request of somebody who needs no account, by the client's IP address.
+
+    Raises:
+        LimitReached: too many come from there.
+    """
+    metered = meter.current()
+    if metered is None:
+        return
+    per_minute = int(settings.LIMITS["visitor_requests_per_minute"])
+    standing = take(1, [Bucket(f"visitor:{metered.remote}", per_minute)])
+    if standing is not None and standing.wait_ms:
+        raise LimitReached(
+            f"{per_minute} requests a minute may come from your address without a key",
+            wait_s=wait_s(standing),
+            remedy="wait as long as Retry-After says",
+        )
+
+
 def count_failure() -> None:
     """Count a request with wrong credentials against the client's IP address.
 

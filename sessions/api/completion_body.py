@@ -63,8 +63,14 @@ class CompletionBody:
     request: CompletionRequest
 
 
-def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
-    """Read a request's body; `session_id` is the one in the address, if there is one.
+def read_completion(
+    body: bytes, session_id: int | None, default_session_id: int | None = None
+) -> CompletionBody:
+    """Read a request's body.
+
+    Args:
+        session_id: the one in the address, if there is one.
+        default_session_id: the one that is meant where neither address nor body name one.
 
     Raises:
         ParseError: it is no JSON object.
@@ -77,7 +83,7 @@ def read_completion(body: bytes, session_id: int | None) -> CompletionBody:
     serializer.is_valid(raise_exception=True)
     values: dict[str, Any] = dict(serializer.validated_data)
     return CompletionBody(
-        session_id=_agreed(session_id, values.get("session_id")),
+        session_id=_agreed(session_id, values.get("session_id"), default_session_id),
         stream=values["stream"],
         request=CompletionRequest(
             prompt=values["prompt"],
@@ -134,8 +140,10 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _agreed(in_address: int | None, in_body: int | None) -> int:
+def _agreed(in_address: int | None, in_body: int | None, default: int | None) -> int:
     if in_address is None and in_body is None:
+        if default is not None:
+            return default
         raise serializers.ValidationError({"session_id": "is missing; send it in the body"})
     if None not in (in_address, in_body) and in_address != in_body:
         raise serializers.ValidationError(

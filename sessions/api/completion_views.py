@@ -46,7 +46,7 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
         if isinstance(error, RelayError):
             error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
         return problem_response(error)
-    return JsonResponse(_completion(task, results, body.request.max_miners))
+    return JsonResponse(completion_object(task, results, body.request.max_miners))
 
 
 def wait_s(task: Task) -> float:
@@ -125,7 +125,10 @@ async def results_of(task: Task) -> list[streams.Result]:
     raise TaskFailed("the task ended without a result")
 
 
-def _completion(task: Task, results: list[streams.Result], max_miners: int) -> dict[str, object]:
+def completion_object(
+    task: Task, results: list[streams.Result], max_miners: int
+) -> dict[str, object]:
+    """A task's answer as a text completion, with a choice for each result."""
     shown = results[: max_miners or None]
     return header(task) | {
         "choices": [

@@ -13,6 +13,7 @@ from sessions.api.session_views import (
     TaskView,
 )
 from sessions.api.stream_views import task_stream
+from sessions.x402.views import paid_completions
 
 
 class Number:
@@ -43,6 +44,8 @@ urlpatterns = [
     path("tasks/<number:session_id>/<number:task_id>/cancel", TaskCancelView.as_view()),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
+    path("x402/completions", paid_completions),
+    path("x402/completions/<number:session_id>", paid_completions),
     path("", include("sessions.api.access_urls")),
     re_path("", not_found),
 ]

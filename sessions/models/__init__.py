@@ -3,6 +3,7 @@
 from sessions.models.api_key import ApiKey, Scope
 from sessions.models.fields import AddressField, Uint256Field
 from sessions.models.nonce import SpentNonce
+from sessions.models.payment import Payment, PaymentStatus
 from sessions.models.session import (
     WEI_PER_COR,
     ModelPrice,
@@ -36,6 +37,8 @@ __all__ = [
     "ModelPrice",
     "OnChainStatus",
     "OnChainTask",
+    "Payment",
+    "PaymentStatus",
     "Scope",
     "Session",
     "SessionLane",
