@@ -187,6 +187,16 @@ library Parts {
         return (Part.unwrap(part) >> STATE) & 2 != 0;
     }
 
+    /// @dev 1 when it has precommitted, else 0.
+    function precommits(Part part) internal pure returns (uint256) {
+        return (Part.unwrap(part) >> (STATE + 1)) & 1;
+    }
+
+    /// @dev 1 when it has revealed, else 0.
+    function commits(Part part) internal pure returns (uint256) {
+        return (Part.unwrap(part) >> STATE) & (Part.unwrap(part) >> (STATE + 1)) & 1;
+    }
+
     function hasCommitted(Part part) internal pure returns (bool) {
         return (Part.unwrap(part) >> STATE) & 3 == 3;
     }

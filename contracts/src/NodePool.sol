@@ -169,7 +169,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     /// @notice Moves nodes' reputations where a task tells of their lateness; never reverts for a node's sake,
     ///         since a settlement must not hang on it.
     /// @param successes bit i says whether the i-th node did well
-    function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyRole(RoleIds.MODULE) {
+    function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyModule {
         uint256[] memory changes = new uint256[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) {
             changes[i] = _record(nodes[i], (successes >> i) & 1 == 1);
@@ -178,7 +178,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     }
 
     /// @notice The same after a verdict: those did well whose results are worth anything.
-    function recordMarks(Mark[] calldata marks) external onlyRole(RoleIds.MODULE) {
+    function recordMarks(Mark[] calldata marks) external onlyModule {
         uint256[] memory changes = new uint256[](marks.length);
         for (uint256 i; i < marks.length; ++i) {
             changes[i] = _record(marks[i].node(), marks[i].isGood());
@@ -234,7 +234,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     }
 
     /// @notice Takes SLASH_BPS of all that a node has staked or unbonding. Never reverts for a node's sake.
-    function slash(address node) external onlyRole(RoleIds.MODULE) {
+    function slash(address node) external onlyModule {
         Stake storage held = _stakes[node];
         uint256 fromStaked = held.staked * SLASH_BPS / BPS;
         uint256 fromUnbonding = held.unbonding * SLASH_BPS / BPS;
@@ -261,9 +261,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
 
     /// @notice Whether a node may be put on users' tasks.
     function isEligible(address node) public view returns (bool) {
-        NodeState state = _nodes[node].state;
-        if (state != NodeState.Ephemeral && state != NodeState.Dedicated) return false;
-        return minimumStake == 0 || _stakes[node].staked >= minimumStake;
+        return _isEligible(node, _nodes[node].state, minimumStake);
     }
 
     /// @notice Whether a node says that it serves a model; one that says nothing serves any.
@@ -282,8 +280,11 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
         returns (uint256[] memory indexes)
     {
         indexes = new uint256[](nodes.length);
+        uint256 minimum = minimumStake;
         for (uint256 i; i < nodes.length; ++i) {
-            if (isEligible(nodes[i]) && serves(nodes[i], modelIdentifier)) indexes[i] = _nodes[nodes[i]].index;
+            address node = nodes[i];
+            Node memory stored = _nodes[node];
+            if (_isEligible(node, stored.state, minimum) && serves(node, modelIdentifier)) indexes[i] = stored.index;
         }
     }
 
@@ -348,6 +349,11 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
             stored.reputation = int16(reputation);
             return (uint256(uint160(node)) << 96) | uint96(int96(reputation));
         }
+    }
+
+    function _isEligible(address node, NodeState state, uint256 minimum) private view returns (bool) {
+        if (state != NodeState.Ephemeral && state != NodeState.Dedicated) return false;
+        return minimum == 0 || _stakes[node].staked >= minimum;
     }
 
     function _register(address node, address operator) private {

@@ -161,7 +161,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         uint256 redundancy,
         uint256 maxInputTokens,
         uint256 maxTokens
-    ) external onlyRole(RoleIds.MODULE) returns (uint256 priceId) {
+    ) external onlyModule returns (uint256 priceId) {
         priceId = _priceIds[modelIdentifier];
         uint256 amount = worstCaseOf(priceId, redundancy, maxInputTokens, maxTokens);
         _takeFromBalance(sessionId, amount);
@@ -177,7 +177,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     /// @param marks whom to pay, for how many tokens, and how much of their price: see Mark
     function settle(Holding calldata holding, uint256 inputTokens, Mark[] calldata marks)
         external
-        onlyRole(RoleIds.MODULE)
+        onlyModule
     {
         Price memory price = _prices[holding.priceId];
         uint256 held = holding.redundancy

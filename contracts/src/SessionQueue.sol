@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Proxy} from "@openzeppelin/contracts/proxy/Proxy.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {Batching} from "./Batching.sol";
@@ -33,7 +32,7 @@ import {
 /// @dev Whatever this contract has no function for goes to OverdueTasks, by delegatecall: together they would
 ///      not fit into one contract (EIP-170). TaskLedger and TaskFlow come first in both, so that they agree on
 ///      the storage; the address is immutable.
-contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
+contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
     OverdueTasks public immutable overdue;
 
     error WrongSigner(address expected, address recovered);
@@ -50,11 +49,25 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
         overdue = overdue_;
     }
 
+    /// @dev What is not here is there. OpenZeppelin's Proxy does the same, but by assembly that the compiler may not
+    ///      take for memory-safe, and then it does without its optimiser of the stack in all of this contract.
+    fallback() external {
+        address target = address(overdue);
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            calldatacopy(data, 0, calldatasize())
+            let done := delegatecall(gas(), target, data, calldatasize(), 0, 0)
+            returndatacopy(data, 0, returndatasize())
+            if iszero(done) { revert(data, returndatasize()) }
+            return(data, returndatasize())
+        }
+    }
+
     // ---------------------------------------------------------------- submission
 
     /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
     ///         submission (see Session._refusalOf).
-    function enqueue(NewTask calldata task) external onlyRole(RoleIds.MODULE) {
+    function enqueue(NewTask calldata task) external onlyModule {
         _enqueue(task);
     }
 
@@ -196,8 +209,6 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
                 if (used == texts.length) revert TextMissing(i);
                 data = texts[used++];
                 (, content) = ContentAddress.pack(data);
-            } else {
-                data = ContentAddress.unpack(content);
             }
             bytes memory refusal;
             if (board.isEmpty()) refusal = _notFound(sessionId, taskId);
@@ -218,6 +229,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
 
     function relayVerdicts(SignedVerdict[] calldata items) external {
         bytes32 domain = _domainSeparatorV4();
+        address known; // to be a validator
         for (uint256 i; i < items.length; ++i) {
             Verdict calldata v = items[i].verdict;
             Task storage task = _slot(v.sessionId, v.taskId);
@@ -228,11 +240,11 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
                 bytes32 hash = TaskMessages.verdictHash(v, _digestOf(v.sessionId, v.taskId, task, board));
                 (validator, refusal) = _signer(domain, hash, items[i].r, items[i].vs);
             }
-            if (refusal.length == 0) {
-                refusal = roles.hasRole(RoleIds.VALIDATOR, validator)
-                    ? _verdict(v, task, board, validator)
-                    : abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
+            if (refusal.length == 0 && validator != known) {
+                if (roles.hasRole(RoleIds.VALIDATOR, validator)) known = validator;
+                else refusal = abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
             }
+            if (refusal.length == 0) refusal = _verdict(v, task, board, validator);
             _report("verdict", i, refusal);
         }
     }
@@ -258,10 +270,6 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
         ECDSA.RecoverError problem;
         (signer, problem,) = ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domain, structHash), r, vs);
         if (problem != ECDSA.RecoverError.NoError) refusal = abi.encodeWithSelector(MalformedSignature.selector);
-    }
-
-    function _implementation() internal view override returns (address) {
-        return address(overdue);
     }
 
     function _requireAssigner() private view {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Board, Part, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
+import {ContentAddress} from "./ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
 
@@ -84,6 +85,15 @@ abstract contract TaskLedger {
         returns (bytes32)
     {
         return keccak256(abi.encode(sessionId, taskId, miner, data));
+    }
+
+    /// @dev The same for the content address of `digest`.
+    function _commitHash(uint256 sessionId, uint256 taskId, address miner, bytes32 digest)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
+        return ContentAddress.hashWith(sessionId, taskId, miner, digest);
     }
 
     /// @dev The task's place in storage, taken or not.
@@ -218,14 +228,22 @@ abstract contract TaskLedger {
         returns (uint256 index, uint256 placed, uint256 precommitted, uint256 committed)
     {
         uint256 number = _numberOf[miner];
+        uint256 lanes = Board.unwrap(board);
+        uint256 end = PARTS_ON_BOARD;
         index = NOWHERE;
         unchecked {
-            for (; placed < MAX_REDUNDANCY; ++placed) {
-                Part part = _part(task, board, placed);
+            while (placed < MAX_REDUNDANCY) {
+                if (placed == end) {
+                    lanes = task.moreParts[(end - PARTS_ON_BOARD) / PARTS_A_WORD];
+                    end += PARTS_A_WORD;
+                }
+                Part part = Part.wrap(uint64(lanes & PART_MASK));
                 if (part.isFree()) break;
                 if (part.number() == number) index = placed;
-                if (part.hasPrecommitted()) ++precommitted;
-                if (part.hasCommitted()) ++committed;
+                precommitted += part.precommits();
+                committed += part.commits();
+                lanes >>= PART_BITS;
+                ++placed;
             }
         }
     }
@@ -233,6 +251,19 @@ abstract contract TaskLedger {
     function _find(Task storage task, Board board, address miner) internal view returns (bool, uint256) {
         (uint256 index,,,) = _survey(task, board, miner);
         return (index != NOWHERE, index);
+    }
+
+    /// @dev The same, for who is likely to be at a place that is known.
+    function _findNear(Task storage task, Board board, address miner, uint256 likely)
+        internal
+        view
+        returns (bool, uint256)
+    {
+        if (likely < PARTS_ON_BOARD) {
+            uint256 number = _part(task, board, likely).number();
+            if (number != 0 && number == _numberOf[miner]) return (true, likely);
+        }
+        return _find(task, board, miner);
     }
 
     /// @dev How many miners have a place, have precommitted, have revealed.

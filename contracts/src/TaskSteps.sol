@@ -146,7 +146,7 @@ abstract contract TaskSteps is TaskFlow {
         return abi.encodeWithSelector(HashFixed.selector, hash, first);
     }
 
-    /// @param content the digest that `data` addresses, 0 when it is a plain text
+    /// @param content the digest that the result's content address says; 0 when it is the plain text `data`
     function _commit(
         uint256 sessionId,
         uint256 taskId,
@@ -160,16 +160,21 @@ abstract contract TaskSteps is TaskFlow {
         if (index == NOWHERE) return (_notAssigned(miner), board);
         Part part = _part(task, board, index);
         if (part.hasCommitted()) return (_alreadyDone(), board);
-        if (board.status() < TaskStatus.Precommitted) return (_phaseOpen(), board);
-        if (board.status() > TaskStatus.Precommitted) return (_phaseOver(), board);
+        TaskStatus status = board.status();
+        if (status != TaskStatus.Precommitted) {
+            return (status < TaskStatus.Precommitted ? _phaseOpen() : _phaseOver(), board);
+        }
         if (!part.hasPrecommitted()) return (_partNotReady(part), board);
         uint256 stageAt = board.stageAt();
         if (block.timestamp > stageAt + COMMIT_WINDOW) return (_late(stageAt + COMMIT_WINDOW), board);
-        if (bytes(data).length == 0) return (abi.encodeWithSelector(EmptyData.selector), board);
-        if (bytes(data).length > MAX_DATA_BYTES) {
-            return (abi.encodeWithSelector(DataTooLong.selector, bytes(data).length, MAX_DATA_BYTES), board);
+        bytes32 hash;
+        if (content != 0) {
+            hash = _commitHash(sessionId, taskId, miner, content);
+        } else {
+            bytes memory refusal = _dataRefusal(data);
+            if (refusal.length != 0) return (refusal, board);
+            hash = _commitHash(sessionId, taskId, miner, data);
         }
-        bytes32 hash = _commitHash(sessionId, taskId, miner, data);
         bytes32 expected = task.results[index];
         if (hash != expected) return (abi.encodeWithSelector(HashMismatch.selector, hash, expected), board);
 
@@ -186,6 +191,13 @@ abstract contract TaskSteps is TaskFlow {
         return ("", board);
     }
 
+    function _dataRefusal(string memory data) private pure returns (bytes memory) {
+        uint256 length = bytes(data).length;
+        if (length == 0) return abi.encodeWithSelector(EmptyData.selector);
+        if (length > MAX_DATA_BYTES) return abi.encodeWithSelector(DataTooLong.selector, length, MAX_DATA_BYTES);
+        return "";
+    }
+
     // ---------------------------------------------------------------- the verdict
 
     /// @dev Judges all who have revealed, pays them and ends the task.
@@ -195,8 +207,9 @@ abstract contract TaskSteps is TaskFlow {
     {
         if (board.isEmpty()) return _notFound(v.sessionId, v.taskId);
         if (board.judged()) return _alreadyDone();
-        if (board.status() == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
-        if (board.status() < TaskStatus.Committed) return _phaseOpen();
+        TaskStatus status = board.status();
+        if (status == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
+        if (status < TaskStatus.Committed) return _phaseOpen();
         uint256 plan = _planOf(v.sessionId, task, board);
         (bytes memory refusal, Mark[] memory marks) = _weigh(task, board, uint256(uint160(plan)), v);
         if (refusal.length != 0) return refusal;
@@ -218,10 +231,10 @@ abstract contract TaskSteps is TaskFlow {
         view
         returns (bytes memory refusal, Mark[] memory marks)
     {
-        uint256 named = v.miners.length;
-        if (v.accuraciesBps.length != named || v.outputTokens.length != named) {
+        address[] calldata miners = v.miners;
+        if (v.accuraciesBps.length != miners.length || v.outputTokens.length != miners.length) {
             refusal = abi.encodeWithSelector(
-                ListsDiffer.selector, named, v.accuraciesBps.length, v.outputTokens.length
+                ListsDiffer.selector, miners.length, v.accuraciesBps.length, v.outputTokens.length
             );
             return (refusal, marks);
         }
@@ -231,31 +244,33 @@ abstract contract TaskSteps is TaskFlow {
         marks = new Mark[](revealed);
         uint256 seen;
         uint256 count;
-        for (uint256 i; i < named; ++i) {
-            (bool found, uint256 index) = _find(task, board, v.miners[i]);
+        for (uint256 i; i < miners.length; ++i) {
+            (bool found, uint256 index) = _findNear(task, board, miners[i], i);
             if (!found) continue;
             Part part = _part(task, board, index);
             if (!part.hasCommitted()) continue;
             if ((seen >> index) & 1 == 1) {
-                return (abi.encodeWithSelector(DuplicateMiner.selector, v.miners[i]), marks);
+                return (abi.encodeWithSelector(DuplicateMiner.selector, miners[i]), marks);
             }
             seen |= 1 << index;
             uint256 timelinessBps = _timelinessBps(_placedAfter(task, index, part), part, terms.timeout());
-            (refusal, marks[count++]) = _markOf(v, i, timelinessBps, terms.maxTokens());
+            (refusal, marks[count]) = _markOf(miners[i], v.accuraciesBps[i], v.outputTokens[i], timelinessBps, terms);
             if (refusal.length != 0) return (refusal, marks);
+            ++count;
         }
         if (count != revealed) refusal = abi.encodeWithSelector(NotAllJudged.selector, count, revealed);
     }
 
-    function _markOf(Verdict calldata v, uint256 i, uint256 timelinessBps, uint256 maxTokens)
-        private
-        pure
-        returns (bytes memory refusal, Mark mark)
-    {
-        (uint256 accuracyBps, uint256 outputTokens) = (v.accuraciesBps[i], v.outputTokens[i]);
-        if (accuracyBps > BPS) return (_aboveMost(accuracyBps, BPS), mark);
-        if (outputTokens > maxTokens) return (_aboveMost(outputTokens, maxTokens), mark);
-        mark = Marks.given(v.miners[i], accuracyBps, timelinessBps, outputTokens);
+    function _markOf(
+        address miner,
+        uint256 accuracyBps,
+        uint256 outputTokens,
+        uint256 timelinessBps,
+        uint256 terms
+    ) private pure returns (bytes memory refusal, Mark mark) {
+        refusal = _aboveMost(accuracyBps, BPS);
+        if (refusal.length == 0) refusal = _aboveMost(outputTokens, terms.maxTokens());
+        mark = Marks.given(miner, accuracyBps, timelinessBps, outputTokens);
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
