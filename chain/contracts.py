@@ -21,10 +21,10 @@ from chain.errors import ChainError
 CONTRACTS = (
     *("Roles", "CortensorToken", "NodePool", "SessionPayment"),
     *("OverdueTasks", "SessionQueue", "Session"),
-    *("NodeStats", "NodeReputation", "NetworkRewards", "Cognitive"),
+    *("NodeStats", "NodeReputation", "NetworkRewards", "NetworkViews", "Cognitive"),
 )
-"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, which answers
-for both: nobody else calls it."""
+"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, NetworkViews of
+Cognitive, which answer for both: nobody else calls them."""
 RPC_TIMEOUT_S = 10.0
 RPC_ATTEMPTS = 3
 

@@ -156,9 +156,10 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path) -> Deploy
             "NodeStats": (at.get("Roles"),),
             "NodeReputation": (at.get("Roles"),),
             "NetworkRewards": (at.get("Roles"), at.get("CortensorToken"), EPOCH_S),
+            "NetworkViews": (),
             "Cognitive": (
                 *(at.get("Roles"), at.get("NodePool"), at.get("NodeStats")),
-                *(at.get("NodeReputation"), at.get("NetworkRewards")),
+                *(at.get("NodeReputation"), at.get("NetworkRewards"), at.get("NetworkViews")),
             ),
         }
         at[name] = account.create(name, *arguments[name])

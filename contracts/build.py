@@ -17,9 +17,9 @@ ABI = ROOT / "contracts" / "abi"
 CONTRACTS = (
     *("Roles", "CortensorToken", "NodePool", "SessionPayment"),
     *("OverdueTasks", "SessionQueue", "Session"),
-    *("NodeStats", "NodeReputation", "NetworkRewards", "Cognitive"),
+    *("NodeStats", "NodeReputation", "NetworkRewards", "NetworkViews", "Cognitive"),
 )
-ALSO_ANSWERS = {"SessionQueue": "OverdueTasks"}
+ALSO_ANSWERS = {"SessionQueue": "OverdueTasks", "Cognitive": "NetworkViews"}
 """Whose functions a contract runs beside its own (by delegatecall): clients ask it for both."""
 
 

@@ -3,12 +3,14 @@ pragma solidity ^0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Proxy} from "@openzeppelin/contracts/proxy/Proxy.sol";
 
 import {CallBatching} from "./CallBatching.sol";
 import {NetworkFlow} from "./NetworkFlow.sol";
 import {NetworkMessages} from "./NetworkMessages.sol";
 import {NetworkRewards} from "./NetworkRewards.sol";
-import {NetworkCommit, NetworkPrecommit, NetworkState, Ping} from "./NetworkTypes.sol";
+import {NetworkCommit, NetworkPhase, NetworkPrecommit, NetworkState, Ping} from "./NetworkTypes.sol";
+import {NetworkViews} from "./NetworkViews.sol";
 import {NodePool} from "./NodePool.sol";
 import {NodeReputation} from "./NodeReputation.sol";
 import {NodeStats} from "./NodeStats.sol";
@@ -20,8 +22,14 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 ///         validator judges. Where a function takes a signature: an empty one means that the sender acts for
 ///         itself; any other is EIP-712 (see NetworkMessages), and whoever signed it acts, so that anyone may
 ///         relay for a node that has no gas. A stage whose deadline has passed can be forced on by anyone.
-///         What the steps do is in NetworkFlow, what they keep in NetworkLedger, who is drawn in NodeRoll.
-contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
+///         What the steps do is in NetworkFlow, what they keep in NetworkLedger, who is drawn in NodeRoll, how one
+///         phase leads to the next in NetworkPhases. The views are in NetworkViews; clients call this contract
+///         for all of it.
+/// @dev Whatever this contract has no function for goes to NetworkViews, by delegatecall: together they would
+///      not fit into one contract (EIP-170). NetworkLedger comes first in both; the address is immutable.
+contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Proxy {
+    NetworkViews public immutable views;
+
     error PingExpired(uint256 time, uint256 now_);
     error WrongSigner(address expected, address recovered);
 
@@ -30,8 +38,11 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
         NodePool pool_,
         NodeStats stats_,
         NodeReputation reputation_,
-        NetworkRewards rewards_
-    ) NetworkFlow(pool_, stats_, reputation_, rewards_) RoleGuarded(roles_) EIP712("Cortensor", "1") {}
+        NetworkRewards rewards_,
+        NetworkViews views_
+    ) NetworkFlow(pool_, stats_, reputation_, rewards_) RoleGuarded(roles_) EIP712("Cortensor", "1") {
+        views = views_;
+    }
 
     /// @notice Sets for how long a node that was drawn to answer is left alone. Holds from the next freeze on.
     function setMinerCooldownPeriod(uint256 cooldownSeconds) external onlyRole(RoleIds.ADMIN) {
@@ -92,6 +103,20 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
         return _create(_recover(structHash, signature), domain, subdomain);
     }
 
+    /// @notice `create` for a task of several phases: see NetworkPhases.
+    /// @param phases what follows the first phase, one to MAX_FURTHER_PHASES
+    /// @param signature the creator's of NetworkCreatePhased, or empty
+    function createPhased(
+        string calldata domain,
+        string calldata subdomain,
+        NetworkPhase[] calldata phases,
+        bytes calldata signature
+    ) external returns (uint256) {
+        uint256 seed = _requests[requestCounter].seed;
+        bytes32 structHash = NetworkMessages.createPhased(requestCounter, seed, domain, subdomain, phases);
+        return _createPhased(_actor(structHash, signature), domain, subdomain, phases);
+    }
+
     // ---------------------------------------------------------------- prepare and start
 
     /// @notice Writes prompts. For the preparer whose turn it is, before its deadline.
@@ -109,7 +134,7 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
         _nextPreparer(sessionCounter);
     }
 
-    /// @notice Draws the completers of a prepared session, and the prompt that they answer. Anyone may.
+    /// @notice Draws the completers of a phase, and in the first one the prompt that they answer. Anyone may.
     function start(uint256 id) external {
         _start(id);
     }
@@ -163,7 +188,8 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
 
     // ---------------------------------------------------------------- verdict and end
 
-    /// @notice Judges all completions of a session at once, which ends it and credits everybody's points.
+    /// @notice Judges all completions of a phase at once, which credits everybody's points, and ends the session
+    ///         unless another phase follows.
     /// @param accuraciesBps in basis points, in the order of the session's miners; 0 for who has not revealed
     /// @param signature a validator's of NetworkVerdict, or empty when the sender is one
     function judge(uint256 id, uint256[] calldata accuraciesBps, bytes calldata signature) external {
@@ -209,6 +235,10 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712 {
     }
 
     // ---------------------------------------------------------------- inside
+
+    function _implementation() internal view override returns (address) {
+        return address(views);
+    }
 
     /// @dev Who acts: the sender, or who signed.
     function _actor(bytes32 structHash, bytes calldata signature) private view returns (address) {

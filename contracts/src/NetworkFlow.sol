@@ -2,9 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {ContentAddress} from "./ContentAddress.sol";
-import {NetworkRewards} from "./NetworkRewards.sol";
+import {NetworkPhases} from "./NetworkPhases.sol";
+import {Credit, NetworkRewards} from "./NetworkRewards.sol";
 import {NetworkScores} from "./NetworkScores.sol";
-import {NetworkState} from "./NetworkTypes.sol";
+import {NetworkPhase, NetworkState} from "./NetworkTypes.sol";
 import {NodePool} from "./NodePool.sol";
 import {NodeReputation} from "./NodeReputation.sol";
 import {NodeRoll} from "./NodeRoll.sol";
@@ -25,9 +26,10 @@ import {NodeStats} from "./NodeStats.sol";
 ///         and its reward. Where the round before revealed nothing, or is longer ago than PRESENCE, the roll is
 ///         frozen at the request, and the seed is made of the hash of the block after it. The proposer of that
 ///         one block can influence it; such a round leads to one with a better seed.
+///         The phases of one session (see NetworkPhases) follow each other in the same way as rounds do.
 /// @dev Calls go out to the project's own contracts only (NodePool, NodeStats, NodeReputation, NetworkRewards),
 ///      none of which calls back; no tokens move here.
-abstract contract NetworkFlow is NetworkScores, NodeRoll {
+abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
     uint256 public constant CREATE_WINDOW = 60;
     uint256 public constant PREPARE_WINDOW = 90;
     uint256 public constant START_WINDOW = 60;
@@ -64,7 +66,6 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
 
     error AlreadyDone();
     error AlreadyEnded();
-    error EmptyText();
     error HashMismatch(bytes32 given, bytes32 expected);
     error NoOpenRequest(uint256 latestRequest);
     error NobodyThere();
@@ -72,7 +73,6 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
     error NotDrawn(address node);
     error NotPrecommitted(address miner);
     error RoundOpen(uint256 requestId);
-    error TextTooLong(uint256 length, uint256 most);
     /// @dev Seconds, or the numbers of blocks where a block's hash is awaited.
     error TooEarly(uint256 time, uint256 deadline);
     error TooLate(uint256 time, uint256 deadline);
@@ -112,7 +112,7 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
     /// @dev The first creator once the seed's block has a hash, the next one after the last one's deadline.
     function _nextCreator() internal {
         uint256 requestId = requestCounter;
-        if (!isRequestState()) revert NoOpenRequest(requestId);
+        if (!_isRequestOpen()) revert NoOpenRequest(requestId);
         CreationRequest storage r = _requests[requestId];
         if (r.drawBlock != 0) {
             if (block.number <= r.drawBlock) revert TooEarly(block.number, r.drawBlock);
@@ -158,7 +158,7 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         internal
         returns (uint256 id)
     {
-        if (!isRequestState()) revert NoOpenRequest(requestCounter);
+        if (!_isRequestOpen()) revert NoOpenRequest(requestCounter);
         CreationRequest storage r = _requests[requestCounter];
         address expected = r.drawBlock != 0 ? address(0) : r.creators[r.asked];
         if (creator != expected) revert NotAsked(creator, expected);
@@ -174,6 +174,16 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         s.preparers = _draw(s.seed, "preparers", 2 * thresholdPrepare, 0);
         emit SessionCreated(id, creator);
         _askPreparer(id, s);
+    }
+
+    function _createPhased(
+        address creator,
+        string calldata domain,
+        string calldata subdomain,
+        NetworkPhase[] calldata phases
+    ) internal returns (uint256 id) {
+        id = _create(creator, domain, subdomain);
+        _plan(id, phases);
     }
 
     // ---------------------------------------------------------------- prepare and start
@@ -223,16 +233,19 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         NetworkSession storage s = _session(id);
         _requireState(s, NetworkState.Prepare);
         _requireNotAfter(s.deadline);
-        address[] memory drawn = _draw(s.seed, "completers", thresholdMiner, _cooldown());
+        Phase storage phase = s.plan[s.phase];
+        bool first = s.phase == 0;
+        uint256 seed = first ? s.seed : phase.drawSeed;
+        address[] memory drawn = _draw(seed, "completers", thresholdMiner, _cooldown());
         if (drawn.length == 0) revert NobodyThere();
         for (uint256 i; i < drawn.length; ++i) {
-            s.completers.push().miner = drawn[i];
+            _completers(s).push().miner = drawn[i];
         }
         _markDrawn(drawn);
         _unfreeze();
-        s.challenge = uint8(uint256(keccak256(abi.encode(s.seed, "challenge"))) % s.challenges.length);
+        if (first) s.challenge = uint8(uint256(keccak256(abi.encode(seed, "challenge"))) % s.challenges.length);
         (s.state, s.startedAt) = (NetworkState.Start, uint40(block.timestamp));
-        s.deadline = uint40(block.timestamp + PRECOMMIT_WINDOW);
+        s.deadline = uint40(block.timestamp + (first ? PRECOMMIT_WINDOW : phase.precommitSeconds));
         emit SessionStarted(id, block.timestamp, drawn);
     }
 
@@ -248,7 +261,7 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         (c.precommitted, c.elapsed, c.hash) = (true, uint16(block.timestamp - s.startedAt), hash);
         ++s.precommits;
         emit SessionPrecommitted(id, miner);
-        if (s.precommits == s.completers.length) _closePrecommit(id, s, false);
+        if (s.precommits == _completers(s).length) _closePrecommit(id, s, false);
     }
 
     function _endPrecommit(uint256 id) internal {
@@ -278,7 +291,7 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         // The block's hash must not depend on what is revealed.
         if (block.number <= s.closedBlock) revert TooEarly(block.number, s.closedBlock);
         _requireText(completion, MAX_COMPLETION_BYTES);
-        bytes32 hash = completionHash(id, miner, completion, salt);
+        bytes32 hash = _completionHash(id, miner, completion, salt);
         if (hash != c.hash) revert HashMismatch(hash, c.hash);
 
         if (s.commits == 0) s.beacon = blockhash(s.closedBlock);
@@ -307,20 +320,33 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         NetworkSession storage s = _session(id);
         _requireState(s, NetworkState.Commit);
         _requireNotAfter(s.deadline);
-        uint256 count = s.completers.length;
+        Completer[] storage completers = _completers(s);
+        uint256 count = completers.length;
         if (accuraciesBps.length != count) revert WrongNumber(accuraciesBps.length, count);
-        bool accepted;
+        uint256 accepted;
         for (uint256 i; i < count; ++i) {
-            Completer storage c = s.completers[i];
+            Completer storage c = completers[i];
             uint256 most = c.committed ? BPS : 0;
             if (accuraciesBps[i] > most) revert VerdictTooLarge(accuraciesBps[i], most);
             c.accuracyBps = uint16(accuraciesBps[i]);
-            accepted = accepted || accuraciesBps[i] != 0;
+            if (accuraciesBps[i] != 0) ++accepted;
         }
         s.validator = validator;
         emit SessionJudged(id, validator, accuraciesBps);
-        _finish(id, s);
-        if (accepted) rewards.credit(_credits(s));
+        // Both of the phase that was judged, whatever comes next.
+        Credit[] memory credits = _credits(s);
+        Outcome[] memory outcomes = _outcomesOf(s);
+        if (_goesOn(s, accepted)) _nextPhase(id, s, accepted);
+        else _close(id, s);
+        _record(outcomes);
+        if (accepted != 0) rewards.credit(credits);
+    }
+
+    /// @dev The phase's seed goes to the next phase in place of the next round; the roll stays frozen for it.
+    function _nextPhase(uint256 id, NetworkSession storage s, uint256 accepted) private {
+        _openPhase(id, s, _nextSeed, accepted);
+        _nextSeed = 0;
+        s.deadline = uint40(block.timestamp + START_WINDOW);
     }
 
     /// @dev After its deadline, whatever stage the session is in is over.
@@ -334,14 +360,24 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
         else _finish(id, s);
     }
 
+    /// @dev The end without a verdict.
     function _finish(uint256 id, NetworkSession storage s) private {
+        Outcome[] memory outcomes = _outcomesOf(s);
+        _close(id, s);
+        _record(outcomes);
+    }
+
+    function _close(uint256 id, NetworkSession storage s) private {
         s.state = NetworkState.End;
         s.endedAt = uint40(block.timestamp);
         // The latest request's session is the only one that can still be open.
         _requests[requestCounter].closed = true;
         if (_nextSeed == 0) _unfreeze();
         emit SessionEnded(id, block.timestamp);
-        _record(_outcomes(s, _isOnRoll(_requests[requestCounter].requester)));
+    }
+
+    function _outcomesOf(NetworkSession storage s) private view returns (Outcome[] memory) {
+        return _outcomes(s, _isOnRoll(_requests[requestCounter].requester));
     }
 
     function _record(Outcome[] memory outcomes) private {
@@ -363,16 +399,11 @@ abstract contract NetworkFlow is NetworkScores, NodeRoll {
     function _completer(NetworkSession storage s, address miner) private view returns (Completer storage) {
         (bool found, uint256 index) = _find(s, miner);
         if (!found) revert NotDrawn(miner);
-        return s.completers[index];
+        return _completers(s)[index];
     }
 
     function _requireState(NetworkSession storage s, NetworkState expected) private view {
         if (s.state != expected) revert WrongState(s.state, expected);
-    }
-
-    function _requireText(string calldata text, uint256 most) private pure {
-        if (bytes(text).length == 0) revert EmptyText();
-        if (bytes(text).length > most) revert TextTooLong(bytes(text).length, most);
     }
 
     function _requireNotAfter(uint256 deadline) private view {

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {NetworkPhase} from "./NetworkTypes.sol";
+
 /// @title EIP-712 struct hashes of what nodes and validators sign for network tasks.
 /// @dev The structs of the same names in NetworkTypes.sol. The signer is whom the signature recovers to.
 library NetworkMessages {
     bytes32 private constant PING_TYPEHASH = keccak256("Ping(address node,uint256 time)");
     bytes32 private constant CREATE_TYPEHASH =
         keccak256("NetworkCreate(uint256 requestId,uint256 seed,string domain,string subdomain)");
+    bytes32 private constant PHASE_TYPEHASH =
+        keccak256("NetworkPhase(string instruction,uint256 quorum,uint256 precommitSeconds)");
+    bytes32 private constant CREATE_PHASED_TYPEHASH = keccak256(
+        "NetworkCreatePhased(uint256 requestId,uint256 seed,string domain,string subdomain,NetworkPhase[] phases)"
+        "NetworkPhase(string instruction,uint256 quorum,uint256 precommitSeconds)"
+    );
     bytes32 private constant PREPARE_TYPEHASH =
         keccak256("NetworkPrepare(uint256 id,uint256 seed,string[] challenges)");
     bytes32 private constant PRECOMMIT_TYPEHASH =
@@ -27,6 +35,31 @@ library NetworkMessages {
     {
         return keccak256(
             abi.encode(CREATE_TYPEHASH, requestId, seed, keccak256(bytes(domain)), keccak256(bytes(subdomain)))
+        );
+    }
+
+    function createPhased(
+        uint256 requestId,
+        uint256 seed,
+        string calldata domain,
+        string calldata subdomain,
+        NetworkPhase[] calldata phases
+    ) internal pure returns (bytes32) {
+        bytes32[] memory hashes = new bytes32[](phases.length);
+        for (uint256 i; i < phases.length; ++i) {
+            NetworkPhase calldata p = phases[i];
+            bytes32 instruction = keccak256(bytes(p.instruction));
+            hashes[i] = keccak256(abi.encode(PHASE_TYPEHASH, instruction, p.quorum, p.precommitSeconds));
+        }
+        return keccak256(
+            abi.encode(
+                CREATE_PHASED_TYPEHASH,
+                requestId,
+                seed,
+                keccak256(bytes(domain)),
+                keccak256(bytes(subdomain)),
+                keccak256(abi.encodePacked(hashes))
+            )
         );
     }
 

@@ -13,24 +13,30 @@ abstract contract NetworkScores is NetworkLedger {
     uint256 public constant CREATE_CREDIT = 2_000;
     uint256 public constant PREPARE_CREDIT = 3_000;
 
-    /// @dev How everybody did that was asked for something: the requester, the creator, the preparers whose turn
-    ///      is over, the completers.
+    /// @dev How everybody did that was asked for something in the running phase: its completers, and in the first
+    ///      one the requester, the creator and the preparers whose turn is over.
     /// @param known whether the requester is a node
     function _outcomes(NetworkSession storage s, bool known) internal view returns (Outcome[] memory outcomes) {
-        address requester = _requests[requestCounter].requester;
-        uint256 preparers = s.preparer;
-        uint256 completers = s.completers.length;
-        outcomes = new Outcome[]((known ? 2 : 1) + preparers + completers);
-        outcomes[0] = Outcome(s.creator, bitOf(NodeStage.Create), 0, 0);
-        for (uint256 i; i < preparers; ++i) {
-            bool delivered = (s.delivered >> i) & 1 != 0;
-            (outcomes[1 + i].node, outcomes[1 + i].passed) = (s.preparers[i], delivered ? bitOf(NodeStage.Prepare) : 0);
-            if (!delivered) outcomes[1 + i].failed = bitOf(NodeStage.Prepare);
+        Completer[] storage completers = _completers(s);
+        uint256 count = completers.length;
+        bool first = s.phase == 0;
+        uint256 others = first ? 1 + s.preparer : 0;
+        known = known && first;
+        outcomes = new Outcome[](others + count + (known ? 1 : 0));
+        if (first) outcomes[0] = Outcome(s.creator, bitOf(NodeStage.Create), 0, 0);
+        for (uint256 i = 1; i < others; ++i) {
+            bool delivered = (s.delivered >> (i - 1)) & 1 != 0;
+            outcomes[i].node = s.preparers[i - 1];
+            if (delivered) outcomes[i].passed = bitOf(NodeStage.Prepare);
+            else outcomes[i].failed = bitOf(NodeStage.Prepare);
         }
-        for (uint256 i; i < completers; ++i) {
-            outcomes[1 + preparers + i] = _outcomeOf(s.completers[i], s.validator != address(0));
+        for (uint256 i; i < count; ++i) {
+            outcomes[others + i] = _outcomeOf(completers[i], s.validator != address(0));
         }
-        if (known) outcomes[outcomes.length - 1] = Outcome(requester, bitOf(NodeStage.Request), 0, 0);
+        if (known) {
+            address requester = _requests[requestCounter].requester;
+            outcomes[outcomes.length - 1] = Outcome(requester, bitOf(NodeStage.Request), 0, 0);
+        }
     }
 
     function _outcomeOf(Completer storage c, bool judged) private view returns (Outcome memory outcome) {
@@ -51,18 +57,20 @@ abstract contract NetworkScores is NetworkLedger {
         else outcome.failed = bitOf(NodeStage.Correctness);
     }
 
-    /// @dev Of a session with an accepted answer.
+    /// @dev Of a phase with an accepted answer. Creator and preparers are credited with the first one only.
     function _credits(NetworkSession storage s) internal view returns (Credit[] memory credits) {
+        Completer[] storage completers = _completers(s);
+        uint256 count = completers.length;
         uint256 preparers = s.preparer;
-        uint256 completers = s.completers.length;
-        credits = new Credit[](1 + preparers + completers);
-        credits[0] = Credit(s.creator, uint96(CREATE_CREDIT));
-        for (uint256 i; i < preparers; ++i) {
-            uint256 points = (s.delivered >> i) & 1 != 0 ? PREPARE_CREDIT : 0;
-            credits[1 + i] = Credit(s.preparers[i], uint96(points));
+        uint256 others = s.phase == 0 ? 1 + preparers : 0;
+        credits = new Credit[](others + count);
+        if (others != 0) credits[0] = Credit(s.creator, uint96(CREATE_CREDIT));
+        for (uint256 i = 1; i < others; ++i) {
+            uint256 points = (s.delivered >> (i - 1)) & 1 != 0 ? PREPARE_CREDIT : 0;
+            credits[i] = Credit(s.preparers[i - 1], uint96(points));
         }
-        for (uint256 i; i < completers; ++i) {
-            credits[1 + preparers + i] = Credit(s.completers[i].miner, s.completers[i].accuracyBps);
+        for (uint256 i; i < count; ++i) {
+            credits[others + i] = Credit(completers[i].miner, completers[i].accuracyBps);
         }
     }
 }

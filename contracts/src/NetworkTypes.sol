@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 /// @notice The last stage that a network task has passed. They are passed in this order only; one that cannot
-///         go on jumps to End.
+///         go on jumps to End. A verdict with enough accepted results leads from Commit back to Prepare, of the
+///         next phase.
 /// @dev Request: no session yet. Create: waits for its preparers. Prepare: waits for `start`. Start: precommits
 ///      come in. Precommit: reveals come in. Commit: waits for the verdict.
 enum NetworkState {
@@ -30,6 +31,26 @@ struct NetworkCreate {
     uint256 seed;
     string domain;
     string subdomain;
+}
+
+/// @notice What a task asks for after its first phase. Its prompt is the instruction and the accepted results
+///         of the phase before, each after an empty line.
+/// @param instruction a text, or the content address of one
+/// @param quorum how many results of the phase before have to be accepted for this one to begin
+/// @param precommitSeconds how long the phase's precommits are awaited
+struct NetworkPhase {
+    string instruction;
+    uint256 quorum;
+    uint256 precommitSeconds;
+}
+
+/// @notice NetworkCreate for a task of several phases, signed by the same.
+struct NetworkCreatePhased {
+    uint256 requestId;
+    uint256 seed;
+    string domain;
+    string subdomain;
+    NetworkPhase[] phases;
 }
 
 /// @notice "These are my prompts", signed by the preparer whose turn it is.
@@ -84,4 +105,22 @@ struct NetworkSessionView {
     string[] completions;
     uint256 completionCounter;
     address[] validators;
+}
+
+/// @dev What was planned for one phase of a network task, and how it went.
+/// @param seed what the phase's hashes and signatures are bound to
+/// @param prompt empty before the phase's start
+/// @param miners its completers; the other lists go with this one
+struct NetworkPhaseView {
+    string instruction;
+    uint256 quorum;
+    uint256 precommitSeconds;
+    uint256 seed;
+    uint256 startTimestamp;
+    address validator;
+    string prompt;
+    address[] miners;
+    bytes32[] completionHashes;
+    string[] completions;
+    uint256[] accuraciesBps;
 }

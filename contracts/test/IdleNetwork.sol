@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {Cognitive} from "../src/Cognitive.sol";
 import {NetworkLedger} from "../src/NetworkLedger.sol";
 import {NetworkRewards} from "../src/NetworkRewards.sol";
-import {NetworkSessionView} from "../src/NetworkTypes.sol";
+import {NetworkPhase, NetworkSessionView} from "../src/NetworkTypes.sol";
+import {NetworkViews} from "../src/NetworkViews.sol";
 import {NodeReputation} from "../src/NodeReputation.sol";
 import {NodeStats} from "../src/NodeStats.sol";
 import {Network} from "./Network.sol";
@@ -26,6 +27,8 @@ abstract contract IdleNetwork is Network {
     NodeReputation internal reputation;
     NetworkRewards internal rewards;
     Cognitive internal cognitive;
+    /// @dev The same contract: see NetworkViews.
+    NetworkViews internal network;
 
     // The optimiser takes the time and the block's number for constants, so tests keep their own.
     uint256 internal time;
@@ -39,7 +42,8 @@ abstract contract IdleNetwork is Network {
         stats = new NodeStats(roles);
         reputation = new NodeReputation(roles);
         rewards = new NetworkRewards(roles, token, EPOCH);
-        cognitive = new Cognitive(roles, pool, stats, reputation, rewards);
+        cognitive = new Cognitive(roles, pool, stats, reputation, rewards, new NetworkViews());
+        network = NetworkViews(address(cognitive));
         vm.startPrank(admin);
         roles.grantRole(roles.MODULE_ROLE(), address(cognitive));
         rewards.setEpochBudget(BUDGET);
@@ -85,7 +89,7 @@ abstract contract IdleNetwork is Network {
         vm.prank(relayer);
         cognitive.request();
         requestId = cognitive.requestCounter();
-        if (cognitive.getRequest(requestId).drawBlock == 0) return requestId;
+        if (network.getRequest(requestId).drawBlock == 0) return requestId;
         tick(1);
         tick(1);
         cognitive.requestNextCreator();
@@ -99,7 +103,11 @@ abstract contract IdleNetwork is Network {
 
     function prepared() internal returns (uint256 id) {
         id = created();
-        while (cognitive.getSessionState(id) == 1) {
+        prepareAll(id);
+    }
+
+    function prepareAll(uint256 id) internal {
+        while (network.getSessionState(id) == 1) {
             prepareNext(id);
         }
     }
@@ -111,16 +119,24 @@ abstract contract IdleNetwork is Network {
 
     function precommitted() internal returns (uint256 id) {
         id = started();
-        address[] memory drawn = cognitive.get(id).miners;
+        allPrecommitted(id);
+    }
+
+    function committed() internal returns (uint256 id) {
+        id = precommitted();
+        allCommitted(id);
+    }
+
+    function allPrecommitted(uint256 id) internal {
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < drawn.length; ++i) {
             precommitAs(id, drawn[i]);
         }
         tick(1);
     }
 
-    function committed() internal returns (uint256 id) {
-        id = precommitted();
-        address[] memory drawn = cognitive.get(id).miners;
+    function allCommitted(uint256 id) internal {
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < drawn.length; ++i) {
             commitAs(id, drawn[i]);
         }
@@ -132,7 +148,7 @@ abstract contract IdleNetwork is Network {
     }
 
     function precommitAs(uint256 id, address node) internal {
-        bytes32 hash = cognitive.completionHash(id, node, completionOf(node), saltOf(node));
+        bytes32 hash = network.completionHash(id, node, completionOf(node), saltOf(node));
         vm.prank(node);
         cognitive.precommit(id, hash, "", 0);
     }
@@ -150,23 +166,35 @@ abstract contract IdleNetwork is Network {
 
     /// @dev The same for all who have revealed, 0 for the others.
     function accuraciesFor(uint256 id, uint256 accuracyBps) internal view returns (uint256[] memory accuracies) {
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         accuracies = new uint256[](drawn.length);
         for (uint256 i; i < drawn.length; ++i) {
-            if (cognitive.alreadyCommitted(id, drawn[i])) accuracies[i] = accuracyBps;
+            if (network.alreadyCommitted(id, drawn[i])) accuracies[i] = accuracyBps;
         }
     }
 
     // ---------------------------------------------------------------- who and what
 
     function creator() internal view returns (address) {
-        NetworkLedger.CreationRequest memory r = cognitive.getRequest(cognitive.requestCounter());
+        NetworkLedger.CreationRequest memory r = network.getRequest(cognitive.requestCounter());
         return r.creators[r.asked];
     }
 
     function preparer(uint256 id) internal view returns (address) {
-        NetworkSessionView memory s = cognitive.get(id);
+        NetworkSessionView memory s = network.get(id);
         return s.preparers[s.preparerIndex];
+    }
+
+    /// @dev What follows the first phase: as many phases, all alike but for the instruction.
+    function planOf(uint256 count, uint256 quorum, uint256 precommitSeconds)
+        internal
+        pure
+        returns (NetworkPhase[] memory phases)
+    {
+        phases = new NetworkPhase[](count);
+        for (uint256 i; i < count; ++i) {
+            phases[i] = NetworkPhase(i % 2 == 0 ? "Improve this:" : ADDRESS_OF_PROMPT, quorum, precommitSeconds);
+        }
     }
 
     function prompts(uint256 count) internal pure returns (string[] memory list) {

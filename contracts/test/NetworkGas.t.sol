@@ -52,22 +52,22 @@ contract NetworkGasTest is IdleNetwork {
         total += record("6 commit, five completers", commitAll(id));
         judgeAll(id, 10_000);
         total += record("7 verdict and end", used());
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "ended");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "ended");
         record("total", total);
     }
 
     /// forge-config: default.isolate = true
     function test_gas_of_the_completers_steps_relayed() public {
         uint256 id = started();
-        address[] memory drawn = cognitive.get(id).miners;
-        uint256 seed = cognitive.getSessionSeed(id);
+        address[] memory drawn = network.get(id).miners;
+        uint256 seed = network.getSessionSeed(id);
         NetworkPrecommit[] memory items = new NetworkPrecommit[](5);
         NetworkCommit[] memory reveals = new NetworkCommit[](5);
         bytes[] memory signatures = new bytes[](5);
         bytes[] memory revealSignatures = new bytes[](5);
         for (uint256 i; i < 5; ++i) {
             address node = drawn[i];
-            bytes32 hash = cognitive.completionHash(id, node, ADDRESS_OF_PROMPT, saltOf(node));
+            bytes32 hash = network.completionHash(id, node, ADDRESS_OF_PROMPT, saltOf(node));
             items[i] = NetworkPrecommit(id, seed, hash);
             bytes32 precommitType = keccak256("NetworkPrecommit(uint256 id,uint256 seed,bytes32 hash)");
             signatures[i] = sign(node, keccak256(abi.encode(precommitType, id, seed, hash)));
@@ -83,13 +83,13 @@ contract NetworkGasTest is IdleNetwork {
         cognitive.relayCommits(reveals, revealSignatures);
         record("6 commit, five completers, relayed", used());
         vm.stopPrank();
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Commit), "all revealed");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Commit), "all revealed");
     }
 
     function precommitAll(uint256 id) private returns (uint256 gas) {
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < 5; ++i) {
-            bytes32 hash = cognitive.completionHash(id, drawn[i], ADDRESS_OF_PROMPT, saltOf(drawn[i]));
+            bytes32 hash = network.completionHash(id, drawn[i], ADDRESS_OF_PROMPT, saltOf(drawn[i]));
             vm.prank(drawn[i]);
             cognitive.precommit(id, hash, "", 0);
             gas += used();
@@ -97,7 +97,7 @@ contract NetworkGasTest is IdleNetwork {
     }
 
     function commitAll(uint256 id) private returns (uint256 gas) {
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < 5; ++i) {
             vm.prank(drawn[i]);
             cognitive.commit(id, ADDRESS_OF_PROMPT, "", saltOf(drawn[i]));

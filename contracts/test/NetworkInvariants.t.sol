@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Credit} from "../src/NetworkRewards.sol";
-import {NetworkSessionView, NetworkState} from "../src/NetworkTypes.sol";
+import {NetworkPhaseView, NetworkSessionView, NetworkState} from "../src/NetworkTypes.sol";
 import {Outcome} from "../src/NodeOutcomes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
@@ -17,7 +17,8 @@ contract IdleActors is IdleNetwork {
 
     address private thief = address(0x7e1f);
 
-    /// @dev The state that each session was last seen in, and what every node was paid for an epoch.
+    /// @dev The phase and state that each session was last seen in, and what every node was paid for an epoch.
+    mapping(uint256 id => uint256) private lastPhase;
     mapping(uint256 id => uint256) private lastState;
     mapping(uint256 epoch => mapping(address node => uint256)) private paid;
     mapping(uint256 epoch => uint256) private paidIn;
@@ -26,6 +27,7 @@ contract IdleActors is IdleNetwork {
     /// @dev Addresses are worked out once: it takes long.
     address[] private members;
     uint256 public judged;
+    uint256 public phasesOpened;
 
     constructor() {
         deployIdleNetwork();
@@ -57,9 +59,9 @@ contract IdleActors is IdleNetwork {
 
     function step(uint256 seed) public watched {
         uint256 id = cognitive.sessionCounter();
-        if (id == 0 || cognitive.getSessionState(id) == uint256(NetworkState.End)) return openRound();
-        uint256 state = cognitive.getSessionState(id);
-        if (time > cognitive.getSessionDeadline(id)) return cognitive.end(id, true);
+        if (id == 0 || network.getSessionState(id) == uint256(NetworkState.End)) return openRound(seed);
+        uint256 state = network.getSessionState(id);
+        if (time > network.getSessionDeadline(id)) return cognitive.end(id, true);
         if (state == uint256(NetworkState.Create)) prepareHonestly(id);
         else if (state == uint256(NetworkState.Prepare)) startSession(id);
         else if (state == uint256(NetworkState.Start)) answer(id, seed);
@@ -107,7 +109,7 @@ contract IdleActors is IdleNetwork {
     function copy(uint256 which) external watched {
         uint256 id = cognitive.sessionCounter();
         if (id == 0) return;
-        bytes32[] memory hashes = cognitive.get(id).completionHashes;
+        bytes32[] memory hashes = network.get(id).completionHashes;
         if (hashes.length == 0) return;
         vm.prank(member(COPYCAT));
         try cognitive.precommit(id, hashes[which % hashes.length], "", 0) {} catch {}
@@ -117,10 +119,10 @@ contract IdleActors is IdleNetwork {
         uint256 id = cognitive.sessionCounter();
         if (id == 0) return;
         address victim = member(which % COPYCAT);
-        bool revealedBefore = cognitive.alreadyCommitted(id, member(COPYCAT));
+        bool revealedBefore = network.alreadyCommitted(id, member(COPYCAT));
         vm.prank(member(COPYCAT));
         try cognitive.commit(id, completionOf(victim), "", saltOf(victim)) {} catch {}
-        assertTrue(revealedBefore == cognitive.alreadyCommitted(id, member(COPYCAT)), "a copy was revealed");
+        assertTrue(revealedBefore == network.alreadyCommitted(id, member(COPYCAT)), "a copy was revealed");
     }
 
     function steal(uint256 seed, uint256 which) external watched {
@@ -181,7 +183,7 @@ contract IdleActors is IdleNetwork {
         uint256 id = cognitive.sessionCounter();
         assertTrue(id <= cognitive.requestCounter(), "a session for a request");
         if (id == 0) return;
-        NetworkSessionView memory s = cognitive.get(id);
+        NetworkSessionView memory s = network.get(id);
         for (uint256 i; i < s.miners.length; ++i) {
             bool bare = bytes(s.completions[i]).length != 0 && s.completionHashes[i] == 0;
             assertTrue(!bare, "no commit without a precommit");
@@ -210,20 +212,21 @@ contract IdleActors is IdleNetwork {
         return members[i];
     }
 
-    function openRound() private {
-        if (!cognitive.isRequestState()) {
+    function openRound(uint256 seed) private {
+        if (!network.isRequestState()) {
             vm.prank(relayer);
             return cognitive.request();
         }
-        if (cognitive.getRequest(cognitive.requestCounter()).drawBlock != 0) {
+        if (network.getRequest(cognitive.requestCounter()).drawBlock != 0) {
             tick(1);
             tick(1);
             return cognitive.requestNextCreator();
         }
-        if (time > cognitive.getRequest(cognitive.requestCounter()).deadline) return cognitive.requestNextCreator();
+        if (time > network.getRequest(cognitive.requestCounter()).deadline) return cognitive.requestNextCreator();
         if (creator() == member(LATE)) return tick(61);
         vm.prank(creator());
-        cognitive.create("science", "optics");
+        if (seed % 3 == 0) cognitive.create("science", "optics");
+        else cognitive.createPhased("science", "optics", planOf(1 + seed % 3, 1 + seed / 3 % 4, 60), "");
     }
 
     function prepareHonestly(uint256 id) private {
@@ -237,29 +240,48 @@ contract IdleActors is IdleNetwork {
     }
 
     function answer(uint256 id, uint256 seed) private {
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < drawn.length; ++i) {
             address node = drawn[(seed % drawn.length + i) % drawn.length];
             if (node == member(LATE) || node == member(COPYCAT)) continue;
-            if (!cognitive.alreadyPrecommitted(id, node)) return precommitAs(id, node);
+            if (!network.alreadyPrecommitted(id, node)) return precommitAs(id, node);
         }
         tick(WINDOW); // all that will have
     }
 
     function reveal(uint256 id, uint256 seed) private {
         tick(1);
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < drawn.length; ++i) {
             address node = drawn[(seed % drawn.length + i) % drawn.length];
-            if (node == member(SILENT) || node == member(COPYCAT) || cognitive.alreadyCommitted(id, node)) continue;
-            if (!cognitive.alreadyPrecommitted(id, node) || time > cognitive.getSessionDeadline(id)) continue;
+            if (node == member(SILENT) || node == member(COPYCAT) || network.alreadyCommitted(id, node)) continue;
+            if (!network.alreadyPrecommitted(id, node) || time > network.getSessionDeadline(id)) continue;
             return commitAs(id, node);
         }
         tick(WINDOW);
     }
 
+    /// @dev A quarter of the answers is wrong. A phase's points are its completers' accuracies and, with the first
+    ///      one, what the creator and the preparers get: no more, whatever was judged before.
     function judgeSome(uint256 id, uint256 seed) private {
-        judgeAll(id, seed % 10_001);
+        uint256[] memory accuracies = accuraciesFor(id, 1);
+        uint256 expected;
+        for (uint256 i; i < accuracies.length; ++i) {
+            uint256 value = uint256(keccak256(abi.encode(seed, i)));
+            accuracies[i] *= value % 4 == 0 ? 0 : value % 10_001;
+            expected += accuracies[i];
+        }
+        (uint256 phase,) = network.getPhases(id);
+        if (phase == 0 && expected != 0) {
+            // Two preparers deliver, or one where all the others were late.
+            expected += cognitive.CREATE_CREDIT();
+            expected += (network.get(id).challenges.length / 2) * cognitive.PREPARE_CREDIT();
+        }
+        (,,, uint256 before) = rewards.getEpoch(rewards.currentEpoch());
+        vm.prank(validator);
+        cognitive.judge(id, accuracies, "");
+        (,,, uint256 points) = rewards.getEpoch(rewards.currentEpoch());
+        assertEq(points - before, expected, "a phase is paid once");
         ++judged;
     }
 
@@ -284,17 +306,37 @@ contract IdleActors is IdleNetwork {
         credits[0] = Credit(thief, 1e6);
     }
 
-    /// @dev A session's state moves along the table only: on by one step, or to its end, and never from there.
+    /// @dev A session's state moves along the table only: on by one step, or to its end, and never from there; or
+    ///      from a verdict with enough accepted results to the next phase's start.
     function watch() private {
         uint256 id = cognitive.sessionCounter();
         if (id == 0) return;
-        uint256 state = cognitive.getSessionState(id);
+        uint256 state = network.getSessionState(id);
+        (uint256 phase, uint256 last) = network.getPhases(id);
         uint256 before = lastState[id] == 0 ? uint256(NetworkState.Create) : lastState[id];
-        bool onward = state == before || state == before + 1 || state == uint256(NetworkState.End);
-        assertTrue(onward, "along the table");
+        if (phase == lastPhase[id]) {
+            bool onward = state == before || state == before + 1 || state == uint256(NetworkState.End);
+            assertTrue(onward, "along the table");
+        } else {
+            assertEq(phase, lastPhase[id] + 1, "one phase after the other");
+            assertTrue(phase <= last, "as planned");
+            assertEq(before, uint256(NetworkState.Commit), "from its verdict");
+            assertEq(state, uint256(NetworkState.Prepare), "to the next one's start");
+            assertTrue(acceptedIn(id, phase - 1) >= network.getPhase(id, phase).quorum, "with its quorum");
+            ++phasesOpened;
+        }
         assertTrue(before != uint256(NetworkState.End) || state == before, "an end is an end");
-        lastState[id] = state;
-        if (id > 1) assertEq(cognitive.getSessionState(id - 1), uint256(NetworkState.End), "one at a time");
+        (lastPhase[id], lastState[id]) = (phase, state);
+        if (id > 1) assertEq(network.getSessionState(id - 1), uint256(NetworkState.End), "one at a time");
+    }
+
+    function acceptedIn(uint256 id, uint256 phase) private view returns (uint256 accepted) {
+        NetworkPhaseView memory seen = network.getPhase(id, phase);
+        for (uint256 i; i < seen.accuraciesBps.length; ++i) {
+            if (seen.accuraciesBps[i] == 0) continue;
+            assertTrue(bytes(seen.completions[i]).length != 0, "what is accepted was revealed");
+            ++accepted;
+        }
     }
 }
 
@@ -334,11 +376,12 @@ contract NetworkInvariantsTest {
     }
 
     function test_the_actors_bring_rounds_to_an_end() public {
-        for (uint256 i; i < 200; ++i) {
+        for (uint256 i; i < 300; ++i) {
             actors.step(uint256(keccak256(abi.encode(i))));
             if (i % 4 == 0) actors.pingSome(i);
         }
         if (actors.judged() < 3) revert("too few rounds end");
+        if (actors.phasesOpened() == 0) revert("no phase follows another");
         actors.settle();
         actors.checkMoney();
     }

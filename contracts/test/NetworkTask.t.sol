@@ -5,6 +5,7 @@ import {CallBatching} from "../src/CallBatching.sol";
 import {Cognitive} from "../src/Cognitive.sol";
 import {NetworkFlow} from "../src/NetworkFlow.sol";
 import {NetworkLedger} from "../src/NetworkLedger.sol";
+import {NetworkPhases} from "../src/NetworkPhases.sol";
 import {NodeStage} from "../src/NodeOutcomes.sol";
 import {NodeRoll} from "../src/NodeRoll.sol";
 import {NetworkCommit, NetworkPrecommit, NetworkSessionView, NetworkState} from "../src/NetworkTypes.sol";
@@ -21,70 +22,70 @@ contract NetworkTaskTest is IdleNetwork {
     // ---------------------------------------------------------------- the whole way
 
     function test_a_network_task_from_request_to_end() public {
-        assertEq(cognitive.getLatestSessionState(), uint256(NetworkState.Request), "none yet");
+        assertEq(network.getLatestSessionState(), uint256(NetworkState.Request), "none yet");
         uint256 requestId = requested();
-        assertTrue(cognitive.isRequestState(), "a creator is awaited");
-        assertEq(cognitive.creationRequestRequesters(requestId), relayer, "requester");
+        assertTrue(network.isRequestState(), "a creator is awaited");
+        assertEq(network.creationRequestRequesters(requestId), relayer, "requester");
         address maker = creator();
         vm.prank(maker);
         uint256 id = cognitive.create("science", "optics");
-        assertTrue(!cognitive.isRequestState(), "created");
-        assertEq(cognitive.creationRequests(requestId), id, "the request's session");
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Create), "Create");
-        assertEq(cognitive.getPrompt(id), "", "no prompt before the start");
+        assertTrue(!network.isRequestState(), "created");
+        assertEq(network.creationRequests(requestId), id, "the request's session");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Create), "Create");
+        assertEq(network.getPrompt(id), "", "no prompt before the start");
         prepareNext(id);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Create), "one more preparer");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Create), "one more preparer");
         prepareNext(id);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Prepare), "Prepare");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Prepare), "Prepare");
         cognitive.start(id);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Start), "Start");
-        address[] memory drawn = cognitive.get(id).miners;
+        assertEq(network.getSessionState(id), uint256(NetworkState.Start), "Start");
+        address[] memory drawn = network.get(id).miners;
         assertEq(drawn.length, 5, "all five are drawn, each once");
         for (uint256 i; i < 5; ++i) {
             precommitAs(id, drawn[i]);
         }
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Precommit), "Precommit");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Precommit), "Precommit");
         tick(1);
         for (uint256 i; i < 5; ++i) {
             commitAs(id, drawn[i]);
         }
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Commit), "Commit");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Commit), "Commit");
         judgeAll(id, 9_000);
-        (uint256 latest, uint8 state) = cognitive.getLatestSessionInfo();
+        (uint256 latest, uint8 state) = network.getLatestSessionInfo();
         assertEq(latest, id, "latest");
         assertEq(state, uint256(NetworkState.End), "End");
-        assertEq(cognitive.getLatestSessionId(), id, "latest");
+        assertEq(network.getLatestSessionId(), id, "latest");
         checkViews(id, maker);
     }
 
     function checkViews(uint256 id, address maker) private view {
-        NetworkSessionView memory s = cognitive.get(id);
+        NetworkSessionView memory s = network.get(id);
         assertEq(s.id, id, "id");
         assertEq(s.creator, maker, "creator");
-        assertEq(s.seed, cognitive.getSessionSeed(id), "seed");
+        assertEq(s.seed, network.getSessionSeed(id), "seed");
         assertEq(s.challenges.length, 4, "two preparers, two prompts each");
         assertEq(s.preparerIndex, 2, "two preparers were asked");
         assertEq(s.completionCounter, 5, "completions");
         assertEq(s.validators[0], validator, "validator");
-        assertEq(cognitive.getPrompt(id), s.challenges[s.challengeIndex], "prompt");
+        assertEq(network.getPrompt(id), s.challenges[s.challengeIndex], "prompt");
         for (uint256 i; i < 5; ++i) {
             address node = s.miners[i];
             assertEq(s.completions[i], completionOf(node), "completion");
             assertEq(s.submitterIds[i], keccak256(abi.encodePacked(node)), "submitter");
             assertEq(
-                cognitive.temporaryCompletionResults(s.completionHashes[i]), completionOf(node), "by its hash"
+                network.temporaryCompletionResults(s.completionHashes[i]), completionOf(node), "by its hash"
             );
-            assertEq(cognitive.getAccuracies(id)[i], 9_000, "accuracy");
-            assertTrue(cognitive.alreadyPrecommitted(id, node) && cognitive.alreadyCommitted(id, node), "done");
+            assertEq(network.getAccuracies(id)[i], 9_000, "accuracy");
+            assertTrue(network.alreadyPrecommitted(id, node) && network.alreadyCommitted(id, node), "done");
         }
-        assertTrue(!cognitive.alreadyPrecommitted(id, relayer), "a stranger has not precommitted");
-        assertTrue(!cognitive.alreadyCommitted(id, relayer), "a stranger has not revealed");
+        assertTrue(!network.alreadyPrecommitted(id, relayer), "a stranger has not precommitted");
+        assertTrue(!network.alreadyCommitted(id, relayer), "a stranger has not revealed");
         assertEq(cognitive.temporaryCompletionResultCounter(), 5, "completions in all");
-        (string memory domain, string memory subdomain) = cognitive.getDomainAndSubdomain(id);
+        (string memory domain, string memory subdomain) = network.getDomainAndSubdomain(id);
         assertEq(domain, "science", "domain");
         assertEq(subdomain, "optics", "subdomain");
         (uint256 shownId,,,,, uint256 most,, uint8 state,,, address shownCreator,, uint256 completions) =
-            cognitive.sessions(id);
+            network.sessions(id);
         assertEq(shownId, id, "sessions: id");
         assertEq(most, 4, "sessions: prompts");
         assertEq(state, uint256(NetworkState.End), "sessions: state");
@@ -94,7 +95,7 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_an_accepted_task_is_credited_and_recorded() public {
         uint256 id = committed();
-        NetworkSessionView memory s = cognitive.get(id);
+        NetworkSessionView memory s = network.get(id);
         judgeAll(id, 9_000);
         (,,, uint256 points) = rewards.getEpoch(rewards.currentEpoch());
         assertEq(points, 2_000 + 2 * 3_000 + 5 * 9_000, "creator, preparers, completers");
@@ -108,7 +109,7 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_a_task_without_a_right_answer_pays_nobody() public {
         uint256 id = committed();
-        address node = cognitive.get(id).miners[0];
+        address node = network.get(id).miners[0];
         judgeAll(id, 0);
         (,,, uint256 points) = rewards.getEpoch(rewards.currentEpoch());
         assertEq(points, 0, "no points");
@@ -123,7 +124,7 @@ contract NetworkTaskTest is IdleNetwork {
         cognitive.requestNextCreator();
         vm.prank(creator());
         uint256 id = cognitive.create("a", "b");
-        while (cognitive.getSessionState(id) == 1) {
+        while (network.getSessionState(id) == 1) {
             tick(91);
             cognitive.requestNextPreparer();
         }
@@ -153,18 +154,18 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_a_seed_out_of_reach_is_armed_again() public {
         cognitive.request();
-        uint256 armed = cognitive.getRequest(1).drawBlock;
+        uint256 armed = network.getRequest(1).drawBlock;
         height += 300;
         tick(1);
         BlockVm(address(vm)).setBlockhash(armed, 0);
         cognitive.requestNextCreator();
-        assertEq(cognitive.getRequest(1).drawBlock, height + 1, "the block after this one");
+        assertEq(network.getRequest(1).drawBlock, height + 1, "the block after this one");
     }
 
     function test_without_anybody_there_a_request_is_abandoned() public {
         tick(16 minutes); // all pings are too old
         requested();
-        assertTrue(!cognitive.isRequestState(), "closed");
+        assertTrue(!network.isRequestState(), "closed");
         cognitive.request(); // and the next one can come
         assertEq(cognitive.requestCounter(), 2, "second");
     }
@@ -199,9 +200,9 @@ contract NetworkTaskTest is IdleNetwork {
         requested();
         address maker = creator();
         vm.startPrank(maker);
-        vm.expectRevert(NetworkFlow.EmptyText.selector);
+        vm.expectRevert(NetworkPhases.EmptyText.selector);
         cognitive.create("", "b");
-        vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TextTooLong.selector, 129, 128));
+        vm.expectRevert(abi.encodeWithSelector(NetworkPhases.TextTooLong.selector, 129, 128));
         cognitive.create("a", string(new bytes(129)));
         vm.stopPrank();
     }
@@ -211,13 +212,13 @@ contract NetworkTaskTest is IdleNetwork {
         uint256 key = keyOf(creator());
         bytes32 typeHash =
             keccak256("NetworkCreate(uint256 requestId,uint256 seed,string domain,string subdomain)");
-        uint256 seed = cognitive.getRequest(requestId).seed;
+        uint256 seed = network.getRequest(requestId).seed;
         bytes32 structHash =
             keccak256(abi.encode(typeHash, requestId, seed, keccak256("science"), keccak256("optics")));
         bytes memory signature = signedFor(address(cognitive), key, structHash);
         vm.prank(relayer);
         uint256 id = cognitive.relayCreate("science", "optics", signature);
-        assertEq(cognitive.get(id).creator, vm.addr(key), "creator");
+        assertEq(network.get(id).creator, vm.addr(key), "creator");
     }
 
     // ---------------------------------------------------------------- prepare and start
@@ -228,7 +229,7 @@ contract NetworkTaskTest is IdleNetwork {
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.NotAsked.selector, relayer, asked));
         vm.prank(relayer);
         cognitive.prepare(id, prompts(1), "", 0);
-        uint256 seed = cognitive.getSessionSeed(id);
+        uint256 seed = network.getSessionSeed(id);
         vm.startPrank(asked);
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.WrongNumber.selector, 0, 2));
         cognitive.prepare(id, prompts(0), "", 0);
@@ -251,11 +252,11 @@ contract NetworkTaskTest is IdleNetwork {
         string[] memory challenges = prompts(2);
         bytes32 list = keccak256(abi.encode(keccak256(bytes(challenges[0])), keccak256(bytes(challenges[1]))));
         bytes32 typeHash = keccak256("NetworkPrepare(uint256 id,uint256 seed,string[] challenges)");
-        bytes32 structHash = keccak256(abi.encode(typeHash, id, cognitive.getSessionSeed(id), list));
+        bytes32 structHash = keccak256(abi.encode(typeHash, id, network.getSessionSeed(id), list));
         bytes memory signature = signedFor(address(cognitive), keyOf(asked), structHash);
         vm.prank(relayer);
         cognitive.prepare(id, challenges, signature, 0);
-        assertEq(cognitive.get(id).challenges.length, 2, "prompts");
+        assertEq(network.get(id).challenges.length, 2, "prompts");
     }
 
     function test_late_preparers_are_passed_over() public {
@@ -270,12 +271,12 @@ contract NetworkTaskTest is IdleNetwork {
         cognitive.end(id, true); // forces on, too
         tick(91);
         cognitive.requestNextPreparer();
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Prepare), "goes on with what there is");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Prepare), "goes on with what there is");
         tick(61);
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TooLate.selector, time, time - 1));
         cognitive.start(id);
         cognitive.end(id, true);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "never started");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "never started");
         assertEq(reputation.stagePointsOf(late, NodeStage.Prepare), -3, "lateness costs");
     }
 
@@ -285,13 +286,13 @@ contract NetworkTaskTest is IdleNetwork {
             tick(91);
             cognitive.requestNextPreparer();
         }
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "ended");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "ended");
         vm.expectRevert(
             abi.encodeWithSelector(NetworkFlow.WrongState.selector, NetworkState.End, NetworkState.Create)
         );
         cognitive.requestNextPreparer();
         requested();
-        assertTrue(cognitive.isRequestState(), "and the next round can begin");
+        assertTrue(network.isRequestState(), "and the next round can begin");
     }
 
     function test_who_was_drawn_of_late_is_left_alone() public {
@@ -303,14 +304,14 @@ contract NetworkTaskTest is IdleNetwork {
         cognitive.start(id);
         tick(61);
         cognitive.resetState(id);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "over");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "over");
     }
 
     // ---------------------------------------------------------------- precommit and commit
 
     function test_only_drawn_nodes_precommit_and_once() public {
         uint256 id = started();
-        address node = cognitive.get(id).miners[0];
+        address node = network.get(id).miners[0];
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.NotDrawn.selector, relayer));
         vm.prank(relayer);
         cognitive.precommit(id, bytes32(uint256(1)), "", 0);
@@ -325,7 +326,7 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_nothing_is_revealed_before_the_phase_is_over_nor_in_its_last_block() public {
         uint256 id = started();
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         precommitAs(id, drawn[0]);
         bytes memory open =
             abi.encodeWithSelector(NetworkFlow.WrongState.selector, NetworkState.Start, NetworkState.Precommit);
@@ -347,10 +348,10 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_a_copied_hash_cannot_be_revealed() public {
         uint256 id = started();
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         (address honest, address thief) = (drawn[0], drawn[1]);
         precommitAs(id, honest);
-        bytes32 hash = cognitive.get(id).completionHashes[0];
+        bytes32 hash = network.get(id).completionHashes[0];
         vm.prank(thief);
         cognitive.precommit(id, hash, "", 0);
         for (uint256 i = 2; i < 5; ++i) {
@@ -358,7 +359,7 @@ contract NetworkTaskTest is IdleNetwork {
         }
         tick(1);
         commitAs(id, honest);
-        bytes32 own = cognitive.completionHash(id, thief, completionOf(honest), saltOf(honest));
+        bytes32 own = network.completionHash(id, thief, completionOf(honest), saltOf(honest));
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.HashMismatch.selector, own, hash));
         vm.prank(thief);
         cognitive.commit(id, completionOf(honest), "", saltOf(honest));
@@ -366,7 +367,7 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_who_has_not_precommitted_cannot_reveal_and_pays_for_it() public {
         uint256 id = started();
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         precommitAs(id, drawn[0]);
         precommitAs(id, drawn[1]);
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TooEarly.selector, time, time + 120));
@@ -386,7 +387,7 @@ contract NetworkTaskTest is IdleNetwork {
         vm.prank(drawn[1]);
         cognitive.commit(id, completionOf(drawn[1]), "", saltOf(drawn[1]));
         cognitive.end(id, true);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Commit), "one answer is enough to judge");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Commit), "one answer is enough to judge");
         judgeAll(id, 10_000);
         assertEq(reputation.stagePointsOf(drawn[1], NodeStage.Commit), -5, "silence after the precommit");
         assertEq(reputation.stagePointsOf(drawn[2], NodeStage.Precommit), -3, "no precommit");
@@ -396,24 +397,24 @@ contract NetworkTaskTest is IdleNetwork {
         uint256 id = started();
         tick(WINDOW);
         cognitive.end(id, true);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "nobody precommitted");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "nobody precommitted");
         pingAll(5);
         id = precommitted();
         tick(61);
         cognitive.end(id, true);
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.End), "nobody revealed");
+        assertEq(network.getSessionState(id), uint256(NetworkState.End), "nobody revealed");
     }
 
     function test_signed_steps_are_relayed_in_batches() public {
         uint256 id = started();
-        address[] memory drawn = cognitive.get(id).miners;
-        uint256 seed = cognitive.getSessionSeed(id);
+        address[] memory drawn = network.get(id).miners;
+        uint256 seed = network.getSessionSeed(id);
         NetworkPrecommit[] memory items = new NetworkPrecommit[](5);
         NetworkCommit[] memory reveals = new NetworkCommit[](5);
         bytes[] memory signatures = new bytes[](5);
         bytes[] memory revealSignatures = new bytes[](5);
         for (uint256 i; i < 5; ++i) {
-            bytes32 hash = cognitive.completionHash(id, drawn[i], completionOf(drawn[i]), saltOf(drawn[i]));
+            bytes32 hash = network.completionHash(id, drawn[i], completionOf(drawn[i]), saltOf(drawn[i]));
             items[i] = NetworkPrecommit(id, seed, hash);
             signatures[i] = signPrecommit(items[i], keyOf(drawn[i]));
             reveals[i] = NetworkCommit(id, seed, completionOf(drawn[i]), saltOf(drawn[i]));
@@ -431,12 +432,12 @@ contract NetworkTaskTest is IdleNetwork {
         tick(1);
         cognitive.relayCommits(reveals, revealSignatures);
         vm.stopPrank();
-        assertEq(cognitive.getSessionState(id), uint256(NetworkState.Commit), "all revealed");
+        assertEq(network.getSessionState(id), uint256(NetworkState.Commit), "all revealed");
     }
 
     function test_a_signature_is_of_no_use_in_another_session() public {
         uint256 id = started();
-        address node = cognitive.get(id).miners[0];
+        address node = network.get(id).miners[0];
         NetworkPrecommit memory item = NetworkPrecommit(id, 1, bytes32(uint256(7)));
         bytes memory signature = signPrecommit(item, keyOf(node)); // of another seed: a fork's session
         vm.expectPartialRevert(NetworkFlow.NotDrawn.selector);
@@ -454,7 +455,7 @@ contract NetworkTaskTest is IdleNetwork {
 
     function test_only_validators_judge_and_only_what_is_revealed() public {
         uint256 id = precommitted();
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         uint256[] memory accuracies = new uint256[](5);
         vm.expectRevert(
             abi.encodeWithSelector(NetworkFlow.WrongState.selector, NetworkState.Precommit, NetworkState.Commit)
@@ -486,11 +487,11 @@ contract NetworkTaskTest is IdleNetwork {
         uint256[] memory accuracies = accuraciesFor(id, 8_000);
         bytes32 typeHash = keccak256("NetworkVerdict(uint256 id,uint256 seed,uint256[] accuraciesBps)");
         bytes32 list = keccak256(abi.encodePacked(accuracies));
-        bytes32 structHash = keccak256(abi.encode(typeHash, id, cognitive.getSessionSeed(id), list));
+        bytes32 structHash = keccak256(abi.encode(typeHash, id, network.getSessionSeed(id), list));
         bytes memory signature = signedFor(address(cognitive), VALIDATOR_KEY, structHash);
         vm.prank(relayer);
         cognitive.judge(id, accuracies, signature);
-        assertEq(cognitive.get(id).validators[0], validator, "validator");
+        assertEq(network.get(id).validators[0], validator, "validator");
     }
 
     function test_without_a_verdict_the_session_ends_unpaid() public {
@@ -517,12 +518,12 @@ contract NetworkTaskTest is IdleNetwork {
         vm.expectRevert(none);
         cognitive.start(1);
         vm.expectRevert(none);
-        cognitive.get(1);
+        network.get(1);
         vm.expectRevert(abi.encodeWithSelector(NetworkLedger.SessionNotFound.selector, 0));
         cognitive.requestNextPreparer();
         vm.expectRevert(abi.encodeWithSelector(NetworkFlow.NoOpenRequest.selector, 0));
         cognitive.requestNextCreator();
-        assertTrue(!cognitive.isRequestState(), "no request");
+        assertTrue(!network.isRequestState(), "no request");
     }
 
     // ---------------------------------------------------------------- the seed
@@ -530,7 +531,7 @@ contract NetworkTaskTest is IdleNetwork {
     function test_the_next_seed_comes_of_salts_and_a_block_that_nobody_knew_with_them() public {
         uint256 id = precommitted();
         uint256 closedIn = height - 1;
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         bytes32 salts;
         for (uint256 i; i < 5; ++i) {
             commitAs(id, drawn[i]);
@@ -539,23 +540,23 @@ contract NetworkTaskTest is IdleNetwork {
         judgeAll(id, 10_000);
         cognitive.request();
         uint256 expected =
-            uint256(keccak256(abi.encode(cognitive.getSessionSeed(id), blockhash(closedIn), salts)));
-        assertEq(cognitive.getRequest(2).seed, expected, "seed");
-        assertEq(cognitive.getRequest(2).drawBlock, 0, "drawn at once");
+            uint256(keccak256(abi.encode(network.getSessionSeed(id), blockhash(closedIn), salts)));
+        assertEq(network.getRequest(2).seed, expected, "seed");
+        assertEq(network.getRequest(2).drawBlock, 0, "drawn at once");
     }
 
     function test_who_comes_after_the_freeze_is_not_drawn() public {
         uint256 id = precommitted();
         enrol(miner(9));
         pingAs(miner(9));
-        address[] memory drawn = cognitive.get(id).miners;
+        address[] memory drawn = network.get(id).miners;
         for (uint256 i; i < 5; ++i) {
             commitAs(id, drawn[i]);
         }
         judgeAll(id, 10_000);
         uint256 second = started();
-        assertEq(cognitive.get(second).miners.length, 5, "the five that were there");
-        address[] memory again = cognitive.get(second).miners;
+        assertEq(network.get(second).miners.length, 5, "the five that were there");
+        address[] memory again = network.get(second).miners;
         for (uint256 i; i < 5; ++i) {
             assertTrue(again[i] != miner(9), "not the newcomer");
         }
@@ -566,14 +567,14 @@ contract NetworkTaskTest is IdleNetwork {
         tick(16 minutes);
         pingAll(5);
         cognitive.request();
-        assertTrue(cognitive.getRequest(2).drawBlock != 0, "awaits its block");
-        assertTrue(cognitive.getRequest(2).seed != 0, "keeps the old seed");
-        uint256 old = cognitive.getRequest(2).seed;
+        assertTrue(network.getRequest(2).drawBlock != 0, "awaits its block");
+        assertTrue(network.getRequest(2).seed != 0, "keeps the old seed");
+        uint256 old = network.getRequest(2).seed;
         tick(1);
         tick(1);
         cognitive.requestNextCreator();
         bytes32 hash = blockhash(height - 1);
-        assertEq(cognitive.getRequest(2).seed, uint256(keccak256(abi.encode(old, 2, hash))), "mixed");
+        assertEq(network.getRequest(2).seed, uint256(keccak256(abi.encode(old, 2, hash))), "mixed");
     }
 
     // ---------------------------------------------------------------- words of this test

@@ -256,9 +256,9 @@ contract RefusalsTest is IdleNetwork {
         nextEpoch();
         pingAll(5);
         uint256 id = started();
-        address node = cognitive.get(id).miners[0];
+        address node = network.get(id).miners[0];
         NetworkPrecommit[] memory items = new NetworkPrecommit[](1);
-        items[0] = NetworkPrecommit(id, cognitive.getSessionSeed(id), bytes32(uint256(7)));
+        items[0] = NetworkPrecommit(id, network.getSessionSeed(id), bytes32(uint256(7)));
         bytes32 typeHash = keccak256("NetworkPrecommit(uint256 id,uint256 seed,bytes32 hash)");
         bytes32 structHash = keccak256(abi.encode(typeHash, id, items[0].seed, items[0].hash));
         bytes[] memory signatures = new bytes[](1);
@@ -282,6 +282,7 @@ contract RefusalsTest is IdleNetwork {
         assertEq(address(cognitive.stats()), address(stats), "stats");
         assertEq(address(cognitive.reputation()), address(reputation), "reputation");
         assertEq(address(cognitive.rewards()), address(rewards), "rewards");
+        assertTrue(address(cognitive.views()) != address(0), "its other half");
         assertEq(address(rewards.token()), address(token), "token");
         assertEq(rewards.epochSeconds(), EPOCH, "epoch");
         assertEq(cognitive.thresholdCreator(), 3, "creators");
@@ -289,7 +290,7 @@ contract RefusalsTest is IdleNetwork {
         assertEq(cognitive.thresholdPrepareChallenge(), 2, "prompts of each");
         assertEq(cognitive.thresholdMiner(), 5, "completers");
         assertEq(cognitive.thresholdValidator(), 1, "validators");
-        assertEq(cognitive.getNodeId(client), keccak256(abi.encodePacked(client)), "a node's name");
+        assertEq(network.getNodeId(client), keccak256(abi.encodePacked(client)), "a node's name");
     }
 
     // ---------------------------------------------------------------- words of this test
