@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-python test-contracts soak-sync lint format contracts pins bench setup setup-dev clean
+.PHONY: help run test test-python test-contracts soak-sync soak-faults lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-contracts: setup ## Run the contracts' tests
 soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
 	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \
 		tests/chain/test_any_history.py tests/chain/test_sender_kills.py
+
+soak-faults: setup-dev ## Break a running network 50 times: killed miners, broker restarts and partitions
+	FAULTS=$${FAULTS:-50} $(PY) -m pytest -q -s tests/system/test_faults.py
 
 lint: setup-dev ## Check format, lints, types and layers
 	$(VENV)/bin/ruff format --check .

@@ -14,6 +14,13 @@ are the same, token for token, alone and beside 31 others.
 
 The engine is called in its own process, as a miner calls it; the servers answer over HTTP and do
 not stream, which is the cheapest that they can do.
+
+`network_vs_engines_32` is the throughput of a whole network with three miners and 32 clients, each
+of which asks twice, divided by that of the three engines alone (`bench.parts.three_miners`). All of
+the network runs on this machine, so that what its other processes use is missing to the miners:
+`cpu_network_vs_engines_32` is tokens per second of all its processor time over the engines', and
+`cpu_miners_vs_engines_32` of its miners' alone, which is what it comes to where these have machines
+of their own. ONLY=network measures this part and no other.
 """
 
 import os
@@ -31,6 +38,8 @@ from pathlib import Path
 import httpx
 from llama_cpp import Llama
 
+from bench.parts import three_miners
+from bench.parts.three_miners import Turn
 from bench.peers import random_model
 from bench.peers.servers import llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
@@ -47,6 +56,8 @@ PROMPT_WORDS = (2, 4, 8, 16, 40)
 MAX_TOKENS = int(os.environ.get("TOKENS", "48"))
 REQUESTS = {1: 2, 4: 1, 16: 1, 32: 1}
 """How many each client makes, one after the other."""
+NETWORK_TOKENS = int(os.environ.get("NETWORK_TOKENS", "192"))
+NETWORK_REQUESTS = 2
 SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 
@@ -71,10 +82,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
         given = os.environ.get("MODEL")
         model = Path(given) if given else random_model.write(Path(folder) / "random-100m.gguf")
+        turns = three_miners.measure(model, max(1, ROUNDS - 1), NETWORK_TOKENS, _questions)
+        if os.environ.get("ONLY") == "network":
+            publish("miner", ["", "network", "engines", "ratio"], *three_miners.compare(turns))
+            return
         speeds, cost = _throughput(model)
         same = _agreement(model)
         waits = {} if given else _first_tokens(model)
-    _publish(speeds, waits, {"draw_share_of_step": cost, "same_answers_in_a_batch": same})
+    shares = {"draw_share_of_step": cost, "same_answers_in_a_batch": same}
+    _publish(speeds, waits, shares, turns)
+
+
+def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
+    """What each client asks the network, one after the other."""
+    return [
+        [
+            _prompt(chooser, PROMPT_WORDS[(client + turn) % len(PROMPT_WORDS)])
+            for turn in range(NETWORK_REQUESTS)
+        ]
+        for client in range(clients)
+    ]
 
 
 def _throughput(model: Path) -> tuple[Speeds, float]:
@@ -230,9 +257,16 @@ def _filters() -> dict[str, float]:
     }
 
 
-def _publish(speeds: Speeds, waits: dict[str, list[float]], shares: dict[str, float]) -> None:
-    ratios = dict(shares)
+def _publish(
+    speeds: Speeds,
+    waits: dict[str, list[float]],
+    shares: dict[str, float],
+    turns: Sequence[tuple[Turn, Turn]],
+) -> None:
+    network_rows, network_ratios = three_miners.compare(turns)
+    ratios = shares | network_ratios
     rows = [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
+    rows += network_rows
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
         own, theirs = speeds["engine", clients], speeds[peer, clients]

@@ -43,6 +43,7 @@ class Network:
     var_dir: Path
     router_url: str
     rpc_url: str
+    """The endpoint that is preferred, where there are several."""
     api_key: str
     supervisor: Supervisor
     miners: list[Miner]
@@ -73,7 +74,8 @@ def running_network(
     Args:
         miner_models: one miner is started for each: its GGUF.
         report: told what is being done, a line a step.
-        external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones.
+        external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones;
+            RPC_URL may have several, with commas between.
 
     Raises:
         PortInUse: a port is taken.
@@ -85,13 +87,13 @@ def running_network(
         report("PostgreSQL, Redis, chain: starting")
         database_url = external.get("DATABASE_URL") or start_postgres(stack, var_dir / "postgres")
         redis_url = external.get("REDIS_URL") or start_redis(stack, var_dir / "redis", ports.redis)
-        rpc_url = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
+        rpc_urls = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
         environment = {
-            **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
+            **{name: value for name, value in os.environ.items() if is_passed_on(name)},
             "VAR_DIR": str(var_dir),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
-            "RPC_URL": rpc_url,
+            "RPC_URL": rpc_urls,
             "FUND_ACCOUNTS": "" if "RPC_URL" in external else "1",
         }
 
@@ -116,7 +118,7 @@ def running_network(
         network = Network(
             var_dir=var_dir,
             router_url=router_url,
-            rpc_url=rpc_url,
+            rpc_url=preferred(rpc_urls),
             api_key=prepared["api_key"],
             supervisor=Supervisor(stack, var_dir / "supervisor", processes),
             miners=miners,
@@ -131,6 +133,11 @@ def client_address(var_dir: Path) -> str:
     return str(load_or_create(var_dir / "keys/client.json", keystore_password(var_dir)).address)
 
 
+def preferred(rpc_urls: str) -> str:
+    """The first of the endpoints that an RPC_URL has."""
+    return rpc_urls.split(",")[0].strip()
+
+
 def keystore_password(var_dir: Path) -> str:
     """The password of this network's keystores, made on first use."""
     return kept_secret(var_dir / "keys/password")
@@ -140,14 +147,17 @@ _OWN = {"redis": "REDIS_URL", "chain": "RPC_URL"}
 _PASSED_ON = (
     *("PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL", "DEBUG", "MODEL", "EMBEDDING_MODEL"),
     *("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "XDG_RUNTIME_DIR"),
-    *("IPFS_API_URL", "IPFS_TIMEOUT_S"),
+    *("IPFS_API_URL", "IPFS_TIMEOUT_S", "CONFIRMATIONS", "RPC_WS_URL"),
+    *("PUBLIC_URL", "METRICS_TOKEN", "METRICS_ALLOWED", "PROMETHEUS_MULTIPROC_DIR"),
+    *("LOG_FORMAT", "MAX_CONNECTIONS"),
     *("CORS_ALLOWED_ORIGINS", "SECURE_COOKIES", "SIGN_IN_LASTS_S", "FORWARDED_ALLOW_IPS"),
     *("WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_PLAIN_HTTP"),
     "X402_MAX_AT_RISK_COR",
 )
 
 
-def _is_passed_on(name: str) -> bool:
+def is_passed_on(name: str) -> bool:
+    """Whether the processes get this variable of ours."""
     return name in _PASSED_ON or name.startswith("LIMIT_")
 
 

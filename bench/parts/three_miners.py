@@ -1,0 +1,239 @@
+"""Three miners behind the whole network, beside their three engines alone.
+
+Both sides have the same model, slots, threads, prompts and number of clients; each of the engines
+runs in a process of its own, as a miner's does. They take turns, with the other side idle. The
+network's clients stream, over HTTP; the engines are called where they are.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import httpx
+
+from bench.report import median_and_spread
+from chain.contracts import Deployment, connect
+from chain.keys import load
+from cortensor_site.stack.example import Contracts, Router, grant_test_tokens, open_session
+from cortensor_site.stack.network import Network, keystore_password, running_network
+from cortensor_site.stack.ports import Ports
+from mining.node.engine import Engine
+from mining.node.generation import GenerationRequest
+from mining.node.sampling import SamplingParams
+
+MINERS, CLIENTS, SLOTS, CONTEXT, THREADS = 3, 32, 11, 640, 1
+SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
+TIMEOUT_S = 600
+
+Prompts = Sequence[Sequence[str]]
+"""Of each client, one after the other."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side made of the prompts, and the processor time of each of its processes."""
+
+    tokens: int
+    seconds: float
+    cpu_s: Mapping[str, float]
+
+    def tokens_per_s(self) -> float:
+        """Of all clients together."""
+        return self.tokens / self.seconds
+
+    def per_cpu_s(self) -> float:
+        """Tokens per second of processor time."""
+        return self.tokens / sum(self.cpu_s.values())
+
+    def per_miners_cpu_s(self) -> float:
+        """Tokens per second of the miners' processor time."""
+        own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith("miner-"))
+        return self.tokens / sum(own)
+
+
+def measure(
+    model: Path,
+    rounds: int,
+    max_tokens: int,
+    questions: Callable[[random.Random, int], Prompts],
+) -> list[tuple[Turn, Turn]]:
+    """What the network made of each round's questions, and what the engines did.
+
+    Args:
+        questions: those of so many clients, none asked before.
+    """
+    turns = []
+    with ExitStack() as stack:
+        network = stack.enter_context(_network(model))
+        engines = stack.enter_context(_engines(model, max_tokens))
+        http, session_id = stack.enter_context(_client(network))
+        _through(network, http, session_id, questions(random.Random(0), 4), max_tokens)
+        for round_ in range(1, rounds + 1):
+            prompts = questions(random.Random(round_), CLIENTS)
+            # Whoever goes first in one round goes last in the next.
+            alone = engines(prompts) if round_ % 2 == 0 else None
+            through = _through(network, http, session_id, prompts, max_tokens)
+            alone = alone or engines(prompts)
+            turns.append((through, alone))
+            print(
+                f"{CLIENTS} clients, network: {through.tokens_per_s():.0f} tokens/s, three engines:"
+                f" {alone.tokens_per_s():.0f}; seconds of processor time: "
+                + ", ".join(f"{name} {cpu_s:.1f}" for name, cpu_s in through.cpu_s.items())
+                + f"; engines {sum(alone.cpu_s.values()):.1f}",
+                flush=True,
+            )
+    return turns
+
+
+def compare(turns: Sequence[tuple[Turn, Turn]]) -> tuple[list[list[str]], dict[str, float]]:
+    """Rows of network, engines and their ratio, and the ratios by key."""
+    rows, ratios = [], {}
+    for key, title, network, engines in (
+        ("network_vs_engines_32", "network, tokens/s", Turn.tokens_per_s, Turn.tokens_per_s),
+        ("cpu_network_vs_engines_32", "network, tokens/CPU s", Turn.per_cpu_s, Turn.per_cpu_s),
+        ("cpu_miners_vs_engines_32", "miners, tokens/CPU s", Turn.per_miners_cpu_s, Turn.per_cpu_s),
+    ):
+        own, theirs = [network(a) for a, _ in turns], [engines(b) for _, b in turns]
+        ratios[key] = statistics.median(x / y for x, y in zip(own, theirs, strict=True))
+        title = f"{CLIENTS} clients, three engines: {title}"
+        spreads = map(median_and_spread, (own, theirs))
+        rows.append([title, *spreads, f"{ratios[key]:.2f}×"])
+    return rows, ratios
+
+
+@contextmanager
+def _network(model: Path) -> Iterator[Network]:
+    with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
+        var_dir = Path(folder)
+        var_dir.chmod(0o755)
+        for number in range(1, MINERS + 1):
+            home = var_dir / "miners" / str(number)
+            home.mkdir(parents=True)
+            settings = f"slots = {SLOTS}\nthreads = {THREADS}\ncontext_tokens = {CONTEXT}\n"
+            (home / "node.toml").write_text(settings)
+        os.environ["MODEL"] = str(model)  # the router counts a prompt's tokens by it
+        ports = Ports(router=0, redis=0, chain=0)
+        with running_network(var_dir, ports, [str(model)] * MINERS, _silent, {}) as network:
+            yield network
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+@contextmanager
+def _client(network: Network) -> Iterator[tuple[httpx.Client, int]]:
+    """A client's connections, and its session that pays."""
+    contracts = Contracts.at(connect(network.rpc_url), Deployment.load(network.deployment_file))
+    password = keystore_password(network.var_dir)
+    client = load(network.keystore_dir / "client.json", password)
+    grant_test_tokens(contracts, load(network.keystore_dir / "deployer.json", password), client)
+    session_id = open_session(contracts, client, redundancy=1)
+    Router(network.router_url, network.api_key).wait_for_session(session_id, 1)
+    with httpx.Client(
+        base_url=f"{network.router_url}/api/v1/",
+        headers={"Authorization": f"Bearer {network.api_key}"},
+        timeout=TIMEOUT_S,
+        limits=httpx.Limits(max_connections=CLIENTS),
+    ) as http:
+        yield http, session_id
+
+
+def _through(
+    network: Network, http: httpx.Client, session_id: int, prompts: Prompts, max_tokens: int
+) -> Turn:
+    def ask(prompt: str) -> int:
+        body = {
+            "prompt": prompt,
+            "prompt_type": 0,
+            "max_tokens": max_tokens,
+            "temperature": SAMPLING.temperature,
+            "top_p": SAMPLING.top_p,
+            "top_k": SAMPLING.top_k,
+            "stream": True,
+            "timeout": TIMEOUT_S,
+        }
+        last = {}
+        with http.stream("POST", f"completions/{session_id}", json=body) as answer:
+            if not answer.is_success:
+                raise SystemExit(f"the router answered {answer.status_code}: {answer.read()!r}")
+            for line in answer.iter_lines():
+                if line.startswith("data: {"):
+                    last = json.loads(line.removeprefix("data: "))
+        if "usage" not in last:
+            raise SystemExit(f"a stream broke off: {last}")
+        return int(last["usage"]["completion_tokens"])
+
+    pids = {name: network.supervisor.pid(name) for name in network.supervisor.states()}
+    before = {name: _cpu_s(pid) for name, pid in pids.items()}
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        started = time.perf_counter()
+        tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
+        seconds = time.perf_counter() - started
+    return Turn(tokens, seconds, {name: _cpu_s(pid) - before[name] for name, pid in pids.items()})
+
+
+@contextmanager
+def _engines(model: Path, max_tokens: int) -> Iterator[Callable[[Prompts], Turn]]:
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for number in range(MINERS):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_engine, args=(theirs, model, max_tokens, number))
+        process.start()
+        pipes.append(ours)
+        processes.append(process)
+    try:
+        for pipe in pipes:
+            pipe.recv()
+
+        def answer(prompts: Prompts) -> Turn:
+            started = time.perf_counter()
+            for number, pipe in enumerate(pipes):
+                pipe.send(prompts[number::MINERS])
+            answers: list[tuple[int, float]] = [pipe.recv() for pipe in pipes]
+            seconds = time.perf_counter() - started
+            cpu_s = {f"engine-{n}": cpu for n, (_, cpu) in enumerate(answers, start=1)}
+            return Turn(sum(tokens for tokens, _ in answers), seconds, cpu_s)
+
+        yield answer
+    finally:
+        for pipe, process in zip(pipes, processes, strict=True):
+            pipe.send(None)
+            process.join()
+
+
+def _engine(pipe: Connection, model: Path, max_tokens: int, number: int) -> None:
+    """A process of its own: an engine that answers what comes through the pipe, until None."""
+    engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
+    chance = random.Random(number)
+
+    def ask(prompt: str) -> int:
+        tokens = engine.prompts.tokenise(prompt, 0)
+        request = GenerationRequest(tokens, max_tokens, SAMPLING, seed=chance.randbytes(32))
+        return engine.submit(request).result().completion_tokens
+
+    engine.submit(GenerationRequest([0], 16)).result()
+    pipe.send(None)
+    while (prompts := pipe.recv()) is not None:
+        before = time.process_time()
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
+        pipe.send((tokens, time.process_time() - before))
+    engine.close()
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process has used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
