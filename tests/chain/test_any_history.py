@@ -23,7 +23,7 @@ from chain.sync import Follower
 from sessions.models import OnChainStatus, OnChainTask, Session
 from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain, account
 from tests.chain.killed import Fuse, in_a_process, sigkill
-from tests.chain.life import LLM_PARAMS, REQUEST_PARAMS, Life
+from tests.chain.life import LLM_PARAMS, Life
 
 EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "200"))
 STEPS = 16
@@ -115,7 +115,7 @@ class World:
         self.client_calls(self._session.functions.create(*terms))
 
     def submit_directly(self, session_id: int, text: str) -> None:
-        task = (session_id, 0, text, 1, "", LLM_PARAMS, REQUEST_PARAMS, "")
+        task = (session_id, 0, text, 1, "", LLM_PARAMS, [60], "")
         self.client_calls(self._session.functions.submit(*task))
 
     def balance(self, session_id: int) -> int:
