@@ -8,7 +8,7 @@ FORGE := $(PY) contracts/forge.py
 .PHONY: help run test test-python test-contracts coverage-contracts audit soak-sync lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@ls bench/*.py 2>/dev/null | sed -n 's|bench/\([a-z_]*\)\.py|  make bench-\1|p' | grep -vE "__init__|report" || true
 
 run: setup ## Run the whole network on this machine, with an example (ONCE=1: exit after its receipt)
