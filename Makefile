@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-python test-contracts soak-sync soak-faults lint format contracts pins bench setup setup-dev clean
+.PHONY: help run test test-python test-contracts coverage-contracts audit soak-sync soak-faults lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@ls bench/*.py 2>/dev/null | sed -n 's|bench/\([a-z_]*\)\.py|  make bench-\1|p' | grep -vE "__init__|report" || true
 
 run: setup ## Run the whole network on this machine, with an example (ONCE=1: exit after its receipt)
@@ -22,6 +22,13 @@ test-python: setup-dev ## Run the Python tests
 test-contracts: setup ## Run the contracts' tests
 	$(PY) contracts/build.py --check
 	FORGE_SNAPSHOT_CHECK=true $(FORGE) test --offline
+
+coverage-contracts: setup ## Measure what of contracts/src the tests reach (without optimising: minutes)
+	$(FORGE) coverage --offline --ir-minimum --no-match-contract 'Invariants|Gas' \
+		--no-match-coverage 'contracts/test|node_modules' --report summary
+
+audit: setup $(VENV)-slither/.installed ## Run slither; fails on findings that contracts/AUDIT.md does not answer
+	$(PY) contracts/audit.py
 
 soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
 	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \
@@ -57,6 +64,7 @@ pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --constraint requirements.txt --output-file requirements-node.txt requirements-node.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench.txt requirements-bench.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench-miner.txt requirements-bench-miner.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-slither.txt requirements-slither.in
 	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
 
 setup: $(VENV)/.run node_modules/.installed ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
@@ -83,6 +91,12 @@ $(VENV)-bench-miner/.peers: requirements-bench-miner.txt $(VENV)/.run
 	@$(PYTHON) -m venv $(VENV)-bench-miner
 	@$(VENV)-bench-miner/bin/pip install --disable-pip-version-check -r requirements-bench-miner.txt
 	@echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" > $(VENV)-bench-miner/lib/python3.11/site-packages/project.pth
+	@touch $@
+
+$(VENV)-slither/.installed: requirements-slither.txt
+	@echo "── installing the static analyser"
+	@$(PYTHON) -m venv $(VENV)-slither
+	@$(VENV)-slither/bin/pip install --disable-pip-version-check -r requirements-slither.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

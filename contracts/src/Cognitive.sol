@@ -222,7 +222,7 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Proxy {
         external
         returns (address[] memory drawn)
     {
-        if (numberOfMiners > thresholdMiner) revert WrongNumber(numberOfMiners, thresholdMiner);
+        if (numberOfMiners > COMPLETERS) revert WrongNumber(numberOfMiners, COMPLETERS);
         if (cooldownPeriod > MAX_COOLDOWN) revert CooldownTooLong(cooldownPeriod, MAX_COOLDOWN);
         drawn = _draw(_requests[requestCounter].seed, "select", numberOfMiners, cooldownPeriod);
         for (uint256 i; i < drawn.length && !_frozen; ++i) {

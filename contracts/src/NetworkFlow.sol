@@ -138,7 +138,7 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
 
     function _drawCreators(uint256 requestId, CreationRequest storage r, uint256 seed) private {
         r.seed = seed;
-        r.creators = _draw(seed, "creators", thresholdCreator, 0);
+        r.creators = _draw(seed, "creators", CREATORS, 0);
         emit NewSessionRequest(requestId, r.creators);
         _askCreator(requestId, r);
     }
@@ -158,6 +158,22 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         internal
         returns (uint256 id)
     {
+        id = _open(creator, domain, subdomain);
+        _askPreparer(id, _session(id));
+    }
+
+    function _createPhased(
+        address creator,
+        string calldata domain,
+        string calldata subdomain,
+        NetworkPhase[] calldata phases
+    ) internal returns (uint256 id) {
+        id = _open(creator, domain, subdomain);
+        _plan(id, phases);
+        _askPreparer(id, _session(id));
+    }
+
+    function _open(address creator, string calldata domain, string calldata subdomain) private returns (uint256 id) {
         if (!_isRequestOpen()) revert NoOpenRequest(requestCounter);
         CreationRequest storage r = _requests[requestCounter];
         address expected = r.drawBlock != 0 ? address(0) : r.creators[r.asked];
@@ -171,19 +187,8 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         NetworkSession storage s = _session(id);
         (s.seed, s.creator, s.state) = (r.seed, creator, NetworkState.Create);
         (s.domain, s.subdomain, s.createdAt) = (domain, subdomain, uint40(block.timestamp));
-        s.preparers = _draw(s.seed, "preparers", 2 * thresholdPrepare, 0);
+        s.preparers = _draw(s.seed, "preparers", 2 * PREPARERS, 0);
         emit SessionCreated(id, creator);
-        _askPreparer(id, s);
-    }
-
-    function _createPhased(
-        address creator,
-        string calldata domain,
-        string calldata subdomain,
-        NetworkPhase[] calldata phases
-    ) internal returns (uint256 id) {
-        id = _create(creator, domain, subdomain);
-        _plan(id, phases);
     }
 
     // ---------------------------------------------------------------- prepare and start
@@ -194,8 +199,8 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         address expected = s.preparers[s.preparer];
         if (preparer != expected) revert NotAsked(preparer, expected);
         _requireNotAfter(s.deadline);
-        if (challenges.length == 0 || challenges.length > thresholdPrepareChallenge) {
-            revert WrongNumber(challenges.length, thresholdPrepareChallenge);
+        if (challenges.length == 0 || challenges.length > PROMPTS_EACH) {
+            revert WrongNumber(challenges.length, PROMPTS_EACH);
         }
         for (uint256 i; i < challenges.length; ++i) {
             _requireText(challenges[i], MAX_CHALLENGE_BYTES);
@@ -218,7 +223,7 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
 
     /// @dev Gives the turn to preparer `s.preparer`, unless enough have delivered or none is left.
     function _askPreparer(uint256 id, NetworkSession storage s) private {
-        if (_ones(s.delivered) < thresholdPrepare && s.preparer < s.preparers.length) {
+        if (_ones(s.delivered) < PREPARERS && s.preparer < s.preparers.length) {
             s.deadline = uint40(block.timestamp + PREPARE_WINDOW);
             emit SessionPrepareAssigned(id, s.preparers[s.preparer]);
         } else if (s.delivered == 0) {
@@ -236,7 +241,7 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         Phase storage phase = s.plan[s.phase];
         bool first = s.phase == 0;
         uint256 seed = first ? s.seed : phase.drawSeed;
-        address[] memory drawn = _draw(seed, "completers", thresholdMiner, _cooldown());
+        address[] memory drawn = _draw(seed, "completers", COMPLETERS, _cooldown());
         if (drawn.length == 0) revert NobodyThere();
         for (uint256 i; i < drawn.length; ++i) {
             _completers(s).push().miner = drawn[i];

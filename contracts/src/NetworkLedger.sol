@@ -84,18 +84,11 @@ abstract contract NetworkLedger {
         address[] creators;
     }
 
-    // The published interface names these thresholds without saying more; here they are numbers of nodes.
-
-    /// @notice How many creators a request asks, one after another, before it is given up.
-    uint256 public constant thresholdCreator = 3;
-    /// @notice How many preparers write prompts. Twice as many are drawn, for those that are late.
-    uint256 public constant thresholdPrepare = 2;
-    /// @notice How many prompts one preparer may write.
-    uint256 public constant thresholdPrepareChallenge = 2;
-    /// @notice How many completers are drawn.
-    uint256 public constant thresholdMiner = 5;
-    /// @notice How many validators judge.
-    uint256 public constant thresholdValidator = 1;
+    // How many nodes do what: see the thresholds in NetworkViews.
+    uint256 internal constant CREATORS = 3;
+    uint256 internal constant PREPARERS = 2;
+    uint256 internal constant PROMPTS_EACH = 2;
+    uint256 internal constant COMPLETERS = 5;
 
     /// @notice Requests so far, which is the latest one's number.
     uint256 public requestCounter;

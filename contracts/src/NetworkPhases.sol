@@ -35,7 +35,7 @@ abstract contract NetworkPhases is NetworkLedger {
         _requireBetween("phases", phases.length, 1, MAX_FURTHER_PHASES);
         for (uint256 i; i < phases.length; ++i) {
             NetworkPhase calldata phase = phases[i];
-            _requireBetween("quorum", phase.quorum, 1, thresholdMiner);
+            _requireBetween("quorum", phase.quorum, 1, COMPLETERS);
             _requireBetween("precommitSeconds", phase.precommitSeconds, MIN_PHASE_SECONDS, MAX_PHASE_SECONDS);
             _requireText(phase.instruction, MAX_INSTRUCTION_BYTES);
             Phase storage planned = s.plan[i + 1];

@@ -10,6 +10,19 @@ import {NetworkPhaseView, NetworkSessionView, NetworkState} from "./NetworkTypes
 ///         call Cognitive. By itself this contract holds nothing.
 /// @dev NetworkLedger comes first in both, so that they agree on the storage.
 contract NetworkViews is NetworkLedger {
+    // The published interface names these thresholds without saying more; here they are numbers of nodes.
+
+    /// @notice How many creators a request asks, one after another, before it is given up.
+    uint256 public constant thresholdCreator = CREATORS;
+    /// @notice How many preparers write prompts. Twice as many are drawn, for those that are late.
+    uint256 public constant thresholdPrepare = PREPARERS;
+    /// @notice How many prompts one preparer may write.
+    uint256 public constant thresholdPrepareChallenge = PROMPTS_EACH;
+    /// @notice How many completers are drawn.
+    uint256 public constant thresholdMiner = COMPLETERS;
+    /// @notice How many validators judge.
+    uint256 public constant thresholdValidator = 1;
+
     /// @notice What a completer precommits: nobody else can reveal a copy of it, in this phase or another.
     /// @param salt 256 bits that nobody can guess: `seed` of the published `commit`
     function completionHash(uint256 id, address miner, string calldata completion, uint256 salt)
@@ -28,7 +41,7 @@ contract NetworkViews is NetworkLedger {
         shown.seed = s.seed;
         shown.domain = s.domain;
         shown.subdomain = s.subdomain;
-        shown.maxPrompts = thresholdPrepare * thresholdPrepareChallenge;
+        shown.maxPrompts = PREPARERS * PROMPTS_EACH;
         shown.challengeIndex = s.challenge;
         shown.challenges = s.challenges;
         shown.state = uint8(s.state);
@@ -71,7 +84,7 @@ contract NetworkViews is NetworkLedger {
     {
         NetworkSession storage s = _session(id_);
         (id, timestamp, seed, domain, subdomain) = (id_, s.createdAt, s.seed, s.domain, s.subdomain);
-        (maxPrompts, challengeIndex) = (thresholdPrepare * thresholdPrepareChallenge, s.challenge);
+        (maxPrompts, challengeIndex) = (PREPARERS * PROMPTS_EACH, s.challenge);
         (state, startTimestamp, endTimestamp) = (uint8(s.state), s.startedAt, s.endedAt);
         (creator, preparerIndex, completionCounter) = (s.creator, s.preparer, s.commits);
     }

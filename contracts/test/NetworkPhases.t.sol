@@ -165,6 +165,42 @@ contract NetworkPhasesTest is IdleNetwork {
         assertEq(points(), credited, "what was credited stays");
     }
 
+    function test_a_phase_without_a_verdict_is_judged_by_nobody() public {
+        uint256 id = planned(planOf(1, 1, 60));
+        runPhase(id, filled(5, 10_000));
+        uint256 credited = points();
+        address node = network.get(id).preparers[0];
+        int256 correct = reputation.stagePointsOf(node, NodeStage.Correctness);
+        int256 revealed = reputation.stagePointsOf(node, NodeStage.Commit);
+        cognitive.start(id);
+        allPrecommitted(id);
+        allCommitted(id);
+        tick(WINDOW);
+        cognitive.end(id, true);
+        assertState(id, NetworkState.End, "ended");
+        assertEq(points(), credited, "no credit");
+        assertEq(network.getPhase(id, 1).validator, address(0), "nobody judged");
+        assertEq(reputation.stagePointsOf(node, NodeStage.Correctness), correct, "neither right nor wrong");
+        assertTrue(reputation.stagePointsOf(node, NodeStage.Commit) > revealed, "but revealed");
+    }
+
+    function test_a_phase_for_which_nobody_is_there_ends_the_task() public {
+        tick(14 minutes); // the pings are too old before the first phase is over
+        uint256 id = planned(planOf(1, 1, 30));
+        cognitive.start(id);
+        tick(100);
+        allPrecommitted(id);
+        allCommitted(id);
+        judgeAll(id, 10_000);
+        uint256 credited = points();
+        vm.expectRevert(NetworkFlow.NobodyThere.selector);
+        cognitive.start(id);
+        tick(61);
+        cognitive.end(id, true);
+        assertState(id, NetworkState.End, "ended");
+        assertEq(points(), credited, "what was credited stays");
+    }
+
     // ---------------------------------------------------------------- nothing fits into two phases
 
     function test_a_hash_and_a_signature_of_one_phase_are_of_no_use_in_the_next() public {

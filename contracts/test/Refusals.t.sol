@@ -285,11 +285,11 @@ contract RefusalsTest is IdleNetwork {
         assertTrue(address(cognitive.views()) != address(0), "its other half");
         assertEq(address(rewards.token()), address(token), "token");
         assertEq(rewards.epochSeconds(), EPOCH, "epoch");
-        assertEq(cognitive.thresholdCreator(), 3, "creators");
-        assertEq(cognitive.thresholdPrepare(), 2, "preparers");
-        assertEq(cognitive.thresholdPrepareChallenge(), 2, "prompts of each");
-        assertEq(cognitive.thresholdMiner(), 5, "completers");
-        assertEq(cognitive.thresholdValidator(), 1, "validators");
+        assertEq(network.thresholdCreator(), 3, "creators");
+        assertEq(network.thresholdPrepare(), 2, "preparers");
+        assertEq(network.thresholdPrepareChallenge(), 2, "prompts of each");
+        assertEq(network.thresholdMiner(), 5, "completers");
+        assertEq(network.thresholdValidator(), 1, "validators");
         assertEq(network.getNodeId(client), keccak256(abi.encodePacked(client)), "a node's name");
     }
 

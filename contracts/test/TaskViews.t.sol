@@ -87,6 +87,28 @@ contract TaskViewsTest is Network {
         assertEq(tasks.getTask(sessionId, 0).finishedAt, START + 5, "finished");
     }
 
+    /// @dev The fourth miner's part is in another word than the first three's.
+    function test_more_than_three_miners_are_kept_and_paid_like_three() public {
+        uint256 wide = fundedSession(5);
+        relaySubmission(submission(wide, LANE));
+        assign(wide, LANE, miners(5));
+        for (uint256 i; i < 5; ++i) {
+            precommit(wide, LANE, i);
+        }
+        for (uint256 i; i < 5; ++i) {
+            commit(wide, LANE, i);
+        }
+        (, string[] memory results) = tasks.getTaskResults(wide, LANE);
+        for (uint256 i; i < 5; ++i) {
+            assertEq(results[i], result(i), "result");
+        }
+        judge(wide, LANE, 5, 10_000);
+        for (uint256 i; i < 5; ++i) {
+            assertEq(payment.owedTo(miner(i)), worstCase(1, MAX_INPUT_TOKENS), "pay");
+        }
+        assertSolvent();
+    }
+
     function test_tasks_of_all_lanes_are_counted_and_listed_in_order() public {
         relaySubmission(submission(sessionId, LANE + 3));
         relaySubmission(submission(sessionId, LANE + 4));
