@@ -7,7 +7,7 @@ and is refused if the text before it is not the one that it has.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -17,6 +17,8 @@ from sessions.stream_buffer import Entry
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """A miner that streams more than this is not believed any further."""
+JOINED_CHARACTERS = 4_096
+"""Pieces that are there together are handed on as one, up to about this size."""
 END_GRACE_S = 2.0
 """How long a follower still waits for what comes with the end of a task."""
 _END = "-end"
@@ -153,10 +155,7 @@ class Relay:
             events += self._read_task(entry.fields)
         # What a replaced source said last, nobody has seen: its successor says it.
         if read_from is not None and read_from == self.source_key and not self.done:
-            for entry in found.get(read_from, ()):
-                self._read_source(entry.fields, events)
-                if self.done:
-                    break
+            events += self._read_source(found.get(read_from, ()))
         return events
 
     def _read_task(self, entry: Mapping[str, str]) -> list[StreamEvent]:
@@ -181,25 +180,34 @@ class Relay:
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
 
-    def _read_source(self, entry: Mapping[str, str], events: list[StreamEvent]) -> None:
+    def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
         # A miner is a stranger: whatever it leaves out or makes up must not hurt.
-        text = entry.get("text", "")
-        piece = self._unseen(text) if text else ""
-        if piece:
-            events.append(Text(piece, f"{self._characters}-{self._checksum:08x}"))
-        if "done" in entry:
+        said, end = "", None
+        for entry in entries:
+            said += entry.fields.get("text", "")
+            if "done" in entry.fields:
+                end = entry.fields
+                break
+            if len(said) > JOINED_CHARACTERS:
+                yield from self._read_text(said)
+                said = ""
+        yield from self._read_text(said)
+        if end is not None:
             if self._to_match or self._characters < self.resume.characters:
                 raise _diverged()
             self.done = True
-            events.append(
-                Done(
-                    self.miner,
-                    "length" if entry.get("finish_reason") == "length" else "stop",
-                    _count(entry.get("prompt_tokens")),
-                    _count(entry.get("completion_tokens")),
-                    str(Position(self._characters, self._checksum, is_end=True)),
-                )
+            yield Done(
+                self.miner,
+                "length" if end.get("finish_reason") == "length" else "stop",
+                _count(end.get("prompt_tokens")),
+                _count(end.get("completion_tokens")),
+                str(Position(self._characters, self._checksum, is_end=True)),
             )
+
+    def _read_text(self, said: str) -> Iterator[Text]:
+        piece = self._unseen(said) if said else ""
+        if piece:
+            yield Text(piece, str(Position(self._characters, self._checksum)))
 
     def _unseen(self, text: str) -> str:
         """What of a piece the client has not had, from an earlier source or connection."""
