@@ -58,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 def accept(address: str, report: Report, now: datetime) -> None:
-    """Take in what the owner of a mailbox says.
+    """Take in what the owner of a mailbox says, as one transaction or as a part of the caller's.
 
     Raises:
         ReportRefused: it is untrue or comes at the wrong time, and nothing has changed.
@@ -78,7 +78,7 @@ def accept(address: str, report: Report, now: datetime) -> None:
 
 
 def _heartbeat(address: str, report: Heartbeat, now: datetime) -> None:
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         presence, _ = MinerPresence.objects.select_for_update().get_or_create(pk=address)
         seen = presence.last_seen_at
         presence.last_seen_at = now
@@ -95,7 +95,7 @@ def _heartbeat(address: str, report: Heartbeat, now: datetime) -> None:
             notify("miner_free")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _ack(address: str, report: AckReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Ack(task.session_id, task.task_id, _digest(task), to_checksum_address(address))
@@ -109,7 +109,7 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
     notify("deadlines")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Precommit(
@@ -132,11 +132,10 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     if task.status == TaskStatus.ASSIGNED:
         task_states.mark_acked(task, address, at=now)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
-    notify("miner_free")
-    notify("deadlines")
+    notify("miner_free", "deadlines")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _commit(address: str, report: CommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     miner = to_checksum_address(address)
@@ -167,7 +166,7 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     ask_validation(task)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _failed(address: str, report: FailedReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     if assignment.status == AssignmentStatus.FAILED:
@@ -183,8 +182,7 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
     others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
     if code in HOPELESS_CODES and not others.exists():
         task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
-    notify("miner_free")
-    notify("deadlines")
+    notify("miner_free", "deadlines")
 
 
 def _known_key(text: str) -> str:

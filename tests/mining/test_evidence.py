@@ -27,7 +27,7 @@ from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_assigned
 from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task, mirror
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("router_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
 DOMAIN = SigningDomain(CHAIN_ID, QUEUE)
 
 
