@@ -32,7 +32,7 @@ def _add(op: Op) -> bool:
     One statement: every stage of every task comes here, with its client waiting.
     """
     row = Operation(kind=op.kind, key=op.key, payload=op.payload)
-    fields = [field for field in Operation._meta.concrete_fields if not field.primary_key]
+    fields = [field for field in Operation._meta.local_concrete_fields if not field.primary_key]
     values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     with connection.cursor() as cursor:

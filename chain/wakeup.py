@@ -10,10 +10,11 @@ from django.db import OperationalError, connection
 from psycopg import sql
 
 
-def notify(channel: str) -> None:
-    """Wake whoever listens to `channel`, once the current transaction has been committed."""
+def notify(*channels: str) -> None:
+    """Wake whoever listens to any of them, once the current transaction has been committed."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [channel])
+        calls = ", ".join(["pg_notify(%s, '')"] * len(channels))
+        cursor.execute(f"SELECT {calls}", channels)
 
 
 class Listener:

@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 
 def accept(address: str, report: Report, now: datetime) -> None:
-    """Take in what the owner of a mailbox says.
+    """Take in what the owner of a mailbox says, as one transaction or as a part of the caller's.
 
     Raises:
         ReportRefused: it is untrue or comes at the wrong time, and nothing has changed.
@@ -81,7 +81,7 @@ def accept(address: str, report: Report, now: datetime) -> None:
             _failed(address, report, now)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _heartbeat(address: str, report: HeartbeatReport, now: datetime) -> None:
     """Take in a status that is signed and newer than the last one.
 
@@ -133,7 +133,7 @@ def _finite(speed: float) -> float:
     return speed if math.isfinite(speed) and speed > 0 else 0.0
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _ack(address: str, report: AckReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Ack(task.session_id, task.task_id, _digest(task), to_checksum_address(address))
@@ -147,7 +147,7 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
     notify("deadlines")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Precommit(
@@ -170,11 +170,10 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     if task.status == TaskStatus.ASSIGNED:
         task_states.mark_acked(task, address, at=now)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
-    notify("miner_free")
-    notify("deadlines")
+    notify("miner_free", "deadlines")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _commit(address: str, report: CommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     miner = to_checksum_address(address)
@@ -215,7 +214,7 @@ def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) 
     storage.put(content)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _failed(address: str, report: FailedReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     if assignment.status == AssignmentStatus.FAILED:
@@ -231,8 +230,7 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
     others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
     if code in HOPELESS_CODES and not others.exists():
         task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
-    notify("miner_free")
-    notify("deadlines")
+    notify("miner_free", "deadlines")
 
 
 def _known_key(text: str) -> str:

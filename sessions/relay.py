@@ -7,7 +7,7 @@ and is refused if the text before it is not the one that it has.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -19,6 +19,8 @@ from sessions.stream_buffer import Entry
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """A miner that streams more than this is not believed any further."""
+JOINED_CHARACTERS = 4_096
+"""Pieces that are there together are handed on as one, up to about this size."""
 END_GRACE_S = 2.0
 """How long a follower still waits for what comes with the end of a task."""
 _END = "-end"
@@ -111,6 +113,19 @@ class Position:
 
 
 @dataclass
+class _Said:
+    """What a miner has said in entries that were read together."""
+
+    text: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    def add(self, entry: Mapping[str, str]) -> None:
+        self.text += entry.get("text", "")
+        if "logprobs" in entry:
+            self.logprobs += _logprobs(entry["logprobs"])
+
+
+@dataclass
 class Relay:
     """Where one follower is in the two streams, and what it has handed on."""
 
@@ -158,10 +173,7 @@ class Relay:
             events += self._read_task(entry.fields)
         # What a replaced source said last, nobody has seen: its successor says it.
         if read_from is not None and read_from == self.source_key and not self.done:
-            for entry in found.get(read_from, ()):
-                self._read_source(entry.fields, events)
-                if self.done:
-                    break
+            events += self._read_source(found.get(read_from, ()))
         return events
 
     def _read_task(self, entry: Mapping[str, str]) -> list[StreamEvent]:
@@ -186,27 +198,36 @@ class Relay:
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
 
-    def _read_source(self, entry: Mapping[str, str], events: list[StreamEvent]) -> None:
+    def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
         # A miner is a stranger: whatever it leaves out or makes up must not hurt.
-        text = entry.get("text", "")
-        piece = self._unseen(text) if text else ""
-        if piece:
-            position = f"{self._characters}-{self._checksum:08x}"
-            told = _logprobs(entry["logprobs"]) if "logprobs" in entry else ()
-            events.append(Text(piece, position, told))
-        if "done" in entry:
+        said = _Said()
+        end = None
+        for entry in entries:
+            said.add(entry.fields)
+            if "done" in entry.fields:
+                end = entry.fields
+                break
+            if len(said.text) > JOINED_CHARACTERS:
+                yield from self._read_text(said)
+                said = _Said()
+        yield from self._read_text(said)
+        if end is not None:
             if self._to_match or self._characters < self.resume.characters:
                 raise _diverged()
             self.done = True
-            events.append(
-                Done(
-                    self.miner,
-                    _finish_reason(entry.get("finish_reason")),
-                    _count(entry.get("prompt_tokens")),
-                    _count(entry.get("completion_tokens")),
-                    str(Position(self._characters, self._checksum, is_end=True)),
-                )
+            yield Done(
+                self.miner,
+                _finish_reason(end.get("finish_reason")),
+                _count(end.get("prompt_tokens")),
+                _count(end.get("completion_tokens")),
+                str(Position(self._characters, self._checksum, is_end=True)),
             )
+
+    def _read_text(self, said: "_Said") -> Iterator[Text]:
+        piece = self._unseen(said.text) if said.text else ""
+        if piece:
+            position = str(Position(self._characters, self._checksum))
+            yield Text(piece, position, tuple(said.logprobs))
 
     def _unseen(self, text: str) -> str:
         """What of a piece the client has not had, from an earlier source or connection."""

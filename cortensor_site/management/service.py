@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
+from django.db import connection
 from django.utils.module_loading import import_string
 
 from cortensor_site.health import beat
@@ -19,10 +20,17 @@ class ServiceCommand(BaseCommand):
 
     loop: ClassVar[str]
     """Dotted path of `run(stop, beat)`, imported only when the command runs."""
+    waits_for_disk: ClassVar[bool] = True
+    """False where nothing is said to anyone that a crash of the database server could not take
+    back: what it loses of the last moment is found and done again. Then a commit does not wait."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = self.__module__.rpartition(".")[2]
         run: Loop = import_string(self.loop)
+        if not self.waits_for_disk:
+            options = connection.settings_dict["OPTIONS"]
+            set_already = options.get("options", "")
+            options["options"] = f"{set_already} -c synchronous_commit=off".strip()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -8,6 +8,8 @@ from pathlib import Path
 from cortensor_site.stack.embedded import BASE_DIR
 
 SERVICES = ("sync", "send", "dispatch", "collect", "oracle")
+NICENESS = {"sync": 5, "send": 5, "oracle": 5, "validate": 10}
+"""Who gives way on a machine that is full: their work has seconds, a stream's reader has none."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]
             [*server, "--host", "127.0.0.1", "--port", str(port)],
             environment,
         ),
-        *(Process(name, [*manage, name], environment) for name in SERVICES),
+        *(Process(name, [*_nice(name), *manage, name], environment) for name in SERVICES),
         Process(
             "validate",
-            celery
+            [*_nice("validate"), *celery]
             + ["--queues", "validation", "--pool", "solo", "--loglevel", "INFO"]
             + ["--without-gossip", "--without-mingle"],
             environment,
@@ -59,6 +61,10 @@ def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]
             {**environment, "WORKER_NAME": "webhooks"},
         ),
     ]
+
+
+def _nice(name: str) -> list[str]:
+    return ["nice", "-n", str(NICENESS[name])] if name in NICENESS else []
 
 
 def miner_process(miner: Miner, router_url: str) -> Process:

@@ -35,7 +35,7 @@ from tests.mining.conftest import (
     mirror,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("router_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
 DOMAIN = SigningDomain(CHAIN_ID, QUEUE)
 
 

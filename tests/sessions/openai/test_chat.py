@@ -92,7 +92,7 @@ def test_a_stream_is_role_then_pieces_then_finish_reason_then_usage(api: Api, mi
     assert done == "[DONE]"
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert deltas[0] == {"role": "assistant", "content": "", "refusal": None}
-    assert tuple(delta["content"] for delta in deltas[1:-1]) == PIECES
+    assert "".join(delta["content"] for delta in deltas[1:-1]) == "".join(PIECES)
     assert deltas[-1] == {}
     reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
     assert reasons == [None] * (len(chunks) - 1) + ["stop"]
