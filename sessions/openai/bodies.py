@@ -25,6 +25,7 @@ from sessions.openai.conversation import PROMPT_TYPE, conversation
 from sessions.openai.errors import OpenAIError
 from sessions.openai.grammars import grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
+from sessions.openai.tools import Tools, read_tools
 from sessions.options import MAX_LOGPROBS, GenerationOptions, OptionsUnreadable, read_biases
 
 MAX_CHOICES = 16
@@ -122,6 +123,7 @@ class Asked:
     Args:
         requests: one a choice, in the order of the choices.
         shown_before: what each choice begins with, before the model's own words.
+        tools: what an answer may call.
         top_logprobs: how many of the likeliest tokens are told with each that was drawn; None
             tells of neither.
         names: what the endpoint calls the intake's members, for its errors.
@@ -134,6 +136,7 @@ class Asked:
     session_id: int | None
     shown_before: Sequence[str]
     top_logprobs: int | None = None
+    tools: Tools | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,16 +155,26 @@ def read_chat(body: bytes, reference: str) -> Asked:
         raise OpenAIError(
             "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
         )
-    prompt = conversation(members["messages"])
+    tools = read_tools(members)
+    prompt = conversation(members["messages"], tools.instruction if tools else "")
     values = _validated(ChatBody(data=members))
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
-    request = _request(values, limit, CHAT_MAX_TOKENS, _options(members, top_logprobs))
+    options = _options(members, top_logprobs)
+    if tools is not None and options.grammar:
+        raise OpenAIError(
+            "Invalid 'response_format': it does not go with 'tools'; send one of them.",
+            "response_format",
+            "invalid_value",
+        )
+    if tools is not None:
+        options = replace(options, grammar=tools.grammar)
+    request = _request(values, limit, CHAT_MAX_TOKENS, options)
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
     requests = _numbered([request] * values["n"], reference)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
-    return replace(asked, names=names)
+    return replace(asked, names=names, tools=tools)
 
 
 def read_text(body: bytes, reference: str) -> Asked:
