@@ -179,7 +179,7 @@ def test_definitions_of_all_functions_have_a_place_in_one_grammar() -> None:
     other = tool("other", parameters=SUM | {"$defs": {"number": {"enum": ["x"]}}})
     grammar = tools("required", ADD, other).grammar
     assert "f1-number ::=" in grammar
-    assert '0-arguments-b-kv ::= "\\"b\\"" space ":" space integer' in grammar
+    assert "0-arguments-b ::= integer" in grammar
 
 
 def test_without_a_choice_there_are_no_tools() -> None:
