@@ -33,6 +33,8 @@ MAX_CHOICES = 16
 CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
 """What is asked for where the client names no number; the latter is OpenAI's own default."""
 MAX_TEXT_LOGPROBS = 5
+MAX_FIGURES = 32_768
+"""Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
 PLAIN = 0
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
@@ -170,6 +172,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
     if tools is not None:
         options = replace(options, grammar=tools.grammar)
     request = _request(values, limit, CHAT_MAX_TOKENS, options)
+    _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
     requests = _numbered([request] * values["n"], reference)
     names = {"prompt": "messages", "max_tokens": limit}
@@ -188,6 +191,7 @@ def read_text(body: bytes, reference: str) -> Asked:
         )
     options = _options(members, values.get("logprobs"))
     request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
+    _require_reportable(request, "logprobs")
     each = [prompt for prompt in prompts for _ in range(values["n"])]
     requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
     shown = each if values["echo"] else [""] * len(each)
@@ -228,6 +232,19 @@ def _options(members: Mapping[str, Any], top_logprobs: int | None) -> Generation
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
     return GenerationOptions(grammar=grammar, logprobs=logprobs, logit_bias=biases)
+
+
+def _require_reportable(request: CompletionRequest, param: str) -> None:
+    """A miner's report has a size, and each token's figures take some of it."""
+    logprobs = request.options.logprobs
+    if logprobs and request.max_tokens * (logprobs + 2) > MAX_FIGURES:
+        most = MAX_FIGURES // request.max_tokens - 2
+        raise OpenAIError(
+            f"Invalid '{param}': with {request.max_tokens} tokens of answer, at most {max(most, 0)}"
+            " fit into a miner's report; ask for fewer of either.",
+            param=param,
+            code="invalid_value",
+        )
 
 
 def _numbered(requests: Sequence[CompletionRequest], reference: str) -> list[CompletionRequest]:

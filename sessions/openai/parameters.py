@@ -78,7 +78,7 @@ CHAT = (
     _honoured("max_tokens", "the older name"),
     *_SAMPLING,
     _honoured("logprobs", "of the tokens that are shown, before bias, penalties and temperature"),
-    _honoured("top_logprobs", "0 … 20, with `logprobs` only"),
+    _honoured("top_logprobs", "0 … 20, with `logprobs` only; fewer above 1,489 tokens"),
     _honoured(
         "response_format",
         "`text`, `json_object`, or `json_schema` as far as a grammar can hold it (below)",

@@ -371,6 +371,10 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
         ({"logprobs": 3}, "invalid_value", "logprobs"),
         ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "invalid_value", "top_logprobs"),
+        (
+            {"logprobs": True, "top_logprobs": 20, "max_tokens": 2_000},
+            *("invalid_value", "top_logprobs"),
+        ),
         ({"logit_bias": {"yes": 1}}, "invalid_value", "logit_bias"),
         ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
         ({"logit_bias": [5]}, "invalid_value", "logit_bias"),
