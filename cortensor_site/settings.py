@@ -184,6 +184,7 @@ LIMITS: dict[str, int] = {
         "account_open_tasks": 256,
         "key_open_streams": 256,
         "account_open_streams": 512,
+        "address_open_sockets": 512,
         "prompt_bytes": 1_000_000,
         "failures_per_minute": 60,
         "visitor_requests_per_minute": 300,

@@ -218,7 +218,7 @@ def _conclude(
                 "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
             },
         )
-        task_states.mark_validated(task, _results(parts, input_tokens), at=now)
+        task_states.mark_validated(task, _results(task, parts, input_tokens), at=now)
     worths = [part.accuracy_bps for part in parts]
     logger.info("%s: judged by %s: %s", task, measure.method.value, worths)
 
@@ -238,7 +238,8 @@ def _give_verdict(task: Task, parts: Sequence[Part], input_tokens: int) -> None:
     outbox.enqueue(operations.relay_verdict(verdict, sign(verdict, domain, keys.validator().key)))
 
 
-def _results(parts: Sequence[Part], input_tokens: int) -> list[streams.Result]:
+def _results(task: Task, parts: Sequence[Part], input_tokens: int) -> list[streams.Result]:
+    vocabulary = catalog.vocabulary(int(task.model_identifier))
     counting = [part for part in parts if part.accuracy_bps > 0]
     counting.sort(key=lambda part: (-part.accuracy_bps, part.assignment.position))
     return [
@@ -248,7 +249,9 @@ def _results(parts: Sequence[Part], input_tokens: int) -> list[streams.Result]:
             finish_reason=part.answer.finish_reason,
             prompt_tokens=input_tokens,
             completion_tokens=part.output_tokens,
-            logprobs=part.answer.logprobs,
+            logprobs=tuple(
+                each for each in part.answer.logprobs if not vocabulary.is_end(each.token)
+            ),
         )
         for part in counting
         if part.answer is not None

@@ -305,7 +305,8 @@ class Engine:
         if request.logprobs:
             told = logprobs(logits, token, request.logprobs)
             sequence.logprobs.append(told)
-            sequence.generation.add_logprobs(told)
+            if not self._model.is_end(token):
+                sequence.generation.add_logprobs(told)
         sequence.token_ids.append(token)
         sequence.drawn[token] = sequence.drawn.get(token, 0) + 1
         if self._model.is_end(token):

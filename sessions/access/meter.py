@@ -66,23 +66,28 @@ class MeterMiddleware:
             return self.get_response(request)
         if self._is_async:
             return self._answer(request)
-        with _metered(request) as meter:
+        with metered(_remote_of(request)) as meter:
             response = cast(HttpResponseBase, self.get_response(request))
         if not _hold(meter, response) and meter.slot is not None:
             meter.slot.release()
         return _told(response, meter)
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        with _metered(request) as meter:
+        with metered(_remote_of(request)) as meter:
             response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
         if not _hold(meter, response) and meter.slot is not None:
             await sync_to_async(meter.slot.release, thread_sensitive=False)()
         return _told(response, meter)
 
 
+def _remote_of(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR") or "unknown")
+
+
 @contextmanager
-def _metered(request: HttpRequest) -> Iterator[Meter]:
-    meter = Meter(remote=str(request.META.get("REMOTE_ADDR") or "unknown"))
+def metered(remote: str) -> Iterator[Meter]:
+    """A meter for what is answered inside; a place that was taken is given back on failure."""
+    meter = Meter(remote)
     token = _current.set(meter)
     try:
         yield meter

@@ -90,6 +90,20 @@ def take_slot(caller: Caller, task: TaskNumbers | None = None) -> StreamSlot:
         wanted[f"streams:key:{caller.key.pk}"] = limit
     if task is not None:
         wanted[_followers_key(task)] = 0
+    return _take(wanted)
+
+
+def take_socket(remote: str) -> StreamSlot:
+    """A place for one more WebSocket of this IP address; release it when the socket closes.
+
+    Raises:
+        LimitReached: as many are open there as may be.
+    """
+    return _take({f"streams:address:{remote}": int(settings.LIMITS["address_open_sockets"])})
+
+
+def _take(wanted: dict[str, int]) -> StreamSlot:
+    """Places under these names, all or none; each name's number is its limit, 0 for none."""
     slot = StreamSlot(list(wanted))
     try:
         full = _scripts(settings.REDIS_URL)[0](
@@ -100,7 +114,7 @@ def take_slot(caller: Caller, task: TaskNumbers | None = None) -> StreamSlot:
         return StreamSlot([], held=False)
     if full:
         name = slot.names[full - 1]
-        whose = "key" if ":key:" in name else "account"
+        whose = name.split(":")[1]
         raise LimitReached(
             f"this {whose} reads {wanted[name]} streams already, and may read no more at once",
             wait_s=TRY_AGAIN_S,

@@ -10,6 +10,7 @@ A client shows its key in the Authorization header or, from a browser, in the fi
 | 1012 | this process stops: the last message, `reconnect`, says where to go on |
 | 4008 | the client reads too slowly, or the feed has moved on |
 | 4400, 4401, 4404 | the request, the key or the address is wrong |
+| 4429 | too many requests, open sockets or streams; the last message says when to try again |
 | 4500 | no answer will come; the last message, `error`, says why |
 """
 
@@ -17,14 +18,18 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
+from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from rest_framework.exceptions import AuthenticationFailed
 
+from sessions.access.errors import LimitReached
+from sessions.access.meter import metered
+from sessions.access.streams import take_socket
 from sessions.api.errors import to_problem
 from sessions.errors import InvalidField, RouterRestarting, SessionNotFound, TaskNotFound
 from sessions.feeds import FeedBehind
@@ -34,6 +39,7 @@ SLOWEST_READ_S = float(os.environ.get("WEBSOCKET_UNREAD_S", "30"))
 LAST_WORDS_S = 2.0
 CLOSE_NORMAL, CLOSE_RESTART, CLOSE_TOO_SLOW, CLOSE_FAILED = 1000, 1012, 4008, 4500
 CLOSE_INVALID, CLOSE_UNAUTHORISED, CLOSE_NOT_FOUND = 4400, 4401, 4404
+CLOSE_TOO_MANY = 4429
 
 Message = dict[str, Any]
 
@@ -92,8 +98,9 @@ class FollowingConsumer(AsyncWebsocketConsumer):
         return f"Bearer {_api_key_in(text)}"
 
     async def _serve(self) -> None:
+        remote = str((self.scope.get("client") or ["unknown"])[0])
         try:
-            async with aclosing(self.messages()) as messages:
+            async with _admitted(remote), aclosing(self.messages()) as messages:
                 async for message in messages:
                     await self._tell(message)
                     self.last_id = message.get("id", self.last_id)
@@ -120,7 +127,9 @@ class FollowingConsumer(AsyncWebsocketConsumer):
                     case RouterRestarting():
                         await self._tell({"type": "reconnect"} | self._resume(), LAST_WORDS_S)
                     case _:
-                        message = {"type": "error", "error": to_problem(error)}
+                        message: Message = {"type": "error", "error": to_problem(error)}
+                        if isinstance(error, LimitReached):
+                            message["retry_after_s"] = error.retry_after_s
                         await self._tell(message | self._resume(), LAST_WORDS_S)
                 await self.close(_close_code(error))
         except (TimeoutError, TooSlow):
@@ -130,6 +139,25 @@ class FollowingConsumer(AsyncWebsocketConsumer):
     def _resume(self) -> Message:
         base = settings.PUBLIC_URL.replace("http", "ws", 1)
         return {"url": base + self.scope["path"], "last_event_id": self.last_id}
+
+
+@asynccontextmanager
+async def _admitted(remote: str) -> AsyncGenerator[None]:
+    """A place for this socket, and for the stream that it is found to be entitled to.
+
+    Raises:
+        LimitReached: too many sockets are open at that address.
+    """
+    place = await sync_to_async(take_socket, thread_sensitive=False)(remote)
+    try:
+        with metered(remote) as meter:
+            try:
+                yield
+            finally:
+                if meter.slot is not None:
+                    await sync_to_async(meter.slot.release, thread_sensitive=False)()
+    finally:
+        await sync_to_async(place.release, thread_sensitive=False)()
 
 
 async def _abandon(consumer: FollowingConsumer) -> None:
@@ -157,6 +185,8 @@ def _close_code(error: Exception) -> int:
             return CLOSE_NOT_FOUND
         case InvalidField():
             return CLOSE_INVALID
+        case LimitReached():
+            return CLOSE_TOO_MANY
         case FeedBehind():
             return CLOSE_TOO_SLOW
         case RouterRestarting():

@@ -9,6 +9,8 @@ from contextlib import aclosing
 from channels.db import database_sync_to_async
 from django.db import connection
 
+from sessions.access import rates
+from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
 from sessions.api.authentication import bearer
 from sessions.feeds import NETWORK_FEED, follow_feed, read_position, session_feed
@@ -47,7 +49,9 @@ class SessionConsumer(NetworkConsumer):
 
 def _require_access(authorization: str, session_id: int) -> None:
     try:
-        find_session(session_id, bearer(authorization))
+        key = bearer(authorization)
+        find_session(session_id, key)
+        rates.admit_stream(Caller.of_key(key))
     finally:
         if not connection.in_atomic_block:
             connection.close()

@@ -25,6 +25,7 @@ from sessions.openai.conversation import PROMPT_TYPE, conversation
 from sessions.openai.errors import OpenAIError
 from sessions.openai.grammars import grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
+from sessions.openai.tools import Tools, read_tools
 from sessions.options import MAX_LOGPROBS, GenerationOptions, OptionsUnreadable, read_biases
 
 MAX_CHOICES = 16
@@ -32,6 +33,8 @@ MAX_CHOICES = 16
 CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
 """What is asked for where the client names no number; the latter is OpenAI's own default."""
 MAX_TEXT_LOGPROBS = 5
+MAX_FIGURES = 32_768
+"""Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
 PLAIN = 0
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
@@ -122,6 +125,7 @@ class Asked:
     Args:
         requests: one a choice, in the order of the choices.
         shown_before: what each choice begins with, before the model's own words.
+        tools: what an answer may call.
         top_logprobs: how many of the likeliest tokens are told with each that was drawn; None
             tells of neither.
         names: what the endpoint calls the intake's members, for its errors.
@@ -134,6 +138,7 @@ class Asked:
     session_id: int | None
     shown_before: Sequence[str]
     top_logprobs: int | None = None
+    tools: Tools | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,16 +157,27 @@ def read_chat(body: bytes, reference: str) -> Asked:
         raise OpenAIError(
             "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
         )
-    prompt = conversation(members["messages"])
+    tools = read_tools(members)
+    prompt = conversation(members["messages"], tools.instruction if tools else "")
     values = _validated(ChatBody(data=members))
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
-    request = _request(values, limit, CHAT_MAX_TOKENS, _options(members, top_logprobs))
+    options = _options(members, top_logprobs)
+    if tools is not None and options.grammar:
+        raise OpenAIError(
+            "Invalid 'response_format': it does not go with 'tools'; send one of them.",
+            "response_format",
+            "invalid_value",
+        )
+    if tools is not None:
+        options = replace(options, grammar=tools.grammar)
+    request = _request(values, limit, CHAT_MAX_TOKENS, options)
+    _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
     requests = _numbered([request] * values["n"], reference)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
-    return replace(asked, names=names)
+    return replace(asked, names=names, tools=tools)
 
 
 def read_text(body: bytes, reference: str) -> Asked:
@@ -175,6 +191,7 @@ def read_text(body: bytes, reference: str) -> Asked:
         )
     options = _options(members, values.get("logprobs"))
     request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
+    _require_reportable(request, "logprobs")
     each = [prompt for prompt in prompts for _ in range(values["n"])]
     requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
     shown = each if values["echo"] else [""] * len(each)
@@ -215,6 +232,19 @@ def _options(members: Mapping[str, Any], top_logprobs: int | None) -> Generation
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
     return GenerationOptions(grammar=grammar, logprobs=logprobs, logit_bias=biases)
+
+
+def _require_reportable(request: CompletionRequest, param: str) -> None:
+    """A miner's report has a size, and each token's figures take some of it."""
+    logprobs = request.options.logprobs
+    if logprobs and request.max_tokens * (logprobs + 2) > MAX_FIGURES:
+        most = MAX_FIGURES // request.max_tokens - 2
+        raise OpenAIError(
+            f"Invalid '{param}': with {request.max_tokens} tokens of answer, at most {max(most, 0)}"
+            " fit into a miner's report; ask for fewer of either.",
+            param=param,
+            code="invalid_value",
+        )
 
 
 def _numbered(requests: Sequence[CompletionRequest], reference: str) -> list[CompletionRequest]:

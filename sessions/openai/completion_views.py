@@ -17,6 +17,7 @@ from sessions.api.completion_views import results_of
 from sessions.api.request_id import request_id
 from sessions.models import Task
 from sessions.openai.bodies import IDEMPOTENCY_KEY, Asked, read_chat, read_text
+from sessions.openai.calls import CallShape
 from sessions.openai.catalogue import ServedModel, find_model
 from sessions.openai.errors import OpenAIError, error_response
 from sessions.openai.events import answer_events
@@ -51,6 +52,8 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
             )
         asked, tasks = await _taken(request, read, names, may_end_early)
         shape = shape_of(tasks, asked.shown_before, asked.top_logprobs)
+        if asked.tools is not None:
+            shape = CallShape(tasks, asked.shown_before, asked.top_logprobs, asked.tools)
         if not asked.stream:
             results = await _best_results(tasks, may_end_early)
             return JsonResponse(shape.whole(results), headers=_ids(tasks))

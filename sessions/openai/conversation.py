@@ -1,11 +1,14 @@
 """OpenAI's messages as the conversation that a task carries (`prompt_type` 2)."""
 
+import json
+from itertools import groupby
 from typing import Any
 
 from chain.messages import canonical_json
 from sessions.openai.errors import OpenAIError
 
 PROMPT_TYPE = 2
+TOOL = "tool"
 MAX_MESSAGES = 256
 MAX_CHARACTERS = 1_000_000
 _ROLES = {
@@ -13,18 +16,28 @@ _ROLES = {
     "developer": "system",
     "user": "user",
     "assistant": "assistant",
+    TOOL: TOOL,
 }
 
 
-def conversation(messages: Any) -> str:
+def conversation(messages: Any, instruction: str = "") -> str:
     """The messages as canonical JSON, with nothing but roles and texts.
+
+    A call of a function is what its model has said, and the function's result what a user says.
+
+    Args:
+        instruction: what the system message says beside its own words.
 
     Raises:
         OpenAIError: they are not of that form, or have something else than text in them.
     """
     if not isinstance(messages, list) or not 1 <= len(messages) <= MAX_MESSAGES:
         raise _invalid("messages", f"send a list of 1 to {MAX_MESSAGES}")
-    turns = [_turn(f"messages[{index}]", message) for index, message in enumerate(messages)]
+    turns = _joined(
+        [_turn(f"messages[{index}]", message) for index, message in enumerate(messages)]
+    )
+    if instruction:
+        turns = _instructed(turns, instruction)
     if sum(len(turn["content"]) for turn in turns) > MAX_CHARACTERS:
         raise _invalid("messages", f"they have more than {MAX_CHARACTERS} characters")
     try:
@@ -38,13 +51,57 @@ def _turn(path: str, message: Any) -> dict[str, str]:
         raise _invalid(path, "it has to be an object")
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
-        if role in ("tool", "function"):
-            raise _unsupported(f"{path}.role", "no model here calls tools")
+        if role == "function":
+            raise _unsupported(f"{path}.role", "it is the older name; send 'tool'")
         raise _invalid(f"{path}.role", f"send one of {', '.join(sorted(_ROLES))}")
-    for name in ("tool_calls", "function_call", "audio"):
+    for name in ("function_call", "audio"):
         if message.get(name):
-            raise _unsupported(f"{path}.{name}", "no model here calls tools or speaks")
-    return {"role": _ROLES[role], "content": _text(f"{path}.content", message.get("content"))}
+            raise _unsupported(f"{path}.{name}", "no model here speaks, and calls are 'tool_calls'")
+    if role == "assistant" and message.get("tool_calls"):
+        return {"role": role, "content": _calls(path, message)}
+    content = _text(f"{path}.content", message.get("content"))
+    if role == TOOL:
+        return {"role": TOOL, "content": content}
+    return {"role": _ROLES[role], "content": content}
+
+
+def _joined(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Results that follow each other as one turn: chat templates want turns to alternate."""
+    joined: list[dict[str, str]] = []
+    for role, run in groupby(turns, key=lambda turn: turn["role"]):
+        if role == TOOL:
+            results = "\n".join(f"The function's result: {turn['content']}" for turn in run)
+            joined.append({"role": "user", "content": results})
+        else:
+            joined += run
+    return joined
+
+
+def _instructed(turns: list[dict[str, str]], instruction: str) -> list[dict[str, str]]:
+    first = turns[0]
+    if first["role"] == "system":
+        return [first | {"content": f"{first['content']}\n\n{instruction}"}, *turns[1:]]
+    return [{"role": "system", "content": instruction}, *turns]
+
+
+def _calls(path: str, message: dict[str, Any]) -> str:
+    """An answer that called functions, as the grammar had it."""
+    calls = message["tool_calls"]
+    if not isinstance(calls, list):
+        raise _invalid(f"{path}.tool_calls", "send a list")
+    said = [_call(f"{path}.tool_calls[{index}]", call) for index, call in enumerate(calls)]
+    content = message.get("content")
+    before = [_text(f"{path}.content", content)] if content else []
+    return "\n".join(before + said)
+
+
+def _call(path: str, call: Any) -> str:
+    match call:
+        case {"function": {"name": str(name), "arguments": str(arguments)}}:
+            if "\x00" in arguments:
+                raise _invalid(path, "it has a null character")
+            return f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
+    raise _invalid(path, "send {'function': {'name': …, 'arguments': …}}, both of them strings")
 
 
 def _text(path: str, content: Any) -> str:

@@ -13,6 +13,7 @@ from sessions.openai.bodies import (
 from sessions.openai.conversation import MAX_MESSAGES
 from sessions.openai.embedding_views import MAX_CHARACTERS, MAX_TEXTS
 from sessions.openai.parameters import CHAT, EMBEDDINGS, TEXT, Parameter, Treatment
+from sessions.openai.tools import MAX_DESCRIPTION_CHARACTERS, MAX_FUNCTIONS, NAME
 from sessions.options import LARGEST_BIAS, MAX_BIASES, MAX_LOGPROBS
 
 TAG = "OpenAI's interface"
@@ -53,7 +54,7 @@ _STREAM_OPTIONS = _object(
 )
 _MESSAGE = _object(
     {
-        "role": {"enum": ["developer", "system", "user", "assistant"]},
+        "role": {"enum": ["developer", "system", "user", "assistant", "tool"]},
         "content": {
             "oneOf": [
                 _text(),
@@ -75,6 +76,18 @@ _RESPONSE_FORMAT = {
         ),
     ]
 }
+_FUNCTION_NAME = f"^{NAME.pattern}$"
+_TOOL = _object(
+    {
+        "type": {"const": "function"},
+        "function": _object(
+            {"name": _text(pattern=_FUNCTION_NAME)},
+            description=_text(maxLength=MAX_DESCRIPTION_CHARACTERS),
+            parameters={"type": "object"},
+            strict={"type": "boolean"},
+        ),
+    }
+)
 _COMMON: dict[str, Schema] = {
     "model": _text(minLength=1, maxLength=256),
     "n": _whole(1, MAX_CHOICES, default=1),
@@ -102,6 +115,18 @@ _OF_CHAT = _COMMON | {
     "logprobs": {"type": "boolean", "default": False},
     "top_logprobs": _whole(0, MAX_LOGPROBS),
     "response_format": _RESPONSE_FORMAT,
+    "tools": _list(_TOOL, maxItems=MAX_FUNCTIONS),
+    "tool_choice": {
+        "oneOf": [
+            {"enum": ["none", "auto", "required"]},
+            _object(
+                {
+                    "type": {"const": "function"},
+                    "function": _object({"name": _text(pattern=_FUNCTION_NAME)}),
+                }
+            ),
+        ]
+    },
 }
 _OF_TEXT = _COMMON | {
     "prompt": {
@@ -147,7 +172,8 @@ def _nullable(schema: Schema, required: bool) -> Schema:
 _USAGE = _object(
     {name: _whole(0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
 )
-_REASON = {"enum": ["stop", "length"]}
+_REASON = {"enum": ["stop", "length", "tool_calls"]}
+_OR_NULL = {"type": ["string", "null"]}
 _ADDRESS = _text(description="the miner whose words these are")
 
 
@@ -185,7 +211,6 @@ _MODEL = _object(
     input_price_wei=_text(),
     output_price_wei=_text(),
 )
-_OR_NULL = {"type": ["string", "null"]}
 COMPONENTS: dict[str, Schema] = {
     "ChatRequest": _request(CHAT, _OF_CHAT, "model", "messages"),
     "TextRequest": _request(TEXT, _OF_TEXT, "model", "prompt"),
@@ -194,7 +219,8 @@ COMPONENTS: dict[str, Schema] = {
         "chat.completion",
         {
             "message": _object(
-                {"role": {"const": "assistant"}, "content": _text(), "refusal": _NULL},
+                {"role": {"const": "assistant"}, "content": _OR_NULL, "refusal": _NULL},
+                tool_calls=_list({"type": "object"}),
             )
         },
     ),

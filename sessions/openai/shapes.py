@@ -41,8 +41,12 @@ class Shape(ABC):
     def whole(self, results: Sequence[Result]) -> dict[str, Any]:
         """The answer at once: one result a choice."""
         choices = [
-            self._whole_choice(self.shown_before[index] + result.text)
-            | _choice(index, result.finish_reason, self._told(result.logprobs, 0))
+            self._whole_choice(index, self.shown_before[index] + result.text, result.finish_reason)
+            | _choice(
+                index,
+                self.reason(index, result.finish_reason),
+                self._told(result.logprobs, 0),
+            )
             | {"address": result.address}
             for index, result in enumerate(results)
         ]
@@ -60,13 +64,18 @@ class Shape(ABC):
         self, index: int, text: str, logprobs: Sequence[TokenLogprob] = (), offset: int = 0
     ) -> dict[str, Any]:
         """A chunk with the next words of a choice, which has `offset` characters before them."""
-        return self._chunk(index, self._piece(text), logprobs=self._told(logprobs, offset))
+        return self._chunk(index, self._piece(index, text), logprobs=self._told(logprobs, offset))
 
     def ending(self, index: int, finish_reason: str, address: str) -> dict[str, Any]:
         """The last chunk of a choice."""
-        chunk = self._chunk(index, self._ending_piece(), finish_reason)
+        piece = self._ending_piece(index, finish_reason)
+        chunk = self._chunk(index, piece, self.reason(index, finish_reason))
         chunk["choices"][0]["address"] = address
         return chunk
+
+    def reason(self, index: int, finish_reason: str) -> str:
+        """Why a choice has ended, once its words are read."""
+        return finish_reason
 
     def totals(self, prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
         """The chunk after the last choice, for clients that asked for the usage."""
@@ -96,16 +105,16 @@ class Shape(ABC):
         return self._header | {"object": name, "choices": choices}
 
     @abstractmethod
-    def _whole_choice(self, text: str) -> dict[str, Any]: ...
+    def _whole_choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]: ...
 
     @abstractmethod
     def _opening_piece(self, index: int) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _piece(self, text: str) -> dict[str, Any]: ...
+    def _piece(self, index: int, text: str) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _ending_piece(self) -> dict[str, Any]: ...
+    def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]: ...
 
 
 class ChatShape(Shape):
@@ -113,16 +122,16 @@ class ChatShape(Shape):
 
     id_prefix, whole_object, chunk_object = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
-    def _whole_choice(self, text: str) -> dict[str, Any]:
+    def _whole_choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:
         return {"message": {"role": "assistant", "content": text, "refusal": None}}
 
     def _opening_piece(self, index: int) -> dict[str, Any]:
         return {"delta": {"role": "assistant", "content": "", "refusal": None}}
 
-    def _piece(self, text: str) -> dict[str, Any]:
+    def _piece(self, index: int, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}}
 
-    def _ending_piece(self) -> dict[str, Any]:
+    def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]:
         return {"delta": {}}
 
     def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:
@@ -134,16 +143,16 @@ class TextShape(Shape):
 
     id_prefix, whole_object, chunk_object = "cmpl", "text_completion", "text_completion"
 
-    def _whole_choice(self, text: str) -> dict[str, Any]:
+    def _whole_choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:
         return {"text": text}
 
     def _opening_piece(self, index: int) -> dict[str, Any]:
         return {"text": self.shown_before[index]}
 
-    def _piece(self, text: str) -> dict[str, Any]:
+    def _piece(self, index: int, text: str) -> dict[str, Any]:
         return {"text": text}
 
-    def _ending_piece(self) -> dict[str, Any]:
+    def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]:
         return {"text": ""}
 
     def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Every test of sessions has the same layers above, an empty Redis and its own storage."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from cortensor_site.asgi import application
+from tests.serving import serve
 from tests.sessions.api_client import Api, api_client
 from tests.sessions.factories import OWNER, make_key
 
@@ -41,12 +39,5 @@ def api(client: Client) -> Api:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The router's ASGI application behind a real server; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(application, lifespan="off", log_level="warning")
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+    with serve(application) as url:
+        yield url

@@ -26,6 +26,8 @@ QUESTION: Any = [{"role": "user", "content": ASKED}]
 ANSWER = "The capital of France is Paris."
 """The cheap model says the same: with one miner a task, this network's cheat may be drawn."""
 TIMEOUT_S = 60.0
+NO_END = {"1": -100}
+"""The token that ends an answer of this model is never drawn."""
 
 
 @pytest.fixture
@@ -178,7 +180,9 @@ def test_the_sdk_is_told_how_likely_each_token_was(sdk: openai.OpenAI) -> None:
         for entry in (chunk.choices[0].logprobs and chunk.choices[0].logprobs.content) or []
     ]
     assert [entry.token for entry in streamed] == [e.token for e in choice.logprobs.content]
-    [text] = sdk.completions.create(model=MODEL, prompt="What is", max_tokens=4, logprobs=2).choices
+    [text] = sdk.completions.create(
+        model=MODEL, prompt="What is", max_tokens=4, logprobs=2, logit_bias=NO_END
+    ).choices
     assert text.logprobs
     assert text.logprobs.tokens
     assert "".join(text.logprobs.tokens) == text.text
@@ -207,6 +211,51 @@ def test_the_sdk_gets_json_that_fits_its_schema(sdk: openai.OpenAI) -> None:
     assert json.loads(said) in ("Paris", "Rome")
 
 
+def test_the_sdk_calls_a_function(sdk: openai.OpenAI) -> None:
+    add: Any = {
+        "type": "function",
+        "function": {
+            "name": "add",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"enum": [1, 12]}, "b": {"enum": [7, 8]}},
+                "required": ["a", "b"],
+            },
+        },
+    }
+    asked: Any = {"model": MODEL, "messages": QUESTION, "tools": [add], "tool_choice": "required"}
+    [choice] = sdk.chat.completions.create(**asked).choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls
+    [call] = choice.message.tool_calls
+    assert call.type == "function"
+    assert call.function.name == "add"
+    assert set(json.loads(call.function.arguments)) == {"a", "b"}
+    with sdk.chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert streamed
+    assert streamed[0].function.arguments == call.function.arguments
+
+
+def test_langchain_binds_a_function(client: Client, session_id: int) -> None:
+    chat = ChatOpenAI(
+        model=MODEL,
+        temperature=0,
+        base_url=f"{client.network.router_url}/v1",
+        api_key=client.network.api_key,
+        default_headers={"X-Session-ID": str(session_id)},
+    )
+
+    class City(pydantic.BaseModel):
+        """A city."""
+
+        name: Literal["Paris", "Rome"]
+
+    for method in ("function_calling", "json_schema"):
+        answer = chat.with_structured_output(City, method=method).invoke(ASKED)
+        assert isinstance(answer, City)
+
+
 def test_biases_decide_what_the_miners_draw(sdk: openai.OpenAI) -> None:
     with closing(Model(Path(HONEST), vocab_only=True)) as vocabulary:
         wanted = vocabulary.tokenise(" Rome", special=False)[0]
@@ -223,14 +272,12 @@ def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
 ) -> None:
     session_id = client.session(redundancy)
     before_wei = client.balance_wei(session_id)
-    with closing(Model(Path(HONEST), vocab_only=True)) as vocabulary:
-        ends = [n for n in range(vocabulary.vocabulary_size) if vocabulary.is_end(n)]
     with openai.OpenAI(**options | {"default_headers": {"X-Session-ID": str(session_id)}}) as sdk:
         stream = sdk.chat.completions.create(
             model=MODEL,
             messages=[{"role": "user", "content": "Count from 3 to 9."}],
             max_tokens=ENDLESS_TOKENS,
-            logit_bias={str(end): -100 for end in ends},
+            logit_bias=NO_END,
             stream=True,
         )
         read = 0

@@ -366,10 +366,15 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
     ("change", "code", "param"),
     [
         ({"colour": "blue"}, "unknown_parameter", "colour"),
-        ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
+        ({"tools": [{"type": "function"}]}, "invalid_value", "tools[0].function"),
+        ({"functions": [{"name": "add"}]}, "unsupported_parameter", "functions"),
         ({"logprobs": 3}, "invalid_value", "logprobs"),
         ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "invalid_value", "top_logprobs"),
+        (
+            {"logprobs": True, "top_logprobs": 20, "max_tokens": 2_000},
+            *("invalid_value", "top_logprobs"),
+        ),
         ({"logit_bias": {"yes": 1}}, "invalid_value", "logit_bias"),
         ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
         ({"logit_bias": [5]}, "invalid_value", "logit_bias"),
@@ -393,9 +398,15 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
         ({"messages": [{"role": "king", "content": "x"}]}, "invalid_value", "messages[0].role"),
         ({"messages": [{"role": ["user"], "content": "x"}]}, "invalid_value", "messages[0].role"),
         (
-            {"messages": [{"role": "tool", "content": "x"}]},
+            {"messages": [{"role": "function", "content": "x"}]},
             "unsupported_parameter",
             "messages[0].role",
+        ),
+        ({"messages": [{"role": "tool"}]}, "invalid_value", "messages[0].content"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{}]}]},
+            "invalid_value",
+            "messages[0].tool_calls[0]",
         ),
         ({"messages": [{"role": "user"}]}, "invalid_value", "messages[0].content"),
         (

@@ -1,0 +1,185 @@
+"""`tools`: functions that an answer may call, by a grammar that leaves it no other way to be read.
+
+The functions are described in the conversation's system message. With `auto` an answer is either
+text that does not begin with a brace or one call; with `required` it is one call; with a function's
+name it is the arguments of that function and nothing else.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sessions.openai.errors import OpenAIError
+from sessions.openai.grammars import grammar_from_schema
+
+MAX_FUNCTIONS = 32
+MAX_DESCRIPTION_CHARACTERS = 4_096
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
+_DEFINITION = "#/$defs/"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that may be called; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an answer may call. `choice` is `auto`, `required`, or the name of a function."""
+
+    functions: tuple[Function, ...]
+    choice: str
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the client has chosen the function."""
+        return self.choice not in ("auto", "required")
+
+    @property
+    def only(self) -> Function | None:
+        """The one function that is called for certain; then an answer is its arguments alone."""
+        if self.choice == "required" and len(self.functions) == 1:
+            return self.functions[0]
+        return next((each for each in self.functions if each.name == self.choice), None)
+
+    @property
+    def grammar(self) -> str:
+        """What an answer may be. Raises OpenAIError."""
+        if self.only is not None:
+            return _grammar(self.only.parameters, self._path(self.only), strict=self.only.strict)
+        definitions: dict[str, Any] = {}
+        calls = [
+            {
+                "type": "object",
+                "properties": {
+                    "name": {"const": function.name},
+                    "arguments": _hoisted(function.parameters, f"f{index}-", definitions),
+                },
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+            for index, function in enumerate(self.functions)
+        ]
+        for function in self.functions:
+            # By itself, so that an error names it.
+            _grammar(function.parameters, self._path(function), strict=function.strict)
+        grammar = _grammar({"anyOf": calls, "$defs": definitions}, "tools", strict=False)
+        if self.choice == "required":
+            return grammar
+        called = re.sub(r"(?m)^root ::=", "call ::=", grammar)
+        return f"{called}\nroot ::= call | ([^{{] [^\\x00]*)?\n"
+
+    @property
+    def instruction(self) -> str:
+        """What the model is told of the functions."""
+        if self.is_named and self.only is not None:
+            told = _described(self.only)
+            return f"Answer with the arguments of this function, as one JSON object:\n{told}"
+        told = "\n".join(map(_described, self.functions))
+        ending = (
+            "Call one of them" if self.choice == "required" else "To call one of them, answer with"
+        )
+        form = '{"name": "…", "arguments": {…}}'
+        return f"These functions can be called:\n{told}\n{ending}: {form}"
+
+    def _path(self, function: Function) -> str:
+        return f"tools[{self.functions.index(function)}].function.parameters"
+
+
+def read_tools(members: Mapping[str, Any]) -> Tools | None:
+    """The functions of a request, if it may call any.
+
+    Raises:
+        OpenAIError: a function, or the choice among them, is none.
+    """
+    choice = members.get("tool_choice", "auto" if members.get("tools") else "none")
+    functions = _functions(members.get("tools", []))
+    if choice == "none":
+        return None
+    if not functions:
+        raise _invalid("tool_choice", "there are no 'tools' to choose from")
+    match choice:
+        case "auto" | "required":
+            return Tools(functions, str(choice))
+        case {"type": "function", "function": {"name": str(name)}}:
+            if name in {function.name for function in functions}:
+                return Tools(functions, name)
+            raise _invalid("tool_choice.function.name", "no function of 'tools' has it")
+    raise _invalid(
+        "tool_choice", "send 'none', 'auto', 'required' or {'type': 'function', 'function': …}"
+    )
+
+
+def _functions(tools: Any) -> tuple[Function, ...]:
+    if not isinstance(tools, list) or len(tools) > MAX_FUNCTIONS:
+        raise _invalid("tools", f"send a list of at most {MAX_FUNCTIONS}")
+    functions = tuple(_function(tool, f"tools[{index}]") for index, tool in enumerate(tools))
+    names = [function.name for function in functions]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise _invalid(f"tools[{index}].function.name", "another function has it")
+    return functions
+
+
+def _function(tool: Any, path: str) -> Function:
+    if not isinstance(tool, dict) or tool.get("type") != "function":
+        raise _invalid(f"{path}.type", "only 'function' is served here")
+    value, path = tool.get("function"), f"{path}.function"
+    if not isinstance(value, dict):
+        raise _invalid(path, "it has to be an object")
+    name = value.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise _invalid(f"{path}.name", "1 to 64 letters, digits, '_' and '-'")
+    if name in ("auto", "required"):
+        raise _invalid(f"{path}.name", "this word says how to choose")
+    description = value.get("description") or ""
+    if not isinstance(description, str) or len(description) > MAX_DESCRIPTION_CHARACTERS:
+        raise _invalid(f"{path}.description", f"at most {MAX_DESCRIPTION_CHARACTERS} characters")
+    parameters = value.get("parameters") or _NO_ARGUMENTS
+    if not isinstance(parameters, dict):
+        raise _invalid(f"{path}.parameters", "it has to be a JSON schema")
+    strict = value.get("strict") or False
+    if not isinstance(strict, bool):
+        raise _invalid(f"{path}.strict", "it has to be true or false")
+    return Function(name, description, parameters, strict)
+
+
+def _grammar(schema: dict[str, Any], path: str, *, strict: bool) -> str:
+    return grammar_from_schema(schema, path, strict=strict)
+
+
+def _hoisted(value: Any, prefix: str, definitions: dict[str, Any]) -> Any:
+    """A schema whose definitions have moved to where those of all functions are."""
+    if isinstance(value, list):
+        return [_hoisted(member, prefix, definitions) for member in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {}
+    for name, member in value.items():
+        if name == "$defs" and isinstance(member, dict):
+            for title, schema in member.items():
+                definitions[prefix + title] = _hoisted(schema, prefix, definitions)
+        elif name == "$ref" and isinstance(member, str) and member.startswith(_DEFINITION):
+            moved[name] = _DEFINITION + prefix + member.removeprefix(_DEFINITION)
+        else:
+            moved[name] = _hoisted(member, prefix, definitions)
+    return moved
+
+
+def _described(function: Function) -> str:
+    described = {"name": function.name, "parameters": function.parameters}
+    if function.description:
+        described["description"] = function.description
+    return json.dumps(described, ensure_ascii=False)
+
+
+def _invalid(param: str, reason: str) -> OpenAIError:
+    return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
