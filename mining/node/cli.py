@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from redis.exceptions import AuthenticationError as RedisRefuses
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from mining.node import chain_commands, commands
 from mining.node import config as settings
 from mining.node.errors import NodeError
 
+TRY_LATER = os.EX_TEMPFAIL
+"""The exit status when something that a command needs is away."""
 _ENVIRONMENT = """\
 environment, each also in lower case in HOME/node.toml (or --config FILE):
   ROUTER_URL              a router, which gives this node its mailbox by proof of its key
@@ -47,7 +51,10 @@ A flag goes before its variable, a variable before the file.
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 2 for what the user can mend."""
+    """Run a command and return its exit status.
+
+    It is 2 for what the user has to mend, and TRY_LATER for what may pass by itself.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "INFO"),
@@ -60,14 +67,18 @@ def main(arguments: list[str] | None = None) -> int:
         options.environment = settings.environment_of(options.home, options.config)
         return int(options.command(options))
     except NodeError as error:
-        return _refuse(error)
+        return _refuse(error, temporary=error.temporary)
     except RedisError as error:
-        return _refuse(f"REDIS_URL: Redis refuses ({error}); check address, user and password")
+        away = isinstance(error, RedisConnectionError) and not isinstance(error, RedisRefuses)
+        return _refuse(
+            f"REDIS_URL: Redis refuses ({error}); check address, user and password",
+            temporary=away,
+        )
 
 
-def _refuse(reason: object) -> int:
+def _refuse(reason: object, *, temporary: bool) -> int:
     print(f"error: {reason}", file=sys.stderr)
-    return 2
+    return TRY_LATER if temporary else 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.cli import main
+from mining.node.cli import TRY_LATER, main
 from mining.node.config import ConfigError, environment_of, redis_url_from
 
 COMMANDS = (
@@ -97,6 +97,21 @@ def test_a_missing_setting_is_named(
     main(["init"])
     assert main(command) == 2
     assert f"error: {missing}" in capsys.readouterr().err
+
+
+def test_what_is_away_may_come_back(
+    home: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service that keeps a node running must not take it for a mistake."""
+    main(["init"])
+    (home / "node.toml").write_text(f'router_url = "http://127.0.0.1:1"\nmodel = "{model_path}"\n')
+    assert main(["run"]) == TRY_LATER
+    assert "ROUTER_URL: http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+    assert main(["run", "--redis-url", "redis://u:p@127.0.0.1:1/0"]) == TRY_LATER
+    assert "REDIS_URL" in capsys.readouterr().err
+    upstream = ["--upstream-url", "http://127.0.0.1:1/v1", "--upstream-model", "m"]
+    assert main(["bench", "--model", str(model_path), *upstream]) == TRY_LATER
+    assert "UPSTREAM_URL: the server does not answer" in capsys.readouterr().err
 
 
 def test_the_file_stands_behind_the_environment(home: Path) -> None:
