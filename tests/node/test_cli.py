@@ -120,6 +120,24 @@ def test_the_file_stands_behind_the_environment(home: Path) -> None:
     assert (told["SLOTS"], told["ROUTER_URL"]) == ("3", "https://router.example")
 
 
+def test_a_flag_stands_before_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init"])
+    monkeypatch.setenv("RPC_URL", "http://127.0.0.1:1/environment")
+    flags = ["--pool-address", "0x" + "33" * 20, "--rpc-url", "http://127.0.0.1:2/flag"]
+    assert main(["register", *flags]) == TRY_LATER
+    assert main(["register", *flags[:2]]) == TRY_LATER
+    assert main(["run", "--router-url", "http://127.0.0.1:1", "--gpu-layers", "x"]) == 2
+    assert "GPU_LAYERS: 'x'" in capsys.readouterr().err
+
+
+def test_the_file_may_use_lists_and_truth_values(home: Path) -> None:
+    (home / "node.toml").write_text("models = [1, 2]\nredis_plaintext = true\n")
+    told = environment_of(home, None, {})
+    assert (told["MODELS"], told["REDIS_PLAINTEXT"]) == ("1,2", "1")
+
+
 @pytest.mark.parametrize(("text", "said"), [("slotz = 1", "slotz"), ("slots =", "cannot be read")])
 def test_a_mistake_in_the_file_is_named(home: Path, text: str, said: str) -> None:
     (home / "node.toml").write_text(text)
