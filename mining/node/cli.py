@@ -7,12 +7,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from redis.exceptions import AuthenticationError as RedisRefuses
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from mining.node import chain_commands, commands
 from mining.node import config as settings
 from mining.node.errors import NodeError
 
+TRY_LATER = os.EX_TEMPFAIL
+"""The exit status when something that a command needs is away."""
+_FLAG = "setting "
+"""What the name of a flag's value begins with that stands for a setting of the same name."""
 _ENVIRONMENT = """\
 environment, each also in lower case in HOME/node.toml (or --config FILE):
   ROUTER_URL              a router, which gives this node its mailbox by proof of its key
@@ -47,7 +53,10 @@ A flag goes before its variable, a variable before the file.
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 2 for what the user can mend."""
+    """Run a command and return its exit status.
+
+    It is 2 for what the user has to mend, and TRY_LATER for what may pass by itself.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "INFO"),
@@ -57,17 +66,28 @@ def main(arguments: list[str] | None = None) -> int:
     # Heavy imports come with the command that needs them: `address` answers at once.
     try:
         options.home = settings.home_from(options.home)
-        options.environment = settings.environment_of(options.home, options.config)
+        told = settings.environment_of(options.home, options.config)
+        options.environment = told | _settings_in(options)
         return int(options.command(options))
     except NodeError as error:
-        return _refuse(error)
+        return _refuse(error, temporary=error.temporary)
     except RedisError as error:
-        return _refuse(f"REDIS_URL: Redis refuses ({error}); check address, user and password")
+        away = isinstance(error, RedisConnectionError) and not isinstance(error, RedisRefuses)
+        return _refuse(
+            f"REDIS_URL: Redis refuses ({error}); check address, user and password",
+            temporary=away,
+        )
 
 
-def _refuse(reason: object) -> int:
+def _settings_in(options: argparse.Namespace) -> dict[str, str]:
+    """The settings that flags of their own name gave."""
+    given = {name: getattr(options, _FLAG + name, None) for name in settings.NAMES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _refuse(reason: object, *, temporary: bool) -> int:
     print(f"error: {reason}", file=sys.stderr)
-    return 2
+    return TRY_LATER if temporary else 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,19 +119,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(add("models", commands.models, "list, add, verify, remove or announce models"))
     measured = add("bench", commands.bench, "measure this machine's speed with a model")
     work = add("run", commands.run, "work until SIGTERM or Ctrl-C, then finish what was started")
-    add(
-        "status",
-        commands.status,
-        "print what this node and the chain say of it; exit 1 if not alive",
-    )
+    show = add("status", commands.status, "print what is known of this node; exit 1 if not alive")
 
-    add("register", chain_commands.register, "register this node on the chain")
+    registered = add("register", chain_commands.register, "register this node on the chain")
     staked = add("stake", chain_commands.stake, "put $COR at risk for this node's word")
     unbonded = add("unbond", chain_commands.unbond, "begin to take stake back, which takes a week")
     paid = add(
         "withdraw", chain_commands.withdraw, "have this node's earnings, or its stake, paid out"
     )
-    add("claim", chain_commands.claim, "send kept results to the contract, past a silent router")
+    claimed = add(
+        "claim", chain_commands.claim, "send kept results to the contract, past a silent router"
+    )
 
     for sub in (staked, unbonded):
         sub.add_argument("amount", metavar="AMOUNT", help="of $COR, as in 12.5")
@@ -122,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     measured.set_defaults(redis_url=None)
     for sub in (measured, work):
         _add_engine(sub)
+        _add_settings(sub, "GPU_LAYERS", "MODEL_SHA256")
+    _add_settings(work, "ROUTER_URL", "REDIS_CA_FILE", "RPC_URL", "QUEUE_ADDRESS")
+    _add_settings(work, "MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI", "KEYSTORE_PASSWORD_FILE")
+    for sub in (show, registered, staked, unbonded, paid, claimed):
+        _add_settings(sub, "RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS", "KEYSTORE_PASSWORD_FILE")
     return parser
 
 
@@ -145,6 +168,12 @@ def _add_models(listed: argparse.ArgumentParser) -> None:
     removed.add_argument("identifier", type=int)
     announced = actions.add_parser("announce", help="tell NodePool which ones this node serves")
     announced.set_defaults(command=chain_commands.announce_models)
+
+
+def _add_settings(sub: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        flag = "--" + name.lower().replace("_", "-")
+        sub.add_argument(flag, dest=_FLAG + name, metavar="VALUE", help=f"{name}, see below")
 
 
 def _add_engine(sub: argparse.ArgumentParser) -> None:

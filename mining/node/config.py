@@ -127,6 +127,8 @@ def environment_of(
 
 def _text(value: object) -> str:
     """A value of the file as the environment would have it."""
+    if isinstance(value, bool):
+        return "1" if value else ""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -254,9 +256,9 @@ def memory_from(flag: str | None, environment: Mapping[str, str] = os.environ) -
     return size
 
 
-def price_from(name: str, environment: Mapping[str, str] = os.environ) -> int:
-    """A price in wei, 0 if none is set; raise ConfigError."""
+def whole_number_from(name: str, environment: Mapping[str, str] = os.environ) -> int:
+    """A whole number, 0 if none is set; raise ConfigError."""
     text = environment.get(name) or "0"
     if not text.isdecimal():
-        raise ConfigError(f"{name}: {text!r} is no whole number of wei; give one")
+        raise ConfigError(f"{name}: {text!r} is no whole number of at least 0; give one")
     return int(text)

@@ -15,6 +15,12 @@ class EnrolmentFailed(NodeError):
     """The router gave no mailbox."""
 
 
+class RouterUnavailable(EnrolmentFailed):
+    """The router does not answer, or has no room. It may later."""
+
+    temporary = True
+
+
 def enrol(router_url: str, wallet: Wallet) -> str:
     """The REDIS_URL of this node's mailbox. What an earlier one said opens nothing any more.
 
@@ -36,7 +42,7 @@ def enrol(router_url: str, wallet: Wallet) -> str:
             }
             return str(_read(client.post(f"{base}/enrol", json=body))["redis_url"])
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise EnrolmentFailed(f"ROUTER_URL: {router_url} does not answer ({error})") from error
+        raise RouterUnavailable(f"ROUTER_URL: {router_url} does not answer ({error})") from error
     except (KeyError, ValueError, TypeError) as error:
         raise EnrolmentFailed(f"ROUTER_URL: {router_url} is no router ({error})") from error
 
@@ -47,6 +53,8 @@ def _read(answer: httpx.Response) -> dict[str, object]:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
             detail = answer.reason_phrase
-        raise EnrolmentFailed(f"the router refuses ({answer.status_code}): {detail}")
+        away = answer.is_server_error or answer.status_code == 429
+        kind = RouterUnavailable if away else EnrolmentFailed
+        raise kind(f"the router refuses ({answer.status_code}): {detail}")
     body: dict[str, object] = answer.json()
     return body

@@ -19,6 +19,7 @@ class ChainUnavailable(NodeError):
     """The RPC endpoint does not answer, or not sensibly. It may later. `code` is for reports."""
 
     code = "chain_unavailable"
+    temporary = True
 
 
 class CallReverted(NodeError):

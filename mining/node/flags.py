@@ -27,7 +27,7 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         slots=number("SLOTS", 4),
         threads=number("THREADS", 1),
         context_tokens=number("CONTEXT_TOKENS", 1) if has_context else None,
-        gpu_layers=settings.price_from("GPU_LAYERS", environment),
+        gpu_layers=settings.whole_number_from("GPU_LAYERS", environment),
         memory_bytes=settings.memory_from(options.memory_budget, environment),
         upstream=settings.upstream_from(options.upstream_url, options.upstream_model, environment),
         allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1",
@@ -36,8 +36,8 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         rpc_url=environment.get("RPC_URL") or None,
         queue_address=environment.get("QUEUE_ADDRESS") or None,
         terms=Terms(
-            settings.price_from("MIN_INPUT_PRICE_WEI", environment),
-            settings.price_from("MIN_OUTPUT_PRICE_WEI", environment),
+            settings.whole_number_from("MIN_INPUT_PRICE_WEI", environment),
+            settings.whole_number_from("MIN_OUTPUT_PRICE_WEI", environment),
         ),
     )
     if config.upstream is not None and len(config.models) > 1:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from mining.node.errors import NodeError
 from mining.node.generation import Generation, GenerationError, GenerationRequest
 from mining.node.llama import LlamaError
 from mining.node.memory import NotEnoughMemory, in_mib
@@ -42,6 +43,10 @@ class ModelUnavailable(GenerationError):
     """The model could not be loaded."""
 
     code = "model_unavailable"
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.temporary = temporary
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,10 @@ class Place:
                 try:
                     self.loaded = self.model.load()
                 except (LlamaError, GenerationError, OSError) as error:
-                    raise ModelUnavailable(f"model {self.model.identifier}: {error}") from error
+                    temporary = isinstance(error, NodeError) and error.temporary
+                    raise ModelUnavailable(
+                        f"model {self.model.identifier}: {error}", temporary=temporary
+                    ) from error
                 took_s = time.monotonic() - started
                 logger.info("model %d is loaded, in %.1f s", self.model.identifier, took_s)
             return self.loaded

@@ -50,6 +50,7 @@ class UpstreamUnavailable(GenerationError):
     """The server does not answer, or has no room. It may later."""
 
     code = "upstream_unavailable"
+    temporary = True
 
 
 class UpstreamRefused(GenerationError):

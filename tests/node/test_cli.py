@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.cli import main
+from mining.node.cli import TRY_LATER, main
 from mining.node.config import ConfigError, environment_of, redis_url_from
 
 COMMANDS = (
@@ -99,10 +99,43 @@ def test_a_missing_setting_is_named(
     assert f"error: {missing}" in capsys.readouterr().err
 
 
+def test_what_is_away_may_come_back(
+    home: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service that keeps a node running must not take it for a mistake."""
+    main(["init"])
+    (home / "node.toml").write_text(f'router_url = "http://127.0.0.1:1"\nmodel = "{model_path}"\n')
+    assert main(["run"]) == TRY_LATER
+    assert "ROUTER_URL: http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+    assert main(["run", "--redis-url", "redis://u:p@127.0.0.1:1/0"]) == TRY_LATER
+    assert "REDIS_URL" in capsys.readouterr().err
+    upstream = ["--upstream-url", "http://127.0.0.1:1/v1", "--upstream-model", "m"]
+    assert main(["bench", "--model", str(model_path), *upstream]) == TRY_LATER
+    assert "UPSTREAM_URL: the server does not answer" in capsys.readouterr().err
+
+
 def test_the_file_stands_behind_the_environment(home: Path) -> None:
     (home / "node.toml").write_text('slots = 7\nrouter_url = "https://router.example"\n')
     told = environment_of(home, None, {"SLOTS": "3"})
     assert (told["SLOTS"], told["ROUTER_URL"]) == ("3", "https://router.example")
+
+
+def test_a_flag_stands_before_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init"])
+    monkeypatch.setenv("RPC_URL", "http://127.0.0.1:1/environment")
+    flags = ["--pool-address", "0x" + "33" * 20, "--rpc-url", "http://127.0.0.1:2/flag"]
+    assert main(["register", *flags]) == TRY_LATER
+    assert main(["register", *flags[:2]]) == TRY_LATER
+    assert main(["run", "--router-url", "http://127.0.0.1:1", "--gpu-layers", "x"]) == 2
+    assert "GPU_LAYERS: 'x'" in capsys.readouterr().err
+
+
+def test_the_file_may_use_lists_and_truth_values(home: Path) -> None:
+    (home / "node.toml").write_text("models = [1, 2]\nredis_plaintext = true\n")
+    told = environment_of(home, None, {})
+    assert (told["MODELS"], told["REDIS_PLAINTEXT"]) == ("1,2", "1")
 
 
 @pytest.mark.parametrize(("text", "said"), [("slotz = 1", "slotz"), ("slots =", "cannot be read")])
