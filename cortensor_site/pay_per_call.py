@@ -16,7 +16,6 @@ from web3 import Web3
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 
-from chain.authorizations import domain_of
 from chain.contracts import Deployment, handle
 from chain.errors import ChainError
 from chain.keys import load_or_create
@@ -100,7 +99,7 @@ def collect(
     opening = _Opening(w3, deployment, operator)
     earned_wei = opening.balance_of(till.address) - keep_wei
     if earned_wei > 0:
-        opening.take(till, earned_wei, domain_of(deployment))
+        opening.take(till, earned_wei, SigningDomain(deployment.chain_id, opening.token))
     return max(earned_wei, 0)
 
 
@@ -112,6 +111,11 @@ class _Opening:
         self._token, self._session, self._payment = (
             handle(w3, deployment, name) for name in ("CortensorToken", "Session", "SessionPayment")
         )
+
+    @property
+    def token(self) -> str:
+        """The address of $COR."""
+        return str(self._token.address)
 
     def session_of(self, till: str, terms: SessionTerms) -> int | None:
         """The till's oldest session with these terms."""

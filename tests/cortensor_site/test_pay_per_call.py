@@ -1,5 +1,7 @@
 """A router is opened for pay per call once, and what comes in is turned into what is used."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from chain import operations, outbox
 from chain.keys import address_in, load_or_create
 from chain.messages import TransferWithAuthorization
 from chain.models import Operation
+from cortensor_site.stack.embedded import BASE_DIR
 from sessions.models import WEI_PER_COR, Payment, PaymentStatus
 from sessions.x402 import TILL_KEYSTORE
 from tests.anvil import DEPLOYER, Chain, anvil, chain, deployed
@@ -79,6 +82,21 @@ def test_what_was_earned_is_collected_and_what_may_go_back_stays(
     assert held_wei(chain, till) == 20
     assert held_wei(chain, operator) == before + 30
     assert "0.00000000000000003 COR collected" in capsys.readouterr().out
+
+
+def test_make_run_needs_no_django_to_open_a_router() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import cortensor_site.stack.__main__, django.apps as a;assert not a.apps.ready",
+        ],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "much", "NaN", "Infinity"])
