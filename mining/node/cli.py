@@ -30,6 +30,7 @@ environment, each also in lower case in HOME/node.toml (or --config FILE):
                           owner/repo, or owner/repo:file-pattern on Hugging Face
   MODEL_IDENTIFIER        the number by which sessions ask for such a file (1)
   MODEL_SHA256            what it must hash to
+  MODEL_UNVERIFIED        1 serves a file that is not the network's; validators will find out
   MEMORY_BUDGET           what loaded models may take together, as in 4GiB (all that is free)
   SLOTS                   how many jobs are worked on at once (4)
   THREADS                 threads of llama.cpp (1)

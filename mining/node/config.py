@@ -25,7 +25,7 @@ NAMES = frozenset(
         *("REDIS_URL", "REDIS_PLAINTEXT", "REDIS_CA_FILE"),
         *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS"),
         *("MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI"),
-        *("MODELS", "MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256"),
+        *("MODELS", "MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256", "MODEL_UNVERIFIED"),
         *("UPSTREAM_URL", "UPSTREAM_MODEL"),
         *("SLOTS", "THREADS", "CONTEXT_TOKENS", "GPU_LAYERS", "MEMORY_BUDGET"),
     )
@@ -72,6 +72,7 @@ class NodeConfig:
     Args:
         password: of the keystore; the home's `password` file has it otherwise.
         models: at least one, no number twice.
+        unverified: whether a model's file may be another than the one that the network means.
         context_tokens: what prompt and answer may have together; the model's own if None.
         memory_bytes: what loaded models may take together; if None, all that is there at the start
             or, where a GPU holds layers, as much as they want.
@@ -92,6 +93,7 @@ class NodeConfig:
     password: str | None
     router_url: str | None = None
     gpu_layers: int = 0
+    unverified: bool = False
     memory_bytes: int | None = None
     upstream: Upstream | None = None
     allow_plaintext: bool = False

@@ -28,6 +28,7 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         threads=number("THREADS", 1),
         context_tokens=number("CONTEXT_TOKENS", 1) if has_context else None,
         gpu_layers=settings.whole_number_from("GPU_LAYERS", environment),
+        unverified=environment.get("MODEL_UNVERIFIED") == "1",
         memory_bytes=settings.memory_from(options.memory_budget, environment),
         upstream=settings.upstream_from(options.upstream_url, options.upstream_model, environment),
         allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1",

@@ -217,5 +217,6 @@ def test_the_networks_digest_binds_as_well_as_the_owners(tmp_path: Path) -> None
     assert opened(config(tmp_path), {1: mini, 2: micro}).identifiers == [1, 2]
     with pytest.raises(ModelSourceError, match="it is another file"):
         opened(config(tmp_path), {1: micro})
+    assert opened(config(tmp_path, unverified=True), {1: micro}).identifiers == [1, 2]
     with pytest.raises(ModelSourceError, match="it is another file"):
         opened(config(tmp_path, models=(ServedModel(1, str(MINI), micro),)), {1: mini})

@@ -240,6 +240,10 @@ def test_a_miner_without_the_networks_file_of_a_model_does_not_start(router: Rou
     assert ended.returncode == 2
     assert "it is another file, or it was cut short" in ended.stderr
 
+    router.environment |= {"MODEL": str(other), "MODEL_UNVERIFIED": "1"}
+    router.start()
+    assert router.end() == 0
+
 
 def test_a_mailbox_that_says_nothing_of_its_network_is_told_of(router: Router) -> None:
     router.redis.delete(router.prefix + "network")
