@@ -1,9 +1,12 @@
 """A client that leaves ends its answer where it is, unless somebody else waits for it."""
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -98,6 +101,21 @@ def test_a_stream_that_is_closed_ends_the_answer_where_it_is_within_a_second(
     [task] = shortened
     assert task.enough_characters == len("".join(PIECES))
     assert Task.objects.get().enough_characters == task.enough_characters
+
+
+def test_a_half_closed_connection_is_a_client_that_has_left(
+    sdk: openai.OpenAI, server: str, endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    body = json.dumps({"model": "tiny-test", "messages": QUESTION, "stream": True}).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sdk.api_key}\r\n"
+    )
+    parts = urlsplit(server)
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as half:
+        half.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        endless(the_task())
+        half.shutdown(socket.SHUT_WR)
+        assert until(lambda: shortened) < 1.0
 
 
 def test_a_caller_that_waits_for_the_whole_and_gives_up_ends_it_too(

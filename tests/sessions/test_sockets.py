@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 from pytest_django.fixtures import Settings
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -129,6 +131,27 @@ def test_who_follows_a_task_by_socket_is_known_until_it_leaves(opened: Opened) -
     until(lambda: is_followed(numbers))
     socket_.close()
     until(lambda: not is_followed(numbers))
+
+
+def test_a_half_closed_socket_is_let_go_and_gives_its_place_back(
+    server: str, opened: Opened, limits: Callable[..., None]
+) -> None:
+    limits(address_open_sockets=1)
+    parts = urlsplit(server)
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as half:
+        half.sendall(HANDSHAKE)
+        assert half.recv(65536).startswith(b"HTTP/1.1 101")
+        assert refusal(opened("/ws/network"))[0] == 4429
+        half.shutdown(socket.SHUT_WR)
+        while half.recv(65536):
+            pass
+    until(lambda: no_place_is_taken("127.0.0.1"))
+    assert stays_open(opened("/ws/network"))
+
+
+def no_place_is_taken(remote: str) -> bool:
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as store:
+        return not store.exists(f"streams:address:{remote}")
 
 
 def test_idle_sockets_cost_little_and_keep_nobody_out() -> None:
