@@ -9,7 +9,7 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox, storage, wakeup
+from chain import operations, outbox, storage
 from chain.messages import task_digest
 from sessions import encryption, ports
 from sessions.access import admission
@@ -114,8 +114,7 @@ def accept(
             request_id=request_id,
             request_hash=_request_hash(asked, client_key is not None),
         )
-        outbox.enqueue(_submission(task, request))
-        wakeup.notify(TASK_QUEUED)
+        outbox.enqueue(_submission(task, request), TASK_QUEUED)
         announce_stage(task)
     return task
 
