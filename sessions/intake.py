@@ -83,8 +83,7 @@ def accept(
             "no miner has been heard of for a while", remedy="try again when miners are back"
         )
     cid = _store(request.content) if client_key is None else ""
-    # Without a savepoint: whoever takes several tasks takes all or none.
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
         earlier = _earlier(asked, session)
