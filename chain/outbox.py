@@ -1,5 +1,6 @@
 """The outbox: operations on the chain, written in the transaction that makes them necessary."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -14,33 +15,37 @@ REOPEN_AFTER_S = 10
 """A failed operation that is enqueued again is not tried at once, lest it fail in a tight loop."""
 
 
-def enqueue(op: Op) -> None:
+def enqueue(op: Op, *others: str) -> None:
     """Have the sender do an operation, once the caller's transaction is committed.
 
     Idempotent by the operation's key: what waits, is under way or done is left alone. One that
     has failed is tried again after a while.
+
+    Args:
+        others: channels to wake beside the sender's, if the operation is new.
     """
-    if not _add(op):
+    if not _add(op, [CHANNEL, *others]):
         with transaction.atomic():
             if _reopen(op):
                 notify(CHANNEL)
 
 
-def _add(op: Op) -> bool:
-    """Write a new operation down and wake the sender; False if its key is known.
+def _add(op: Op, channels: Sequence[str]) -> bool:
+    """Write a new operation down and wake who listens; False if its key is known.
 
     One statement: every stage of every task comes here, with its client waiting.
     """
     row = Operation(kind=op.kind, key=op.key, payload=op.payload)
     fields = [field for field in Operation._meta.local_concrete_fields if not field.primary_key]
     values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    wake = ", ".join(["pg_notify(%s, '')"] * len(channels))
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH added AS (INSERT INTO {Operation._meta.db_table} ({names})"  # noqa: S608 - our names
             f" VALUES ({', '.join(['%s'] * len(values))})"
-            " ON CONFLICT (key) DO NOTHING RETURNING 1) SELECT pg_notify(%s, '') FROM added",
-            [*values, CHANNEL],
+            f" ON CONFLICT (key) DO NOTHING RETURNING 1) SELECT {wake} FROM added",
+            [*values, *channels],
         )
         return cursor.fetchone() is not None
 

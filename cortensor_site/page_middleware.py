@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
 
 API = ("/api/", "/v1/")
 
@@ -52,6 +53,15 @@ class Messages(_ForPages, MessageMiddleware):
 
 class Frames(_ForPages, XFrameOptionsMiddleware):
     """No page of ours in another's frame."""
+
+
+class Security(SecurityMiddleware):
+    """Headers for everybody, who pay no threads for them: Django's own takes two."""
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        refused = self.process_request(request)
+        answer = refused or await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        return self.process_response(request, cast(HttpResponse, answer))
 
 
 class Common(_ForPages, CommonMiddleware):

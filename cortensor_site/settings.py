@@ -105,7 +105,7 @@ MIDDLEWARE = [
     "cortensor_site.metrics.requests.MeasureRequests",
     "corsheaders.middleware.CorsMiddleware",
     "sessions.access.meter.MeterMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "cortensor_site.page_middleware.Security",
     "cortensor_site.static_files.StaticFilesMiddleware",
     "cortensor_site.page_middleware.Sessions",
     "cortensor_site.page_middleware.Common",

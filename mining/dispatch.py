@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from chain import operations, outbox
-from chain.wakeup import Listener, notify
+from chain.wakeup import Listener
 from mining.candidates import lock_miners, suitable
 from mining.choice import Candidate, choose_miners
 from mining.leases import lease
@@ -110,7 +110,9 @@ def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.mark_assigned(task, addresses, at=now)
     outbox.enqueue(
-        operations.assign_task(task.session_id, task.task_id, addresses, int(task.model_identifier))
+        operations.assign_task(
+            task.session_id, task.task_id, addresses, int(task.model_identifier)
+        ),
+        "deadlines",
     )
-    notify("deadlines")
     logger.info("%s: assigned to %s", task, ", ".join(addresses))

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox, storage, wakeup
+from chain import operations, outbox, storage
 from chain.messages import task_digest
 from sessions import encryption, ports
 from sessions.access import admission
@@ -87,8 +87,7 @@ def accept(
     _require_miners()
     _require_nodes(session)
     cid = _store(request.content) if client_key is None else ""
-    # Without a savepoint: whoever takes several tasks takes all or none.
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
         earlier = _earlier(asked, session)
@@ -118,10 +117,9 @@ def accept(
             request_id=request_id,
             request_hash=_request_hash(asked, client_key is not None),
         )
-        outbox.enqueue(_submission(task, request))
+        outbox.enqueue(_submission(task, request), TASK_QUEUED)
         if also is not None:
             also(task)
-        wakeup.notify(TASK_QUEUED)
         announce_stage(task)
     return task
 

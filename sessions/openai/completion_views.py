@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
@@ -119,7 +119,8 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
         model = find_model(asked.model)
         _require_grammars(asked, model)
         session = paying_session(request, key, model, asked.session_id)
-        with transaction.atomic():
+        # One task is a transaction by itself; within another it would be a savepoint.
+        with transaction.atomic() if len(asked.requests) > 1 else nullcontext():
             tasks = [
                 intake.accept(one, session=session, api_key=key, request_id=request_id(request))
                 for one in asked.requests

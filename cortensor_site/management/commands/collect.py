@@ -6,6 +6,4 @@ from cortensor_site.management.service import ServiceCommand
 class Command(ServiceCommand):
     help = "Collect what miners report from their mailboxes. Runs until stopped."
     loop = "mining.reports.run"
-    waits_for_disk = (
-        False  # the place in a mailbox is lost with what was read, and it is read again
-    )
+    waits_for_disk = False  # what is lost of a mailbox is read again

@@ -6,4 +6,3 @@ from cortensor_site.management.service import ServiceCommand
 class Command(ServiceCommand):
     help = "Replace late miners and force stuck stages on. Runs until stopped."
     loop = "mining.oracle.run"
-    waits_for_disk = False  # what is due stays due
