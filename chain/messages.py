@@ -21,6 +21,8 @@ DOMAIN_NAME = "Cortensor"
 DOMAIN_VERSION = "1"
 MAX_DATA_BYTES = 16 * 1024
 """What the contract accepts as a commit's `data`; a longer result is committed by its address."""
+MAX_INPUT_TOKENS = 2**20 - 1
+"""Its place in a task's terms is wider than its place among what the contract keeps."""
 MIN_TIMEOUT_S, MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S = 5, 3600, 60
 
 
@@ -226,6 +228,11 @@ def task_digest(
     Raises InvalidParams for a value that the contract has no place for.
     """
     timeout_s = RequestParams.from_words(request_params).timeout_s
+    if max_input_tokens > MAX_INPUT_TOKENS:
+        raise InvalidParams(
+            f"max_input_tokens: {max_input_tokens} is more than the contract takes,"
+            f" {MAX_INPUT_TOKENS}"
+        )
     known = [*llm_params, *[0] * len(_LLM_BITS)][: len(_LLM_BITS)]
     terms = _terms(
         [

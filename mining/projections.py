@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from chain.marks import read_change, read_mark
 from chain.projections import Change, EventRecord, Upsert, projection
 from mining.models import MinerResult, Node
 
@@ -18,9 +19,10 @@ def node_state_changed(event: EventRecord) -> Sequence[Change]:
     return [_node(event.args["node"], set={"state": event.args["state"]})]
 
 
-@projection("NodePool", "NodeReputationChanged")
-def node_reputation_changed(event: EventRecord) -> Sequence[Change]:
-    return [_node(event.args["node"], set={"reputation": event.args["reputation"]})]
+@projection("NodePool", "NodeReputationsChanged")
+def node_reputations_changed(event: EventRecord) -> Sequence[Change]:
+    changes = map(read_change, event.args["changes"])
+    return [_node(change.node, set={"reputation": change.reputation}) for change in changes]
 
 
 @projection("SessionPayment", "TaskSettled")
@@ -77,21 +79,19 @@ def task_committed(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionQueue", "TaskVerdict")
 def task_verdict(event: EventRecord) -> Sequence[Change]:
-    args = event.args
-    judged = zip(args["miners"], args["accuraciesBps"], args["outputTokens"], strict=True)
     return [
         _result_of(
             event,
-            miner,
+            mark.miner,
             set={
                 "judged_at": event.timestamp,
                 "verdict_tx": event.tx_hash,
-                "accuracy_bps": accuracy_bps,
-                "input_tokens": args["inputTokens"],
-                "output_tokens": output_tokens,
+                "accuracy_bps": mark.accuracy_bps,
+                "input_tokens": event.args["inputTokens"],
+                "output_tokens": mark.output_tokens,
             },
         )
-        for miner, accuracy_bps, output_tokens in judged
+        for mark in map(read_mark, event.args["marks"])
     ]
 
 

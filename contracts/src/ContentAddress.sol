@@ -52,6 +52,25 @@ library ContentAddress {
         }
     }
 
+    /// @notice `keccak256(abi.encode(a, b, c, unpack(digest)))`, without the text in between.
+    function hashWith(uint256 a, uint256 b, address c, bytes32 digest) internal pure returns (bytes32 hash) {
+        (uint256 first, uint256 second) = _lettersOf(digest);
+        bytes14 prefix = PREFIX;
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, a)
+            mstore(add(words, 0x20), b)
+            mstore(add(words, 0x40), c)
+            mstore(add(words, 0x60), 0x80) // where the text begins
+            mstore(add(words, 0x80), LENGTH)
+            mstore(add(words, 0xe0), 0) // the padding behind it
+            mstore(add(words, 0xa0), prefix)
+            mstore(add(words, 0xae), first)
+            mstore(add(words, 0xce), second)
+            hash := keccak256(words, 0x100)
+        }
+    }
+
     function _lettersOf(bytes32 digest) private pure returns (uint256 first, uint256 second) {
         first = _letters(uint256(digest) >> 98);
         // The lowest 98 bits, with the padding in front of the places that are cut off.

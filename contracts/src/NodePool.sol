@@ -8,6 +8,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Mark} from "./Marks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 
 enum NodeState {
@@ -93,7 +94,8 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
 
     event NodeRegistered(address indexed node, address indexed operator);
     event NodeStateChanged(address indexed node, uint8 state);
-    event NodeReputationChanged(address indexed node, int256 delta, int256 reputation);
+    /// @param changes a word for each node: its address in the high 160 bits, its reputation now in the low 96
+    event NodeReputationsChanged(uint256[] changes);
     event NodeModelsSet(address indexed node, uint256[] modelIdentifiers);
     event MinimumStakeSet(uint256 amount);
     event Staked(address indexed node, address indexed from, uint256 amount);
@@ -164,24 +166,24 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
         emit NodeModelsSet(node, modelIdentifiers);
     }
 
-    /// @notice Moves nodes' reputations after a task; never reverts for a node's sake, since a settlement
-    ///         must not hang on it.
+    /// @notice Moves nodes' reputations where a task tells of their lateness; never reverts for a node's sake,
+    ///         since a settlement must not hang on it.
     /// @param successes bit i says whether the i-th node did well
-    function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyRole(RoleIds.MODULE) {
+    function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyModule {
+        uint256[] memory changes = new uint256[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) {
-            address node = nodes[i];
-            Node storage stored = _nodes[node];
-            int256 before = stored.reputation;
-            int256 afterwards;
-            // The bounds are far inside int16.
-            unchecked {
-                afterwards = (successes >> i) & 1 == 1 ? before + REPUTATION_GAIN : before - REPUTATION_LOSS;
-                if (afterwards > REPUTATION_CAP) afterwards = REPUTATION_CAP;
-                if (afterwards < REPUTATION_FLOOR) afterwards = REPUTATION_FLOOR;
-                stored.reputation = int16(afterwards);
-                emit NodeReputationChanged(node, afterwards - before, afterwards);
-            }
+            changes[i] = _record(nodes[i], (successes >> i) & 1 == 1);
         }
+        if (changes.length != 0) emit NodeReputationsChanged(changes);
+    }
+
+    /// @notice The same after a verdict: those did well whose results are worth anything.
+    function recordMarks(Mark[] calldata marks) external onlyModule {
+        uint256[] memory changes = new uint256[](marks.length);
+        for (uint256 i; i < marks.length; ++i) {
+            changes[i] = _record(marks[i].node(), marks[i].isGood());
+        }
+        emit NodeReputationsChanged(changes);
     }
 
     // ---------------------------------------------------------------- stake
@@ -232,7 +234,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     }
 
     /// @notice Takes SLASH_BPS of all that a node has staked or unbonding. Never reverts for a node's sake.
-    function slash(address node) external onlyRole(RoleIds.MODULE) {
+    function slash(address node) external onlyModule {
         Stake storage held = _stakes[node];
         uint256 fromStaked = held.staked * SLASH_BPS / BPS;
         uint256 fromUnbonding = held.unbonding * SLASH_BPS / BPS;
@@ -259,9 +261,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
 
     /// @notice Whether a node may be put on users' tasks.
     function isEligible(address node) public view returns (bool) {
-        NodeState state = _nodes[node].state;
-        if (state != NodeState.Ephemeral && state != NodeState.Dedicated) return false;
-        return minimumStake == 0 || _stakes[node].staked >= minimumStake;
+        return _isEligible(node, _nodes[node].state, minimumStake);
     }
 
     /// @notice Whether a node says that it serves a model; one that says nothing serves any.
@@ -280,8 +280,11 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
         returns (uint256[] memory indexes)
     {
         indexes = new uint256[](nodes.length);
+        uint256 minimum = minimumStake;
         for (uint256 i; i < nodes.length; ++i) {
-            if (isEligible(nodes[i]) && serves(nodes[i], modelIdentifier)) indexes[i] = _nodes[nodes[i]].index;
+            address node = nodes[i];
+            Node memory stored = _nodes[node];
+            if (_isEligible(node, stored.state, minimum) && serves(node, modelIdentifier)) indexes[i] = stored.index;
         }
     }
 
@@ -333,6 +336,25 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     }
 
     // ---------------------------------------------------------------- inside
+
+    /// @return change the node and its new reputation, as NodeReputationsChanged tells them
+    function _record(address node, bool success) private returns (uint256 change) {
+        Node storage stored = _nodes[node];
+        int256 reputation = stored.reputation;
+        // The bounds are far inside int16.
+        unchecked {
+            reputation = success ? reputation + REPUTATION_GAIN : reputation - REPUTATION_LOSS;
+            if (reputation > REPUTATION_CAP) reputation = REPUTATION_CAP;
+            if (reputation < REPUTATION_FLOOR) reputation = REPUTATION_FLOOR;
+            stored.reputation = int16(reputation);
+            return (uint256(uint160(node)) << 96) | uint96(int96(reputation));
+        }
+    }
+
+    function _isEligible(address node, NodeState state, uint256 minimum) private view returns (bool) {
+        if (state != NodeState.Ephemeral && state != NodeState.Dedicated) return false;
+        return minimum == 0 || _stakes[node].staked >= minimum;
+    }
 
     function _register(address node, address operator) private {
         if (operator == address(0)) revert ZeroOperator();

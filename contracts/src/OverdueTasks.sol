@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Batching} from "./Batching.sol";
-import {Progress} from "./Lanes.sol";
+import {Board} from "./Board.sol";
 import {NodePool} from "./NodePool.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionPayment} from "./SessionPayment.sol";
@@ -98,9 +98,11 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     /// @notice What a task holds of the session's money now, in wei.
     function reservedOf(uint256 sessionId, uint256 taskId) external view returns (uint256) {
         Task storage task = _slot(sessionId, taskId);
-        if (task.createdAt == 0 || Progress.status(uint64(task.lanes[0])) == TaskStatus.Ended) return 0;
-        uint256 terms = task.terms;
-        return payment.worstCaseOf(task.priceId, task.redundancy, terms.maxInputTokens(), terms.maxTokens());
+        Board board = task.board;
+        if (board.isEmpty() || board.status() == TaskStatus.Ended) return 0;
+        uint256 plan = _planOf(sessionId, task, board);
+        uint256 maxTokens = uint256(uint160(plan)).maxTokens();
+        return payment.worstCaseOf(_priceIdIn(plan), _redundancyIn(plan), board.maxInputTokens(), maxTokens);
     }
 
     function isOracleNode(address addr) external view returns (bool) {

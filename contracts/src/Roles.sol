@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {
     AccessControlDefaultAdminRules
 } from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
+import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 
 /// @title The names of the roles, for the contracts that ask for them.
 library RoleIds {
@@ -33,6 +34,8 @@ contract Roles is AccessControlDefaultAdminRules {
 
 /// @title A contract whose doors ask `Roles`.
 abstract contract RoleGuarded {
+    using TransientSlot for *;
+
     Roles public immutable roles;
 
     error MissingRole(address account, bytes32 role);
@@ -42,8 +45,22 @@ abstract contract RoleGuarded {
         _;
     }
 
+    /// @dev For the project's contracts, which ask each other many times in a batch: MODULE_ROLE, looked up once in
+    ///      a transaction. Who loses the role has it to the end of that transaction.
+    modifier onlyModule() {
+        _requireModule();
+        _;
+    }
+
     constructor(Roles roles_) {
         roles = roles_;
+    }
+
+    function _requireModule() private {
+        TransientSlot.BooleanSlot known = keccak256(abi.encode(RoleIds.MODULE, msg.sender)).asBoolean();
+        if (known.tload()) return;
+        _requireRole(RoleIds.MODULE);
+        known.tstore(true);
     }
 
     function _requireRole(bytes32 role) internal view {

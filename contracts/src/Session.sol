@@ -372,10 +372,8 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
 
     /// @dev One element of relaySubmissions.
     function _relay(uint256 i, Submission memory s) private returns (bytes memory refusal) {
-        if (!_isRouter(s.sessionId, msg.sender)) {
-            return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
-        }
-        (, uint256 index) = _router(s.sessionId, msg.sender);
+        (bool isRouter, uint256 index) = _findRouter(s.sessionId, msg.sender);
+        if (!isRouter) return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
         uint256 first = (index + 1) * LANE_SIZE;
         if (s.taskId < first || s.taskId >= first + LANE_SIZE) {
             return abi.encodeWithSelector(OutsideLane.selector, s.taskId, first);

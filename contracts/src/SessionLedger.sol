@@ -311,14 +311,23 @@ abstract contract SessionLedger is ISession {
     }
 
     function _isRouter(uint256 sessionId, address router) internal view returns (bool) {
-        uint256 indexPlusOne = _routerIndexPlusOne[sessionId][router];
-        return indexPlusOne != 0 && _routers[sessionId][indexPlusOne - 1].active;
+        (bool found,) = _findRouter(sessionId, router);
+        return found;
     }
 
-    function _router(uint256 sessionId, address router) internal view returns (RouterEntry storage, uint256 index) {
-        if (!_isRouter(sessionId, router)) revert NotRouter(sessionId, router);
-        index = _routerIndexPlusOne[sessionId][router] - 1;
+    function _router(uint256 sessionId, address router) internal view returns (RouterEntry storage, uint256) {
+        (bool found, uint256 index) = _findRouter(sessionId, router);
+        if (!found) revert NotRouter(sessionId, router);
         return (_routers[sessionId][index], index);
+    }
+
+    /// @return whether the router is on the list
+    /// @return index its place there
+    function _findRouter(uint256 sessionId, address router) internal view returns (bool, uint256 index) {
+        uint256 indexPlusOne = _routerIndexPlusOne[sessionId][router];
+        if (indexPlusOne == 0) return (false, 0);
+        index = indexPlusOne - 1;
+        return (_routers[sessionId][index].active, index);
     }
 
     function _latestRouter(uint256 sessionId) private view returns (bool, uint256) {

@@ -8,6 +8,7 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {ISession} from "./ISession.sol";
+import {Mark} from "./Marks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 
 /// @notice What a task holds of its session's money, as it was reserved.
@@ -160,7 +161,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         uint256 redundancy,
         uint256 maxInputTokens,
         uint256 maxTokens
-    ) external onlyRole(RoleIds.MODULE) returns (uint256 priceId) {
+    ) external onlyModule returns (uint256 priceId) {
         priceId = _priceIds[modelIdentifier];
         uint256 amount = worstCaseOf(priceId, redundancy, maxInputTokens, maxTokens);
         _takeFromBalance(sessionId, amount);
@@ -173,27 +174,27 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     /// @notice Ends a task's reservation: credits its nodes, which pull it later, and returns the rest to the
     ///         session's balance. Rounding favours the session.
     /// @param inputTokens the prompt's, the same for all
-    /// @param outputTokens of each node
-    /// @param shares what each node gets of its tokens' price, in 1 / SHARE_UNIT
-    function settle(
-        Holding calldata holding,
-        uint256 inputTokens,
-        address[] calldata nodes,
-        uint256[] calldata outputTokens,
-        uint256[] calldata shares
-    ) external onlyRole(RoleIds.MODULE) {
+    /// @param marks whom to pay, for how many tokens, and how much of their price: see Mark
+    function settle(Holding calldata holding, uint256 inputTokens, Mark[] calldata marks)
+        external
+        onlyModule
+    {
         Price memory price = _prices[holding.priceId];
         uint256 held = holding.redundancy
             * (holding.maxInputTokens * price.inputPriceWei + holding.maxTokens * price.outputPriceWei);
-        uint256[] memory amounts = new uint256[](nodes.length);
+        address[] memory nodes = new address[](marks.length);
+        uint256[] memory amounts = new uint256[](marks.length);
         uint256 inputWorth = inputTokens * price.inputPriceWei;
         uint256 paid;
         for (uint256 i; i < amounts.length; ++i) {
-            uint256 amount = (inputWorth + outputTokens[i] * price.outputPriceWei) * shares[i] / SHARE_UNIT;
+            Mark mark = marks[i];
+            address node = mark.node();
+            nodes[i] = node;
+            uint256 amount = (inputWorth + mark.outputTokens() * price.outputPriceWei) * mark.share() / SHARE_UNIT;
             if (amount == 0) continue;
             amounts[i] = amount;
             paid += amount;
-            owedTo[nodes[i]] += amount;
+            owedTo[node] += amount;
         }
         if (paid > held) revert InsufficientReservation(holding.sessionId, holding.taskId, paid, held);
         uint256 refunded = held - paid;

@@ -3,10 +3,10 @@ pragma solidity ^0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Proxy} from "@openzeppelin/contracts/proxy/Proxy.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {Batching} from "./Batching.sol";
+import {Board} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
@@ -32,7 +32,7 @@ import {
 /// @dev Whatever this contract has no function for goes to OverdueTasks, by delegatecall: together they would
 ///      not fit into one contract (EIP-170). TaskLedger and TaskFlow come first in both, so that they agree on
 ///      the storage; the address is immutable.
-contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
+contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
     OverdueTasks public immutable overdue;
 
     error WrongSigner(address expected, address recovered);
@@ -49,11 +49,25 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
         overdue = overdue_;
     }
 
+    /// @dev What is not here is there. OpenZeppelin's Proxy does the same, but by assembly that the compiler may not
+    ///      take for memory-safe, and then it does without its optimiser of the stack in all of this contract.
+    fallback() external {
+        address target = address(overdue);
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            calldatacopy(data, 0, calldatasize())
+            let done := delegatecall(gas(), target, data, calldatasize(), 0, 0)
+            returndatacopy(data, 0, returndatasize())
+            if iszero(done) { revert(data, returndatasize()) }
+            return(data, returndatasize())
+        }
+    }
+
     // ---------------------------------------------------------------- submission
 
     /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
     ///         submission (see Session._refusalOf).
-    function enqueue(NewTask calldata task) external onlyRole(RoleIds.MODULE) {
+    function enqueue(NewTask calldata task) external onlyModule {
         _enqueue(task);
     }
 
@@ -81,9 +95,12 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
     ///         oracle from giving the place away before the lease is over.
     function ack(uint256 sessionId, uint256 taskId) external {
         Task storage task = _task(sessionId, taskId);
-        (bytes memory refusal, uint256 board) = _ack(sessionId, taskId, task, task.lanes[0], msg.sender);
+        Board board = task.board;
+        bytes memory refusal;
+        (refusal, board) =
+            _ack(sessionId, taskId, task, board, _timeoutOf(sessionId, task, board), msg.sender);
         _orRevert(refusal);
-        task.lanes[0] = board;
+        task.board = board;
     }
 
     function relayAcks(SignedAck[] calldata items) external {
@@ -91,12 +108,19 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
         for (uint256 i; i < items.length; ++i) {
             SignedAck calldata m = items[i];
             Task storage task = _slot(m.sessionId, m.taskId);
-            bytes32 digest = _digestOf(m.sessionId, m.taskId, task);
-            bytes32 hash = TaskMessages.ackHash(m.sessionId, m.taskId, digest, m.miner);
-            bytes memory refusal = _signatureRefusal(domain, hash, m.miner, m.r, m.vs);
-            if (task.createdAt == 0) refusal = _notFound(m.sessionId, m.taskId);
+            Board board = task.board;
+            bytes memory refusal;
+            if (board.isEmpty()) {
+                refusal = _notFound(m.sessionId, m.taskId);
+            } else {
+                bytes32 digest = _digestOf(m.sessionId, m.taskId, task, board);
+                bytes32 hash = TaskMessages.ackHash(m.sessionId, m.taskId, digest, m.miner);
+                refusal = _signatureRefusal(domain, hash, m.miner, m.r, m.vs);
+            }
             if (refusal.length == 0) {
-                (refusal, task.lanes[0]) = _ack(m.sessionId, m.taskId, task, task.lanes[0], m.miner);
+                uint256 timeout = _timeoutOf(m.sessionId, task, board);
+                (refusal, board) = _ack(m.sessionId, m.taskId, task, board, timeout, m.miner);
+                if (refusal.length == 0) task.board = board;
             }
             _report("ack", i, refusal);
         }
@@ -110,41 +134,46 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
     function precommit(uint256 sessionId, uint256 taskId, bytes32 hash, string calldata data) external {
         data; // named for callers that pass by name
         Task storage task = _task(sessionId, taskId);
-        (bytes memory refusal, uint256 board) =
-            _precommit(sessionId, taskId, task, task.lanes[0], msg.sender, hash);
+        Board board = task.board;
+        bytes memory refusal;
+        (refusal, board) =
+            _precommit(sessionId, taskId, task, board, _timeoutOf(sessionId, task, board), msg.sender, hash);
         _orRevert(refusal);
-        task.lanes[0] = board;
+        task.board = board;
     }
 
     /// @dev Cheapest when the elements of one task follow each other.
     function relayPrecommits(SignedPrecommit[] calldata items) external {
         bytes32 domain = _domainSeparatorV4();
         Task storage task = _slot(0, 0);
-        (uint256 sessionId, uint256 taskId, uint256 board, bytes32 digest) = (0, 0, 0, 0);
+        (uint256 sessionId, uint256 taskId, uint256 timeout) = (0, 0, 0);
+        Board board;
+        bytes32 digest;
         for (uint256 i; i < items.length; ++i) {
             SignedPrecommit calldata m = items[i];
             if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
-                if (board != 0) task.lanes[0] = board;
+                if (!board.isEmpty()) task.board = board;
                 (sessionId, taskId) = (m.sessionId, m.taskId);
                 task = _slot(sessionId, taskId);
-                board = task.lanes[0];
-                digest = task.createdAt == 0 ? bytes32(0) : _digestOf(sessionId, taskId, task);
+                board = task.board;
+                if (!board.isEmpty()) {
+                    digest = _digestOf(sessionId, taskId, task, board);
+                    timeout = _timeoutOf(sessionId, task, board);
+                }
             }
-            bytes memory refusal = digest == 0
-                ? _notFound(sessionId, taskId)
-                : _signatureRefusal(
-                    domain,
-                    TaskMessages.precommitHash(sessionId, taskId, digest, m.miner, m.hash),
-                    m.miner,
-                    m.r,
-                    m.vs
-                );
+            bytes memory refusal;
+            if (board.isEmpty()) {
+                refusal = _notFound(sessionId, taskId);
+            } else {
+                bytes32 hash = TaskMessages.precommitHash(sessionId, taskId, digest, m.miner, m.hash);
+                refusal = _signatureRefusal(domain, hash, m.miner, m.r, m.vs);
+            }
             if (refusal.length == 0) {
-                (refusal, board) = _precommit(sessionId, taskId, task, board, m.miner, m.hash);
+                (refusal, board) = _precommit(sessionId, taskId, task, board, timeout, m.miner, m.hash);
             }
             _report("precommit", i, refusal);
         }
-        if (board != 0) task.lanes[0] = board;
+        if (!board.isEmpty()) task.board = board;
     }
 
     // ---------------------------------------------------------------- commit
@@ -153,10 +182,10 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
     function commit(uint256 sessionId, uint256 taskId, string calldata data) external {
         (, bytes32 content) = ContentAddress.pack(data);
         Task storage task = _task(sessionId, taskId);
-        (bytes memory refusal, uint256 board) =
-            _commit(sessionId, taskId, task, task.lanes[0], msg.sender, data, content);
+        (bytes memory refusal, Board board) =
+            _commit(sessionId, taskId, task, task.board, msg.sender, data, content);
         _orRevert(refusal);
-        task.lanes[0] = board;
+        task.board = board;
     }
 
     /// @notice Reveals miners' results, for anyone who knows them: see Reveal.
@@ -164,14 +193,15 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
     /// @dev Cheapest when the elements of one task follow each other.
     function relayCommits(Reveal[] calldata items, string[] calldata texts) external {
         Task storage task = _slot(0, 0);
-        (uint256 sessionId, uint256 taskId, uint256 board, uint256 used) = (0, 0, 0, 0);
+        (uint256 sessionId, uint256 taskId, uint256 used) = (0, 0, 0);
+        Board board;
         for (uint256 i; i < items.length; ++i) {
             Reveal calldata m = items[i];
             if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
-                if (board != 0) task.lanes[0] = board;
+                if (!board.isEmpty()) task.board = board;
                 (sessionId, taskId) = (m.sessionId, m.taskId);
                 task = _slot(sessionId, taskId);
-                board = task.lanes[0];
+                board = task.board;
             }
             bytes32 content = m.content;
             string memory data;
@@ -179,15 +209,13 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
                 if (used == texts.length) revert TextMissing(i);
                 data = texts[used++];
                 (, content) = ContentAddress.pack(data);
-            } else {
-                data = ContentAddress.unpack(content);
             }
             bytes memory refusal;
-            if (board == 0 && task.createdAt == 0) refusal = _notFound(sessionId, taskId);
+            if (board.isEmpty()) refusal = _notFound(sessionId, taskId);
             else (refusal, board) = _commit(sessionId, taskId, task, board, m.miner, data, content);
             _report("commit", i, refusal);
         }
-        if (board != 0) task.lanes[0] = board;
+        if (!board.isEmpty()) task.board = board;
     }
 
     // ---------------------------------------------------------------- verdict
@@ -195,22 +223,28 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
     /// @notice Judges all revealed results of a task, pays their miners and ends the task. For validators; the
     ///         first verdict counts.
     function verdict(Verdict calldata item) external onlyRole(RoleIds.VALIDATOR) {
-        _orRevert(_verdict(item, msg.sender));
+        Task storage task = _slot(item.sessionId, item.taskId);
+        _orRevert(_verdict(item, task, task.board, msg.sender));
     }
 
     function relayVerdicts(SignedVerdict[] calldata items) external {
         bytes32 domain = _domainSeparatorV4();
+        address known; // to be a validator
         for (uint256 i; i < items.length; ++i) {
             Verdict calldata v = items[i].verdict;
             Task storage task = _slot(v.sessionId, v.taskId);
-            bytes32 hash = TaskMessages.verdictHash(v, _digestOf(v.sessionId, v.taskId, task));
-            (address validator, bytes memory refusal) = _signer(domain, hash, items[i].r, items[i].vs);
-            if (task.createdAt == 0) refusal = _notFound(v.sessionId, v.taskId);
+            Board board = task.board;
+            bytes memory refusal = board.isEmpty() ? _notFound(v.sessionId, v.taskId) : bytes("");
+            address validator;
             if (refusal.length == 0) {
-                refusal = roles.hasRole(RoleIds.VALIDATOR, validator)
-                    ? _verdict(v, validator)
-                    : abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
+                bytes32 hash = TaskMessages.verdictHash(v, _digestOf(v.sessionId, v.taskId, task, board));
+                (validator, refusal) = _signer(domain, hash, items[i].r, items[i].vs);
             }
+            if (refusal.length == 0 && validator != known) {
+                if (roles.hasRole(RoleIds.VALIDATOR, validator)) known = validator;
+                else refusal = abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
+            }
+            if (refusal.length == 0) refusal = _verdict(v, task, board, validator);
             _report("verdict", i, refusal);
         }
     }
@@ -236,10 +270,6 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Proxy {
         ECDSA.RecoverError problem;
         (signer, problem,) = ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domain, structHash), r, vs);
         if (problem != ECDSA.RecoverError.NoError) refusal = abi.encodeWithSelector(MalformedSignature.selector);
-    }
-
-    function _implementation() internal view override returns (address) {
-        return address(overdue);
     }
 
     function _requireAssigner() private view {

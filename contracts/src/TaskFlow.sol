@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Part, Progress} from "./Lanes.sol";
+import {Board, Part, Parts} from "./Board.sol";
+import {Mark} from "./Marks.sol";
 import {NodePool} from "./NodePool.sol";
 import {Holding, SessionPayment} from "./SessionPayment.sol";
 import {TaskLedger} from "./TaskLedger.sol";
@@ -17,13 +18,9 @@ import {TaskStatus} from "./TaskTypes.sol";
 ///      no tokens move here.
 abstract contract TaskFlow is TaskLedger {
     using TaskTerms for uint256;
-    using Progress for uint64;
-    using Part for uint64;
 
     SessionPayment public immutable payment;
     NodePool public immutable pool;
-
-    uint48 internal _latestGlobalId;
 
     /// @dev A miner that was replaced never returns to the task, or its lateness could be undone.
     mapping(bytes32 taskDigest => mapping(address miner => bool)) internal _replaced;
@@ -40,14 +37,9 @@ abstract contract TaskFlow is TaskLedger {
     event TaskCommitted(uint256 sessionId, uint256 taskId, address miner);
     event TaskAllCommitted(uint256 sessionId, uint256 taskId, address[] miners);
     event TaskCommitEnded(uint256 sessionId, uint256 taskId);
+    /// @param marks what it says of each result, in one word: see Mark
     event TaskVerdict(
-        uint256 indexed sessionId,
-        uint256 indexed taskId,
-        address validator,
-        uint256 inputTokens,
-        address[] miners,
-        uint256[] accuraciesBps,
-        uint256[] outputTokens
+        uint256 indexed sessionId, uint256 indexed taskId, address validator, uint256 inputTokens, Mark[] marks
     );
     event DrawSeedFixed(uint256 indexed period, bytes32 seed);
     event TaskEnded(uint256 sessionId, uint256 taskId, address[] miners);
@@ -88,59 +80,43 @@ abstract contract TaskFlow is TaskLedger {
         pool = pool_;
     }
 
-    function _finish(uint256 sessionId, uint256 taskId, Task storage task, uint256 board) internal {
-        task.lanes[0] = _withProgress(board, uint64(board).withStatus(TaskStatus.Ended, block.timestamp));
+    function _finish(uint256 sessionId, uint256 taskId, Task storage task, Board board) internal {
+        task.board = board.withStage(TaskStatus.Ended);
         emit TaskEnded(sessionId, taskId, _minersBetween(task, board, TaskStatus.Committed, TaskStatus.Ended));
     }
 
     /// @dev A settlement that pays nobody.
-    function _refund(uint256 sessionId, uint256 taskId, Task storage task) internal {
+    function _refund(uint256 sessionId, uint256 taskId, Task storage task, Board board) internal {
         payment.settle(
-            _holding(sessionId, taskId, task), 0, new address[](0), new uint256[](0), new uint256[](0)
+            _holding(sessionId, taskId, _planOf(sessionId, task, board), board), 0, new Mark[](0)
         );
     }
 
-    function _holding(uint256 sessionId, uint256 taskId, Task storage task) internal view returns (Holding memory) {
-        uint256 terms = task.terms;
+    function _holding(uint256 sessionId, uint256 taskId, uint256 plan, Board board)
+        internal
+        pure
+        returns (Holding memory)
+    {
         return Holding(
-            sessionId, taskId, task.priceId, task.redundancy, terms.maxInputTokens(), terms.maxTokens()
+            sessionId,
+            taskId,
+            _priceIdIn(plan),
+            _redundancyIn(plan),
+            board.maxInputTokens(),
+            uint256(uint160(plan)).maxTokens()
         );
     }
-
-    function _withPhaseOver(Task storage task, uint256 board) internal view returns (uint256) {
-        uint64 progress = uint64(board);
-        progress = progress.withPhase(block.timestamp - _assignedAt(task, progress));
-        return _withProgress(board, progress.withStatus(TaskStatus.Precommitted, block.timestamp));
-    }
-
-    // ---------------------------------------------------------------- places
 
     /// @dev Gives a place to a miner that has done nothing for the task yet.
-    function _place(Task storage task, uint256 board, uint256 index, address miner, uint256 number, uint256 since)
+    function _place(Task storage task, Board board, uint256 index, address miner, uint256 number, bool later)
         internal
-        returns (uint256)
+        returns (Board)
     {
         if (_numberOf[miner] == 0) {
             _numberOf[miner] = number;
             _minerOf[number] = miner;
         }
-        return _withPart(task, board, index, Part.placed(number, since));
-    }
-
-    /// @return the board with the part, which the caller writes; parts beyond it are written here
-    function _withPart(Task storage task, uint256 board, uint256 index, uint64 part) internal returns (uint256) {
-        unchecked {
-            uint256 lane = index + 1;
-            uint256 shift = (lane & 3) << 6;
-            uint256 mask = ~(uint256(type(uint64).max) << shift);
-            if (lane < 4) return (board & mask) | (uint256(part) << shift);
-            task.lanes[lane >> 2] = (task.lanes[lane >> 2] & mask) | (uint256(part) << shift);
-            return board;
-        }
-    }
-
-    function _withProgress(uint256 board, uint64 progress) internal pure returns (uint256) {
-        return (board & ~uint256(type(uint64).max)) | progress;
+        return _withPart(task, board, index, Parts.placed(number, later));
     }
 
     // ---------------------------------------------------------------- checks and refusals
@@ -165,7 +141,7 @@ abstract contract TaskFlow is TaskLedger {
         return abi.encodeWithSelector(PhaseOpen.selector);
     }
 
-    function _partNotReady(uint64 part) internal pure returns (bytes memory) {
+    function _partNotReady(Part part) internal pure returns (bytes memory) {
         return abi.encodeWithSelector(PartNotReady.selector, part.state());
     }
 

@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Part, Progress} from "./Lanes.sol";
+import {Board, Part, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
+import {ContentAddress} from "./ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
 
 /// @title How tasks are kept. TaskViews reads them out.
 abstract contract TaskLedger {
     using TaskTerms for uint256;
-    using Progress for uint64;
-    using Part for uint64;
 
-    /// @dev A task with up to three miners is three words, and one more for each miner's result.
-    ///      Word 0: the digest that the task's data addresses or, of a plain text, its hash.
-    ///      Word 1, 256 bits, never changed: times as seconds since 1970 (uint32 lasts until 2106), the running
-    ///      number over all sessions, the price's number in SessionPayment, FLAG_…, the packed TaskTerms.
-    ///      Lanes of 64 bits, four a word, from the low bits up: 0 is the task's Progress, 1 + i the i-th
-    ///      miner's Part. They are all zero until the task is assigned. The first word, which the steps read
-    ///      once and write once, is called the board.
-    ///      Results: the precommitted hash; once a content address is committed, the digest of the content
+    /// @dev A task with up to three miners is two words, and one more for each miner's result.
+    ///      content: the digest that the task's data addresses or, of a plain text, its hash.
+    ///      board: times, status, up to three miners' parts.
+    ///      results: the precommitted hash; once a content address is committed, the digest of the content
     ///      instead, from which the hash can be computed again.
-    ///      The others are written where FLAG_… says so, and for results in plain text.
+    ///      The others are written only where there is something to say: the parts of more miners; times that
+    ///      a part has no room for, 12 bits a place, in seconds from the task's first assignment; a plan that
+    ///      the session has no number for; what the terms do not say; plain texts.
     struct Task {
         bytes32 content;
-        uint32 createdAt;
-        uint32 globalId;
-        uint16 priceId;
-        uint8 redundancy;
-        uint8 flags;
-        uint160 terms;
-        uint256[MAX_REDUNDANCY / 4 + 1] lanes;
+        Board board;
         bytes32[MAX_REDUNDANCY] results;
+        uint256[(MAX_REDUNDANCY - 1) / PARTS_A_WORD] moreParts;
+        uint256 placedAfter;
+        uint256 ackedAfter;
+        uint256 ownPlan;
         bytes32 rest;
         string text;
         string promptTemplate;
@@ -41,6 +36,14 @@ abstract contract TaskLedger {
     struct SessionKey {
         bytes32 sid;
         uint256 modelIdentifier;
+    }
+
+    /// @dev The plans of a session's tasks, numbered from 0: what most of its tasks share. From the high bits
+    ///      down: redundancy 8, the price's number in SessionPayment 16, the packed TaskTerms without
+    ///      maxInputTokens 160. Never changed.
+    struct Plans {
+        uint256 count;
+        mapping(uint256 number => uint256) plans;
     }
 
     /// @dev Task numbers `first`, `first + 1`, …: `count` of them.
@@ -56,13 +59,17 @@ abstract contract TaskLedger {
     uint256 public constant COMMIT_WINDOW = 60;
     uint256 public constant VERDICT_WINDOW = 60;
 
-    /// @dev The task's data is a plain text.
-    uint8 internal constant FLAG_TEXT = 1;
-    /// @dev The task says more than its terms: see TaskTerms.restOf.
-    uint8 internal constant FLAG_REST = 2;
+    /// @dev The number of a plan that is the task's own.
+    uint256 internal constant OWN_PLAN = 255;
+    /// @dev How many of the session's latest plans a new task's is compared with.
+    uint256 private constant PLANS_COMPARED = 4;
+    uint256 private constant TIME_BITS = 12;
+    /// @dev The place of a miner that has none.
+    uint256 internal constant NOWHERE = type(uint256).max;
 
     mapping(uint256 sessionId => mapping(uint256 taskId => Task)) private _tasks;
     mapping(uint256 sessionId => SessionKey) internal _keys;
+    mapping(uint256 sessionId => Plans) private _plans;
     /// @dev Task numbers in order of submission.
     mapping(uint256 sessionId => Run[]) internal _runs;
     /// @dev The miners' addresses by their numbers in NodePool and back: those that have had a task.
@@ -80,6 +87,15 @@ abstract contract TaskLedger {
         return keccak256(abi.encode(sessionId, taskId, miner, data));
     }
 
+    /// @dev The same for the content address of `digest`.
+    function _commitHash(uint256 sessionId, uint256 taskId, address miner, bytes32 digest)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
+        return ContentAddress.hashWith(sessionId, taskId, miner, digest);
+    }
+
     /// @dev The task's place in storage, taken or not.
     function _slot(uint256 sessionId, uint256 taskId) internal view returns (Task storage) {
         return _tasks[sessionId][taskId];
@@ -87,12 +103,61 @@ abstract contract TaskLedger {
 
     function _task(uint256 sessionId, uint256 taskId) internal view returns (Task storage task) {
         task = _tasks[sessionId][taskId];
-        if (task.createdAt == 0) revert TaskNotFound(sessionId, taskId);
+        if (task.board.isEmpty()) revert TaskNotFound(sessionId, taskId);
     }
 
-    function _digestOf(uint256 sessionId, uint256 taskId, Task storage task) internal view returns (bytes32) {
-        bytes32 rest = task.flags & FLAG_REST == 0 ? bytes32(0) : task.rest;
-        return TaskTerms.digestOf(_keys[sessionId].sid, taskId, task.content, task.terms, rest);
+    /// @dev Unique over all sessions, and known before the task is on chain.
+    function _globalId(uint256 sessionId, uint256 taskId) internal pure returns (uint256) {
+        return (sessionId << 64) | taskId;
+    }
+
+    // ---------------------------------------------------------------- plans and terms
+
+    /// @return number of the session's plan that is `plan`; OWN_PLAN when there are too many
+    function _numberOfPlan(uint256 sessionId, uint256 plan) internal returns (uint256 number) {
+        Plans storage known = _plans[sessionId];
+        number = known.count;
+        for (uint256 i; i < PLANS_COMPARED && i < number; ++i) {
+            if (known.plans[number - 1 - i] == plan) return number - 1 - i;
+        }
+        if (number == OWN_PLAN) return OWN_PLAN;
+        known.plans[number] = plan;
+        known.count = number + 1;
+    }
+
+    function _planOf(uint256 sessionId, Task storage task, Board board) internal view returns (uint256) {
+        uint256 number = board.plan();
+        return number == OWN_PLAN ? task.ownPlan : _plans[sessionId].plans[number];
+    }
+
+    function _packedPlan(uint256 terms, uint256 priceId, uint256 redundancy) internal pure returns (uint256) {
+        return (redundancy << 176) | (priceId << 160) | terms.withoutMaxInputTokens();
+    }
+
+    function _redundancyIn(uint256 plan) internal pure returns (uint256) {
+        return plan >> 176;
+    }
+
+    function _priceIdIn(uint256 plan) internal pure returns (uint256) {
+        return (plan >> 160) & type(uint16).max;
+    }
+
+    function _terms(uint256 plan, Board board) internal pure returns (uint256) {
+        return uint256(uint160(plan)).withMaxInputTokens(board.maxInputTokens());
+    }
+
+    function _timeoutOf(uint256 sessionId, Task storage task, Board board) internal view returns (uint256) {
+        return uint256(uint160(_planOf(sessionId, task, board))).timeout();
+    }
+
+    function _digestOf(uint256 sessionId, uint256 taskId, Task storage task, Board board)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 rest = board.hasRest() ? task.rest : bytes32(0);
+        uint256 terms = _terms(_planOf(sessionId, task, board), board);
+        return TaskTerms.digestOf(_keys[sessionId].sid, taskId, task.content, terms, rest);
     }
 
     function _appendId(uint256 sessionId, uint256 taskId) internal {
@@ -108,80 +173,150 @@ abstract contract TaskLedger {
         runs.push(Run(uint64(taskId), 1));
     }
 
+    // ---------------------------------------------------------------- parts
+
     /// @dev The i-th miner's part; 0 for a free place.
-    function _part(Task storage task, uint256 board, uint256 i) internal view returns (uint64) {
+    function _part(Task storage task, Board board, uint256 i) internal view returns (Part) {
         unchecked {
-            uint256 lane = i + 1;
-            uint256 word = lane < 4 ? board : task.lanes[lane >> 2];
-            return uint64(word >> ((lane & 3) << 6));
+            if (i < PARTS_ON_BOARD) return Part.wrap(uint64((Board.unwrap(board) >> (i * PART_BITS)) & PART_MASK));
+            i -= PARTS_ON_BOARD;
+            uint256 word = task.moreParts[i / PARTS_A_WORD];
+            return Part.wrap(uint64((word >> (i % PARTS_A_WORD * PART_BITS)) & PART_MASK));
         }
     }
 
-    /// @dev At most MAX_REDUNDANCY looks; a list would cost more to keep than this costs to search.
-    function _find(Task storage task, uint256 board, address miner) internal view returns (bool, uint256) {
-        uint256 number = _numberOf[miner];
-        if (number == 0) return (false, 0);
-        for (uint256 i; i < MAX_REDUNDANCY; ++i) {
-            uint256 placed = _part(task, board, i).index();
-            // Places are given from the first one on.
-            if (placed == 0) break;
-            if (placed == number) return (true, i);
+    /// @return the board with the part, which the caller writes; parts beyond it are written here
+    function _withPart(Task storage task, Board board, uint256 i, Part part) internal returns (Board) {
+        unchecked {
+            if (i < PARTS_ON_BOARD) return Board.wrap(_withLane(Board.unwrap(board), i, part));
+            i -= PARTS_ON_BOARD;
+            uint256 place = i / PARTS_A_WORD;
+            task.moreParts[place] = _withLane(task.moreParts[place], i % PARTS_A_WORD, part);
+            return board;
         }
-        return (false, 0);
+    }
+
+    function _withLane(uint256 word, uint256 lane, Part part) private pure returns (uint256) {
+        unchecked {
+            uint256 shift = lane * PART_BITS;
+            return (word & ~(PART_MASK << shift)) | (uint256(Part.unwrap(part)) << shift);
+        }
+    }
+
+    /// @dev When a miner got its place, in seconds from the task's first assignment.
+    function _placedAfter(Task storage task, uint256 i, Part part) internal view returns (uint256) {
+        return part.cameLater() ? _timeIn(task.placedAfter, i) : 0;
+    }
+
+    function _timeIn(uint256 word, uint256 i) internal pure returns (uint256) {
+        return (word >> (i * TIME_BITS)) & ((1 << TIME_BITS) - 1);
+    }
+
+    function _withTime(uint256 word, uint256 i, uint256 after_) internal pure returns (uint256) {
+        uint256 shift = i * TIME_BITS;
+        return (word & ~(((1 << TIME_BITS) - 1) << shift)) | (after_ << shift);
+    }
+
+    /// @dev One look at all parts; there are at most MAX_REDUNDANCY, given from the first place on.
+    /// @return index the miner's place, NOWHERE when it has none
+    /// @return placed how many miners have a place
+    /// @return precommitted how many have precommitted
+    /// @return committed how many have revealed
+    function _survey(Task storage task, Board board, address miner)
+        internal
+        view
+        returns (uint256 index, uint256 placed, uint256 precommitted, uint256 committed)
+    {
+        uint256 number = _numberOf[miner];
+        uint256 lanes = Board.unwrap(board);
+        uint256 end = PARTS_ON_BOARD;
+        index = NOWHERE;
+        unchecked {
+            while (placed < MAX_REDUNDANCY) {
+                if (placed == end) {
+                    lanes = task.moreParts[(end - PARTS_ON_BOARD) / PARTS_A_WORD];
+                    end += PARTS_A_WORD;
+                }
+                Part part = Part.wrap(uint64(lanes & PART_MASK));
+                if (part.isFree()) break;
+                if (part.number() == number) index = placed;
+                precommitted += part.precommits();
+                committed += part.commits();
+                lanes >>= PART_BITS;
+                ++placed;
+            }
+        }
+    }
+
+    function _find(Task storage task, Board board, address miner) internal view returns (bool, uint256) {
+        (uint256 index,,,) = _survey(task, board, miner);
+        return (index != NOWHERE, index);
+    }
+
+    /// @dev The same, for who is likely to be at a place that is known.
+    function _findNear(Task storage task, Board board, address miner, uint256 likely)
+        internal
+        view
+        returns (bool, uint256)
+    {
+        if (likely < PARTS_ON_BOARD) {
+            uint256 number = _part(task, board, likely).number();
+            if (number != 0 && number == _numberOf[miner]) return (true, likely);
+        }
+        return _find(task, board, miner);
     }
 
     /// @dev How many miners have a place, have precommitted, have revealed.
-    function _count(Task storage task, uint256 board)
+    function _count(Task storage task, Board board)
         internal
         view
         returns (uint256 placed, uint256 precommitted, uint256 committed)
     {
-        for (; placed < MAX_REDUNDANCY; ++placed) {
-            uint64 part = _part(task, board, placed);
-            if (part == 0) break;
-            if (part.precommitted() != 0) ++precommitted;
-            if (part.committed() != 0) ++committed;
-        }
+        (, placed, precommitted, committed) = _survey(task, board, address(0));
     }
 
     /// @dev The miners whose part has come at least as far as `state`.
     function _minersFrom(Task storage task, TaskStatus state) internal view returns (address[] memory) {
-        return _minersBetween(task, task.lanes[0], state, TaskStatus.Ended);
+        return _minersBetween(task, task.board, state, TaskStatus.Ended);
     }
 
     /// @dev Those of them whose part has not come as far as `limit`.
-    function _minersBetween(Task storage task, uint256 board, TaskStatus state, TaskStatus limit)
+    function _minersBetween(Task storage task, Board board, TaskStatus state, TaskStatus limit)
         internal
         view
         returns (address[] memory miners)
     {
-        miners = new address[](task.redundancy);
+        // Room for all; what is not needed is given back.
+        assembly ("memory-safe") {
+            miners := mload(0x40)
+        }
         uint256 kept;
-        for (uint256 i; i < miners.length; ++i) {
-            uint64 part = _part(task, board, i);
-            if (part == 0) break;
-            TaskStatus reached = part.state();
-            if (reached >= state && reached < limit) miners[kept++] = _minerOf[part.index()];
+        unchecked {
+            for (uint256 i; i < MAX_REDUNDANCY; ++i) {
+                Part part = _part(task, board, i);
+                if (part.isFree()) break;
+                TaskStatus reached = part.state();
+                if (reached < state || reached >= limit) continue;
+                address miner = _minerOf[part.number()];
+                ++kept;
+                assembly ("memory-safe") {
+                    mstore(add(miners, shl(5, kept)), miner)
+                }
+            }
         }
         assembly ("memory-safe") {
             mstore(miners, kept)
+            mstore(0x40, add(miners, shl(5, add(kept, 1))))
         }
     }
 
-    function _queueDeadline(Task storage task) internal view returns (uint256) {
-        return task.createdAt + uint256(task.terms).timeout();
+    // ---------------------------------------------------------------- deadlines
+
+    function _queueDeadline(Board board, uint256 timeout) internal pure returns (uint256) {
+        return board.createdAt() + timeout;
     }
 
-    function _precommitDeadline(Task storage task, uint64 progress) internal view returns (uint256) {
-        return _queueDeadline(task) + progress.assignedAfter();
-    }
-
-    function _assignedAt(Task storage task, uint64 progress) internal view returns (uint256) {
-        return task.createdAt + progress.assignedAfter();
-    }
-
-    /// @dev When the precommit phase ended; at most 18 hours after the assignment (see Progress).
-    function _phaseEnd(Task storage task, uint64 progress) internal view returns (uint256) {
-        return _assignedAt(task, progress) + progress.phaseAfter();
+    function _precommitDeadline(Board board, uint256 timeout) internal pure returns (uint256) {
+        return board.assignedAt() + timeout;
     }
 }

@@ -31,7 +31,6 @@ library TaskMessages {
         return keccak256(abi.encode(PRECOMMIT_TYPEHASH, sessionId, taskId, taskDigest, miner, hash));
     }
 
-    /// @dev `abi.encodePacked` of a list pads each element to a word, as EIP-712 does.
     function verdictHash(Verdict calldata v, bytes32 taskDigest) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
@@ -40,10 +39,28 @@ library TaskMessages {
                 v.taskId,
                 taskDigest,
                 v.inputTokens,
-                keccak256(abi.encodePacked(v.miners)),
-                keccak256(abi.encodePacked(v.accuraciesBps)),
-                keccak256(abi.encodePacked(v.outputTokens))
+                _hashOf(v.miners),
+                _hashOf(v.accuraciesBps),
+                _hashOf(v.outputTokens)
             )
         );
+    }
+
+    /// @dev A list lies in calldata as EIP-712 hashes it: a word for each element. An address with dirty high bits
+    ///      gives another hash, which nobody has signed.
+    function _hashOf(address[] calldata list) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            calldatacopy(words, list.offset, shl(5, list.length))
+            hash := keccak256(words, shl(5, list.length))
+        }
+    }
+
+    function _hashOf(uint256[] calldata list) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            calldatacopy(words, list.offset, shl(5, list.length))
+            hash := keccak256(words, shl(5, list.length))
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Part, Progress} from "./Lanes.sol";
+import {Board, Part} from "./Board.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";
@@ -9,8 +9,6 @@ import {TaskStatus} from "./TaskTypes.sol";
 /// @title What can be done about a task whose time is over: other miners, the next stage, the end.
 abstract contract TaskOverdue is TaskFlow {
     using TaskTerms for uint256;
-    using Progress for uint64;
-    using Part for uint64;
 
     /// @notice The blocks of a period share their part of the draws' seeds, in seconds.
     uint256 public constant DRAW_PERIOD = 4;
@@ -29,13 +27,12 @@ abstract contract TaskOverdue is TaskFlow {
         uint256 assignedAt;
         (refusal, index, assignedAt) = _lateMiner(sessionId, taskId, task, late);
         if (refusal.length != 0) return refusal;
-        uint256 timeout = uint256(task.terms).timeout();
-        uint256 lease = timeout / 2;
-        if (_part(task, task.lanes[0], index).acked() == 0) lease = _ackWindow(timeout);
+        uint256 timeout = _timeoutOf(sessionId, task, task.board);
+        uint256 lease = _part(task, task.board, index).hasAcked() ? timeout / 2 : _ackWindow(timeout);
         if (block.timestamp <= assignedAt + lease) return _early(assignedAt + lease);
         uint256 opens = _drawOpens(assignedAt, timeout);
         if (block.timestamp > opens) return _late(opens);
-        bytes32 digest = _digestOf(sessionId, taskId, task);
+        bytes32 digest = _digestOf(sessionId, taskId, task, task.board);
         if (_isTaken(task, digest, replacement)) {
             return abi.encodeWithSelector(DuplicateMiner.selector, replacement);
         }
@@ -52,9 +49,9 @@ abstract contract TaskOverdue is TaskFlow {
         (refusal, index, assignedAt) = _lateMiner(sessionId, taskId, task, late);
         if (refusal.length != 0) return refusal;
         // The first period that begins after the oracle's time: nobody can know its seed before.
-        uint256 period = _drawOpens(assignedAt, uint256(task.terms).timeout()) / DRAW_PERIOD + 1;
+        uint256 period = _drawOpens(assignedAt, _timeoutOf(sessionId, task, task.board)) / DRAW_PERIOD + 1;
         if (block.timestamp < period * DRAW_PERIOD) return _early(period * DRAW_PERIOD);
-        bytes32 digest = _digestOf(sessionId, taskId, task);
+        bytes32 digest = _digestOf(sessionId, taskId, task, task.board);
         bytes32 seed = keccak256(abi.encode(_drawSeed(period), digest, late));
         for (uint256 attempt; attempt < DRAWS; ++attempt) {
             address replacement = pool.drawn(seed, attempt);
@@ -71,13 +68,12 @@ abstract contract TaskOverdue is TaskFlow {
 
     function _endPrecommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
-        if (task.createdAt == 0) return _notFound(sessionId, taskId);
-        uint256 board = task.lanes[0];
-        uint64 progress = uint64(board);
-        TaskStatus status = progress.status();
+        Board board = task.board;
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        TaskStatus status = board.status();
         if (status >= TaskStatus.Precommitted) return _phaseOver();
         if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
-        uint256 deadline = _precommitDeadline(task, progress);
+        uint256 deadline = _precommitDeadline(board, _timeoutOf(sessionId, task, board));
         if (block.timestamp <= deadline) return _early(deadline);
         _closePrecommit(sessionId, taskId, task, board, emitAll);
         return "";
@@ -85,12 +81,11 @@ abstract contract TaskOverdue is TaskFlow {
 
     function _endCommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
-        if (task.createdAt == 0) return _notFound(sessionId, taskId);
-        uint256 board = task.lanes[0];
-        uint64 progress = uint64(board);
-        if (progress.status() >= TaskStatus.Committed) return _phaseOver();
-        if (progress.status() < TaskStatus.Precommitted) return _phaseOpen();
-        uint256 deadline = progress.stageAt() + COMMIT_WINDOW;
+        Board board = task.board;
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        if (board.status() >= TaskStatus.Committed) return _phaseOver();
+        if (board.status() < TaskStatus.Precommitted) return _phaseOpen();
+        uint256 deadline = board.stageAt() + COMMIT_WINDOW;
         if (block.timestamp <= deadline) return _early(deadline);
         _closeCommit(sessionId, taskId, task, board, emitAll);
         return "";
@@ -98,14 +93,14 @@ abstract contract TaskOverdue is TaskFlow {
 
     function _end(uint256 sessionId, uint256 taskId, bool forceEnd) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
-        if (task.createdAt == 0) return _notFound(sessionId, taskId);
-        uint256 board = task.lanes[0];
-        uint64 progress = uint64(board);
-        TaskStatus status = progress.status();
+        Board board = task.board;
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        TaskStatus status = board.status();
         if (status == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
         if (!forceEnd) return abi.encodeWithSelector(WrongStatus.selector, status);
         if (status == TaskStatus.Queued) {
-            if (block.timestamp <= _queueDeadline(task)) return _early(_queueDeadline(task));
+            uint256 deadline = _queueDeadline(board, _timeoutOf(sessionId, task, board));
+            if (block.timestamp <= deadline) return _early(deadline);
         } else if (status < TaskStatus.Precommitted) {
             (, uint256 precommitted,) = _count(task, board);
             if (precommitted != 0) return _phaseOpen();
@@ -115,36 +110,36 @@ abstract contract TaskOverdue is TaskFlow {
             if (committed != 0) return _phaseOpen();
             return _endCommit(sessionId, taskId, false);
         } else {
-            uint256 deadline = progress.stageAt() + VERDICT_WINDOW;
+            uint256 deadline = board.stageAt() + VERDICT_WINDOW;
             if (block.timestamp <= deadline) return _early(deadline);
         }
         _finish(sessionId, taskId, task, board);
-        _refund(sessionId, taskId, task);
+        _refund(sessionId, taskId, task, board);
         return "";
     }
 
     /// @dev The end of the precommit phase by force. Nobody in time is the end of the task.
-    function _closePrecommit(uint256 sessionId, uint256 taskId, Task storage task, uint256 board, bool emitAll)
+    function _closePrecommit(uint256 sessionId, uint256 taskId, Task storage task, Board board, bool emitAll)
         private
     {
-        board = _withPhaseOver(task, board);
-        task.lanes[0] = board;
+        board = board.withPhaseOver();
+        task.board = board;
         address[] memory ready = _minersBetween(task, board, TaskStatus.Precommitted, TaskStatus.Ended);
         if (emitAll) emit TaskAllPrecommitted(sessionId, taskId, ready);
         emit TaskPrecommitEnded(sessionId, taskId);
         pool.recordOutcomes(_minersBetween(task, board, TaskStatus.Assigned, TaskStatus.Precommitted), 0);
         if (ready.length != 0) return;
         _finish(sessionId, taskId, task, board);
-        _refund(sessionId, taskId, task);
+        _refund(sessionId, taskId, task, board);
     }
 
     /// @dev The end of the commit phase by force. Who does not reveal loses stake. Nobody revealed is the end of
     ///      the task.
-    function _closeCommit(uint256 sessionId, uint256 taskId, Task storage task, uint256 board, bool emitAll)
+    function _closeCommit(uint256 sessionId, uint256 taskId, Task storage task, Board board, bool emitAll)
         private
     {
-        board = _withProgress(board, uint64(board).withStatus(TaskStatus.Committed, block.timestamp));
-        task.lanes[0] = board;
+        board = board.withStage(TaskStatus.Committed);
+        task.board = board;
         address[] memory revealed = _minersBetween(task, board, TaskStatus.Committed, TaskStatus.Ended);
         if (emitAll) emit TaskAllCommitted(sessionId, taskId, revealed);
         emit TaskCommitEnded(sessionId, taskId);
@@ -155,7 +150,7 @@ abstract contract TaskOverdue is TaskFlow {
         }
         if (revealed.length != 0) return;
         _finish(sessionId, taskId, task, board);
-        _refund(sessionId, taskId, task);
+        _refund(sessionId, taskId, task, board);
     }
 
     // ---------------------------------------------------------------- inside
@@ -171,9 +166,9 @@ abstract contract TaskOverdue is TaskFlow {
         uint256 number
     ) private {
         _replaced[digest][late] = true;
-        uint256 board = task.lanes[0];
-        uint256 since = block.timestamp - _assignedAt(task, uint64(board));
-        task.lanes[0] = _place(task, board, index, replacement, number, since);
+        Board board = task.board;
+        task.placedAfter = _withTime(task.placedAfter, index, block.timestamp - board.assignedAt());
+        task.board = _place(task, board, index, replacement, number, true);
         emit TaskMinerReplaced(sessionId, taskId, late, replacement);
         address[] memory failed = new address[](1);
         failed[0] = late;
@@ -188,23 +183,22 @@ abstract contract TaskOverdue is TaskFlow {
         view
         returns (bytes memory refusal, uint256 index, uint256 assignedAt)
     {
-        if (task.createdAt == 0) return (_notFound(sessionId, taskId), 0, 0);
-        if (_replaced[_digestOf(sessionId, taskId, task)][late]) return (_alreadyDone(), 0, 0);
-        uint256 board = task.lanes[0];
+        Board board = task.board;
+        if (board.isEmpty()) return (_notFound(sessionId, taskId), 0, 0);
+        if (_replaced[_digestOf(sessionId, taskId, task, board)][late]) return (_alreadyDone(), 0, 0);
         bool found;
         (found, index) = _find(task, board, late);
         if (!found) return (_notAssigned(late), 0, 0);
-        uint64 progress = uint64(board);
-        if (progress.status() >= TaskStatus.Precommitted) return (_phaseOver(), 0, 0);
-        uint256 deadline = _precommitDeadline(task, progress);
+        if (board.status() >= TaskStatus.Precommitted) return (_phaseOver(), 0, 0);
+        uint256 deadline = _precommitDeadline(board, _timeoutOf(sessionId, task, board));
         if (block.timestamp > deadline) return (_late(deadline), 0, 0);
-        uint64 part = _part(task, board, index);
-        if (part.precommitted() != 0) return (_alreadyDone(), 0, 0);
-        assignedAt = _assignedAt(task, progress) + part.assigned();
+        Part part = _part(task, board, index);
+        if (part.hasPrecommitted()) return (_alreadyDone(), 0, 0);
+        assignedAt = board.assignedAt() + _placedAfter(task, index, part);
     }
 
     function _isTaken(Task storage task, bytes32 digest, address miner) private view returns (bool) {
-        (bool found,) = _find(task, task.lanes[0], miner);
+        (bool found,) = _find(task, task.board, miner);
         return found || _replaced[digest][miner];
     }
 

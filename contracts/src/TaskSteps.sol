@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Part, Progress} from "./Lanes.sol";
+import {Board, Boards, Part} from "./Board.sol";
+import {Mark, Marks} from "./Marks.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {NewTask, TaskStatus, Verdict} from "./TaskTypes.sol";
@@ -9,64 +10,39 @@ import {NewTask, TaskStatus, Verdict} from "./TaskTypes.sol";
 /// @title The steps of a task that goes as it should: what each needs, what it changes, whom it pays.
 abstract contract TaskSteps is TaskFlow {
     using TaskTerms for uint256;
-    using Progress for uint64;
-    using Part for uint64;
 
     uint256 public constant MAX_DATA_BYTES = 16 * 1024;
     uint256 private constant BPS = 10_000;
     /// @dev What a result that comes at the very end of its time is still worth.
     uint256 private constant LATEST_TIMELINESS_BPS = 8_000;
 
-    /// @dev What a verdict says of those who have revealed: the lists go together.
-    /// @param shares what each gets of its price, as SessionPayment wants it: accuracy × timeliness
-    /// @param count how many they are
-    /// @param seen a bit for each of their places in the task
-    /// @param successes bit i says whether the i-th result is worth anything
-    struct Judged {
-        address[] miners;
-        uint256[] accuraciesBps;
-        uint256[] outputTokens;
-        uint256[] shares;
-        uint256 count;
-        uint256 seen;
-        uint256 successes;
-    }
-
     // ---------------------------------------------------------------- submission and assignment
 
     /// @dev Reverts with its refusal: Session, which calls it, reports it.
     function _enqueue(NewTask calldata t) internal {
         Task storage task = _slot(t.sessionId, t.taskId);
-        if (task.createdAt != 0) {
+        Board board = task.board;
+        if (!board.isEmpty()) {
             bytes32 digest = TaskTerms.digestOf(t.sid, t.taskId, t.content, t.terms, t.rest);
-            if (_digestOf(t.sessionId, t.taskId, task) == digest) revert AlreadyDone();
+            if (_digestOf(t.sessionId, t.taskId, task, board) == digest) revert AlreadyDone();
             revert TaskIdTaken();
         }
+        uint256 maxInputTokens = t.terms.maxInputTokens();
         uint256 priceId = payment.reserve(
-            t.sessionId,
-            t.taskId,
-            t.modelIdentifier,
-            t.redundancy,
-            t.terms.maxInputTokens(),
-            t.terms.maxTokens()
+            t.sessionId, t.taskId, t.modelIdentifier, t.redundancy, maxInputTokens, t.terms.maxTokens()
         );
         if (_keys[t.sessionId].sid == 0) _keys[t.sessionId] = SessionKey(t.sid, t.modelIdentifier);
         _appendId(t.sessionId, t.taskId);
-        uint48 globalId = ++_latestGlobalId;
-
+        // Session has checked the redundancy and packed the terms, the escrow keeps its prices' numbers small.
+        uint256 plan = _packedPlan(t.terms, priceId, t.redundancy);
+        uint256 number = _numberOfPlan(t.sessionId, plan);
+        if (number == OWN_PLAN) task.ownPlan = plan;
         task.content = t.content;
-        // The casts lose nothing: Session has checked the redundancy and packed the terms, the escrow keeps
-        // its prices' numbers small, and four billion tasks are more than a chain can run.
-        task.createdAt = uint32(block.timestamp);
-        task.globalId = uint32(globalId);
-        task.priceId = uint16(priceId);
-        task.redundancy = uint8(t.redundancy);
-        task.flags = (t.isText ? FLAG_TEXT : 0) | (t.rest == 0 ? 0 : FLAG_REST);
-        task.terms = uint160(t.terms);
+        task.board = Boards.opened(number, t.isText, t.rest != 0, maxInputTokens);
         if (t.rest != 0) task.rest = t.rest;
         if (t.isText) task.text = t.taskData;
         if (bytes(t.promptTemplate).length != 0) task.promptTemplate = t.promptTemplate;
-        emit TaskQueued(t.sessionId, t.taskId, globalId, t.taskData);
+        emit TaskQueued(t.sessionId, t.taskId, _globalId(t.sessionId, t.taskId), t.taskData);
     }
 
     function _assign(uint256 sessionId, uint256 taskId, address[] calldata miners, uint256 modelIdentifier)
@@ -74,12 +50,15 @@ abstract contract TaskSteps is TaskFlow {
         returns (bytes memory)
     {
         Task storage task = _slot(sessionId, taskId);
-        if (task.createdAt == 0) return _notFound(sessionId, taskId);
-        TaskStatus status = uint64(task.lanes[0]).status();
+        Board board = task.board;
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        TaskStatus status = board.status();
         if (status != TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
-        if (block.timestamp > _queueDeadline(task)) return _late(_queueDeadline(task));
-        if (miners.length == 0 || miners.length > task.redundancy) {
-            return abi.encodeWithSelector(WrongNumberOfMiners.selector, miners.length, task.redundancy);
+        uint256 plan = _planOf(sessionId, task, board);
+        uint256 deadline = _queueDeadline(board, uint256(uint160(plan)).timeout());
+        if (block.timestamp > deadline) return _late(deadline);
+        if (miners.length == 0 || miners.length > _redundancyIn(plan)) {
+            return abi.encodeWithSelector(WrongNumberOfMiners.selector, miners.length, _redundancyIn(plan));
         }
         uint256 expected = _keys[sessionId].modelIdentifier;
         if (modelIdentifier != expected) {
@@ -93,11 +72,11 @@ abstract contract TaskSteps is TaskFlow {
             }
         }
 
-        uint256 board = Progress.begun(block.timestamp - task.createdAt);
+        board = board.withAssignment();
         for (uint256 i; i < miners.length; ++i) {
-            board = _place(task, board, i, miners[i], indexes[i], 0);
+            board = _place(task, board, i, miners[i], indexes[i], false);
         }
-        task.lanes[0] = board;
+        task.board = board;
         emit TaskAssigned(sessionId, taskId, miners);
         return "";
     }
@@ -106,208 +85,199 @@ abstract contract TaskSteps is TaskFlow {
     // They get the task and its board, and give the changed board back, so that several steps of one task in a
     // batch read it once and write it once.
 
-    function _ack(uint256 sessionId, uint256 taskId, Task storage task, uint256 board, address miner)
-        internal
-        returns (bytes memory, uint256)
-    {
+    function _ack(
+        uint256 sessionId,
+        uint256 taskId,
+        Task storage task,
+        Board board,
+        uint256 timeout,
+        address miner
+    ) internal returns (bytes memory, Board) {
         (bool found, uint256 index) = _find(task, board, miner);
         if (!found) return (_notAssigned(miner), board);
-        uint64 part = _part(task, board, index);
-        if (part.acked() != 0) return (_alreadyDone(), board);
-        uint64 progress = uint64(board);
-        if (progress.status() >= TaskStatus.Precommitted) return (_phaseOver(), board);
-        uint256 assignedAt = _assignedAt(task, progress);
-        uint256 deadline = assignedAt + uint256(task.terms).timeout();
-        if (block.timestamp > deadline) return (_late(deadline), board);
+        Part part = _part(task, board, index);
+        if (part.hasAcked()) return (_alreadyDone(), board);
+        if (board.status() >= TaskStatus.Precommitted) return (_phaseOver(), board);
+        uint256 assignedAt = board.assignedAt();
+        if (block.timestamp > assignedAt + timeout) return (_late(assignedAt + timeout), board);
 
-        board = _withPart(task, board, index, part.withAcked(block.timestamp - assignedAt));
+        task.ackedAfter = _withTime(task.ackedAfter, index, block.timestamp - assignedAt);
+        board = _withPart(task, board, index, part.withAck());
         emit TaskAcked(sessionId, taskId, miner);
-        return ("", _withProgress(board, progress.withStatus(TaskStatus.Acked, 0)));
+        return ("", board.withStatus(TaskStatus.Acked));
     }
 
     function _precommit(
         uint256 sessionId,
         uint256 taskId,
         Task storage task,
-        uint256 board,
+        Board board,
+        uint256 timeout,
         address miner,
         bytes32 hash
-    ) internal returns (bytes memory, uint256) {
-        (bool found, uint256 index) = _find(task, board, miner);
-        if (!found) return (_notAssigned(miner), board);
+    ) internal returns (bytes memory, Board) {
+        (uint256 index, uint256 placed, uint256 precommitted,) = _survey(task, board, miner);
+        if (index == NOWHERE) return (_notAssigned(miner), board);
         if (hash == 0) return (abi.encodeWithSelector(ZeroHash.selector), board);
-        uint64 part = _part(task, board, index);
-        if (part.precommitted() != 0) return (_secondPrecommit(task, index, part, hash), board);
-        uint64 progress = uint64(board);
-        if (progress.status() >= TaskStatus.Precommitted) return (_phaseOver(), board);
-        uint256 assignedAt = _assignedAt(task, progress);
-        uint256 deadline = assignedAt + uint256(task.terms).timeout();
-        if (block.timestamp > deadline) return (_late(deadline), board);
+        Part part = _part(task, board, index);
+        if (part.hasPrecommitted()) return (_secondPrecommit(task, index, part, hash), board);
+        if (board.status() >= TaskStatus.Precommitted) return (_phaseOver(), board);
+        uint256 assignedAt = board.assignedAt();
+        if (block.timestamp > assignedAt + timeout) return (_late(assignedAt + timeout), board);
 
-        uint256 since = block.timestamp - assignedAt;
-        if (part.acked() == 0) part = part.withAcked(since);
-        board = _withPart(task, board, index, part.withPrecommitted(since));
+        board = _withPart(task, board, index, part.withPrecommit(block.timestamp - assignedAt));
         task.results[index] = hash;
         emit TaskPrecommitted(sessionId, taskId, miner);
-        (uint256 placed, uint256 precommitted,) = _count(task, board);
-        if (precommitted != placed) return ("", _withProgress(board, progress.withStatus(TaskStatus.Acked, 0)));
-        board = _withPhaseOver(task, board);
+        if (precommitted + 1 != placed) return ("", board.withStatus(TaskStatus.Acked));
+        board = board.withPhaseOver();
         emit TaskAllPrecommitted(
             sessionId, taskId, _minersBetween(task, board, TaskStatus.Precommitted, TaskStatus.Ended)
         );
         return ("", board);
     }
 
-    function _secondPrecommit(Task storage task, uint256 index, uint64 part, bytes32 hash)
+    function _secondPrecommit(Task storage task, uint256 index, Part part, bytes32 hash)
         private
         view
         returns (bytes memory)
     {
         bytes32 first = task.results[index];
-        if (part.committed() != 0 || first == hash) return _alreadyDone();
+        if (part.hasCommitted() || first == hash) return _alreadyDone();
         return abi.encodeWithSelector(HashFixed.selector, hash, first);
     }
 
-    /// @param content the digest that `data` addresses, 0 when it is a plain text
+    /// @param content the digest that the result's content address says; 0 when it is the plain text `data`
     function _commit(
         uint256 sessionId,
         uint256 taskId,
         Task storage task,
-        uint256 board,
+        Board board,
         address miner,
         string memory data,
         bytes32 content
-    ) internal returns (bytes memory, uint256) {
-        (bool found, uint256 index) = _find(task, board, miner);
-        if (!found) return (_notAssigned(miner), board);
-        uint64 part = _part(task, board, index);
-        if (part.committed() != 0) return (_alreadyDone(), board);
-        uint64 progress = uint64(board);
-        if (progress.status() < TaskStatus.Precommitted) return (_phaseOpen(), board);
-        if (progress.status() > TaskStatus.Precommitted) return (_phaseOver(), board);
-        if (part.precommitted() == 0) return (_partNotReady(part), board);
-        uint256 deadline = progress.stageAt() + COMMIT_WINDOW;
-        if (block.timestamp > deadline) return (_late(deadline), board);
-        if (bytes(data).length == 0) return (abi.encodeWithSelector(EmptyData.selector), board);
-        if (bytes(data).length > MAX_DATA_BYTES) {
-            return (abi.encodeWithSelector(DataTooLong.selector, bytes(data).length, MAX_DATA_BYTES), board);
+    ) internal returns (bytes memory, Board) {
+        (uint256 index,, uint256 precommitted, uint256 committed) = _survey(task, board, miner);
+        if (index == NOWHERE) return (_notAssigned(miner), board);
+        Part part = _part(task, board, index);
+        if (part.hasCommitted()) return (_alreadyDone(), board);
+        TaskStatus status = board.status();
+        if (status != TaskStatus.Precommitted) {
+            return (status < TaskStatus.Precommitted ? _phaseOpen() : _phaseOver(), board);
         }
-        bytes32 hash = _commitHash(sessionId, taskId, miner, data);
+        if (!part.hasPrecommitted()) return (_partNotReady(part), board);
+        uint256 stageAt = board.stageAt();
+        if (block.timestamp > stageAt + COMMIT_WINDOW) return (_late(stageAt + COMMIT_WINDOW), board);
+        bytes32 hash;
+        if (content != 0) {
+            hash = _commitHash(sessionId, taskId, miner, content);
+        } else {
+            bytes memory refusal = _dataRefusal(data);
+            if (refusal.length != 0) return (refusal, board);
+            hash = _commitHash(sessionId, taskId, miner, data);
+        }
         bytes32 expected = task.results[index];
         if (hash != expected) return (abi.encodeWithSelector(HashMismatch.selector, hash, expected), board);
 
-        board = _withPart(task, board, index, part.withCommitted(block.timestamp - progress.stageAt()));
+        board = _withPart(task, board, index, part.withCommit(block.timestamp - stageAt));
         if (content != 0) task.results[index] = content;
         else task.resultTexts[index] = data;
         emit TaskCommitted(sessionId, taskId, miner);
         // Who has not precommitted is out already, and counts no more.
-        (, uint256 precommitted, uint256 committed) = _count(task, board);
-        if (committed != precommitted) return ("", board);
-        board = _withProgress(board, progress.withStatus(TaskStatus.Committed, block.timestamp));
+        if (committed + 1 != precommitted) return ("", board);
+        board = board.withStage(TaskStatus.Committed);
         emit TaskAllCommitted(
             sessionId, taskId, _minersBetween(task, board, TaskStatus.Committed, TaskStatus.Ended)
         );
         return ("", board);
     }
 
+    function _dataRefusal(string memory data) private pure returns (bytes memory) {
+        uint256 length = bytes(data).length;
+        if (length == 0) return abi.encodeWithSelector(EmptyData.selector);
+        if (length > MAX_DATA_BYTES) return abi.encodeWithSelector(DataTooLong.selector, length, MAX_DATA_BYTES);
+        return "";
+    }
+
     // ---------------------------------------------------------------- the verdict
 
     /// @dev Judges all who have revealed, pays them and ends the task.
-    function _verdict(Verdict calldata v, address validator) internal returns (bytes memory) {
-        Task storage task = _slot(v.sessionId, v.taskId);
-        if (task.createdAt == 0) return _notFound(v.sessionId, v.taskId);
-        uint256 board = task.lanes[0];
-        uint64 progress = uint64(board);
-        if (progress.judged()) return _alreadyDone();
-        if (progress.status() == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
-        if (progress.status() < TaskStatus.Committed) return _phaseOpen();
-        (bytes memory refusal, Judged memory judged) = _weigh(task, board, v);
+    function _verdict(Verdict calldata v, Task storage task, Board board, address validator)
+        internal
+        returns (bytes memory)
+    {
+        if (board.isEmpty()) return _notFound(v.sessionId, v.taskId);
+        if (board.judged()) return _alreadyDone();
+        TaskStatus status = board.status();
+        if (status == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
+        if (status < TaskStatus.Committed) return _phaseOpen();
+        uint256 plan = _planOf(v.sessionId, task, board);
+        (bytes memory refusal, Mark[] memory marks) = _weigh(task, board, uint256(uint160(plan)), v);
         if (refusal.length != 0) return refusal;
 
-        emit TaskVerdict(
-            v.sessionId,
-            v.taskId,
-            validator,
-            v.inputTokens,
-            judged.miners,
-            judged.accuraciesBps,
-            judged.outputTokens
-        );
-        _finish(v.sessionId, v.taskId, task, _withProgress(board, progress.withJudged()));
-        payment.settle(
-            _holding(v.sessionId, v.taskId, task), v.inputTokens, judged.miners, judged.outputTokens, judged.shares
-        );
-        pool.recordOutcomes(judged.miners, judged.successes);
+        emit TaskVerdict(v.sessionId, v.taskId, validator, v.inputTokens, marks);
+        _finish(v.sessionId, v.taskId, task, board.withJudged());
+        payment.settle(_holding(v.sessionId, v.taskId, plan, board), v.inputTokens, marks);
+        pool.recordMarks(marks);
         return "";
     }
 
     /// @dev Passes over whoever has not revealed: its lateness was dealt with when the phase ended, and whether
     ///      a reveal is mined in time must not decide about the others' pay. Who has revealed cannot be left out.
+    /// @param terms all but maxInputTokens, which is on the board
     /// @return refusal when the verdict does not fit the task
-    /// @return judged what it says of those who have revealed
-    function _weigh(Task storage task, uint256 board, Verdict calldata v)
+    /// @return marks what it says of those who have revealed
+    function _weigh(Task storage task, Board board, uint256 terms, Verdict calldata v)
         private
         view
-        returns (bytes memory refusal, Judged memory judged)
+        returns (bytes memory refusal, Mark[] memory marks)
     {
-        uint256 named = v.miners.length;
-        if (v.accuraciesBps.length != named || v.outputTokens.length != named) {
+        address[] calldata miners = v.miners;
+        if (v.accuraciesBps.length != miners.length || v.outputTokens.length != miners.length) {
             refusal = abi.encodeWithSelector(
-                ListsDiffer.selector, named, v.accuraciesBps.length, v.outputTokens.length
+                ListsDiffer.selector, miners.length, v.accuraciesBps.length, v.outputTokens.length
             );
-            return (refusal, judged);
+            return (refusal, marks);
         }
-        uint256 terms = task.terms;
-        refusal = _aboveMost(v.inputTokens, terms.maxInputTokens());
-        if (refusal.length != 0) return (refusal, judged);
+        refusal = _aboveMost(v.inputTokens, board.maxInputTokens());
+        if (refusal.length != 0) return (refusal, marks);
         (,, uint256 revealed) = _count(task, board);
-        judged.miners = new address[](revealed);
-        judged.accuraciesBps = new uint256[](revealed);
-        judged.outputTokens = new uint256[](revealed);
-        judged.shares = new uint256[](revealed);
-        for (uint256 i; i < named && refusal.length == 0; ++i) {
-            (bool found, uint256 index) = _find(task, board, v.miners[i]);
+        marks = new Mark[](revealed);
+        uint256 seen;
+        uint256 count;
+        for (uint256 i; i < miners.length; ++i) {
+            (bool found, uint256 index) = _findNear(task, board, miners[i], i);
             if (!found) continue;
-            uint64 part = _part(task, board, index);
-            if (part.committed() != 0) refusal = _weighOne(v, i, index, part, terms, judged);
+            Part part = _part(task, board, index);
+            if (!part.hasCommitted()) continue;
+            if ((seen >> index) & 1 == 1) {
+                return (abi.encodeWithSelector(DuplicateMiner.selector, miners[i]), marks);
+            }
+            seen |= 1 << index;
+            uint256 timelinessBps = _timelinessBps(_placedAfter(task, index, part), part, terms.timeout());
+            (refusal, marks[count]) = _markOf(miners[i], v.accuraciesBps[i], v.outputTokens[i], timelinessBps, terms);
+            if (refusal.length != 0) return (refusal, marks);
+            ++count;
         }
-        if (refusal.length == 0 && judged.count != revealed) {
-            refusal = abi.encodeWithSelector(NotAllJudged.selector, judged.count, revealed);
-        }
+        if (count != revealed) refusal = abi.encodeWithSelector(NotAllJudged.selector, count, revealed);
     }
 
-    /// @param i the miner's place in the verdict
-    /// @param index its place in the task
-    function _weighOne(
-        Verdict calldata v,
-        uint256 i,
-        uint256 index,
-        uint64 part,
-        uint256 terms,
-        Judged memory judged
-    ) private pure returns (bytes memory) {
-        if ((judged.seen >> index) & 1 == 1) {
-            return abi.encodeWithSelector(DuplicateMiner.selector, v.miners[i]);
-        }
-        uint256 accuracyBps = v.accuraciesBps[i];
-        if (accuracyBps > BPS) return _aboveMost(accuracyBps, BPS);
-        uint256 outputTokens = v.outputTokens[i];
-        if (outputTokens > terms.maxTokens()) return _aboveMost(outputTokens, terms.maxTokens());
-        uint256 count = judged.count++;
-        judged.seen |= 1 << index;
-        judged.miners[count] = v.miners[i];
-        judged.accuraciesBps[count] = accuracyBps;
-        judged.outputTokens[count] = outputTokens;
-        judged.shares[count] = accuracyBps * _timelinessBps(part, terms.timeout());
-        if (accuracyBps != 0) judged.successes |= 1 << count;
-        return "";
+    function _markOf(
+        address miner,
+        uint256 accuracyBps,
+        uint256 outputTokens,
+        uint256 timelinessBps,
+        uint256 terms
+    ) private pure returns (bytes memory refusal, Mark mark) {
+        refusal = _aboveMost(accuracyBps, BPS);
+        if (refusal.length == 0) refusal = _aboveMost(outputTokens, terms.maxTokens());
+        mark = Marks.given(miner, accuracyBps, timelinessBps, outputTokens);
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
     ///      precommit deadline. The loss is rounded up.
-    function _timelinessBps(uint64 part, uint256 timeout) private pure returns (uint256) {
-        uint256 from = part.assigned() + timeout / 4;
-        uint256 done = part.precommitted() - 1;
+    function _timelinessBps(uint256 placedAfter, Part part, uint256 timeout) private pure returns (uint256) {
+        uint256 from = placedAfter + timeout / 4;
+        uint256 done = part.precommittedAfter();
         if (done <= from) return BPS;
         // No precommit is later than `timeout`, so `timeout` is above `from` here.
         uint256 loss = (BPS - LATEST_TIMELINESS_BPS) * (done - from);

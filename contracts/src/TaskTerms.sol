@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Boards} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
 import {Submission} from "./TaskTypes.sol";
 
 /// @title A task's terms in 160 bits, and the digest that binds all that a task says.
 /// @notice The digest is made of what the queue keeps, so that no word is spent on keeping it:
 ///         `keccak256(abi.encode(sid, taskId, content, terms, rest))`.
-/// @dev From the high bits down: promptType 8, timeout 16, maxInputTokens 24, maxTokens 24, temperature 16,
+/// @dev From the high bits down: promptType 8, timeout 16, maxInputTokens 24 (20 are used, see Board), maxTokens 24, temperature 16,
 ///      topP 16, topK 24, presencePenalty 16, frequencyPenalty 16.
 library TaskTerms {
     uint256 internal constant MIN_TIMEOUT = 5;
@@ -24,7 +25,9 @@ library TaskTerms {
     function pack(Submission memory s) internal pure returns (bytes memory refusal, uint256 terms) {
         uint256[] memory params = s.llmParams;
         if (s.promptType >> 8 != 0) return (_outOfRange("promptType", s.promptType, 8), 0);
-        if (s.maxInputTokens >> 24 != 0) return (_outOfRange("maxInputTokens", s.maxInputTokens, 24), 0);
+        if (s.maxInputTokens >> Boards.MAX_INPUT_TOKENS_BITS != 0) {
+            return (_outOfRange("maxInputTokens", s.maxInputTokens, Boards.MAX_INPUT_TOKENS_BITS), 0);
+        }
         terms = (s.promptType << 16) | _timeoutOf(s.requestParams);
         terms = (terms << 24) | s.maxInputTokens;
         for (uint256 i; i < KNOWN_LLM_PARAMS; ++i) {
@@ -79,6 +82,15 @@ library TaskTerms {
 
     function maxInputTokens(uint256 terms) internal pure returns (uint256) {
         return (terms >> 112) & 0xffffff;
+    }
+
+    function withoutMaxInputTokens(uint256 terms) internal pure returns (uint256) {
+        return terms & ~(uint256(0xffffff) << 112);
+    }
+
+    /// @param terms without them
+    function withMaxInputTokens(uint256 terms, uint256 maxInputTokens_) internal pure returns (uint256) {
+        return terms | (maxInputTokens_ << 112);
     }
 
     function maxTokens(uint256 terms) internal pure returns (uint256) {

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ContentAddress} from "./ContentAddress.sol";
-import {Part, Progress} from "./Lanes.sol";
+import {Board, Part} from "./Board.sol";
 import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
@@ -10,8 +10,6 @@ import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
 /// @title The published views of tasks.
 abstract contract TaskViews is TaskLedger {
     using TaskTerms for uint256;
-    using Progress for uint64;
-    using Part for uint64;
 
     /// @notice What a miner precommits: a copied hash is another miner's, and so of no use.
     function commitHash(uint256 sessionId, uint256 taskId, address miner, string memory data)
@@ -23,7 +21,8 @@ abstract contract TaskViews is TaskLedger {
     }
 
     function taskDigestOf(uint256 sessionId, uint256 taskId) external view returns (bytes32) {
-        return _digestOf(sessionId, taskId, _task(sessionId, taskId));
+        Task storage task = _task(sessionId, taskId);
+        return _digestOf(sessionId, taskId, task, task.board);
     }
 
     /// @notice The ends of a task's stages, as seconds since 1970; 0 while a stage has not begun, and of the
@@ -34,28 +33,27 @@ abstract contract TaskViews is TaskLedger {
         returns (uint256 queueDeadline, uint256 precommitDeadline, uint256 commitDeadline, uint256 verdictDeadline)
     {
         Task storage task = _task(sessionId, taskId);
-        uint64 progress = uint64(task.lanes[0]);
-        TaskStatus status = progress.status();
-        queueDeadline = _queueDeadline(task);
-        if (_part(task, task.lanes[0], 0) != 0) precommitDeadline = _precommitDeadline(task, progress);
-        if (status >= TaskStatus.Precommitted) {
-            commitDeadline = _phaseEnd(task, progress) + COMMIT_WINDOW;
-        }
-        if (status == TaskStatus.Committed) verdictDeadline = progress.stageAt() + VERDICT_WINDOW;
+        Board board = task.board;
+        TaskStatus status = board.status();
+        uint256 timeout = _timeoutOf(sessionId, task, board);
+        queueDeadline = _queueDeadline(board, timeout);
+        if (!_part(task, board, 0).isFree()) precommitDeadline = _precommitDeadline(board, timeout);
+        if (status >= TaskStatus.Precommitted) commitDeadline = board.phaseEnd() + COMMIT_WINDOW;
+        if (status == TaskStatus.Committed) verdictDeadline = board.stageAt() + VERDICT_WINDOW;
     }
 
     function getTask(uint256 sessionId, uint256 taskId) public view returns (TaskView memory seen) {
         Task storage task = _task(sessionId, taskId);
-        uint64 progress = uint64(task.lanes[0]);
+        Board board = task.board;
         seen.id = taskId;
-        seen.gid = task.globalId;
+        seen.gid = _globalId(sessionId, taskId);
         seen.sessionId = sessionId;
         seen.data = _dataOf(task);
         seen.assignedMiners = _minersFrom(task, TaskStatus.Assigned);
-        seen.status = uint8(progress.status());
-        seen.ended = progress.status() == TaskStatus.Ended;
-        seen.createdAt = task.createdAt;
-        if (seen.ended) seen.finishedAt = progress.stageAt();
+        seen.status = uint8(board.status());
+        seen.ended = board.status() == TaskStatus.Ended;
+        seen.createdAt = board.createdAt();
+        if (seen.ended) seen.finishedAt = board.stageAt();
         for (uint256 i; i < seen.assignedMiners.length; ++i) {
             uint256 precommitAt = _precommitAt(task, i);
             uint256 commitAt = _commitAt(task, i);
@@ -104,7 +102,7 @@ abstract contract TaskViews is TaskLedger {
     }
 
     function getTaskStatus(uint256 sessionId, uint256 taskId) external view returns (uint8) {
-        return uint8(uint64(_task(sessionId, taskId).lanes[0]).status());
+        return uint8(_task(sessionId, taskId).board.status());
     }
 
     /// @notice Whether any miner has acked the task.
@@ -115,12 +113,12 @@ abstract contract TaskViews is TaskLedger {
 
     function getTaskDecoration(uint256 sessionId, uint256 taskId) public view returns (TaskDecoration memory) {
         Task storage task = _task(sessionId, taskId);
-        uint256 terms = task.terms;
+        uint256 terms = _planOf(sessionId, task, task.board);
         return TaskDecoration({
-            id: task.globalId,
+            id: _globalId(sessionId, taskId),
             sessionId: sessionId,
             taskId: taskId,
-            promptType: terms.promptType(),
+            promptType: uint256(uint160(terms)).promptType(),
             promptTemplate: task.promptTemplate,
             maxTokens: terms.maxTokens(),
             temperature: terms.temperature(),
@@ -212,26 +210,26 @@ abstract contract TaskViews is TaskLedger {
     /// @notice How far a miner's part has come; 0 when the miner has none.
     function getTaskResultState(uint256 sessionId, uint256 taskId, address addr) external view returns (uint8) {
         Task storage task = _task(sessionId, taskId);
-        uint256 board = task.lanes[0];
+        Board board = task.board;
         (bool found, uint256 index) = _find(task, board, addr);
         if (!found) return 0;
         TaskStatus state = _part(task, board, index).state();
         // One verdict judges all who have revealed.
-        if (state == TaskStatus.Committed && uint64(board).judged()) return uint8(TaskStatus.Ended);
+        if (state == TaskStatus.Committed && board.judged()) return uint8(TaskStatus.Ended);
         return uint8(state);
     }
 
     /// @notice A miner's result; empty while it is not revealed.
     function getTaskResultData(uint256 sessionId, uint256 taskId, address miner) external view returns (string memory) {
         Task storage task = _task(sessionId, taskId);
-        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        (bool found, uint256 index) = _find(task, task.board, miner);
         return found ? _resultOf(task, index) : "";
     }
 
     /// @notice What a miner precommitted; 0 before.
     function getTaskResultDataHash(uint256 sessionId, uint256 taskId, address miner) external view returns (bytes32) {
         Task storage task = _task(sessionId, taskId);
-        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        (bool found, uint256 index) = _find(task, task.board, miner);
         return found ? _hashOf(sessionId, taskId, task, index) : bytes32(0);
     }
 
@@ -241,7 +239,7 @@ abstract contract TaskViews is TaskLedger {
         returns (uint256)
     {
         Task storage task = _task(sessionId, taskId);
-        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        (bool found, uint256 index) = _find(task, task.board, miner);
         return found ? _precommitAt(task, index) : 0;
     }
 
@@ -251,7 +249,7 @@ abstract contract TaskViews is TaskLedger {
         returns (uint256)
     {
         Task storage task = _task(sessionId, taskId);
-        (bool found, uint256 index) = _find(task, task.lanes[0], miner);
+        (bool found, uint256 index) = _find(task, task.board, miner);
         return found ? _commitAt(task, index) : 0;
     }
 
@@ -305,11 +303,11 @@ abstract contract TaskViews is TaskLedger {
     }
 
     function _dataOf(Task storage task) private view returns (string memory) {
-        return task.flags & FLAG_TEXT != 0 ? task.text : ContentAddress.unpack(task.content);
+        return task.board.isText() ? task.text : ContentAddress.unpack(task.content);
     }
 
     function _resultOf(Task storage task, uint256 index) private view returns (string memory) {
-        if (_part(task, task.lanes[0], index).committed() == 0) return "";
+        if (!_part(task, task.board, index).hasCommitted()) return "";
         if (bytes(task.resultTexts[index]).length != 0) return task.resultTexts[index];
         return ContentAddress.unpack(task.results[index]);
     }
@@ -319,9 +317,9 @@ abstract contract TaskViews is TaskLedger {
         view
         returns (bytes32)
     {
-        uint64 part = _part(task, task.lanes[0], index);
-        if (part.committed() == 0) return task.results[index];
-        return _commitHash(sessionId, taskId, _minerOf[part.index()], _resultOf(task, index));
+        Part part = _part(task, task.board, index);
+        if (!part.hasCommitted()) return task.results[index];
+        return _commitHash(sessionId, taskId, _minerOf[part.number()], _resultOf(task, index));
     }
 
     function _times(Task storage task, function(Task storage, uint256) view returns (uint256) timeOf)
@@ -336,18 +334,20 @@ abstract contract TaskViews is TaskLedger {
         }
     }
 
+    /// @dev Who precommits without an ack acks by it.
     function _ackAt(Task storage task, uint256 index) private view returns (uint256) {
-        uint256 acked = _part(task, task.lanes[0], index).acked();
-        return acked == 0 ? 0 : _assignedAt(task, uint64(task.lanes[0])) + acked - 1;
+        Part part = _part(task, task.board, index);
+        if (!part.ackedItself()) return _precommitAt(task, index);
+        return task.board.assignedAt() + _timeIn(task.ackedAfter, index);
     }
 
     function _precommitAt(Task storage task, uint256 index) private view returns (uint256) {
-        uint256 precommitted = _part(task, task.lanes[0], index).precommitted();
-        return precommitted == 0 ? 0 : _assignedAt(task, uint64(task.lanes[0])) + precommitted - 1;
+        Part part = _part(task, task.board, index);
+        return part.hasPrecommitted() ? task.board.assignedAt() + part.precommittedAfter() : 0;
     }
 
     function _commitAt(Task storage task, uint256 index) private view returns (uint256) {
-        uint256 committed = _part(task, task.lanes[0], index).committed();
-        return committed == 0 ? 0 : _phaseEnd(task, uint64(task.lanes[0])) + committed - 1;
+        Part part = _part(task, task.board, index);
+        return part.hasCommitted() ? task.board.phaseEnd() + part.committedAfter() : 0;
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Mark, Marks} from "../src/Marks.sol";
 import {Holding} from "../src/SessionPayment.sol";
 import {Reveal, SignedPrecommit, TaskStatus, Verdict} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
@@ -234,7 +235,9 @@ contract Actors is Network {
         try pool.unbond(miner(0), 1) { worked[3] = true; } catch {}
         try pool.collectSlashed(thief) { worked[4] = true; } catch {}
         try pool.slash(miner(0)) { worked[5] = true; } catch {}
-        try payment.settle(holding, 1, list(thief), filled(1, 1), filled(1, 1e8)) { worked[6] = true; } catch {}
+        Mark[] memory marks = new Mark[](1);
+        marks[0] = Marks.given(thief, 10_000, 10_000, 1);
+        try payment.settle(holding, 1, marks) { worked[6] = true; } catch {}
         try queue.verdict(item) { worked[7] = true; } catch {}
         if (found) {
             try queue.precommit(sessionId, taskId, bytes32(uint256(1)), "") { worked[8] = true; } catch {}

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Batching} from "../src/Batching.sol";
+import {Mark} from "../src/Marks.sol";
 import {NodePool, NodeState, Registration} from "../src/NodePool.sol";
 import {Holding} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
@@ -207,9 +208,11 @@ contract RelayTest is Network {
         payment.reserve(1, 0, MODEL, 1, 1, 1);
         Holding memory holding;
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        payment.settle(holding, 0, new address[](0), new uint256[](0), new uint256[](0));
+        payment.settle(holding, 0, new Mark[](0));
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
         pool.recordOutcomes(miners(1), 1);
+        vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
+        pool.recordMarks(new Mark[](0));
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
         pool.setNodeState(miner(0), NodeState.Ephemeral);
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));

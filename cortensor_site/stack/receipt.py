@@ -7,6 +7,7 @@ from eth_typing import HexStr
 from web3 import Web3
 from web3.contract import Contract
 
+from chain.marks import read_mark
 from cortensor_site.stack.example import Answer, Contracts
 
 # Which stage a transaction served, told by the first of its events.
@@ -172,13 +173,10 @@ def _by_miner(logs: list[dict[str, Any]], event: str) -> dict[str, dict[str, Any
 def _verdicts(logs: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
     """Accuracy, input tokens and output tokens by miner."""
     return {
-        miner: (accuracy_bps, log["args"]["inputTokens"], output_tokens)
+        mark.miner: (mark.accuracy_bps, log["args"]["inputTokens"], mark.output_tokens)
         for log in logs
         if log["event"] == "TaskVerdict"
-        for miner, accuracy_bps, output_tokens in zip(
-            *(log["args"][name] for name in ("miners", "accuraciesBps", "outputTokens")),
-            strict=True,
-        )
+        for mark in map(read_mark, log["args"]["marks"])
     }
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.messages import (
+    MAX_INPUT_TOKENS,
     Ack,
     Commit,
     InvalidParams,
@@ -122,6 +123,13 @@ def test_the_digest_packs_the_terms_and_hashes_what_they_do_not_say() -> None:
     rest = keccak(keccak(b"") + keccak(text="r") + more + keccak(b""))
     expected = keccak(encode(types, [sid, 5, content, terms, rest]))
     assert task_digest(sid, 5, "p", 1, "", [64, 70, 0, 0, 0, 0, 7], [60], "r", 9) == expected
+
+
+def test_more_input_tokens_than_the_contract_keeps_are_refused() -> None:
+    task = (b"\x01" * 32, 5, "prompt", 1, "", [64, 70], [60], "reference")
+    assert task_digest(*task, MAX_INPUT_TOKENS) != task_digest(*task, MAX_INPUT_TOKENS - 1)
+    with pytest.raises(InvalidParams, match="max_input_tokens: 1048576"):
+        task_digest(*task, MAX_INPUT_TOKENS + 1)
 
 
 def test_of_a_content_address_the_digest_binds_what_it_addresses() -> None:

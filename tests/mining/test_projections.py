@@ -26,13 +26,21 @@ def event(contract, name, index=0, **args):
     )
 
 
+def change(node, reputation):
+    return int(node, 16) << 96 | reputation % 2**96
+
+
+def mark(miner, accuracy_bps, output_tokens):
+    return int(miner, 16) << 96 | accuracy_bps << 80 | 10_000 << 64 | output_tokens << 32
+
+
 def test_a_nodes_standing_follows_the_chain():
     projections.apply(
         [
             event("NodePool", "NodeRegistered", node=MINER, operator=OPERATOR),
             event("NodePool", "NodeStateChanged", node=MINER, state=3),
-            event("NodePool", "NodeReputationChanged", node=MINER, delta=1, reputation=1),
-            event("NodePool", "NodeReputationChanged", node=MINER, delta=-3, reputation=-2),
+            event("NodePool", "NodeReputationsChanged", changes=[change(MINER, 1)]),
+            event("NodePool", "NodeReputationsChanged", changes=[change(MINER, -2)]),
         ]
     )
     node = Node.objects.get(pk=MINER.lower())
@@ -56,9 +64,7 @@ def test_a_miners_part_collects_its_times_verdict_and_pay():
                 **task,
                 validator=OPERATOR,
                 inputTokens=12,
-                miners=[MINER, OTHER],
-                accuraciesBps=[9_000, 0],
-                outputTokens=[5, 0],
+                marks=[mark(MINER, 9_000, 5), mark(OTHER, 0, 0)],
             ),
             event(
                 *("SessionPayment", "TaskSettled", 7),
