@@ -233,17 +233,17 @@ def task_digest(
             f"max_input_tokens: {max_input_tokens} is more than the contract takes,"
             f" {MAX_INPUT_TOKENS}"
         )
-    known = [*llm_params, *[0] * len(_LLM_BITS)][: len(_LLM_BITS)]
+    known = [*llm_params, *[0] * len(LLM_BITS)][: len(LLM_BITS)]
     terms = _terms(
         [
             ("prompt_type", 8, prompt_type),
             ("timeout", 16, timeout_s),
             ("max_input_tokens", 24, max_input_tokens),
-            *(("llm_params", bits, value) for bits, value in zip(_LLM_BITS, known, strict=True)),
+            *(("llm_params", bits, value) for bits, value in zip(LLM_BITS, known, strict=True)),
         ]
     )
     rest = bytes(32)
-    more_llm, more_request = llm_params[len(_LLM_BITS) :], request_params[1:]
+    more_llm, more_request = llm_params[len(LLM_BITS) :], request_params[1:]
     if prompt_template or client_reference or more_llm or more_request:
         texts = [keccak(text=prompt_template), keccak(text=client_reference)]
         lists = [keccak(_packed(more_llm)), keccak(_packed(more_request))]
@@ -257,7 +257,7 @@ def task_digest(
     )
 
 
-_LLM_BITS = (24, 16, 16, 24, 16, 16)
+LLM_BITS = (24, 16, 16, 24, 16, 16)
 """The places of maxTokens, temperature, topP, topK and the penalties: see TaskTerms.sol."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.projections import Change, EventRecord, Upsert, projection
+from chain.terms import read_terms
 from sessions.access.visibility import users_in
 from sessions.models import (
     ModelPrice,
@@ -111,6 +112,22 @@ def task_described(event: EventRecord) -> Sequence[Change]:
             llm_params=[str(word) for word in args["llmParams"]],
             request_params=[str(word) for word in args["requestParams"]],
             max_input_tokens=args["maxInputTokens"],
+        )
+    ]
+
+
+@projection("Session", "TaskDescribedByTerms")
+def task_described_by_terms(event: EventRecord) -> Sequence[Change]:
+    terms = read_terms(event.args["terms"])
+    return [
+        _task(
+            event,
+            digest=event.args["taskDigest"],
+            prompt_type=terms.prompt_type,
+            prompt_template="",
+            llm_params=[str(word) for word in terms.llm_params],
+            request_params=[str(terms.timeout_s)],
+            max_input_tokens=terms.max_input_tokens,
         )
     ]
 

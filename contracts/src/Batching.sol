@@ -11,6 +11,20 @@ abstract contract Batching {
     /// @param reason the element's refusal: a custom error of this project
     event RelaySkipped(bytes32 indexed kind, uint256 index, bytes reason);
 
+    /// @dev Where an element's memory begins. A batch gives it back with `_free`, since memory costs the more the
+    ///      more of it there is: nothing of one element is of use to the next.
+    function _memory() internal pure returns (uint256 begin) {
+        assembly ("memory-safe") {
+            begin := mload(0x40)
+        }
+    }
+
+    function _free(uint256 begin) internal pure {
+        assembly ("memory-safe") {
+            mstore(0x40, begin)
+        }
+    }
+
     function _report(bytes32 kind, uint256 index, bytes memory refusal) internal {
         if (refusal.length != 0) emit RelaySkipped(kind, index, refusal);
     }

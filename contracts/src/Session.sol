@@ -77,9 +77,12 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
     );
     event DefaultRouterSet(address indexed router, string metadata);
     event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
+    /// @dev Of a task whose terms say all that it says: see TaskTerms.
+    event TaskDescribedByTerms(uint256 sessionId, uint256 taskId, bytes32 taskDigest, uint256 terms);
+    /// @dev Of any other task.
     event TaskDescribed(
-        uint256 indexed sessionId,
-        uint256 indexed taskId,
+        uint256 sessionId,
+        uint256 taskId,
         bytes32 taskDigest,
         uint256 promptType,
         string promptTemplate,
@@ -269,8 +272,10 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
 
     /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
     function relaySubmissions(Submission[] calldata items) external whenNotPaused {
+        uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             _report("submit", i, _relay(i, items[i]));
+            _free(begin);
         }
     }
 
@@ -443,10 +448,15 @@ contract Session is SessionLedger, Batching, RoleGuarded, Pausable {
     function _record(Submission memory s, NewTask memory task) private {
         _session(s.sessionId).tasks++;
         emit TaskSubmitted(s.sessionId, s.taskId, s.taskData, s.clientReference);
+        bytes32 digest = TaskTerms.digestOf(task.sid, s.taskId, task.content, task.terms, task.rest);
+        if (task.rest == 0) {
+            emit TaskDescribedByTerms(s.sessionId, s.taskId, digest, task.terms);
+            return;
+        }
         emit TaskDescribed(
             s.sessionId,
             s.taskId,
-            TaskTerms.digestOf(task.sid, s.taskId, task.content, task.terms, task.rest),
+            digest,
             s.promptType,
             s.promptTemplate,
             s.llmParams,

@@ -62,11 +62,11 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
 
     event SessionDeposited(uint256 indexed sessionId, address indexed from, uint256 amount);
     event SessionWithdrawn(uint256 indexed sessionId, address indexed to, uint256 amount);
-    event TaskReserved(uint256 indexed sessionId, uint256 indexed taskId, uint256 amount);
+    event TaskReserved(uint256 sessionId, uint256 taskId, uint256 amount);
     /// @param amounts what each of `nodes` is owed for the task; `paid` is their sum
     event TaskSettled(
-        uint256 indexed sessionId,
-        uint256 indexed taskId,
+        uint256 sessionId,
+        uint256 taskId,
         address[] nodes,
         uint256[] amounts,
         uint256 paid,
@@ -189,19 +189,23 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         for (uint256 i; i < amounts.length; ++i) {
             Mark mark = marks[i];
             address node = mark.node();
-            nodes[i] = node;
             uint256 amount = (inputWorth + mark.outputTokens() * price.outputPriceWei) * mark.share() / SHARE_UNIT;
+            (nodes[i], amounts[i]) = (node, amount);
             if (amount == 0) continue;
-            amounts[i] = amount;
             paid += amount;
-            owedTo[node] += amount;
+            // Fits: what is owed was deposited.
+            unchecked {
+                owedTo[node] += amount;
+            }
         }
         if (paid > held) revert InsufficientReservation(holding.sessionId, holding.taskId, paid, held);
         uint256 refunded = held - paid;
-        sessionBalance[holding.sessionId] += refunded;
         // Fits: what is refunded and what was held are parts of `_reserved`.
+        unchecked {
+            sessionBalance[holding.sessionId] += refunded;
+            _balances += uint128(refunded);
+        }
         _reserved -= uint128(held);
-        _balances += uint128(refunded);
         emit TaskSettled(holding.sessionId, holding.taskId, nodes, amounts, paid, refunded);
     }
 

@@ -83,9 +83,11 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
 
     function assignTasks(Assignment[] calldata items) external {
         _requireAssigner();
+        uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             Assignment calldata a = items[i];
             _report("assign", i, _assign(a.sessionId, a.taskId, a.miners, a.modelIdentifier));
+            _free(begin);
         }
     }
 
@@ -149,6 +151,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         (uint256 sessionId, uint256 taskId, uint256 timeout) = (0, 0, 0);
         Board board;
         bytes32 digest;
+        uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             SignedPrecommit calldata m = items[i];
             if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
@@ -157,8 +160,9 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
                 task = _slot(sessionId, taskId);
                 board = task.board;
                 if (!board.isEmpty()) {
-                    digest = _digestOf(sessionId, taskId, task, board);
-                    timeout = _timeoutOf(sessionId, task, board);
+                    uint256 plan = _planOf(sessionId, task, board);
+                    digest = _digestOf(sessionId, taskId, task, board, plan);
+                    timeout = _timeoutIn(plan);
                 }
             }
             bytes memory refusal;
@@ -172,6 +176,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
                 (refusal, board) = _precommit(sessionId, taskId, task, board, timeout, m.miner, m.hash);
             }
             _report("precommit", i, refusal);
+            _free(begin);
         }
         if (!board.isEmpty()) task.board = board;
     }
@@ -195,6 +200,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         Task storage task = _slot(0, 0);
         (uint256 sessionId, uint256 taskId, uint256 used) = (0, 0, 0);
         Board board;
+        uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             Reveal calldata m = items[i];
             if (i == 0 || m.taskId != taskId || m.sessionId != sessionId) {
@@ -214,6 +220,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
             if (board.isEmpty()) refusal = _notFound(sessionId, taskId);
             else (refusal, board) = _commit(sessionId, taskId, task, board, m.miner, data, content);
             _report("commit", i, refusal);
+            _free(begin);
         }
         if (!board.isEmpty()) task.board = board;
     }
@@ -223,29 +230,38 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
     /// @notice Judges all revealed results of a task, pays their miners and ends the task. For validators; the
     ///         first verdict counts.
     function verdict(Verdict calldata item) external onlyRole(RoleIds.VALIDATOR) {
-        Task storage task = _slot(item.sessionId, item.taskId);
-        _orRevert(_verdict(item, task, task.board, msg.sender));
+        Task storage task = _task(item.sessionId, item.taskId);
+        Board board = task.board;
+        uint256 plan = _planOf(item.sessionId, task, board);
+        _orRevert(_verdict(item, task, board, plan, msg.sender));
     }
 
     function relayVerdicts(SignedVerdict[] calldata items) external {
         bytes32 domain = _domainSeparatorV4();
         address known; // to be a validator
+        uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             Verdict calldata v = items[i].verdict;
             Task storage task = _slot(v.sessionId, v.taskId);
             Board board = task.board;
-            bytes memory refusal = board.isEmpty() ? _notFound(v.sessionId, v.taskId) : bytes("");
+            bytes memory refusal;
             address validator;
-            if (refusal.length == 0) {
-                bytes32 hash = TaskMessages.verdictHash(v, _digestOf(v.sessionId, v.taskId, task, board));
-                (validator, refusal) = _signer(domain, hash, items[i].r, items[i].vs);
+            uint256 plan;
+            if (board.isEmpty()) {
+                refusal = _notFound(v.sessionId, v.taskId);
+            } else {
+                plan = _planOf(v.sessionId, task, board);
+                bytes32 digest = _digestOf(v.sessionId, v.taskId, task, board, plan);
+                (validator, refusal) =
+                    _signer(domain, TaskMessages.verdictHash(v, digest), items[i].r, items[i].vs);
             }
             if (refusal.length == 0 && validator != known) {
                 if (roles.hasRole(RoleIds.VALIDATOR, validator)) known = validator;
                 else refusal = abi.encodeWithSelector(MissingRole.selector, validator, RoleIds.VALIDATOR);
             }
-            if (refusal.length == 0) refusal = _verdict(v, task, board, validator);
+            if (refusal.length == 0) refusal = _verdict(v, task, board, plan, validator);
             _report("verdict", i, refusal);
+            _free(begin);
         }
     }
 

@@ -39,7 +39,7 @@ abstract contract TaskFlow is TaskLedger {
     event TaskCommitEnded(uint256 sessionId, uint256 taskId);
     /// @param marks what it says of each result, in one word: see Mark
     event TaskVerdict(
-        uint256 indexed sessionId, uint256 indexed taskId, address validator, uint256 inputTokens, Mark[] marks
+        uint256 sessionId, uint256 taskId, address validator, uint256 inputTokens, Mark[] marks
     );
     event DrawSeedFixed(uint256 indexed period, bytes32 seed);
     event TaskEnded(uint256 sessionId, uint256 taskId, address[] miners);

@@ -147,7 +147,11 @@ abstract contract TaskLedger {
     }
 
     function _timeoutOf(uint256 sessionId, Task storage task, Board board) internal view returns (uint256) {
-        return uint256(uint160(_planOf(sessionId, task, board))).timeout();
+        return _timeoutIn(_planOf(sessionId, task, board));
+    }
+
+    function _timeoutIn(uint256 plan) internal pure returns (uint256) {
+        return uint256(uint160(plan)).timeout();
     }
 
     function _digestOf(uint256 sessionId, uint256 taskId, Task storage task, Board board)
@@ -155,9 +159,16 @@ abstract contract TaskLedger {
         view
         returns (bytes32)
     {
+        return _digestOf(sessionId, taskId, task, board, _planOf(sessionId, task, board));
+    }
+
+    function _digestOf(uint256 sessionId, uint256 taskId, Task storage task, Board board, uint256 plan)
+        internal
+        view
+        returns (bytes32)
+    {
         bytes32 rest = board.hasRest() ? task.rest : bytes32(0);
-        uint256 terms = _terms(_planOf(sessionId, task, board), board);
-        return TaskTerms.digestOf(_keys[sessionId].sid, taskId, task.content, terms, rest);
+        return TaskTerms.digestOf(_keys[sessionId].sid, taskId, task.content, _terms(plan, board), rest);
     }
 
     function _appendId(uint256 sessionId, uint256 taskId) internal {

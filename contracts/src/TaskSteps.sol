@@ -201,16 +201,14 @@ abstract contract TaskSteps is TaskFlow {
     // ---------------------------------------------------------------- the verdict
 
     /// @dev Judges all who have revealed, pays them and ends the task.
-    function _verdict(Verdict calldata v, Task storage task, Board board, address validator)
+    function _verdict(Verdict calldata v, Task storage task, Board board, uint256 plan, address validator)
         internal
         returns (bytes memory)
     {
-        if (board.isEmpty()) return _notFound(v.sessionId, v.taskId);
         if (board.judged()) return _alreadyDone();
         TaskStatus status = board.status();
         if (status == TaskStatus.Ended) return abi.encodeWithSelector(AlreadyEnded.selector);
         if (status < TaskStatus.Committed) return _phaseOpen();
-        uint256 plan = _planOf(v.sessionId, task, board);
         (bytes memory refusal, Mark[] memory marks) = _weigh(task, board, uint256(uint160(plan)), v);
         if (refusal.length != 0) return refusal;
 
@@ -232,9 +230,11 @@ abstract contract TaskSteps is TaskFlow {
         returns (bytes memory refusal, Mark[] memory marks)
     {
         address[] calldata miners = v.miners;
-        if (v.accuraciesBps.length != miners.length || v.outputTokens.length != miners.length) {
+        uint256[] calldata accuraciesBps = v.accuraciesBps;
+        uint256[] calldata outputTokens = v.outputTokens;
+        if (accuraciesBps.length != miners.length || outputTokens.length != miners.length) {
             refusal = abi.encodeWithSelector(
-                ListsDiffer.selector, miners.length, v.accuraciesBps.length, v.outputTokens.length
+                ListsDiffer.selector, miners.length, accuraciesBps.length, outputTokens.length
             );
             return (refusal, marks);
         }
@@ -254,7 +254,7 @@ abstract contract TaskSteps is TaskFlow {
             }
             seen |= 1 << index;
             uint256 timelinessBps = _timelinessBps(_placedAfter(task, index, part), part, terms.timeout());
-            (refusal, marks[count]) = _markOf(miners[i], v.accuraciesBps[i], v.outputTokens[i], timelinessBps, terms);
+            (refusal, marks[count]) = _markOf(miners[i], accuraciesBps[i], outputTokens[i], timelinessBps, terms);
             if (refusal.length != 0) return (refusal, marks);
             ++count;
         }

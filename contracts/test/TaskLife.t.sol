@@ -490,7 +490,8 @@ contract TaskLifeTest is Network {
     function judgedIn(Log[] memory logs) private pure returns (uint256) {
         for (uint256 i; i < logs.length; ++i) {
             if (logs[i].topics[0] != TaskFlow.TaskVerdict.selector) continue;
-            (,, uint256[] memory marks) = abi.decode(logs[i].data, (address, uint256, uint256[]));
+            (,,,, uint256[] memory marks) =
+                abi.decode(logs[i].data, (uint256, uint256, address, uint256, uint256[]));
             return marks.length;
         }
         return 0;

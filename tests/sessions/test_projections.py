@@ -171,3 +171,14 @@ def test_what_a_client_writes_cannot_stop_the_mirror() -> None:
     assert session.name == "nul � and ?"
     assert session.sla == LARGEST
     assert OnChainTask.objects.get().task_data == "�" * 5
+
+
+def test_a_task_that_its_terms_describe_is_mirrored_like_any_other() -> None:
+    places = [(1, 8), (60, 16), (69, 24), (64, 24), (70, 16), (95, 16), (40, 24), (0, 16), (0, 16)]
+    terms = int("".join(f"{value:0{bits}b}" for value, bits in places), 2)
+    ids = {"sessionId": 1, "taskId": 3}
+    apply(event("Session", "TaskDescribedByTerms", ids | {"taskDigest": DIGEST, "terms": terms}))
+    task = OnChainTask.objects.get()
+    assert (task.digest, task.prompt_type, task.prompt_template) == (DIGEST, 1, "")
+    assert task.llm_params == ["64", "70", "95", "40", "0", "0"]
+    assert (task.request_params, task.max_input_tokens) == (["60"], 69)
