@@ -5,7 +5,7 @@ import {NodeState} from "../src/NodePool.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
-import {TaskRef, TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
+import {Submission, TaskRef, TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 
@@ -322,6 +322,82 @@ contract TaskLifeTest is Network {
         vm.warp(START + 10_000);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.WrongStatus.selector, TaskStatus.Assigned));
         tasks.end(sessionId, taskId, false);
+    }
+
+    // ---------------------------------------------------------------- where the board has no room
+
+    function test_the_times_of_more_miners_than_the_board_holds_are_their_own() public {
+        uint256 sessionId = fundedSession(4);
+        relaySubmission(submission(sessionId, LANE));
+        assign(sessionId, LANE, miners(4));
+        vm.warp(START + 2);
+        vm.prank(miner(2));
+        queue.ack(sessionId, LANE);
+        vm.warp(START + 12);
+        vm.prank(oracle);
+        tasks.replaceMiner(sessionId, LANE, miner(3), miner(4));
+        vm.warp(START + 14);
+        vm.prank(miner(4));
+        queue.ack(sessionId, LANE);
+        (address[] memory placed, uint256[] memory acked) = tasks.getAllTaskResultAckedTimestamps(sessionId, LANE);
+        assertEq(placed.length, 4, "places");
+        assertEq(placed[3], miner(4), "the fourth is another");
+        assertEq(acked[0], 0, "not acked");
+        assertEq(acked[2], START + 2, "acked early");
+        assertEq(acked[3], START + 14, "acked late");
+        // It came at 12 s, so that it is late with its result half of the timeout later, when all is over.
+        vm.warp(START + 37);
+        vm.prank(oracle);
+        vm.expectRevert(
+            abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + 37, START + 12 + TIMEOUT / 2)
+        );
+        tasks.replaceMiner(sessionId, LANE, miner(4), miner(3));
+        for (uint256 i; i < 3; ++i) {
+            precommit(sessionId, LANE, i);
+        }
+        bytes32 hash = tasks.commitHash(sessionId, LANE, miner(4), "x");
+        vm.warp(START + 41);
+        vm.prank(miner(4));
+        queue.precommit(sessionId, LANE, hash, "");
+        for (uint256 i; i < 3; ++i) {
+            commit(sessionId, LANE, i);
+        }
+        vm.warp(START + 50);
+        vm.prank(miner(4));
+        queue.commit(sessionId, LANE, "x");
+        assertEq(tasks.getTaskResultPrecommitTimestamp(sessionId, LANE, miner(4)), START + 41, "precommit");
+        assertEq(tasks.getTaskResultCommitTimestamp(sessionId, LANE, miner(4)), START + 50, "commit");
+        address[] memory named = miners(4);
+        named[3] = miner(4);
+        Verdict memory item = verdictOf(sessionId, LANE, named, 10_000);
+        vm.prank(validator);
+        queue.verdict(item);
+        // 41 s are 29 after it came: 14 beyond a quarter of the timeout, of 33 that were left it then.
+        assertEq(payment.owedTo(miner(4)), worstCase(1, MAX_INPUT_TOKENS) * 9151 / 10_000, "pay by its own clock");
+        assertSolvent();
+    }
+
+    function test_a_session_has_as_many_kinds_of_tasks_as_it_likes() public {
+        uint256 sessionId = fundedSession(1);
+        uint256 count = 258; // three more than plans have numbers
+        for (uint256 i; i < count; ++i) {
+            Submission memory item = submission(sessionId, LANE + i);
+            item.llmParams[0] = i + 1;
+            relaySubmission(item);
+            assertEq(tasks.taskDigestOf(sessionId, LANE + i), session.digestOf(item), "digest");
+        }
+        for (uint256 i; i < count; i += 51) {
+            assertEq(tasks.getTaskDecorationMaxTokens(sessionId, LANE + i), i + 1, "its own terms");
+            uint256 reserved = MAX_INPUT_TOKENS * INPUT_PRICE + (i + 1) * OUTPUT_PRICE;
+            assertEq(tasks.reservedOf(sessionId, LANE + i), reserved, "its own money");
+        }
+        uint256 last = LANE + count - 1;
+        assign(sessionId, last, miners(1));
+        precommit(sessionId, last, 0);
+        commit(sessionId, last, 0);
+        judge(sessionId, last, 1, 10_000);
+        assertEq(payment.owedTo(miner(0)), worstCase(1, MAX_INPUT_TOKENS), "judged by its own plan");
+        assertSolvent();
     }
 
     // ---------------------------------------------------------------- verdicts and pay
