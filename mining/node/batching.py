@@ -18,8 +18,9 @@ CROWD, CROWD_TOKENS = 3, 256
 WIDEST_GAP = 3
 """Idle slots between busy ones are bridged up to this width: a token for each costs less than
 another piece."""
-_FEWEST_BRIDGED = 4
-"""Fewer sequences than this are as fast in pieces of their own."""
+_FEWEST_BRIDGED = 8
+"""Fewer sequences are no slower in pieces of their own: one token alone takes llama.cpp's quick
+path, and a matrix product of two to eight takes about as long on a CPU as one of eight."""
 
 
 def room_for_prompts(reading: int, generating: int, *, on_gpu: bool) -> int:

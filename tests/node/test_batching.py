@@ -50,6 +50,9 @@ def test_nobody_waits_for_a_large_batch_but_in_a_crowd() -> None:
 
 
 def test_narrow_gaps_are_bridged_and_wide_ones_are_not() -> None:
-    assert gaps([7, 0, 1, 4, 13]) == [2, 3, 5, 6]
-    assert gaps([0, 2, 4]) == []
-    assert gaps([0, 1, 2, 3]) == []
+    assert gaps([7, 0, 1, 4, 13, 14, 15, 16]) == [2, 3, 5, 6]
+
+
+def test_few_sequences_stay_apart_and_neighbours_need_no_bridge() -> None:
+    assert gaps([0, 2, 4, 6]) == []
+    assert gaps(range(16)) == []
