@@ -37,6 +37,7 @@ from mining.node.pieces import TextAssembler
 from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
 from mining.node.sampling import TokenLogprobs, logprobs
+from mining.node.trial import is_faster_apart
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Engine:
         self._active: dict[int, _Sequence] = {}
         self._cells: list[list[int]] = [[] for _ in range(slots)]
         """The tokens that each slot's cells hold."""
+        self._order = batching.order(slots, apart=is_faster_apart(self._context, slots))
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -182,7 +184,7 @@ class Engine:
                 self._end(sequence, DeadlinePassed("generation: its deadline has passed"))
 
     def _admit(self) -> None:
-        for slot in sorted(set(range(self.slots)) - set(self._active)):
+        for slot in [slot for slot in self._order if slot not in self._active]:
             if not self._waiting:
                 return
             sequence = self._waiting.popleft()

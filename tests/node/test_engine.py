@@ -216,14 +216,14 @@ def test_an_idle_slot_between_busy_ones_keeps_what_it_holds(
     try:
         long, short = endless(engine), request(engine, 9, max_tokens=4)
         first = engine.submit(short).result()
-        running = [engine.submit(short if slot == 4 else long) for slot in range(10)]
-        running[4].result(10)  # its slot falls idle while its neighbours go on
+        running = [engine.submit(short if number == 3 else long) for number in range(10)]
+        running[3].result(10)  # its slot falls idle while its neighbours go on
         until = time.monotonic() + 10
         while not bridged and time.monotonic() < until:
             time.sleep(0.001)
         read = engine.prefill_tokens
         again = engine.submit(short).result(10)
-        assert bridged == {4}
+        assert len(bridged) == 1
         assert again.token_ids[:2] == first.token_ids[:2]
         assert engine.prefill_tokens - read == 1
         for generation in running:
