@@ -184,12 +184,13 @@ class Engine:
                 self._end(sequence, DeadlinePassed("generation: its deadline has passed"))
 
     def _admit(self) -> None:
-        for slot in [slot for slot in self._order if slot not in self._active]:
+        for slot in self._order:
             if not self._waiting:
                 return
-            sequence = self._waiting.popleft()
-            sequence.slot = slot
-            self._active[slot] = sequence
+            if slot not in self._active:
+                sequence = self._waiting.popleft()
+                sequence.slot = slot
+                self._active[slot] = sequence
 
     def _step(self) -> None:
         started = time.perf_counter()

@@ -29,7 +29,7 @@ SEED = int(os.environ.get("FAULTS_SEED", "6"))
 LATEST_FAULT_S = float(os.environ.get("LATEST_FAULT_S", "1"))
 PARTITION_S = 3.0
 ENDED_S = 180.0
-LONG = "Count from 3 to 9."
+PROMPT = "Count from 3 to 9."
 
 
 class Broker:
@@ -140,7 +140,7 @@ def _has_ended(client: Client, session_id: int, task_id: int) -> bool:
 
 def _ask(client: Client, session_id: int) -> None:
     """Its stream may well break off; what the chain says in the end is what counts."""
-    body = {"session_id": session_id, "prompt": LONG, "max_tokens": 300, "timeout": 40}
+    body = {"session_id": session_id, "prompt": PROMPT, "max_tokens": 300, "timeout": 40}
     with suppress(httpx.HTTPError):
         httpx.post(
             f"{client.network.router_url}/api/v1/completions",
