@@ -35,7 +35,7 @@ soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 ti
 		tests/chain/test_any_history.py tests/chain/test_sender_kills.py
 
 soak-faults: setup-dev ## Break a running network 50 times: killed miners, broker restarts and partitions
-	FAULTS=$${FAULTS:-50} $(PY) -m pytest -q -s tests/system/test_faults.py
+	FAULTS=$${FAULTS:-50} LATEST_FAULT_S=$${LATEST_FAULT_S:-6} $(PY) -m pytest -q -s tests/system/test_faults.py
 
 lint: setup-dev ## Check format, lints, types and layers
 	$(VENV)/bin/ruff format --check .

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from eth_account.signers.local import LocalAccount
+from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract import Contract
 from web3.logs import DISCARD
@@ -69,19 +70,22 @@ def grant_test_tokens(contracts: Contracts, treasury: LocalAccount, client: Loca
 
 def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int) -> int:
     """Create a session on chain, deposit into it, and return its id."""
-    created = transact(
-        contracts.w3,
+    w3, payment = contracts.w3, contracts.payment
+    creation = send(
+        w3,
         client,
         contracts.session.functions.create(
             *("example", "{}", client.address, 1, redundancy, redundancy, 1),
             *(EPHEMERAL, False, 0, 1, 0, 0),
         ),
     )
+    # Neither needs the other, so that one block may have both.
+    approval = send(w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI))
+    created = mined(w3, creation)
+    mined(w3, approval)
     [event] = contracts.session.events.SessionCreated().process_receipt(created, errors=DISCARD)
     session_id = int(event["args"]["sessionId"])
-    payment = contracts.payment
-    transact(contracts.w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI))
-    transact(contracts.w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI))
+    transact(w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI))
     return session_id
 
 
@@ -91,14 +95,25 @@ def transact(w3: Web3, account: LocalAccount, call: Any) -> TxReceipt:
     Raises:
         ExampleFailed: it reverted.
     """
+    return mined(w3, send(w3, account, call))
+
+
+def send(w3: Web3, account: LocalAccount, call: Any) -> HexBytes:
+    """Send one transaction of an account's own; its hash."""
     transaction = call.build_transaction(
         {"from": account.address, "nonce": w3.eth.get_transaction_count(account.address, "pending")}
     )
-    signed = account.sign_transaction(transaction)
+    return w3.eth.send_raw_transaction(account.sign_transaction(transaction).raw_transaction)
+
+
+def mined(w3: Web3, transaction: HexBytes) -> TxReceipt:
+    """Wait until a transaction is mined.
+
+    Raises:
+        ExampleFailed: it reverted.
+    """
     receipt = w3.eth.wait_for_transaction_receipt(
-        w3.eth.send_raw_transaction(signed.raw_transaction),
-        timeout=RECEIPT_TIMEOUT_S,
-        poll_latency=0.1,
+        transaction, timeout=RECEIPT_TIMEOUT_S, poll_latency=0.1
     )
     if receipt["status"] != 1:
         raise ExampleFailed(f"transaction {receipt['transactionHash'].to_0x_hex()} reverted")

@@ -18,8 +18,9 @@ CROWD, CROWD_TOKENS = 3, 256
 WIDEST_GAP = 3
 """Idle slots between busy ones are bridged up to this width: a token for each costs less than
 another piece."""
-_FEWEST_BRIDGED = 4
-"""Fewer sequences than this are as fast in pieces of their own."""
+APART = 6
+"""Up to so many sequences may stay in pieces of their own: one token alone takes a quick path of
+llama.cpp's, while a product with two takes nearly as long as one with eight, on some CPUs."""
 
 
 def room_for_prompts(reading: int, generating: int, *, on_gpu: bool) -> int:
@@ -28,6 +29,17 @@ def room_for_prompts(reading: int, generating: int, *, on_gpu: bool) -> int:
         return FULL_TOKENS
     most = LONE_TOKENS if reading < CROWD else CROWD_TOKENS
     return max(0, min(most, FULL_TOKENS - generating))
+
+
+def order(slots: int, *, apart: bool) -> list[int]:
+    """In which order slots are given out.
+
+    Args:
+        apart: whether sequences are faster in pieces of their own; the first few then get slots
+            that are no neighbours, and whoever comes later those between.
+    """
+    lone = range(0, min(slots, 2 * APART), 2) if apart else ()
+    return [*lone, *(slot for slot in range(slots) if slot not in lone)]
 
 
 def shares(unread: Sequence[int], room: int) -> list[int]:
@@ -50,7 +62,7 @@ def shares(unread: Sequence[int], room: int) -> list[int]:
 
 def gaps(busy: Collection[int]) -> list[int]:
     """The idle slots which a token each would make busy ones neighbours."""
-    if len(busy) < _FEWEST_BRIDGED:
+    if len(busy) <= APART:
         return []
     slots = sorted(busy)
     return [

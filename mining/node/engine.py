@@ -38,6 +38,7 @@ from mining.node.pieces import TextAssembler
 from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
 from mining.node.sampling import TokenLogprobs, logprobs
+from mining.node.trial import is_faster_apart
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Engine:
         self._active: dict[int, _Sequence] = {}
         self._cells: list[list[int]] = [[] for _ in range(slots)]
         """The tokens that each slot's cells hold."""
+        self._order = batching.order(slots, apart=is_faster_apart(self._context, slots))
         self._closed = False
         self._threads = threads
         self._embedder: Embedder | None = None
@@ -210,12 +212,13 @@ class Engine:
                 self._finish(sequence, FinishReason.CANCELLED)
 
     def _admit(self) -> None:
-        for slot in sorted(set(range(self.slots)) - set(self._active)):
+        for slot in self._order:
             if not self._waiting:
                 return
-            sequence = self._waiting.popleft()
-            sequence.slot = slot
-            self._active[slot] = sequence
+            if slot not in self._active:
+                sequence = self._waiting.popleft()
+                sequence.slot = slot
+                self._active[slot] = sequence
 
     def _step(self) -> None:
         started = time.perf_counter()

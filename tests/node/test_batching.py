@@ -9,6 +9,7 @@ from mining.node.batching import (
     FULL_TOKENS,
     LONE_TOKENS,
     gaps,
+    order,
     room_for_prompts,
     shares,
 )
@@ -50,6 +51,20 @@ def test_nobody_waits_for_a_large_batch_but_in_a_crowd() -> None:
 
 
 def test_narrow_gaps_are_bridged_and_wide_ones_are_not() -> None:
-    assert gaps([7, 0, 1, 4, 13]) == [2, 3, 5, 6]
-    assert gaps([0, 2, 4]) == []
-    assert gaps([0, 1, 2, 3]) == []
+    assert gaps([7, 0, 1, 4, 13, 14, 15, 16]) == [2, 3, 5, 6]
+
+
+def test_few_sequences_stay_apart_and_neighbours_need_no_bridge() -> None:
+    assert gaps([0, 2, 4, 6]) == []
+    assert gaps(range(16)) == []
+
+
+def test_where_it_is_faster_the_first_sequences_get_slots_that_are_no_neighbours() -> None:
+    assert order(5, apart=False) == [0, 1, 2, 3, 4]
+    assert order(5, apart=True) == [0, 2, 4, 1, 3]
+    assert order(16, apart=True)[:8] == [0, 2, 4, 6, 8, 10, 1, 3]
+
+
+@given(st.integers(1, 64), st.booleans())
+def test_every_slot_is_given_out(slots: int, apart: bool) -> None:
+    assert sorted(order(slots, apart=apart)) == list(range(slots))

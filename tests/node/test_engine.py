@@ -4,11 +4,13 @@ import json
 import math
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from mining.node import batching
+from mining.node.batching import gaps
 from mining.node.engine import SHORTEST_SHARED_PREFIX, Engine
 from mining.node.generation import (
     Cancelled,
@@ -199,22 +201,29 @@ def test_a_slots_next_prompt_reuses_what_its_last_one_left(model_path: Path) -> 
         engine.close()
 
 
-def test_a_slot_between_busy_ones_keeps_what_it_holds(model_path: Path) -> None:
-    engine = Engine(model_path, slots=6)
+def test_an_idle_slot_between_busy_ones_keeps_what_it_holds(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridged: set[int] = set()
+
+    def noticed(busy: Collection[int]) -> list[int]:
+        idle = gaps(busy)
+        bridged.update(idle)
+        return idle
+
+    monkeypatch.setattr(batching, "gaps", noticed)
+    engine = Engine(model_path, slots=10)
     try:
-        long = endless(engine)
-        first = engine.submit(request(engine, 9, max_tokens=4)).result()
-        # One slot after another falls idle while its neighbours go on.
-        lengths = [450, 3, 450, 5, 450, 450]
-        running = [
-            engine.submit(replace(long, prompt_tokens=[30 + n] * 40, max_tokens=length - 60))
-            if length > 60
-            else engine.submit(request(engine, 9, max_tokens=length))
-            for n, length in enumerate(lengths)
-        ]
-        running[3].result(10)
+        long, short = endless(engine), request(engine, 9, max_tokens=4)
+        first = engine.submit(short).result()
+        running = [engine.submit(short if number == 3 else long) for number in range(10)]
+        running[3].result(10)  # its slot falls idle while its neighbours go on
+        until = time.monotonic() + 10
+        while not bridged and time.monotonic() < until:
+            time.sleep(0.001)
         read = engine.prefill_tokens
-        again = engine.submit(request(engine, 9, max_tokens=4)).result(10)
+        again = engine.submit(short).result(10)
+        assert len(bridged) == 1
         assert again.token_ids[:2] == first.token_ids[:2]
         assert engine.prefill_tokens - read == 1
         for generation in running:

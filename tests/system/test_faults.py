@@ -1,6 +1,7 @@
 """Whatever breaks between router and miner in mid-task: the task ends once, and is paid once.
 
-FAULTS says how many are tried; each kind has its turn, at a random moment of the task.
+FAULTS says how many are tried; each kind has its turn, at a random moment of the task, which is
+LATEST_FAULT_S after its assignment or before (make soak-faults: 6, by when most tasks have ended).
 """
 
 import os
@@ -25,9 +26,10 @@ from tests.system.conftest import Client
 
 COUNT = int(os.environ.get("FAULTS", "4"))
 SEED = int(os.environ.get("FAULTS_SEED", "6"))
+LATEST_FAULT_S = float(os.environ.get("LATEST_FAULT_S", "1"))
 PARTITION_S = 3.0
 ENDED_S = 180.0
-ENDLESS = "Count from 3 to 9."
+PROMPT = "Count from 3 to 9."
 
 
 class Broker:
@@ -96,7 +98,8 @@ def test_a_task_ends_once_and_is_paid_once(client: Client, broker: Broker, numbe
     asking = threading.Thread(target=_ask, args=(client, session_id), daemon=True)
     asking.start()
     task_id, miners = _assigned(client, session_id)
-    time.sleep(chance.uniform(0, 1.0))
+    after_s = chance.uniform(0, LATEST_FAULT_S)
+    time.sleep(after_s)
     faults[name](chance.choice(miners))
 
     queue, payment = client.contracts.queue, client.contracts.payment
@@ -121,7 +124,7 @@ def test_a_task_ends_once_and_is_paid_once(client: Client, broker: Broker, numbe
     assert len(ended) == 1
     assert len(paid) == len(set(paid)) <= 2
     assert queue.functions.reservedOf(session_id, task_id).call() == 0
-    print(f"{name}: ended once, {len(paid)} paid")
+    print(f"{name} after {after_s:.1f} s: ended once, {len(paid)} paid")
     asking.join(ENDED_S)
     # What comes after has the whole network again.
     _wait_for_miners(client, len(client.network.miners))
@@ -137,7 +140,7 @@ def _has_ended(client: Client, session_id: int, task_id: int) -> bool:
 
 def _ask(client: Client, session_id: int) -> None:
     """Its stream may well break off; what the chain says in the end is what counts."""
-    body = {"session_id": session_id, "prompt": ENDLESS, "max_tokens": 300, "timeout": 40}
+    body = {"session_id": session_id, "prompt": PROMPT, "max_tokens": 300, "timeout": 40}
     with suppress(httpx.HTTPError):
         httpx.post(
             f"{client.network.router_url}/api/v1/completions",
