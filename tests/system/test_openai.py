@@ -216,10 +216,12 @@ def test_the_sdk_calls_a_function(sdk: openai.OpenAI) -> None:
         "type": "function",
         "function": {
             "name": "add",
+            "strict": True,
             "parameters": {
                 "type": "object",
                 "properties": {"a": {"enum": [1, 12]}, "b": {"enum": [7, 8]}},
                 "required": ["a", "b"],
+                "additionalProperties": False,
             },
         },
     }
