@@ -5,6 +5,7 @@ a reveal or a cancellation never waits for a generation. A delivery is confirmed
 done. One that is not is delivered again, and recognised.
 """
 
+import gc
 import logging
 import os
 import threading
@@ -81,6 +82,7 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         model_identifier=config.model_identifier,
         check=check,
     )
+    gc.freeze()  # what is loaded now stays; looking through all of it stops a stream for 50 ms
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(miner, stop), name="heartbeat")
     heart.start()
