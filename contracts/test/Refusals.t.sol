@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {CallBatching} from "../src/CallBatching.sol";
+import {Mark, Marks} from "../src/Marks.sol";
 import {NetworkPrecommit} from "../src/NetworkTypes.sol";
 import {NodePool, Registration} from "../src/NodePool.sol";
 import {Session} from "../src/Session.sol";
@@ -49,12 +50,13 @@ contract RefusalsTest is IdleNetwork {
         uint256 priceId = payment.reserve(sessionId, 5, MODEL, 1, 10, 10);
         uint256 held = 10 * INPUT_PRICE + 10 * OUTPUT_PRICE;
         Holding memory holding = Holding(sessionId, 5, priceId, 1, 10, 10);
-        uint256[] memory shares = filled(2, payment.SHARE_UNIT());
-        uint256[] memory tokens = filled(2, 10);
+        Mark[] memory marks = new Mark[](2);
+        (marks[0], marks[1]) =
+            (Marks.given(miner(0), 10_000, 10_000, 10), Marks.given(miner(1), 10_000, 10_000, 10));
         vm.expectRevert(
             abi.encodeWithSelector(SessionPayment.InsufficientReservation.selector, sessionId, 5, 2 * held, held)
         );
-        payment.settle(holding, 10, miners(2), tokens, shares);
+        payment.settle(holding, 10, marks);
         vm.stopPrank();
         assertEq(payment.totalReserved(), held, "still reserved");
         assertSolvent();

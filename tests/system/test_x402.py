@@ -77,8 +77,11 @@ def visitor(client: Client) -> Visitor:
     return Visitor(client, wallet)
 
 
-def open_till(client: Client, redundancy: int = 1) -> PayPerCall:
-    """Have the operator open the router, and wait until it knows its session."""
+def open_till(client: Client, redundancy: int = 3) -> PayPerCall:
+    """Have the operator open the router, and wait until it knows its session.
+
+    With three miners an answer is right, although one of the network's is a cheat.
+    """
     password = keystore_password(client.network.var_dir)
     opened = open_pay_per_call(
         client.w3,
