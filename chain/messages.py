@@ -17,6 +17,8 @@ from eth_account.messages import SignableMessage, encode_typed_data
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from chain.network_messages import NetworkMessage
+
 DOMAIN_NAME = "Cortensor"
 DOMAIN_VERSION = "1"
 MAX_DATA_BYTES = 16 * 1024
@@ -159,7 +161,9 @@ class Enrolment:
     TYPE: ClassVar[str] = "Enrolment(address node,string router,string challenge)"
 
 
-Message = Ack | Precommit | Commit | Verdict | Registration | Enrolment | CompletionOrder
+Message = (
+    Ack | Precommit | Commit | Verdict | Registration | Enrolment | CompletionOrder | NetworkMessage
+)
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:

@@ -79,6 +79,12 @@ _DONE: dict[OperationKind, set[str]] = {
     OperationKind.END_COMMIT: {"PhaseOver", "AlreadyEnded"},
     OperationKind.END_TASK: {"AlreadyEnded"},
     OperationKind.WITHDRAW_NODE_PAYMENT: {"NothingOwed"},
+    # Of network tasks: somebody else did it, or the chain is further on.
+    OperationKind.RELAY_PING: {"PingTooSoon"},
+    OperationKind.REQUEST_NETWORK_TASK: {"RoundOpen"},
+    OperationKind.START_NETWORK_TASK: {"WrongState"},
+    OperationKind.FORCE_NETWORK_TASK: {"AlreadyEnded"},
+    OperationKind.CLAIM_NETWORK_REWARD: {"NothingEarned"},
 }
 # What an operation needs may be on its way: still in the outbox, or in the next block.
 _EARLY = {
