@@ -35,7 +35,9 @@ environment, each also in lower case in HOME/node.toml (or --config FILE):
   CONTEXT_TOKENS          most tokens of prompt and answer together (the model's own)
   GPU_LAYERS              how many layers of the model a GPU holds (0; 999 for all)
   RPC_URL, QUEUE_ADDRESS  the chain and SessionQueue, where every job is checked before it is done
+  COGNITIVE_ADDRESS       Cognitive, where parts in network tasks are checked; with RPC_URL only
   POOL_ADDRESS            NodePool, to register with
+  REWARDS_ADDRESS         NetworkRewards, to be paid for network tasks
   MIN_INPUT_PRICE_WEI, MIN_OUTPUT_PRICE_WEI
                           the least that a token has to pay; needs RPC_URL
   KEYSTORE_PASSWORD_FILE  a file with the key's password; HOME/password otherwise, by `init`
@@ -92,6 +94,16 @@ def withdraw(options: argparse.Namespace) -> int:
     rpc = Rpc(_required(options.environment, "RPC_URL"))
     (payment,) = rpc.call(queue, "payment()", [], ["address"])
     return _transact(options, "QUEUE_ADDRESS", "withdrawNodePayment()", contract=payment)
+
+
+def rewards(options: argparse.Namespace) -> int:
+    """Have NetworkRewards pay out what network tasks have earned in epochs that are over."""
+    from mining.node.network.rewards import claim_rewards
+
+    contract = _required(options.environment, "REWARDS_ADDRESS")
+    return _on_chain(
+        options, lambda wallet, rpc: claim_rewards(wallet, rpc, contract, options.epochs)
+    )
 
 
 def claim(options: argparse.Namespace) -> int:
@@ -217,6 +229,7 @@ def _node(options: argparse.Namespace) -> settings.NodeConfig:
         password=_password(options),
         rpc_url=environment.get("RPC_URL") or None,
         queue_address=environment.get("QUEUE_ADDRESS") or None,
+        cognitive_address=environment.get("COGNITIVE_ADDRESS") or None,
         terms=Terms(
             settings.price_from("MIN_INPUT_PRICE_WEI", environment),
             settings.price_from("MIN_OUTPUT_PRICE_WEI", environment),
@@ -299,6 +312,11 @@ def _parser() -> argparse.ArgumentParser:
     show = add("status", status, "print what the mailbox tells of this miner; exit 1 if not alive")
     add("claim", claim, "send kept precommits and commits to the contract, past a silent router")
     add("withdraw", withdraw, "have what this node has earned paid out to it")
+
+    idle = add("rewards", rewards, "have what network tasks have earned paid out to this node")
+    idle.add_argument(
+        "--epochs", type=int, default=60, metavar="N", help="how many to look at (60)"
+    )
 
     actions = listed.add_subparsers(dest="action", metavar="ACTION", title="actions")
     actions.add_parser("list", help="show them (the default)")

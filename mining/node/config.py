@@ -20,7 +20,7 @@ CONFIG_FILE = "node.toml"
 NAMES = frozenset(
     (
         *("KEYSTORE_PASSWORD_FILE", "REDIS_URL", "REDIS_PLAINTEXT", "ROUTER_URL"),
-        *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS"),
+        *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS", "COGNITIVE_ADDRESS", "REWARDS_ADDRESS"),
         *("MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI"),
         *("MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256"),
         *("SLOTS", "THREADS", "CONTEXT_TOKENS", "GPU_LAYERS"),
@@ -43,6 +43,7 @@ class NodeConfig:
         redis_url: the mailbox; asked from `router_url` where it is None or no longer opens.
         model_sha256: what the model's file has to hash to, in hex; anything if None.
         rpc_url, queue_address: where jobs are checked; without them a job is believed.
+        cognitive_address: where parts in network tasks are checked; needs `rpc_url`.
         terms: the least that this node works for; needs `rpc_url`.
     """
 
@@ -60,6 +61,7 @@ class NodeConfig:
     allow_plaintext: bool = False
     rpc_url: str | None = None
     queue_address: str | None = None
+    cognitive_address: str | None = None
     terms: Terms = field(default_factory=Terms)
 
 

@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from mining.node.generation import GenerationResult
-from mining.node.job import Report, write_report
+from mining.node.job import Wire, write_report
 
 MAX_REPORTS = 10_000
 """About five hours of heartbeats, should nobody read them."""
@@ -44,7 +44,7 @@ class Mailbox:
         with Redis.from_url(self._url, retry=Retry(NoBackoff(), 0)) as client:
             client.ping()
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Wire) -> None:
         """Append a report."""
         entry = write_report(report)
         self._redis.xadd(self.prefix + "reports", entry, maxlen=MAX_REPORTS, approximate=True)

@@ -152,14 +152,18 @@ class Miner:
         if generation is not None:
             generation.cancel()
 
+    @property
+    def in_flight(self) -> int:
+        """How many jobs are being worked on."""
+        with self._lock:
+            return len(self._running)
+
     def beat(self) -> None:
         """Report that the miner is there."""
-        with self._lock:
-            in_flight = len(self._running)
         self._mailbox.report(
             Heartbeat(
                 slots=self._engine.slots,
-                in_flight=in_flight,
+                in_flight=self.in_flight,
                 models=[self._model_identifier],
                 tokens_per_s=round(self._engine.tokens_per_s, 1),
                 software=SOFTWARE,

@@ -24,14 +24,18 @@ from mining.node.generation import GenerationRequest
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
 from mining.node.model_source import locate, require_digest
+from mining.node.network.check import NetworkCheck
+from mining.node.network.duties import NetworkDuties
+from mining.node.network.stash import CompletionStash
 from mining.node.stash import Stash
 from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
 
-INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
+NETWORK = "mining.node.network"
 HEARTBEAT_INTERVAL_S = 2.0
 MAILBOX_CLOSED = 3
 """The exit status of a miner whose password opens nothing any more; start it again."""
@@ -81,12 +85,13 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         model_identifier=config.model_identifier,
         check=check,
     )
+    duties = network_duties(config, engine, wallet, mailbox, miner)
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(miner, stop), name="heartbeat")
     heart.start()
     logger.info("miner %s serves model %d", miner.address, config.model_identifier)
     try:
-        return _work(make_app(redis_url, miner), config.slots)
+        return _work(make_app(redis_url, miner, duties), config.slots)
     finally:
         stop.set()
         heart.join()
@@ -131,7 +136,29 @@ def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
     return TaskCheck(Rpc(config.rpc_url), config.queue_address, address, config.terms)
 
 
-def make_app(redis_url: str, miner: Miner) -> Celery:
+def network_duties(
+    config: NodeConfig, engine: Engine, wallet: Wallet, mailbox: Mailbox, miner: Miner
+) -> NetworkDuties | None:
+    """What this node does while it is idle; nothing where it could not check what it signs."""
+    check = None
+    if config.rpc_url is not None:
+        if config.cognitive_address is None:
+            logger.warning("without COGNITIVE_ADDRESS this node takes no part in network tasks")
+            return None
+        check = NetworkCheck(Rpc(config.rpc_url), config.cognitive_address, wallet.address)
+    stash = CompletionStash(config.home / "network")
+    stash.forget_old()
+    return NetworkDuties(
+        engine=engine,
+        wallet=wallet,
+        mailbox=mailbox,
+        stash=stash,
+        is_busy=lambda: miner.in_flight > 0,
+        check=check,
+    )
+
+
+def make_app(redis_url: str, miner: Miner, duties: NetworkDuties | None = None) -> Celery:
     """The miner's Celery application, with its tasks."""
     app = Celery("mining.node", broker=redis_url, set_as_current=False)
     app.conf.update(
@@ -166,6 +193,11 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
     def cancel(assignment_id: str) -> None:
         miner.cancel(assignment_id)
 
+    @app.task(name=NETWORK)
+    def network(job: dict[str, Any]) -> None:
+        if duties is not None:
+            duties.do(job)
+
     return app
 
 
@@ -173,7 +205,7 @@ def _work(app: Celery, slots: int) -> int:
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,
-        queues=[CONTROL_QUEUE, INFERENCE_QUEUE],
+        queues=[CONTROL_QUEUE, INFERENCE_QUEUE, NETWORK_QUEUE],
         loglevel=logging.getLogger().getEffectiveLevel(),
         without_gossip=True,
         without_mingle=True,
