@@ -15,9 +15,11 @@ from kombu.pools import producers
 from mining.enrolment import mailbox_prefix
 from mining.errors import MailboxUnavailable
 from mining.node.job import Job
+from mining.node.network.job import NetworkJob
 
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
-INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
+NETWORK = "mining.node.network"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network"
 SOCKET_TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ def send_reveal(address: str, assignment_id: str) -> None:
 def send_cancel(address: str, assignment_id: str) -> None:
     """Tell a miner that nobody waits for an assignment any more. Raises MailboxUnavailable."""
     _send(address, CONTROL_QUEUE, CANCEL, {"assignment_id": assignment_id})
+
+
+def send_network_job(address: str, job: NetworkJob) -> None:
+    """Ask a node for its part in a network task. Raises MailboxUnavailable."""
+    _send(address, NETWORK_QUEUE, NETWORK, {"job": job.to_json()})
 
 
 def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> None:

@@ -45,8 +45,7 @@ class NetworkJob(Wire):
     prompt: str = ""
 
     def __post_init__(self) -> None:
-        if self.stage not in list(Stage):
-            raise Malformed("stage", f"is {self.stage!r}", f"send one of {', '.join(Stage)}")
+        _require_stage(self.stage)
         _require_identity(self.number, self.seed)
 
 
@@ -153,6 +152,7 @@ class NetworkDeclinedReport(Wire):
     message: str
 
     def __post_init__(self) -> None:
+        _require_stage(self.stage)
         _require_identity(self.number, self.seed)
 
 
@@ -167,6 +167,11 @@ NetworkReport = (
 NETWORK_REPORTS: dict[str, type[NetworkReport]] = {
     kind.TYPE: kind for kind in get_args(NetworkReport)
 }
+
+
+def _require_stage(stage: str) -> None:
+    if stage not in list(Stage):
+        raise Malformed("stage", f"is {stage!r}", f"send one of {', '.join(Stage)}")
 
 
 def _require_identity(number: int, seed: int) -> None:
