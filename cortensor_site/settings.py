@@ -223,7 +223,10 @@ WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 
 # ── The API's description: OpenAPI 3.1, all of it from this host ──
 REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
-SCHEMA_PATHS = ["sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"]
+SCHEMA_PATHS = [
+    *("sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"),
+    "mining.network.schema.PATHS",
+]
 SCHEMA_COMPONENTS = ["sessions.api.schema.completions.COMPONENTS"]
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Cortensor router",

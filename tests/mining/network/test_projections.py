@@ -1,5 +1,7 @@
 """The chain's events as rows of network tasks, nodes' records and pay."""
 
+import itertools
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,6 +96,6 @@ def test_the_rows_are_the_same_in_whatever_batches_the_events_come(cuts: list[in
     expected = rows()
     projections.rebuild([])
     borders = [0, *sorted(cuts), len(events)]
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in itertools.pairwise(borders):
         projections.apply(events[start:end])
     assert rows() == expected
