@@ -22,6 +22,9 @@ PING_EVERY_S = 300.0
 PING_AGAIN_S = 60.0
 """How long a ping that was asked for may take to show on chain."""
 
+KEPT_S = 24 * 3600.0
+"""Longer than any network task lives."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -63,6 +66,12 @@ def ask_for_pings(chain_id: int, contract: str, now: datetime) -> int:
     for node in sorted(silent):
         ask(node, job, now, PING_AGAIN_S)
     return len(silent)
+
+
+def forget_old(now: datetime) -> None:
+    """Delete what nobody can answer any more; a node's latest ping stays."""
+    old = NetworkAsk.objects.filter(asked_at__lt=now - timedelta(seconds=KEPT_S))
+    old.exclude(stage=Stage.PING).delete()
 
 
 def _online(nodes: Iterable[str] | None, now: datetime) -> list[str]:

@@ -22,7 +22,7 @@ from chain.leadership import Leadership
 from chain.rpc import Node, RpcError
 from chain.wakeup import Listener
 from mining.loop import keep_doing
-from mining.network.asking import ask, ask_for_pings
+from mining.network.asking import ask, ask_for_pings, forget_old
 from mining.network.chain_state import read_epoch_seconds, read_situation
 from mining.network.decisions import Action, Session, Situation, Step, is_open, plan
 from mining.network.idleness import is_idle, last_begun
@@ -84,17 +84,23 @@ class Conductor:
         self._every_s = every_s
         self._contract = deployment.addresses["Cognitive"]
         self._epoch_seconds: int | None = None
-        self._pings_at = self._payouts_at = 0.0
+        self._pings_at = self._payouts_at = self._read_at = 0.0
         self._judged_at: dict[tuple[int, int], float] = {}
 
     def step(self) -> float:
         """Do all that can be done now; return how long to wait, in seconds. Raises RpcError."""
+        self._ask_for_pings()
+        wait_s = self._read_at - time.monotonic()
+        if wait_s > 0:
+            return wait_s
         self._rpc.require_chain(self._deployment.chain_id)
         situation = read_situation(self._rpc, self._deployment)
         now = max(situation.time, int(time.time()))
-        self._ask_for_pings()
         self._pay_out(now)
         is_due = not is_open(situation) and self._is_due()
+        if not is_open(situation) and not is_due:
+            # What wakes us now are users' tasks.
+            self._read_at = time.monotonic() + LOOK_EVERY_S
         planned = plan(situation, now, is_idle=is_due)
         for action in planned.actions:
             self._do(action, situation)
@@ -119,6 +125,7 @@ class Conductor:
             if self._epoch_seconds is None:
                 self._epoch_seconds = read_epoch_seconds(self._rpc, self._deployment)
             pay_out(now // self._epoch_seconds)
+            forget_old(timezone.now())
 
     def _do(self, action: Action, situation: Situation) -> None:
         request, session = situation.request, situation.session
