@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F, Q
 
 from mining import mailbox
 from mining.deadlines import ONLINE_S
@@ -54,8 +55,17 @@ def ask_for_pings(chain_id: int, contract: str, now: datetime) -> int:
     pinged_since = now - timedelta(seconds=PING_EVERY_S)
     there = NetworkNode.objects.filter(address__in=online, pinged_at__gt=pinged_since)
     registered = Node.objects.filter(address__in=online).exclude(state=NodeState.UNKNOWN)
-    silent = set(registered.values_list("address", flat=True)) - set(
-        there.values_list("address", flat=True)
+    # Who does not answer at all may be of another version, and would only gather messages.
+    mute = NetworkAsk.objects.filter(
+        Q(answered_at__isnull=True) | Q(answered_at__lt=F("asked_at")),
+        node__in=online,
+        stage=Stage.PING,
+        asked_at__gt=pinged_since,
+    )
+    silent = (
+        set(registered.values_list("address", flat=True))
+        - set(there.values_list("address", flat=True))
+        - set(mute.values_list("node", flat=True))
     )
     job = NetworkJob(
         stage=Stage.PING,

@@ -22,6 +22,7 @@ from mining.models import (
 from mining.network.asking import (
     ASK_AGAIN_S,
     KEPT_S,
+    PING_AGAIN_S,
     PING_EVERY_S,
     ask,
     ask_for_pings,
@@ -87,6 +88,18 @@ def test_pings_are_asked_of_who_is_online_and_has_not_pinged_lately(sent: list[A
     assert {miner for miner, _ in sent} == silent
     assert len(sent) == 2
     assert all(message.stage == Stage.PING for _, message in sent)
+
+
+def test_who_does_not_answer_is_asked_for_a_ping_less_often(sent: list[Any]) -> None:
+    answering, mute, now = make_miner(), make_miner(), timezone.now()
+    ask_for_pings(1, CONTRACT, now)
+    NetworkAsk.objects.filter(node=answering).update(answered_at=now)
+    MinerPresence.objects.update(last_seen_at=now + timedelta(seconds=PING_EVERY_S))
+    for seconds, asked in ((PING_AGAIN_S + 1, {answering}), (PING_EVERY_S + 1, {answering, mute})):
+        sent.clear()
+        ask_for_pings(1, CONTRACT, now + timedelta(seconds=seconds))
+        assert {miner for miner, _ in sent} == asked
+        NetworkAsk.objects.filter(node=answering).update(answered_at=now + timedelta(seconds=200))
 
 
 def test_what_was_asked_long_ago_is_forgotten_but_for_pings(sent: list[Any]) -> None:
