@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cortensor_site.stack.embedded import BASE_DIR
 
-SERVICES = ("sync", "send", "dispatch", "collect", "oracle")
+SERVICES = ("sync", "send", "dispatch", "collect", "oracle", "network_tasks")
 NICENESS = {"sync": 5, "send": 5, "oracle": 5, "validate": 10}
 """Who gives way on a machine that is full: their work has seconds, a stream's reader has none."""
 
@@ -34,7 +34,7 @@ class Miner:
 
 
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
-    """The router's own processes: web, the five services, validator and webhooks."""
+    """The router's own processes: web, the services, validator and webhooks."""
     manage = [sys.executable, str(BASE_DIR / "manage.py")]
     server = [sys.executable, "-m", "cortensor_site.server"]
     celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]

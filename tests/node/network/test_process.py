@@ -1,0 +1,44 @@
+"""A miner's process does network tasks beside its jobs, in its mailbox and with its own rights."""
+
+from typing import Any
+
+from mining.node.job import read_entry
+from mining.node.network.job import (
+    NETWORK_REPORTS,
+    NetworkCommitReport,
+    NetworkPingReport,
+    NetworkPrecommitReport,
+    NetworkReport,
+)
+from mining.node.worker import NETWORK, NETWORK_QUEUE
+from tests.node.network.conftest import job
+from tests.node.test_worker import Router, router, servers
+
+__all__ = ["router", "servers"]
+
+
+def network_reports(router: Router) -> list[NetworkReport]:
+    entries: list[Any] = [entry for _, entry in router.redis.xrange(router.prefix + "reports")]
+    return [
+        read_entry(entry, NETWORK_REPORTS) for entry in entries if entry["type"] in NETWORK_REPORTS
+    ]
+
+
+def test_a_miner_pings_and_answers_and_reveals_after_it_was_killed(router: Router) -> None:
+    router.start()
+    router.send(NETWORK, NETWORK_QUEUE, job=job("ping"))
+    router.send(NETWORK, NETWORK_QUEUE, job=job("complete", prompt="What is 2 + 2?"))
+    router.until(lambda: len(network_reports(router)) == 2)
+    router.end(9)
+    router.start()
+    router.send(NETWORK, NETWORK_QUEUE, job=job("reveal"))
+    router.until(lambda: len(network_reports(router)) == 3)
+    kinds = {type(report): report for report in network_reports(router)}
+    assert set(kinds) == {NetworkPingReport, NetworkPrecommitReport, NetworkCommitReport}
+    precommit, commit = kinds[NetworkPrecommitReport], kinds[NetworkCommitReport]
+    assert isinstance(precommit, NetworkPrecommitReport)
+    assert isinstance(commit, NetworkCommitReport)
+    assert commit.hash_of(router.address) == precommit.hash
+    assert router.end() == 0
+    refused = {entry["object"] for entry in router.redis.acl_log()}
+    assert refused <= {"client"}, "the miner's own software tried what its user may not"
