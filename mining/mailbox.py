@@ -19,7 +19,7 @@ from mining.node.network.job import NetworkJob
 
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
-INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 SOCKET_TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
 
-INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
 VISIBILITY_TIMEOUT_S = 3700

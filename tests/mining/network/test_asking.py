@@ -116,6 +116,7 @@ def test_what_was_asked_long_ago_is_forgotten_but_for_pings(sent: list[Any]) -> 
 def test_a_task_is_due_only_while_nobody_waits_and_enough_nodes_do_nothing() -> None:
     miners = [there(make_miner()) for _ in range(MIN_NODES)]
     there(make_miner(), ago_s=900)
+    there(make_miner(draining=True))
     make_miner()
     assert (idle_nodes(timezone.now()), is_idle(timezone.now())) == (MIN_NODES, True)
 
