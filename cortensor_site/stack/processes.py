@@ -61,10 +61,14 @@ def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]
     ]
 
 
-def miner_process(miner: Miner, router_url: str) -> Process:
-    """A miner, with nothing of the router's in its environment but its mailbox and address."""
+def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Process:
+    """A miner, with nothing of the router's in its environment but its mailbox and address.
+
+    Args:
+        chain: RPC_URL and the contracts that a miner knows by itself.
+    """
     return Process(
         miner.name,
         [sys.executable, "-m", "mining.node", "--home", str(miner.home), "run"],
-        {"REDIS_URL": miner.redis_url, "ROUTER_URL": router_url, "MODEL": miner.model},
+        {"REDIS_URL": miner.redis_url, "ROUTER_URL": router_url, "MODEL": miner.model, **chain},
     )
