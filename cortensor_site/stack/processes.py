@@ -67,8 +67,12 @@ def _nice(name: str) -> list[str]:
     return ["nice", "-n", str(NICENESS[name])] if name in NICENESS else []
 
 
-def miner_process(miner: Miner, router_url: str) -> Process:
-    """A miner, with nothing of the router's in its environment but its mailbox and address."""
+def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Process:
+    """A miner, with nothing of the router's in its environment but its mailbox and address.
+
+    Args:
+        chain: RPC_URL and the contracts that a miner knows by itself.
+    """
     return Process(
         miner.name,
         [sys.executable, "-m", "mining.node", "--home", str(miner.home), "run"],
@@ -78,5 +82,6 @@ def miner_process(miner: Miner, router_url: str) -> Process:
             "MODEL": miner.model,
             # One of them may cheat with a cheaper model: it is validation that has to find out.
             "MODEL_UNVERIFIED": "1",
+            **chain,
         },
     )

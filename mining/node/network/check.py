@@ -28,10 +28,13 @@ class NetworkCheck:
         self._rpc = rpc
         self._contract = contract
         self._address = address.lower()
-        self._chain_id = rpc.chain_id()
+        self._chain_id: int | None = None
 
     def require(self, job: NetworkJob) -> None:
         """Raise JobRefused unless the chain asks this node for this; or ChainUnavailable."""
+        if self._chain_id is None:
+            # Asked late: a chain that is away must not keep a node from users' tasks.
+            self._chain_id = self._rpc.chain_id()
         if job.contract.lower() != self._contract.lower() or job.chain_id != self._chain_id:
             raise JobRefused(
                 f"contract: {job.contract} on chain {job.chain_id} is not the Cognitive that this"

@@ -24,6 +24,7 @@ from chain.sync import Follower
 from cortensor_site.stack.embedded import start_anvil
 from mining import keys
 from mining.enrolment import enrol, mailbox_prefix, revoke
+from mining.mailbox import NETWORK_QUEUE
 from mining.models import MinerPresence
 from mining.network import judging
 from mining.network.rounds import Conductor
@@ -97,7 +98,7 @@ class RunningNode:
     def work(self) -> None:
         options = {"global_keyprefix": mailbox_prefix(self.address)}
         with Connection(self.url, transport_options=options) as connection:
-            messages = connection.SimpleQueue("network")
+            messages = connection.SimpleQueue(NETWORK_QUEUE)
             while True:
                 try:
                     message = messages.get(block=False)

@@ -6,11 +6,13 @@ from mining.node.job import read_entry
 from mining.node.network.job import (
     NETWORK_REPORTS,
     NetworkCommitReport,
+    NetworkDeclinedReport,
     NetworkPingReport,
     NetworkPrecommitReport,
     NetworkReport,
 )
 from mining.node.worker import NETWORK, NETWORK_QUEUE
+from tests.anvil import Chain
 from tests.node.network.conftest import job
 from tests.node.test_worker import Router, router, servers
 
@@ -42,3 +44,34 @@ def test_a_miner_pings_and_answers_and_reveals_after_it_was_killed(router: Route
     assert router.end() == 0
     refused = {entry["object"] for entry in router.redis.acl_log()}
     assert refused <= {"client"}, "the miner's own software tried what its user may not"
+
+
+def test_a_miner_with_a_chain_signs_only_for_the_contract_that_its_owner_named(
+    router: Router, chain: Chain
+) -> None:
+    cognitive = chain.contract("Cognitive").address
+    router.environment |= {"RPC_URL": chain.url, "COGNITIVE_ADDRESS": cognitive}
+    router.start()
+    ours = {"contract": cognitive, "chain_id": chain.deployment.chain_id}
+    router.send(NETWORK, NETWORK_QUEUE, job=job("ping", **ours))
+    router.until(lambda: len(network_reports(router)) == 1)
+    router.send(NETWORK, NETWORK_QUEUE, job=job("ping"))
+    router.send(NETWORK, NETWORK_QUEUE, job=job("complete", prompt="What is 2 + 2?", **ours))
+    router.until(lambda: len(network_reports(router)) == 3)
+    signed, *declined = network_reports(router)
+    assert isinstance(signed, NetworkPingReport)
+    assert all(isinstance(report, NetworkDeclinedReport) for report in declined)
+    assert {report.code for report in declined if isinstance(report, NetworkDeclinedReport)} == {
+        "job_refused"
+    }
+
+
+def test_a_miner_with_a_chain_that_names_no_contract_takes_no_part(
+    router: Router, chain: Chain
+) -> None:
+    router.environment |= {"RPC_URL": chain.url}
+    router.start()
+    router.send(NETWORK, NETWORK_QUEUE, job=job("ping"))
+    router.until(lambda: router.redis.llen(router.prefix + NETWORK_QUEUE) == 0)
+    assert router.end() == 0
+    assert network_reports(router) == []
