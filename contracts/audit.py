@@ -1,8 +1,8 @@
 """Run slither over the contracts, and hold its findings against the answers in AUDIT.md.
 
-Fails when a finding has no answer there, and when an answer has no finding any more. Slither is
-`SLITHER` (by default the one in .venv-slither); it reads what forge compiled, so that nothing is
-downloaded.
+Fails when a finding has no answer there. An answer without a finding is only named: what slither
+follows changes with sources that have nothing to do with it. Slither is `SLITHER` (by default the
+one in .venv-slither); it reads what forge compiled, so that nothing is downloaded.
 """
 
 import json
@@ -39,18 +39,17 @@ def main() -> int:
     for finding in unanswered:
         print(f"{finding.detector} in {finding.place}: fix it, or answer it in contracts/AUDIT.md")
     for answer in idle:
-        print(
-            f"{answer.detector} in {answer.place}: slither no longer finds it; take the answer out"
-        )
+        print(f"{answer.detector} in {answer.place}: slither does not find it (now)")
     print(f"{len(found)} findings, {len(unanswered)} without an answer")
-    return 1 if unanswered or idle else 0
+    return 1 if unanswered else 0
 
 
 def analyse() -> Any:
     """Compile with forge, and give slither what forge wrote down of it."""
     shutil.rmtree(CACHE, ignore_errors=True)
     forge = [sys.executable, str(ROOT / "contracts" / "forge.py"), "build", "contracts/src"]
-    places = ["--build-info-path", str(CACHE), "--out", str(CACHE / "out")]
+    build_info = CACHE / "build-info"
+    places = ["--build-info-path", str(build_info), "--out", str(CACHE / "out")]
     quiet = subprocess.DEVNULL
     subprocess.run(
         [*forge, "--build-info", *places, "--cache-path", str(CACHE / "cache"), "--offline"],
@@ -64,7 +63,7 @@ def analyse() -> Any:
     subprocess.run(
         [
             *(slither, ".", "--compile-force-framework", "foundry", "--foundry-ignore-compile"),
-            *("--foundry-build-info-directory", str(CACHE), "--filter-paths", "node_modules"),
+            *("--foundry-build-info-directory", str(build_info), "--filter-paths", "node_modules"),
             *("--json", str(report), "--fail-none"),
         ],
         cwd=ROOT,

@@ -54,7 +54,10 @@ MAX_AHEAD_S = 5.0
 MAX_SLOTS = 256
 MAX_MODELS = 32
 HOPELESS_CODES = frozenset(
-    {"context_exceeded", "grammar_invalid", "prompt_empty", "prompt_refused", "template_unusable"}
+    {
+        *("context_exceeded", "grammar_invalid", "grammar_too_slow"),
+        *("prompt_empty", "prompt_refused", "template_unusable"),
+    }
 )
 """Failures that the task itself is the reason of: every other miner would fail, too."""
 

@@ -146,6 +146,7 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
         encryption.require_encryptable(request)
     fitted, input_tokens = _fit(request, session)
     _require_miners()
+    _require_nodes(session)
     return Quote(_price(fitted, session, input_tokens), input_tokens, fitted.max_tokens)
 
 

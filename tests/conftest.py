@@ -1,9 +1,12 @@
 """Fixtures that every package's tests share."""
 
 import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import redis
+from django.db.backends.postgresql.operations import DatabaseOperations
 
 
 @pytest.fixture
@@ -14,3 +17,19 @@ def redis_url() -> str:
     client.flushall()
     client.close()
     return url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> Iterator[None]:
+    """After a test with real transactions, rows are deleted: for so few of them that is a hundred
+    times faster than TRUNCATE, which makes new files for every table and index."""
+
+    def delete(
+        operations: DatabaseOperations, style: Any, tables: Sequence[str], **_: Any
+    ) -> list[str]:
+        # All in one transaction, and foreign keys are looked at when it ends.
+        return [f"DELETE FROM {operations.quote_name(table)};" for table in tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "sql_flush", delete)
+        yield

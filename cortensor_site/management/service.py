@@ -1,5 +1,6 @@
 """What every long-running command shares: stop on a signal, tell that it is alive."""
 
+import gc
 import signal
 import threading
 from collections.abc import Callable
@@ -31,6 +32,8 @@ class ServiceCommand(BaseCommand):
             options = connection.settings_dict["OPTIONS"]
             set_already = options.get("options", "")
             options["options"] = f"{set_already} -c synchronous_commit=off".strip()
+        # What is loaded now stays: looking through all of it stops a client's task for 0.1 s.
+        gc.freeze()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

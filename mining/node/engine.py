@@ -31,6 +31,7 @@ from mining.node.generation import (
     GenerationError,
     GenerationRequest,
     GenerationResult,
+    GrammarTooSlow,
 )
 from mining.node.grammar import Grammar
 from mining.node.llama import Context, Model, Run
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_SHARED_PREFIX = 32
 """Fewer tokens are read again sooner than a slot's cells are copied."""
+SLOWEST_GRAMMAR_S = 0.5
+"""A token whose grammar takes more of the processor's time keeps all others waiting."""
 _RATE_DECAY = 0.98
 
 
@@ -295,7 +298,14 @@ class Engine:
     def _draw(self, sequence: _Sequence, number: int) -> None:
         request = sequence.generation.request
         logits = self._context.logits(number)
-        allowed = logits if sequence.grammar is None else sequence.grammar.allowed(logits)
+        allowed = logits
+        if sequence.grammar is not None:
+            started = time.thread_time()
+            allowed = sequence.grammar.allowed(logits)
+            if time.thread_time() - started > SLOWEST_GRAMMAR_S:
+                message = "grammar: too many ways to go on are open at once; simplify it"
+                self._end(sequence, GrammarTooSlow(message))
+                return
         token = sampling.draw(
             allowed,
             request.sampling,

@@ -46,6 +46,12 @@ class EngineFailed(GenerationError):
     code = "engine_failed"
 
 
+class GrammarTooSlow(GenerationError):
+    """The grammar leaves so many ways open that others would have to wait for this answer."""
+
+    code = "grammar_too_slow"
+
+
 class EngineClosed(GenerationError):
     """The engine has stopped."""
 

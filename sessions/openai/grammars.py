@@ -6,6 +6,7 @@ in it is passed over.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,12 @@ MAX_DEPTH = 24
 MAX_REPETITIONS = 256
 """The largest bound of a length or a number of items: each is written out in the grammar."""
 MAX_PATTERN_CHARACTERS = 256
+MAX_OPTIONAL_PARTS = 16
+"""Each keeps another way open, and the miner has to try every token on all of them."""
+_LITERAL = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]")
+_INNERMOST_GROUP = re.compile(r"\(([^()]*)\)([*+?]|\{[^}]*\}|)")
+_REPEATED_TWICE = re.compile(r"[*+?}][{*+?]")
+_MAY_BE_NOTHING = re.compile(r"[?*]|\{0|^\||\|\||\|$|^$")
 PARAM = "response_format"
 _ANY_OBJECT = {"type": "object"}
 _BOUNDS = ("minItems", "maxItems", "minLength", "maxLength")
@@ -115,10 +122,30 @@ def _require_bounded(member: dict[str, Any], path: str) -> None:
 def _require_modest(pattern: str, path: str) -> None:
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise _invalid(path, f"it has more than {MAX_PATTERN_CHARACTERS} characters")
+    bare = _LITERAL.sub("x", pattern[1:-1])
+    optional = len(_MAY_BE_NOTHING.findall(bare))
+    if optional > MAX_OPTIONAL_PARTS:
+        raise _invalid(path, f"it has more than {MAX_OPTIONAL_PARTS} parts that may be missing")
+    if _repeats_nothing(bare):
+        raise _invalid(path, "it repeats a group with a part that may be missing")
     for braces in pattern.split("{")[1:]:
         for number in braces.partition("}")[0].split(","):
             if number.strip().isdecimal() and int(number[:6]) > MAX_REPETITIONS:
                 raise _invalid(path, f"it repeats something more than {MAX_REPETITIONS} times")
+
+
+def _repeats_nothing(bare: str) -> bool:
+    """Whether a repeated group has parts that may be missing: then no token says how often."""
+    if _REPEATED_TWICE.search(bare):
+        return True
+    while group := _INNERMOST_GROUP.search(bare):
+        content, times = group.groups()
+        may_be_nothing = _MAY_BE_NOTHING.search(content) is not None
+        if may_be_nothing and times not in ("", "?"):
+            return True
+        kept = "x?" if may_be_nothing or times[:2] in ("?", "*", "{0") else "x"
+        bare = bare[: group.start()] + kept + bare[group.end() :]
+    return False
 
 
 def _why(error: Exception) -> str:

@@ -73,7 +73,7 @@ _OURS = (
 
 CHAT = (
     _honoured("model", "an id of `GET /v1/models`, or the number of a `modelIdentifier`"),
-    _honoured("messages", "text only; roles `developer`, `system`, `user`, `assistant`"),
+    _honoured("messages", "text only; roles `developer`, `system`, `user`, `assistant`, `tool`"),
     _honoured("max_completion_tokens", "at most what the context has room for; 512 if left out"),
     _honoured("max_tokens", "the older name"),
     *_SAMPLING,

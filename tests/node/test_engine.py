@@ -19,6 +19,7 @@ from mining.node.generation import (
     FinishReason,
     Generation,
     GenerationRequest,
+    GrammarTooSlow,
 )
 from mining.node.grammar import GrammarInvalid, from_json_schema
 from mining.node.prompts import PLAIN, ContextExceeded
@@ -402,3 +403,14 @@ def test_a_grammar_that_would_overflow_llama_cpps_stack_is_refused(
         engine.submit(request(engine, 1, grammar=text))
     quoted = 'root ::= "' + "(" * 1_000 + '" [(((] # ((('
     assert engine.submit(request(engine, 1, grammar=quoted, max_tokens=4)).result(5)
+
+
+def test_an_answer_whose_grammar_keeps_the_others_waiting_ends(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mining.node.engine.SLOWEST_GRAMMAR_S", 0.0)
+    slow = engine.submit(request(engine, 1, grammar="root ::= [a-z ]*"))
+    other = engine.submit(request(engine, 2))
+    with pytest.raises(GrammarTooSlow, match="simplify"):
+        slow.result(5)
+    assert other.result(5).text

@@ -332,7 +332,7 @@ def test_a_job_without_an_identity_is_dropped(bench: Bench) -> None:
 
 def test_a_deadline_ends_a_generation(bench: Bench) -> None:
     job = endless_job(bench)
-    bench.miner.infer({**job, "deadline_at": time.time() + 0.05})
+    bench.miner.infer({**job, "deadline_at": time.time() + 0.02})
     assert bench.codes() == ["deadline_passed"]
     assert bench.stream(job)[-1] == {"failed": "deadline_passed"}
 

@@ -87,8 +87,10 @@ def opened(sdk: openai.OpenAI, endless: Callable[[Task], None], **more: Any) -> 
     """A stream of which the pieces that there are have been read."""
     stream = sdk.chat.completions.create(model="tiny-test", messages=QUESTION, stream=True, **more)
     endless(the_task())
+    read = ""
     for chunk in stream:
-        if chunk.choices[0].delta.content == PIECES[-1]:
+        read += chunk.choices[0].delta.content or ""
+        if read == "".join(PIECES):
             break
     return stream
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser import collect_errors, running_browser
 
-PROMPT = "What is the capital of France?"
+PROMPT = "What is Cortensor?"
 ANSWER_TIMEOUT_MS = 60_000
 SETTLEMENT_TIMEOUT_MS = 180_000
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +12,10 @@ import httpx
 import openai
 import pydantic
 import pytest
-import redis
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from cortensor_site.stack.example import Answer
-from cortensor_site.stack.processes import Miner
 from mining.node.llama import Model
 from tests.system.conftest import HONEST, Client
 
@@ -82,10 +81,17 @@ def test_the_sdk_streams_with_usage(sdk: openai.OpenAI) -> None:
     )
     said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(said) == ANSWER
-    assert sum(map(bool, said)) > 2
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].usage
     assert chunks[-1].usage.completion_tokens > 2
+
+
+def test_the_sdk_has_the_first_words_while_the_others_are_made(sdk: openai.OpenAI) -> None:
+    """What a fast model says within 10 ms comes together, a long answer never at once."""
+    count: Any = [{"role": "user", "content": "Count from 3 to 40."}]
+    stream = sdk.chat.completions.create(model=MODEL, messages=count, max_tokens=300, stream=True)
+    said = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
+    assert sum(map(bool, said)) > 2
 
 
 async def test_the_asynchronous_sdk_chats_and_streams_at_once(options: dict[str, Any]) -> None:
@@ -216,10 +222,12 @@ def test_the_sdk_calls_a_function(sdk: openai.OpenAI) -> None:
         "type": "function",
         "function": {
             "name": "add",
+            "strict": True,
             "parameters": {
                 "type": "object",
                 "properties": {"a": {"enum": [1, 12]}, "b": {"enum": [7, 8]}},
                 "required": ["a", "b"],
+                "additionalProperties": False,
             },
         },
     }
@@ -234,7 +242,7 @@ def test_the_sdk_calls_a_function(sdk: openai.OpenAI) -> None:
     with sdk.chat.completions.stream(**asked) as stream:
         streamed = stream.get_final_completion().choices[0].message.tool_calls
     assert streamed
-    assert streamed[0].function.arguments == call.function.arguments
+    assert set(json.loads(streamed[0].function.arguments)) == {"a", "b"}
 
 
 def test_langchain_binds_a_function(client: Client, session_id: int) -> None:
@@ -289,7 +297,7 @@ def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
     left_at = time.time()
     [row] = client.router.tasks(session_id)
     live, *_ = client.router.task(session_id, row["task_id"])["miners"]
-    ended_at = _precommitted_at(client.miner(live["address"]))
+    ended_at = _precommitted_at(client, session_id, row["task_id"], live["address"])
     assert ended_at - left_at < 1.0
     with client.router.notices() as notices:
         answer = Answer(session_id, row["task_id"], "", 0.0, time.monotonic())
@@ -306,18 +314,15 @@ def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
 ENDLESS_TOKENS = 450
 
 
-def _precommitted_at(miner: Miner) -> float:
-    """When the miner has last fixed an answer (Unix seconds), by its own mailbox."""
+def _precommitted_at(client: Client, session_id: int, task_id: int, address: str) -> float:
+    """When the router had the miner's precommit (Unix seconds)."""
     until = time.monotonic() + 10
-    with redis.Redis.from_url(miner.redis_url, decode_responses=True) as mailbox:
-        while time.monotonic() < until:
-            reports: Any = mailbox.xrevrange(f"miner:{miner.address.lower()}:reports", count=20)
-            for entry_id, fields in reports:
-                if fields["type"] == "precommit":
-                    return int(entry_id.partition("-")[0]) / 1000
-                if fields["type"] == "ack":
-                    break
-            time.sleep(0.02)
+    while time.monotonic() < until:
+        parts = client.router.task(session_id, task_id)["miners"]
+        [at] = [part["precommit_at"] for part in parts if part["address"] == address]
+        if at is not None:
+            return datetime.fromisoformat(at).timestamp()
+        time.sleep(0.05)
     raise AssertionError("the miner goes on")
 
 

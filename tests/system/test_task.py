@@ -72,11 +72,20 @@ def test_a_miner_killed_in_mid_stream_is_replaced_and_the_others_are_paid(client
 
     def kill_the_live_miner(piece: str) -> None:
         if piece and not killed:
+            pids = {
+                miner.address: client.network.supervisor.pid(miner.name)
+                for miner in client.network.miners
+                if miner is not cheat
+            }
+            assert all(pids.values())
+            # Time stands still for the miners while it is found out who is live.
+            for pid in pids.values():
+                os.kill(pid, signal.SIGSTOP)
             [task] = client.router.tasks(session_id)
             parts = client.router.task(session_id, task["task_id"])["miners"]
             killed.append(parts[0]["address"])
-            name = client.miner(killed[0]).name
-            os.kill(client.network.supervisor.pid(name), signal.SIGKILL)
+            for address, pid in pids.items():
+                os.kill(pid, signal.SIGKILL if address == killed[0] else signal.SIGCONT)
 
     with client.router.notices() as notices:
         answer = client.router.ask(

@@ -47,6 +47,21 @@ def test_a_property_may_have_the_name_of_a_bound() -> None:
     assert "minItems" in grammar_of(schema(named))
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[0-9]{3}-[0-9]{4}$",
+        "^(ab)*$",
+        r"^\+?[0-9]{1,3}( [0-9]{2}){2,4}$",
+        "^((ab){2}){2}$",
+        "^(red|green)?$",
+        "^[?*]$",
+    ],
+)
+def test_a_modest_pattern_is_held(pattern: str) -> None:
+    assert "root ::=" in grammar_of(schema({"type": "string", "pattern": pattern}))
+
+
 @pytest.mark.parametrize("unheld", [{"minimum": 3}, {"uniqueItems": True}, {"not": {}}])
 def test_what_no_grammar_holds_is_passed_over_unless_the_schema_is_strict(
     unheld: dict[str, Any],
@@ -74,6 +89,11 @@ def test_what_no_grammar_holds_is_passed_over_unless_the_schema_is_strict(
         (schema({"type": "array", "items": {}, "minItems": 10**9}), f"{SCHEMA}.minItems"),
         (schema({"type": "string", "pattern": "^a{9999999}$"}), f"{SCHEMA}.pattern"),
         (schema({"type": "string", "pattern": "^" + "a" * 300 + "$"}), f"{SCHEMA}.pattern"),
+        *(
+            (schema({"type": "string", "pattern": pattern}), f"{SCHEMA}.pattern")
+            for pattern in ("^(a?){99}$", "^((a*)b){9}$", "^((ab)*){2}$", "^a?{99}$", "^(a|){9}$")
+        ),
+        (schema({"type": "string", "pattern": f"^{'a?' * 20}$"}), f"{SCHEMA}.pattern"),
         (schema(nested(12, maxItems=256)), SCHEMA),
         (schema(nested(30)), SCHEMA + ".items" * 25),
     ],
