@@ -36,8 +36,8 @@ CALL_GAS = 300_000
 RECEIPT_TIMEOUT_S = 120
 ROUTER_METADATA = "{}"
 EPOCH_S = 24 * 60 * 60
-EPOCH_BUDGET_WEI = 10_000 * 10**18
-"""What an epoch of network tasks pays at most; nothing while nobody has funded the pool."""
+DAY_BUDGET_WEI = 10_000 * 10**18
+"""What a day of network tasks pays at most; nothing while nobody has funded the pool."""
 
 
 class DeploymentFailed(ChainError):
@@ -72,6 +72,7 @@ def deploy(
     roles: RoleHolders,
     prices: Mapping[int, ModelPrice],
     file: Path | None = None,
+    epoch_s: int = EPOCH_S,
 ) -> Deployment:
     """Bring the contracts on chain, wire them, give out the roles and set the prices.
 
@@ -81,6 +82,7 @@ def deploy(
     Args:
         prices: by model identifier.
         file: where the addresses are kept, by default `settings.DEPLOYMENT_FILE`.
+        epoch_s: how long an epoch of network tasks lasts, where they are deployed now.
 
     Raises:
         DeploymentOutdated: other contracts than this code's are deployed.
@@ -88,11 +90,26 @@ def deploy(
     """
     file = Path(settings.DEPLOYMENT_FILE) if file is None else file
     account = _Administrator(w3, deployer)
-    deployment = _existing(w3, file) or _create(account, roles, file)
+    deployment = _existing(w3, file) or _create(account, roles, file, epoch_s)
     _wire(account, deployment, roles, prices)
     account.fund({roles.router, roles.oracle, roles.validator})
     account.wait()
     return deployment
+
+
+def fund_rewards(w3: Web3, deployment: Deployment, treasury: LocalAccount, amount_wei: int) -> None:
+    """Fill the pool that pays network tasks, if nobody ever has; the treasury pays."""
+    rewards = handle(w3, deployment, "NetworkRewards")
+    if rewards.functions.totalFunded().call() != 0:
+        return
+    account = _Administrator(w3, treasury)
+    token = handle(w3, deployment, "CortensorToken")
+    allowance = (account.address, rewards.address)
+    account.ensure(
+        token, "allowance", allowance, amount_wei, "approve", (rewards.address, amount_wei)
+    )
+    account.ensure(rewards, "totalFunded", (), amount_wei, "fund", (amount_wei,))
+    account.wait()
 
 
 def _existing(w3: Web3, file: Path) -> Deployment | None:
@@ -129,7 +146,7 @@ def _existing(w3: Web3, file: Path) -> Deployment | None:
     return deployment
 
 
-def _create(account: "_Administrator", roles: RoleHolders, file: Path) -> Deployment:
+def _create(account: "_Administrator", roles: RoleHolders, file: Path, epoch_s: int) -> Deployment:
     deployment = Deployment(
         chain_id=account.w3.eth.chain_id,
         start_block=account.w3.eth.block_number + 1,
@@ -155,7 +172,7 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path) -> Deploy
             ),
             "NodeStats": (at.get("Roles"),),
             "NodeReputation": (at.get("Roles"),),
-            "NetworkRewards": (at.get("Roles"), at.get("CortensorToken"), EPOCH_S),
+            "NetworkRewards": (at.get("Roles"), at.get("CortensorToken"), epoch_s),
             "NetworkViews": (),
             "Cognitive": (
                 *(at.get("Roles"), at.get("NodePool"), at.get("NodeStats")),
@@ -189,7 +206,8 @@ def _wire(
             account.ensure(at["Roles"], "hasRole", grant, True, "grantRole", grant)
     router = (roles.router, ROUTER_METADATA)
     account.ensure(at["Session"], "defaultRouter", (), roles.router, "setDefaultRouter", router)
-    budget = (EPOCH_BUDGET_WEI,)
+    epoch_s = at["NetworkRewards"].functions.epochSeconds().call()
+    budget = (DAY_BUDGET_WEI * epoch_s // EPOCH_S,)
     account.ensure(
         *(at["NetworkRewards"], "plannedBudget", (), *budget, "setEpochBudget", budget),
     )

@@ -16,7 +16,10 @@ from chain import blooms
 from chain.contracts import Deployment, abi
 from chain.projections import EventRecord
 
-FOLLOWED = ("Roles", "NodePool", "SessionPayment", "SessionQueue", "Session")
+FOLLOWED = (
+    *("Roles", "NodePool", "SessionPayment", "SessionQueue", "Session"),
+    *("NodeStats", "NetworkRewards", "Cognitive"),
+)
 """The contracts whose events are kept; what people do with their $COR is their own business."""
 
 

@@ -17,6 +17,8 @@ from eth_account.messages import SignableMessage, encode_typed_data
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from chain.network_messages import NetworkMessage
+
 DOMAIN_NAME = "Cortensor"
 DOMAIN_VERSION = "1"
 MAX_DATA_BYTES = 16 * 1024
@@ -204,6 +206,7 @@ Message = (
     | Heartbeat
     | CompletionOrder
     | TransferWithAuthorization
+    | NetworkMessage
 )
 
 

@@ -20,6 +20,14 @@ from chain.messages import (
     TransferWithAuthorization,
     Verdict,
 )
+from chain.network_messages import (
+    NetworkCommit,
+    NetworkCreate,
+    NetworkPrecommit,
+    NetworkPrepare,
+    NetworkVerdict,
+    Ping,
+)
 
 
 class OperationKind(models.TextChoices):
@@ -41,6 +49,18 @@ class OperationKind(models.TextChoices):
     WITHDRAW_NODE_PAYMENT = "withdraw_node_payment"
     SETTLE_PAYMENT = "settle_payment"
     REFUND_PAYMENT = "refund_payment"
+    # Network tasks come last: they are for idle times.
+    RELAY_PING = "relay_ping"
+    REQUEST_NETWORK_TASK = "request_network_task"
+    NEXT_NETWORK_CREATOR = "next_network_creator"
+    CREATE_NETWORK_TASK = "create_network_task"
+    PREPARE_NETWORK_TASK = "prepare_network_task"
+    START_NETWORK_TASK = "start_network_task"
+    NETWORK_PRECOMMIT = "network_precommit"
+    NETWORK_COMMIT = "network_commit"
+    JUDGE_NETWORK_TASK = "judge_network_task"
+    FORCE_NETWORK_TASK = "force_network_task"
+    CLAIM_NETWORK_REWARD = "claim_network_reward"
 
 
 @dataclass(frozen=True)
@@ -199,6 +219,102 @@ def _transfer(kind: OperationKind, transfer: TransferWithAuthorization, signatur
         "signature": _hex(signature),
     }
     return _op(kind, payload, "payer", "nonce")
+
+
+def relay_ping(message: Ping, signature: bytes) -> Op:
+    """Relay that a node is there."""
+    payload = {"node": to_checksum_address(message.node), "time": message.time}
+    payload["signature"] = _hex(signature)
+    return _op(OperationKind.RELAY_PING, payload, "node", "time")
+
+
+def request_network_task(request_id: int) -> Op:
+    """Ask for the next network task, which will have this number."""
+    return _op(OperationKind.REQUEST_NETWORK_TASK, {"request_id": request_id}, "request_id")
+
+
+def next_network_creator(request_id: int, asked: int, draw_block: int) -> Op:
+    """Draw the creators of a request, or pass the turn of the one after `asked` others."""
+    payload = {"request_id": request_id, "asked": asked, "draw_block": draw_block}
+    return _op(OperationKind.NEXT_NETWORK_CREATOR, payload, *payload)
+
+
+def create_network_task(message: NetworkCreate, signature: bytes) -> Op:
+    """Relay a creator's virtual block."""
+    payload = {
+        "request_id": message.request_id,
+        "seed": message.seed,
+        "domain": message.domain,
+        "subdomain": message.subdomain,
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.CREATE_NETWORK_TASK, payload, "request_id", "seed")
+
+
+def prepare_network_task(message: NetworkPrepare, preparer: str, signature: bytes) -> Op:
+    """Relay a preparer's prompts."""
+    payload = {
+        "id": message.id,
+        "seed": message.seed,
+        "preparer": to_checksum_address(preparer),
+        "challenges": list(message.challenges),
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.PREPARE_NETWORK_TASK, payload, "id", "seed", "preparer")
+
+
+def start_network_task(session_id: int, seed: int) -> Op:
+    """Have the completers of a prepared network task drawn."""
+    payload = {"id": session_id, "seed": seed}
+    return _op(OperationKind.START_NETWORK_TASK, payload, "id", "seed")
+
+
+def network_precommit(message: NetworkPrecommit, miner: str, signature: bytes) -> Op:
+    """Relay a completer's precommit."""
+    payload = {
+        "id": message.id,
+        "seed": message.seed,
+        "miner": to_checksum_address(miner),
+        "hash": _hex(message.hash),
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.NETWORK_PRECOMMIT, payload, "id", "seed", "miner")
+
+
+def network_commit(message: NetworkCommit, miner: str, signature: bytes) -> Op:
+    """Relay a completer's reveal."""
+    payload = {
+        "id": message.id,
+        "seed": message.seed,
+        "miner": to_checksum_address(miner),
+        "completion": message.completion,
+        "salt": message.salt,
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.NETWORK_COMMIT, payload, "id", "seed", "miner")
+
+
+def judge_network_task(message: NetworkVerdict, signature: bytes) -> Op:
+    """Relay a validator's verdict on a network task."""
+    payload = {
+        "id": message.id,
+        "seed": message.seed,
+        "accuracies_bps": list(message.accuracies_bps),
+        "signature": _hex(signature),
+    }
+    return _op(OperationKind.JUDGE_NETWORK_TASK, payload, "id", "seed")
+
+
+def force_network_task(session_id: int, seed: int, stage: str) -> Op:
+    """Force a network task on after the deadline of its stage; `stage` tells this from others."""
+    payload = {"id": session_id, "seed": seed, "stage": stage}
+    return _op(OperationKind.FORCE_NETWORK_TASK, payload, "id", "seed", "stage")
+
+
+def claim_network_reward(node: str, epoch: int) -> Op:
+    """Have a node paid what it earned in an epoch that is over."""
+    payload = {"node": to_checksum_address(node), "epoch": epoch}
+    return _op(OperationKind.CLAIM_NETWORK_REWARD, payload, "node", "epoch")
 
 
 def _relayed(

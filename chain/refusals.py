@@ -81,6 +81,12 @@ _DONE: dict[OperationKind, set[str]] = {
     OperationKind.WITHDRAW_NODE_PAYMENT: {"NothingOwed"},
     # Its nonce serves for this refund alone. A payer's serves for whatever the payer signs.
     OperationKind.REFUND_PAYMENT: {"ERC3009UsedAuthorization"},
+    # Of network tasks: somebody else did it, or the chain is further on.
+    OperationKind.RELAY_PING: {"PingTooSoon"},
+    OperationKind.REQUEST_NETWORK_TASK: {"RoundOpen"},
+    OperationKind.START_NETWORK_TASK: {"WrongState"},
+    OperationKind.FORCE_NETWORK_TASK: {"AlreadyEnded"},
+    OperationKind.CLAIM_NETWORK_REWARD: {"NothingEarned"},
 }
 # What an operation needs may be on its way: still in the outbox, or in the next block.
 _EARLY = {

@@ -130,6 +130,59 @@ def _transfer(payloads: Sequence[Payload]) -> list[Any]:
     return [*terms, _bytes(payload["nonce"]), _bytes(payload["signature"])]
 
 
+def _no_arguments(_: Sequence[Payload]) -> list[Any]:
+    return []
+
+
+def _pings(payloads: Sequence[Payload]) -> list[Any]:
+    return [[(p["node"], p["time"]) for p in payloads], _signatures(payloads)]
+
+
+def _network_creation(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["domain"], payload["subdomain"], _bytes(payload["signature"])]
+
+
+def _network_preparation(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    signature = _bytes(payload["signature"])
+    return [payload["id"], payload["challenges"], signature, payload["seed"]]
+
+
+def _network_session(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["id"]]
+
+
+def _network_precommits(payloads: Sequence[Payload]) -> list[Any]:
+    items = [(p["id"], p["seed"], _bytes(p["hash"])) for p in payloads]
+    return [items, _signatures(payloads)]
+
+
+def _network_commits(payloads: Sequence[Payload]) -> list[Any]:
+    items = [(p["id"], p["seed"], p["completion"], p["salt"]) for p in payloads]
+    return [items, _signatures(payloads)]
+
+
+def _network_verdict(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["id"], payload["accuracies_bps"], _bytes(payload["signature"])]
+
+
+def _forced_network_session(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["id"], True]
+
+
+def _claim(payloads: Sequence[Payload]) -> list[Any]:
+    [payload] = payloads
+    return [payload["node"], [payload["epoch"]]]
+
+
+def _signatures(payloads: Sequence[Payload]) -> list[bytes]:
+    return [_bytes(payload["signature"]) for payload in payloads]
+
+
 def _listed(element: Callable[[Payload], tuple[Any, ...]]) -> Callable[..., list[Any]]:
     return lambda payloads: [[element(payload) for payload in payloads]]
 
@@ -156,6 +209,14 @@ def _verdict_gas(payload: Payload) -> int:
     return 150_000 + 60_000 * len(payload["miners"])
 
 
+def _preparation_gas(payload: Payload) -> int:
+    return 400_000 + GAS_A_TEXT_BYTE * sum(len(text.encode()) for text in payload["challenges"])
+
+
+def _completion_gas(payload: Payload) -> int:
+    return 250_000 + GAS_A_TEXT_BYTE * len(payload["completion"].encode())
+
+
 def _bytes(value: str) -> bytes:
     return bytes.fromhex(value.removeprefix("0x"))
 
@@ -175,10 +236,12 @@ def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
 _FORCED_GAS = 800_000
 """The end of a task can fail up to 16 miners and settle."""
 _DRAW_GAS = 1_500_000
-"""A draw looks at up to 64 nodes."""
+"""A draw looks at up to 64 nodes, or at 128 places of the roll of those who do network tasks."""
 TRANSFER_GAS = 250_000
 """Of a payment: a wallet that is a contract checks its own signature, as it likes."""
 TRANSFER = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)"
+_OUTCOMES_GAS = 1_500_000
+"""The end of a network task writes the records and the points of up to ten nodes."""
 
 RELAYS: dict[OperationKind, Relay] = {
     OperationKind.REGISTER_NODE: Relay(
@@ -228,5 +291,36 @@ RELAYS: dict[OperationKind, Relay] = {
         Relay(
             *("CortensorToken", TRANSFER, "router", _transfer, _flat(TRANSFER_GAS)), is_batch=False
         ),
+    ),
+    OperationKind.RELAY_PING: Relay("Cognitive", "relayPings", "router", _pings, _flat(250_000)),
+    OperationKind.REQUEST_NETWORK_TASK: Relay(
+        "Cognitive", "request", "router", _no_arguments, _flat(_DRAW_GAS), is_batch=False
+    ),
+    OperationKind.NEXT_NETWORK_CREATOR: Relay(
+        "Cognitive", "requestNextCreator", "router", _no_arguments, _flat(_DRAW_GAS), is_batch=False
+    ),
+    OperationKind.CREATE_NETWORK_TASK: Relay(
+        "Cognitive", "relayCreate", "router", _network_creation, _flat(_DRAW_GAS), is_batch=False
+    ),
+    OperationKind.PREPARE_NETWORK_TASK: Relay(
+        "Cognitive", "prepare", "router", _network_preparation, _preparation_gas, is_batch=False
+    ),
+    OperationKind.START_NETWORK_TASK: Relay(
+        "Cognitive", "start", "router", _network_session, _flat(_DRAW_GAS), is_batch=False
+    ),
+    OperationKind.NETWORK_PRECOMMIT: Relay(
+        "Cognitive", "relayPrecommits", "router", _network_precommits, _flat(250_000)
+    ),
+    OperationKind.NETWORK_COMMIT: Relay(
+        "Cognitive", "relayCommits", "router", _network_commits, _completion_gas
+    ),
+    OperationKind.JUDGE_NETWORK_TASK: Relay(
+        "Cognitive", "judge", "router", _network_verdict, _flat(_OUTCOMES_GAS), is_batch=False
+    ),
+    OperationKind.FORCE_NETWORK_TASK: Relay(
+        "Cognitive", "end", "router", _forced_network_session, _flat(_OUTCOMES_GAS), is_batch=False
+    ),
+    OperationKind.CLAIM_NETWORK_REWARD: Relay(
+        "NetworkRewards", "claimFor", "router", _claim, _flat(200_000), is_batch=False
     ),
 }

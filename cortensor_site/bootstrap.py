@@ -13,7 +13,7 @@ from web3.types import RPCEndpoint
 
 from chain import operations, outbox
 from chain.contracts import Deployment, connect, handle
-from chain.deploy import ModelPrice, RoleHolders, deploy
+from chain.deploy import ModelPrice, RoleHolders, deploy, fund_rewards
 from chain.keys import load_or_create
 from chain.messages import Registration, SigningDomain
 from cortensor_site.secrets import kept_secret
@@ -24,6 +24,8 @@ from sessions.models import ApiKey
 
 PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
 """Of a token of every model, on a network that this machine has made."""
+REWARDS_WEI = 1_000_000 * 10**18
+"""Of $COR, that the treasury of such a network puts into the pool for idle miners."""
 FUNDS_WEI = 100 * 10**18
 """Of a development chain's own coin, for those who send transactions."""
 
@@ -58,7 +60,15 @@ def prepare(miner_homes: Sequence[Path], client: str) -> Prepared:
     if settings.FUND_ACCOUNTS:
         _fund(w3, [deployer.address, to_checksum_address(client)])
     roles = RoleHolders(router, oracle, validator, treasury=deployer.address)
-    deployment = deploy(w3, deployer, roles, dict.fromkeys(settings.MODELS, PRICE))
+    deployment = deploy(
+        w3,
+        deployer,
+        roles,
+        dict.fromkeys(settings.MODELS, PRICE),
+        epoch_s=settings.NETWORK_EPOCH_S,
+    )
+    if settings.FUND_ACCOUNTS:
+        fund_rewards(w3, deployment, deployer, REWARDS_WEI)
     miners = [_prepare_miner(w3, deployment, home) for home in miner_homes]
     return Prepared(api_key=_api_key(client), miners=miners)
 

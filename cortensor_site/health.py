@@ -6,7 +6,16 @@ import redis
 from django.conf import settings
 
 TTL_S = 15
-PROCESSES = ("sync", "send", "dispatch", "collect", "oracle", "validate", "webhooks")
+PROCESSES = (
+    "sync",
+    "send",
+    "dispatch",
+    "collect",
+    "oracle",
+    "network_tasks",
+    "validate",
+    "webhooks",
+)
 _PREFIX = "health:"
 
 

@@ -76,6 +76,11 @@ METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
 X402_MAX_AT_RISK_WEI = int(Decimal(os.environ.get("X402_MAX_AT_RISK_COR", "10")) * 10**18)
 # Whether `bootstrap` gives accounts the coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
+# Idle miners' own work: seconds from one network task to the next one, 0 for none.
+NETWORK_TASK_EVERY_S = float(os.environ.get("NETWORK_TASK_EVERY_S", "60"))
+# How long an epoch of NetworkRewards lasts on a chain that `bootstrap` deploys to: its first one
+# pays nothing, so that a development network's is short.
+NETWORK_EPOCH_S = int(os.environ.get("NETWORK_EPOCH_S") or (300 if FUND_ACCOUNTS else 24 * 3600))
 # Shown on the dashboard's playground on a development network; never set it on a public one.
 DEMO_API_KEY = os.environ.get("DEMO_API_KEY", "")
 # The session that the playground starts with; 0 stands for the newest one of the demo key's owner.
@@ -231,6 +236,7 @@ REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
 SCHEMA_PATHS = [
     *("sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"),
     *("sessions.openai.schema.PATHS", "sessions.x402.schema.PATHS"),
+    "mining.network.schema.PATHS",
 ]
 SCHEMA_COMPONENTS = [
     *("sessions.api.schema.completions.COMPONENTS", "sessions.openai.schema.COMPONENTS"),

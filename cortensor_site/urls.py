@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("api/v1/nodes/", include("mining.enrolment_urls")),
+    path("api/v1/network-tasks", include("mining.network.urls")),
     path("api/v1/", include("sessions.api.urls")),
     path("api/v2/", include("sessions.api.v2_urls")),
     path("v1/", include("sessions.openai.urls")),

@@ -4,7 +4,19 @@ from typing import Any
 
 from django.contrib import admin
 
-from mining.models import Assignment, MinerPresence, MinerResult, Node, Validation
+from mining.models import (
+    Assignment,
+    MinerPresence,
+    MinerResult,
+    NetworkAsk,
+    NetworkCredit,
+    NetworkEpoch,
+    NetworkJudgement,
+    NetworkNode,
+    NetworkTask,
+    Node,
+    Validation,
+)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -53,3 +65,38 @@ class MinerResultAdmin(ReadOnlyAdmin):
 class ValidationAdmin(ReadOnlyAdmin):
     list_display = ["task", "method", "asked_at", "finished_at"]
     list_select_related = ["task"]
+
+
+@admin.register(NetworkTask)
+class NetworkTaskAdmin(ReadOnlyAdmin):
+    list_display = ["number", "state", "creator", "accuracies_bps", "created_at", "ended_at"]
+    list_filter = ["state"]
+
+
+@admin.register(NetworkNode)
+class NetworkNodeAdmin(ReadOnlyAdmin):
+    list_display = ["address", "pinged_at", "right_answers", "wrong_answers", "missed_parts"]
+    search_fields = ["address"]
+
+
+@admin.register(NetworkEpoch)
+class NetworkEpochAdmin(ReadOnlyAdmin):
+    list_display = ["number", "budget_wei", "points", "paid_wei", "released_wei", "opened_at"]
+
+
+@admin.register(NetworkCredit)
+class NetworkCreditAdmin(ReadOnlyAdmin):
+    list_display = ["epoch", "node", "points", "paid_wei", "paid_at"]
+    search_fields = ["node"]
+
+
+@admin.register(NetworkAsk)
+class NetworkAskAdmin(ReadOnlyAdmin):
+    list_display = ["node", "stage", "number", "asked_at", "answered_at", "declined"]
+    list_filter = ["stage"]
+    search_fields = ["node"]
+
+
+@admin.register(NetworkJudgement)
+class NetworkJudgementAdmin(ReadOnlyAdmin):
+    list_display = ["number", "domain", "subdomain", "prompt", "method", "judged_at"]

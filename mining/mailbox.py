@@ -15,10 +15,11 @@ from kombu.pools import producers
 from mining.enrolment import mailbox_prefix
 from mining.errors import MailboxUnavailable
 from mining.node.job import Job
+from mining.node.network.job import NetworkJob
 
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
-SHORTEN = "mining.node.shorten"
-INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
+SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 SOCKET_TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ def send_shorten(address: str, assignment_id: str, characters: int) -> None:
     """Tell a miner where an answer may end. Raises MailboxUnavailable."""
     kwargs: dict[str, object] = {"assignment_id": assignment_id, "characters": characters}
     _send(address, CONTROL_QUEUE, SHORTEN, kwargs)
+
+
+def send_network_job(address: str, job: NetworkJob) -> None:
+    """Ask a node for its part in a network task. Raises MailboxUnavailable."""
+    _send(address, NETWORK_QUEUE, NETWORK, {"job": job.to_json()})
 
 
 def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> None:

@@ -20,6 +20,7 @@ from mining.errors import ReportRefused
 from mining.evidence import accept
 from mining.loop import keep_doing
 from mining.models import MinerPresence
+from mining.network import reports as network_reports
 from mining.node.job import Malformed, read_report
 
 BLOCK_MS = 1_000
@@ -93,8 +94,11 @@ class Collector:
             with transaction.atomic():
                 # The miner's row before the task's, in the order of everybody who locks both.
                 _keep_cursor(address, entry_id)
-                report = read_report(_texts(entry))
-                accept(address, report, timezone.now())
+                texts = _texts(entry)
+                if network_reports.is_network_report(texts):
+                    network_reports.accept(address, texts, timezone.now())
+                else:
+                    accept(address, read_report(texts), timezone.now())
         except (OperationalError, InterfaceError, redis.RedisError, OSError):
             raise  # nothing is wrong with the report: it is read again
         except (ReportRefused, Malformed) as refusal:

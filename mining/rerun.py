@@ -4,6 +4,8 @@ import logging
 import time
 from functools import cache
 
+from django.conf import settings
+
 from mining import catalog
 from mining.answers import Answer, up_to
 from mining.errors import ValidationImpossible
@@ -30,7 +32,7 @@ def rerun(task: Task) -> Answer:
     """
     started = time.monotonic()
     try:
-        engine = _engine(int(task.model_identifier))
+        engine = engine_of(int(task.model_identifier))
         prompt = prompt_of(task)
         request = GenerationRequest(
             prompt_tokens=engine.prompts.tokenise(
@@ -69,6 +71,12 @@ def _answer(result: GenerationResult) -> Answer:
     return Answer(result.text, result.finish_reason.value, result.token_ids, told)
 
 
+def first_model() -> int:
+    """The model that answers where nobody asks for one."""
+    return min(settings.MODELS)
+
+
 @cache
-def _engine(model_identifier: int) -> Engine:
+def engine_of(model_identifier: int) -> Engine:
+    """The validator's own engine of a model. Raises LookupError, LlamaError."""
     return Engine(catalog.model_path(model_identifier), slots=1)

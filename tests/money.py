@@ -12,3 +12,14 @@ def assert_every_unit_is_accounted_for(payment: Contract, token: Contract) -> No
     kept = total["Balance"] + total["Reserved"] + total["Owed"]
     assert total["Deposited"] == kept + total["Withdrawn"], total
     assert token.functions.balanceOf(payment.address).call() == kept, total
+
+
+def assert_every_reward_is_accounted_for(rewards: Contract, token: Contract) -> None:
+    """What was put into the pool of network tasks = pool + owed + paid, and the rest is there."""
+    total = {
+        name: rewards.functions[f"total{name}"]().call()
+        for name in ("Funded", "Pool", "Owed", "Paid")
+    }
+    kept = total["Pool"] + total["Owed"]
+    assert total["Funded"] == kept + total["Paid"], total
+    assert token.functions.balanceOf(rewards.address).call() == kept, total

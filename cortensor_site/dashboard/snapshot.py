@@ -14,12 +14,21 @@ from django.utils import timezone
 
 from chain.models import Block
 from mining.deadlines import ONLINE_S
-from mining.models import Assignment, MinerPresence, MinerResult, Node, NodeState
+from mining.models import (
+    Assignment,
+    MinerPresence,
+    MinerResult,
+    NetworkEpoch,
+    NetworkTask,
+    Node,
+    NodeState,
+)
 from sessions.models import OnChainTask, Session, Task, TaskStatus
 from sessions.task_states import TIMESTAMPS
 
 RECENT_TASKS = 20
 RECENT_SESSIONS = 20
+RECENT_NETWORK_TASKS = 8
 MAX_MINERS = 200
 STAGES = [status for status in TaskStatus if status != TaskStatus.FAILED]
 
@@ -121,6 +130,17 @@ class TaskView:
 
 
 @dataclass(frozen=True)
+class NetworkTaskView:
+    """A network task; `accepted` counts the answers that were worth something, once judged."""
+
+    number: int
+    state: str
+    completers: int
+    accepted: int | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that the dashboard shows."""
 
@@ -129,6 +149,8 @@ class Snapshot:
     miners: list[MinerView]
     sessions: list[SessionView]
     tasks: list[TaskView]
+    network_tasks: list[NetworkTaskView]
+    network_paid_wei: str
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; times become ISO strings where they are written."""
@@ -145,7 +167,24 @@ def take_snapshot(followed: TaskRef | None = None) -> Snapshot:
         miners=_miners(now),
         sessions=[_session(row) for row in Session.objects.all()[:RECENT_SESSIONS]],
         tasks=_tasks(followed),
+        network_tasks=_network_tasks(),
+        network_paid_wei=str(
+            NetworkEpoch.objects.aggregate(paid=Sum("paid_wei", default=0))["paid"]
+        ),
     )
+
+
+def _network_tasks() -> list[NetworkTaskView]:
+    return [
+        NetworkTaskView(
+            number=task.number,
+            state=task.state,
+            completers=len(task.completers),
+            accepted=sum(worth > 0 for worth in task.accuracies_bps) if task.judged_at else None,
+            created_at=task.created_at,
+        )
+        for task in NetworkTask.objects.order_by("-number")[:RECENT_NETWORK_TASKS]
+    ]
 
 
 def _totals() -> Totals:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
+from chain.contracts import Deployment
 from chain.keys import load_or_create
 from cortensor_site.secrets import kept_secret
 from cortensor_site.stack.embedded import (
@@ -111,9 +112,15 @@ def running_network(
 
         report(f"router and {len(miners)} miners: starting")
         router_url = f"http://127.0.0.1:{ports.router}"
+        contracts = Deployment.load(var_dir / "deployment.json").addresses
+        chain = {
+            "RPC_URL": preferred(rpc_urls),
+            "COGNITIVE_ADDRESS": contracts["Cognitive"],
+            "REWARDS_ADDRESS": contracts["NetworkRewards"],
+        }
         processes = [
             *router_processes(ports.router, environment),
-            *(miner_process(miner, router_url) for miner in miners),
+            *(miner_process(miner, router_url, chain) for miner in miners),
         ]
         network = Network(
             var_dir=var_dir,
@@ -150,6 +157,7 @@ _PASSED_ON = (
     *("IPFS_API_URL", "IPFS_TIMEOUT_S", "CONFIRMATIONS", "RPC_WS_URL"),
     *("PUBLIC_URL", "METRICS_TOKEN", "METRICS_ALLOWED", "PROMETHEUS_MULTIPROC_DIR"),
     *("LOG_FORMAT", "MAX_CONNECTIONS"),
+    *("NETWORK_TASK_EVERY_S", "NETWORK_EPOCH_S"),
     *("CORS_ALLOWED_ORIGINS", "SECURE_COOKIES", "SIGN_IN_LASTS_S", "FORWARDED_ALLOW_IPS"),
     *("WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_PLAIN_HTTP"),
     "X402_MAX_AT_RISK_COR",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cortensor_site.stack.embedded import BASE_DIR
 
-SERVICES = ("sync", "send", "dispatch", "collect", "oracle")
-NICENESS = {"sync": 5, "send": 5, "oracle": 5, "validate": 10}
+SERVICES = ("sync", "send", "dispatch", "collect", "oracle", "network_tasks")
+NICENESS = {"sync": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}
 """Who gives way on a machine that is full: their work has seconds, a stream's reader has none."""
 
 
@@ -34,7 +34,7 @@ class Miner:
 
 
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
-    """The router's own processes: web, the five services, validator and webhooks."""
+    """The router's own processes: web, the services, validator and webhooks."""
     manage = [sys.executable, str(BASE_DIR / "manage.py")]
     server = [sys.executable, "-m", "cortensor_site.server"]
     celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]
@@ -67,8 +67,12 @@ def _nice(name: str) -> list[str]:
     return ["nice", "-n", str(NICENESS[name])] if name in NICENESS else []
 
 
-def miner_process(miner: Miner, router_url: str) -> Process:
-    """A miner, with nothing of the router's in its environment but its mailbox and address."""
+def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Process:
+    """A miner, with nothing of the router's in its environment but its mailbox and address.
+
+    Args:
+        chain: RPC_URL and the contracts that a miner knows by itself.
+    """
     return Process(
         miner.name,
         [sys.executable, "-m", "mining.node", "--home", str(miner.home), "run"],
@@ -78,5 +82,6 @@ def miner_process(miner: Miner, router_url: str) -> Process:
             "MODEL": miner.model,
             # One of them may cheat with a cheaper model: it is validation that has to find out.
             "MODEL_UNVERIFIED": "1",
+            **chain,
         },
     )

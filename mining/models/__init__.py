@@ -1,6 +1,17 @@
 """The rows of mining: leases, who is online, validations, and the mirror of nodes."""
 
 from mining.models.assignment import Assignment, AssignmentStatus
+from mining.models.network import (
+    NetworkAsk,
+    NetworkCredit,
+    NetworkEpoch,
+    NetworkJudgement,
+    NetworkNode,
+    NetworkPart,
+    NetworkRole,
+    NetworkTask,
+    NetworkTaskState,
+)
 from mining.models.node import MinerPresence, MinerResult, Node, NodeState
 from mining.models.validation import Validation, ValidationMethod
 
@@ -9,6 +20,15 @@ __all__ = [
     "AssignmentStatus",
     "MinerPresence",
     "MinerResult",
+    "NetworkAsk",
+    "NetworkCredit",
+    "NetworkEpoch",
+    "NetworkJudgement",
+    "NetworkNode",
+    "NetworkPart",
+    "NetworkRole",
+    "NetworkTask",
+    "NetworkTaskState",
     "Node",
     "NodeState",
     "Validation",

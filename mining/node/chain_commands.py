@@ -77,6 +77,16 @@ def withdraw(options: argparse.Namespace) -> int:
     return _on_chain(options, act)
 
 
+def rewards(options: argparse.Namespace) -> int:
+    """Have paid out what network tasks have earned in epochs that are over."""
+    from mining.node.network.rewards import claim_rewards
+
+    contract = _required(options, "REWARDS_ADDRESS")
+    return _on_chain(
+        options, lambda wallet, rpc: claim_rewards(wallet, rpc, contract, options.epochs)
+    )
+
+
 def claim(options: argparse.Namespace) -> int:
     """Take what a router withholds to the contract: precommits, then commits."""
     from mining.node.claims import claim_all

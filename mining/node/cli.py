@@ -39,7 +39,9 @@ environment, each also in lower case in HOME/node.toml (or --config FILE):
   UPSTREAM_URL            an OpenAI-compatible server that does the work, as http://host:8000/v1
   UPSTREAM_MODEL          what that server calls the model
   RPC_URL, QUEUE_ADDRESS  the chain and SessionQueue, where every job is checked before it is done
+  COGNITIVE_ADDRESS       Cognitive, where parts in network tasks are checked; with RPC_URL only
   POOL_ADDRESS            NodePool, to register and stake with
+  REWARDS_ADDRESS         NetworkRewards, to be paid for network tasks
   MIN_INPUT_PRICE_WEI, MIN_OUTPUT_PRICE_WEI
                           the least that a token has to pay; needs RPC_URL
   KEYSTORE_PASSWORD_FILE  a file with the key's password; HOME/password otherwise, by `init`
@@ -131,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     claimed = add(
         "claim", chain_commands.claim, "send kept results to the contract, past a silent router"
     )
+    rewarded = add(
+        "rewards", chain_commands.rewards, "have paid out what this node has earned while idle"
+    )
+    rewarded.add_argument(
+        "--epochs", type=int, default=60, metavar="N", help="how many to look at (60)"
+    )
 
     for sub in (staked, unbonded):
         sub.add_argument("amount", metavar="AMOUNT", help="of $COR, as in 12.5")
@@ -143,9 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         _add_engine(sub)
         _add_settings(sub, "GPU_LAYERS", "MODEL_SHA256")
     _add_settings(work, "ROUTER_URL", "REDIS_CA_FILE", "RPC_URL", "QUEUE_ADDRESS")
+    _add_settings(work, "COGNITIVE_ADDRESS")
     _add_settings(work, "MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI", "KEYSTORE_PASSWORD_FILE")
     for sub in (show, registered, staked, unbonded, paid, claimed):
         _add_settings(sub, "RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS", "KEYSTORE_PASSWORD_FILE")
+    _add_settings(rewarded, "RPC_URL", "REWARDS_ADDRESS", "KEYSTORE_PASSWORD_FILE")
     return parser
 
 

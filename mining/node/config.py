@@ -23,7 +23,7 @@ NAMES = frozenset(
     (
         *("KEYSTORE_PASSWORD_FILE", "ROUTER_URL"),
         *("REDIS_URL", "REDIS_PLAINTEXT", "REDIS_CA_FILE"),
-        *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS"),
+        *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS", "COGNITIVE_ADDRESS", "REWARDS_ADDRESS"),
         *("MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI"),
         *("MODELS", "MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256", "MODEL_UNVERIFIED"),
         *("UPSTREAM_URL", "UPSTREAM_MODEL"),
@@ -81,6 +81,7 @@ class NodeConfig:
             vocabulary alone.
         redis_ca_file: certificates of who signed Redis' own; the system's if None.
         rpc_url, queue_address: where jobs are checked; without them a job is believed.
+        cognitive_address: where parts in network tasks are checked; needs `rpc_url`.
         terms: the least that this node works for; needs `rpc_url`.
     """
 
@@ -100,6 +101,7 @@ class NodeConfig:
     redis_ca_file: Path | None = None
     rpc_url: str | None = None
     queue_address: str | None = None
+    cognitive_address: str | None = None
     terms: Terms = field(default_factory=Terms)
 
 

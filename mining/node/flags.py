@@ -36,6 +36,7 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         password=settings.password_from(environment),
         rpc_url=environment.get("RPC_URL") or None,
         queue_address=environment.get("QUEUE_ADDRESS") or None,
+        cognitive_address=environment.get("COGNITIVE_ADDRESS") or None,
         terms=Terms(
             settings.whole_number_from("MIN_INPUT_PRICE_WEI", environment),
             settings.whole_number_from("MIN_OUTPUT_PRICE_WEI", environment),

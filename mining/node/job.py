@@ -12,7 +12,7 @@ import types
 import uuid
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from chain.envelopes import InvalidKey, read_public_key
 from mining.node.sampling import SamplingParams
@@ -20,6 +20,7 @@ from mining.node.sampling import SamplingParams
 MAX_LOGPROBS = 20
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+W = TypeVar("W", bound="Wire")
 
 
 class Malformed(ValueError):
@@ -31,8 +32,13 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wire:
-    """A dataclass that travels as a JSON object; bytes travel as 0x hex."""
+class Wire:
+    """A dataclass that travels as a JSON object; bytes travel as 0x hex.
+
+    `TYPE` names those that are reports.
+    """
+
+    TYPE: ClassVar[str] = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object, of plain JSON values."""
@@ -56,7 +62,7 @@ class _Wire:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(_Wire):
+class Job(Wire):
     """One assignment: what to generate, and what to sign it as.
 
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
@@ -139,7 +145,7 @@ class Job(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkFacts(_Wire):
+class NetworkFacts(Wire):
     """What a router writes into a mailbox for the node that opens it.
 
     `models` has the SHA-256 (hex) of the file of each model that sessions can ask for.
@@ -156,7 +162,7 @@ class NetworkFacts(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeStatus(_Wire):
+class NodeStatus(Wire):
     """What a node can take, and how fast it has lately been.
 
     Args:
@@ -180,7 +186,7 @@ class NodeStatus(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeartbeatReport(_Wire):
+class HeartbeatReport(Wire):
     """The node is there: a `NodeStatus` as JSON text; the signature is over `chain.messages`'
     Heartbeat of just this text."""
 
@@ -195,7 +201,7 @@ class HeartbeatReport(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AckReport(_Wire):
+class AckReport(Wire):
     """The job is taken; the signature is over `chain.messages.Ack`."""
 
     TYPE: ClassVar[str] = "ack"
@@ -208,7 +214,7 @@ class AckReport(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrecommitReport(_Wire):
+class PrecommitReport(Wire):
     """The result is fixed; the signature is over `chain.messages.Precommit`."""
 
     TYPE: ClassVar[str] = "precommit"
@@ -224,7 +230,7 @@ class PrecommitReport(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommitReport(_Wire):
+class CommitReport(Wire):
     """The result; the signature is over `chain.messages.Commit` of `data`.
 
     `content` is the canonical JSON, `data` that text itself or its content address.
@@ -242,7 +248,7 @@ class CommitReport(_Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedReport(_Wire):
+class FailedReport(Wire):
     """There will be no result from this miner."""
 
     TYPE: ClassVar[str] = "failed"
@@ -259,16 +265,21 @@ Report = HeartbeatReport | AckReport | PrecommitReport | CommitReport | FailedRe
 _REPORTS: dict[str, type[Report]] = {kind.TYPE: kind for kind in get_args(Report)}
 
 
-def write_report(report: Report) -> dict[str, str]:
+def write_report(report: Wire) -> dict[str, str]:
     """A report as an entry of the reports stream."""
     return {"type": report.TYPE, "body": json.dumps(report.to_json(), ensure_ascii=False)}
 
 
 def read_report(entry: Mapping[str, str]) -> Report:
     """Read an entry of the reports stream; raise Malformed."""
-    kind = _REPORTS.get(entry.get("type", ""))
+    return read_entry(entry, _REPORTS)
+
+
+def read_entry(entry: Mapping[str, str], kinds: Mapping[str, type[W]]) -> W:
+    """Read an entry that is one of some kinds of reports, by their types; raise Malformed."""
+    kind = kinds.get(entry.get("type", ""))
     if kind is None:
-        raise Malformed("type", "is unknown", f"send one of {', '.join(_REPORTS)}")
+        raise Malformed("type", "is unknown", f"send one of {', '.join(kinds)}")
     return kind.from_json(_load(entry.get("body", ""), "body"))
 
 

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from mining.node.errors import NodeError
 from mining.node.generation import GenerationResult
-from mining.node.job import Malformed, NetworkFacts, Report, write_report
+from mining.node.job import Malformed, NetworkFacts, Wire, write_report
 from mining.node.sampling import TokenLogprobs
 
 MAX_REPORTS = 10_000
@@ -53,7 +53,7 @@ class Mailbox:
         with Redis.from_url(self._url, retry=Retry(NoBackoff(), 0)) as client:
             client.ping()
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Wire) -> None:
         """Append a report."""
         entry = write_report(report)
         self._redis.xadd(self.prefix + "reports", entry, maxlen=MAX_REPORTS, approximate=True)

@@ -181,6 +181,17 @@ class Miner:
         if generation is not None:
             generation.shorten(characters)
 
+    @property
+    def in_flight(self) -> int:
+        """How many jobs are being worked on."""
+        with self._lock:
+            return len(self._running)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it begins nothing more."""
+        return self._draining
+
     def drain(self) -> None:
         """Begin nothing more, and say so with the next heartbeat; what runs is finished."""
         self._draining = True
@@ -205,13 +216,11 @@ class Miner:
         return status
 
     def _status(self, sent_at_ms: int) -> NodeStatus:
-        with self._lock:
-            in_flight = len(self._running)
         speeds = self._shelf.speeds()
         return NodeStatus(
             sent_at_ms=sent_at_ms,
             slots=self._slot_count,
-            in_flight=in_flight,
+            in_flight=self.in_flight,
             draining=self._draining,
             models=self._shelf.identifiers,
             loaded={number: round(speed, 1) for number, speed in speeds.items()},

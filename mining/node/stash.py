@@ -51,25 +51,12 @@ class Stash:
 
     def put(self, result: Result) -> None:
         """Keep a result, safe from a crash once this returns; raise AlreadyStashed."""
-        path = self._path(result.assignment_id)
-        with NamedTemporaryFile("w", dir=self._folder, suffix=".part", delete=False) as file:
-            json.dump(asdict(result), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part = Path(file.name)
         try:
-            os.link(part, path)  # unlike a rename, it never replaces what is there
+            write_once(self._path(result.assignment_id), json.dumps(asdict(result)))
         except FileExistsError:
             raise AlreadyStashed(
                 f"assignment {result.assignment_id}: its result is fixed; report that one"
             ) from None
-        finally:
-            part.unlink()
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def get(self, assignment_id: str) -> Result:
         """Find a result; raise NotStashed."""
@@ -92,3 +79,21 @@ class Stash:
 
     def _path(self, assignment_id: str) -> Path:
         return self._folder / f"{assignment_id}.json"
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write a file, safe from a crash once this returns; raise FileExistsError if it is there."""
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part = Path(file.name)
+    try:
+        os.link(part, path)  # unlike a rename, it never replaces what is there
+    finally:
+        part.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

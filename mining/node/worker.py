@@ -25,16 +25,20 @@ from mining.node.evm import Rpc
 from mining.node.heart import Heart
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
+from mining.node.network.check import NetworkCheck
+from mining.node.network.duties import NetworkDuties
+from mining.node.network.stash import CompletionStash
 from mining.node.serving import Progress, open_shelf
+from mining.node.shelf import Shelf
 from mining.node.stash import Stash
 from mining.node.task_check import TaskCheck
 from mining.node.wallet import Wallet
 
 logger = logging.getLogger(__name__)
 
-INFERENCE_QUEUE, CONTROL_QUEUE = "inference", "control"
+INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
-SHORTEN = "mining.node.shorten"
+SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
 VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
 
@@ -81,13 +85,14 @@ def _run(config: NodeConfig, tell: Progress) -> int:
         pool_domain=SigningDomain(network.chain_id, network.node_pool),
         check=_task_check(config, wallet.address),
     )
+    duties = network_duties(config, shelf, wallet, mailbox, miner)
     gc.freeze()  # what is loaded now stays; looking through all of it stops a stream for 50 ms
     heart = Heart(miner, mailbox, config.home)
     heart.start()
     served = ", ".join(map(str, shelf.identifiers))
     logger.info("miner %s serves model %s", miner.address, served)
     try:
-        app = make_app(redis_url, miner)
+        app = make_app(redis_url, miner, duties)
         _take_up(app)
         status = _work(app, config.slots, miner, heart)
         _hand_back(app, miner)
@@ -156,7 +161,33 @@ def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
     return TaskCheck(Rpc(config.rpc_url), config.queue_address, address, config.terms)
 
 
-def make_app(redis_url: str, miner: Miner) -> Celery:
+def network_duties(
+    config: NodeConfig, shelf: Shelf, wallet: Wallet, mailbox: Mailbox, miner: Miner
+) -> NetworkDuties | None:
+    """What this node does while it is idle; nothing where it could not check what it signs."""
+    if not shelf.canonical:
+        logger.info("a model that others cannot check takes no part in network tasks")
+        return None
+    check = None
+    if config.rpc_url is not None:
+        if config.cognitive_address is None:
+            logger.warning("without COGNITIVE_ADDRESS this node takes no part in network tasks")
+            return None
+        check = NetworkCheck(Rpc(config.rpc_url), config.cognitive_address, wallet.address)
+    stash = CompletionStash(config.home / "network")
+    stash.forget_old()
+    return NetworkDuties(
+        shelf=shelf,
+        wallet=wallet,
+        mailbox=mailbox,
+        stash=stash,
+        is_busy=lambda: miner.in_flight > 0,
+        is_draining=lambda: miner.draining,
+        check=check,
+    )
+
+
+def make_app(redis_url: str, miner: Miner, duties: NetworkDuties | None = None) -> Celery:
     """The miner's Celery application, with its tasks."""
     app = Celery("mining.node", broker=redis_url, set_as_current=False)
     app.conf.update(
@@ -195,6 +226,11 @@ def make_app(redis_url: str, miner: Miner) -> Celery:
     def shorten(assignment_id: str, characters: int) -> None:
         miner.shorten(assignment_id, characters)
 
+    @app.task(name=NETWORK)
+    def network(job: dict[str, Any]) -> None:
+        if duties is not None:
+            duties.do(job)
+
     return app
 
 
@@ -212,7 +248,7 @@ def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,
-        queues=[CONTROL_QUEUE, INFERENCE_QUEUE],
+        queues=[CONTROL_QUEUE, INFERENCE_QUEUE, NETWORK_QUEUE],
         loglevel=logging.getLogger().getEffectiveLevel(),
         without_gossip=True,
         without_mingle=True,

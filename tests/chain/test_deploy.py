@@ -47,7 +47,7 @@ def test_network_tasks_know_their_contracts(chain: Chain) -> None:
         assert cognitive.functions[view]().call() == chain.contract(name).address
     assert rewards.functions.token().call() == chain.contract("CortensorToken").address
     assert rewards.functions.epochSeconds().call() == deploying.EPOCH_S
-    assert rewards.functions.plannedBudget().call() == deploying.EPOCH_BUDGET_WEI
+    assert rewards.functions.plannedBudget().call() == deploying.DAY_BUDGET_WEI
 
 
 def test_deploying_again_sends_nothing(chain: Chain, settings: Any) -> None:

@@ -9,15 +9,17 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from chain import projections
 from chain.models import Block
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState
 from sessions.models import OnChainStatus, OnChainTask, Session, Task, TaskOrigin, TaskStatus
+from tests.mining.network.test_projections import a_round
 
 COR = 10**18
 MINERS = [f"0x{n:040x}" for n in (0xA1, 0xB2, 0xC3)]
 SECRET_PROMPT = "the prompt that nobody else may see"
 SECRET_RESULT = "the answer that nobody else may see"
-QUERIES = 11
+QUERIES = 13
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +102,8 @@ def test_an_empty_network_has_an_empty_snapshot(read: Callable[..., dict[str, An
         "miners": [],
         "sessions": [],
         "tasks": [],
+        "network_tasks": [],
+        "network_paid_wei": "0",
     }
 
 
@@ -220,3 +224,14 @@ def test_the_latest_block_is_shown(read: Callable[..., dict[str, Any]]) -> None:
             timestamp=timezone.now(),
         )
     assert read()["latest_block"]["number"] == 8
+
+
+def test_what_idle_miners_do_is_shown_without_their_words(
+    read: Callable[..., dict[str, Any]],
+) -> None:
+    projections.apply(a_round())
+    shown = read()
+    [task] = shown["network_tasks"]
+    assert (task["number"], task["state"]) == (1, "ended")
+    assert (task["completers"], task["accepted"]) == (2, 1)
+    assert shown["network_paid_wei"] == str(10**19)

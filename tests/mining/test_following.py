@@ -20,7 +20,7 @@ from mining.oracle import sweep
 from mining.validation import validate
 from sessions.models import TaskStatus
 from tests.anvil import DEPLOYER, account, anvil, chain, deployed
-from tests.mining.network import Network, Report, content_of, enrol
+from tests.mining.live_network import Network, Report, content_of, enrol
 from tests.mining.test_validation import honest
 
 __all__ = ["anvil", "chain", "deployed"]

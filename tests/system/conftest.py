@@ -64,6 +64,8 @@ def running() -> Iterator[Network]:
             # The receiver of webhooks is on this machine.
             environment.setenv("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")
             environment.setenv("WEBHOOK_PLAIN_HTTP", "1")
+            # Idle miners have a network of their own, in `test_network_tasks`.
+            environment.setenv("NETWORK_TASK_EVERY_S", "0")
             with running_network(Path(folder), ports, [HONEST] * 4 + [CHEAP], print, {}) as network:
                 yield network
 

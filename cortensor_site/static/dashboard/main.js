@@ -1,9 +1,9 @@
 // The page's entry: reads what the server put into it, and joins the parts.
 
 import { setText } from "./dom.js";
-import { clock, count } from "./format.js";
+import { clock, cor, count } from "./format.js";
 import { followNetwork } from "./live.js";
-import { escrow, minerTable, sessionTable } from "./network.js";
+import { escrow, idleTable, minerTable, sessionTable } from "./network.js";
 import { playground } from "./playground.js";
 import { taskList } from "./tasks.js";
 import { isFinal } from "./track.js";
@@ -21,6 +21,7 @@ const showEscrow = escrow(byId("escrow"));
 const showTasks = taskList(byId("tasks"));
 const showMiners = minerTable(byId("miners"));
 const showSessions = sessionTable(byId("sessions"));
+const showIdle = idleTable(byId("idle"));
 const network = followNetwork(
   { snapshot: config.snapshot_url, socket: config.socket_url },
   show,
@@ -40,6 +41,9 @@ function show(snapshot) {
   showList("tasks", recent, showTasks);
   showList("miners", miners, showMiners);
   showList("sessions", sessions, showSessions);
+  showList("idle", snapshot.network_tasks, showIdle);
+  const paid = snapshot.network_paid_wei;
+  setText(byId("idle-count"), paid === "0" ? "" : `${cor(paid)} COR paid`);
   const online = miners.filter((miner) => miner.online).length;
   const running = recent.filter((task) => !isFinal(task)).length;
   setText(byId("miners-count"), miners.length ? `${online} of ${miners.length} online` : "");

@@ -78,6 +78,24 @@ export function sessionTable(body) {
   });
 }
 
+/** The table of network tasks, the work of idle miners. */
+export function idleTable(body) {
+  return keyedList(body, (task) => task.number, () => {
+    const cells = row("Task", "State", "Answers", "Begun");
+    return {
+      element: cells.element,
+      update(task) {
+        setText(cells.Task, count(task.number));
+        const tone = task.state === "ended" ? "good" : "busy";
+        cells.State.replaceChildren(el("span", { class: "chip", "data-tone": tone }, task.state));
+        const judged = task.accepted === null ? "" : `${task.accepted} right of `;
+        setText(cells.Answers, task.completers ? `${judged}${task.completers}` : "–");
+        setText(cells.Begun, task.created_at ? clock(task.created_at) : "–");
+      },
+    };
+  });
+}
+
 const STATE_TONES = { ephemeral: "good", dedicated: "good", active: "busy", reserved: "busy" };
 
 // Roles are said aloud, since the narrow layout takes the tables' display from their elements.

@@ -1,0 +1,111 @@
+"""Judging a network task, by the validator: as users' tasks are, by agreement of the answers.
+
+Where too few agree, or one alone has answered, the validator's own run decides.
+"""
+
+import logging
+import time
+
+from django.db import transaction
+from django.utils import timezone
+
+from chain import operations, outbox, storage
+from chain.contracts import deployment
+from chain.endpoints import endpoints
+from chain.messages import SigningDomain, sign
+from chain.network_messages import NetworkVerdict
+from mining import keys
+from mining.embeddings import embed
+from mining.errors import ValidationImpossible
+from mining.judgement import Judgement, judge, judge_by_reference
+from mining.models import NetworkJudgement, ValidationMethod
+from mining.network.chain_state import read_session
+from mining.network.decisions import Session, State
+from mining.node.generation import GenerationError
+from mining.node.llama import LlamaError
+from mining.node.network.answering import answer_request, completion_of
+from mining.node.network.job import MAX_COMPLETION_BYTES
+from mining.node.prompts import PromptError
+from mining.rerun import TIME_S, engine_of, first_model
+
+ADDRESS = "ipfs://"
+
+logger = logging.getLogger(__name__)
+
+
+def judge_session(number: int) -> None:
+    """Judge a session whose answers are revealed; harmless when it is judged, or over.
+
+    Raises:
+        ValidationImpossible: nothing can decide now; it is asked again until the deadline.
+        RpcError: the chain does not answer.
+    """
+    network = deployment()
+    session, revealed = read_session(endpoints(), network, number)
+    if session.state != State.COMMIT:
+        return
+    texts = {
+        node: text
+        for node, completion in zip(revealed.nodes, revealed.completions, strict=True)
+        if completion is not None and (text := _text_of(completion)) is not None
+    }
+    judgement, method, reference = _measure(session, list(texts.values()))
+    worths = dict(zip(texts, judgement.accuracies_bps if judgement else [], strict=True))
+    accuracies = [worths.get(node, 0) for node in revealed.nodes]
+    verdict = NetworkVerdict(number, session.seed, tuple(accuracies))
+    domain = SigningDomain(network.chain_id, network.addresses["Cognitive"])
+    with transaction.atomic():
+        outbox.enqueue(
+            operations.judge_network_task(verdict, sign(verdict, domain, keys.validator().key))
+        )
+        NetworkJudgement.objects.update_or_create(
+            number=number,
+            seed=session.seed,
+            defaults={
+                "domain": _storable(session.domain),
+                "subdomain": _storable(session.subdomain),
+                "prompt": _storable(session.prompt),
+                "completions": {node: _storable(text) for node, text in texts.items()},
+                "accuracies_bps": dict(zip(revealed.nodes, accuracies, strict=True)),
+                "method": method,
+                "reference": reference,
+                "judged_at": timezone.now(),
+            },
+        )
+    logger.info("network task %d: judged by %s: %s", number, method.value, accuracies)
+
+
+def _text_of(completion: str) -> str | None:
+    """The answer itself; None where it is kept elsewhere, and cannot be had."""
+    if not completion.startswith(ADDRESS):
+        return completion
+    try:
+        return storage.get(completion.removeprefix(ADDRESS), MAX_COMPLETION_BYTES).decode()
+    except (storage.StorageError, OSError, UnicodeDecodeError):
+        logger.warning("%s cannot be read", completion[:100])
+        return None
+
+
+def _measure(session: Session, texts: list[str]) -> tuple[Judgement | None, ValidationMethod, str]:
+    if not texts:
+        return None, ValidationMethod.NONE, ""
+    judgement = judge(texts, embed) if len(texts) > 1 else None
+    if judgement is not None:
+        return judgement, ValidationMethod.MAJORITY, ""
+    reference = _own_answer(session)
+    return judge_by_reference(texts, reference, embed), ValidationMethod.RERUN, reference
+
+
+def _own_answer(session: Session) -> str:
+    try:
+        engine = engine_of(first_model())
+        request = answer_request(engine.prompts, session.prompt, session.seed, time.time() + TIME_S)
+        return completion_of(engine.submit(request).result(TIME_S + 5).text)
+    except (LookupError, LlamaError, PromptError, GenerationError) as error:
+        raise ValidationImpossible(
+            f"network task {session.number}: the validator cannot run it: {error}"
+        ) from error
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "")

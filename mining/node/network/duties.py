@@ -1,0 +1,239 @@
+"""What a node does for network tasks. Celery only calls this.
+
+Users' tasks go first: an answer is not begun while one runs, and given up when one comes.
+Everything may be asked again, and gives the same.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from chain.messages import SigningDomain
+from chain.network_messages import (
+    NetworkCommit,
+    NetworkCreate,
+    NetworkMessage,
+    NetworkPrecommit,
+    NetworkPrepare,
+    Ping,
+    completion_hash,
+)
+from mining.node.evm import ChainUnavailable
+from mining.node.generation import DeadlinePassed, GenerationError, GenerationRequest
+from mining.node.job import Malformed
+from mining.node.mailbox import Mailbox
+from mining.node.miner import Draining
+from mining.node.network.answering import answer_request, completion_of
+from mining.node.network.check import NetworkCheck
+from mining.node.network.job import (
+    NetworkCommitReport,
+    NetworkCreateReport,
+    NetworkDeclinedReport,
+    NetworkJob,
+    NetworkPingReport,
+    NetworkPrecommitReport,
+    NetworkPrepareReport,
+    Stage,
+)
+from mining.node.network.questions import (
+    is_question,
+    questions,
+    request_for_question,
+    subject_of,
+)
+from mining.node.network.stash import Completion, CompletionStash
+from mining.node.prompts import PromptError
+from mining.node.shelf import NoRoom, Shelf
+from mining.node.task_check import JobRefused
+from mining.node.wallet import Wallet
+
+logger = logging.getLogger(__name__)
+
+
+class BusyWithTasks(Exception):
+    """A user's task runs on this node."""
+
+    code = "busy"
+
+
+class NoCompletion(Exception):
+    """There is nothing to commit."""
+
+    code = "no_completion"
+
+
+_REASONS = (
+    *(JobRefused, ChainUnavailable, PromptError, GenerationError, NoRoom, BusyWithTasks),
+    *(Draining, NoCompletion),
+)
+"""Why a part may not be done, each with the `code` that the router is told."""
+
+
+class NetworkDuties:
+    """One node's parts in network tasks. Its methods may be called from many threads.
+
+    Args:
+        shelf: of models that all draw by the protocol's rule. The lowest number answers, as at the
+            validator: nobody says which model is meant, and those who took another would disagree.
+        is_busy: whether a user's task runs or waits on this node.
+        is_draining: whether the node is about to stop: it reveals what it has, and begins nothing.
+        check: holds jobs against the chain before anything is signed; without one, they are
+            believed.
+    """
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        wallet: Wallet,
+        mailbox: Mailbox,
+        stash: CompletionStash,
+        is_busy: Callable[[], bool],
+        is_draining: Callable[[], bool],
+        check: NetworkCheck | None = None,
+    ) -> None:
+        self._shelf = shelf
+        self._model = min(shelf.identifiers)
+        self._wallet = wallet
+        self._mailbox = mailbox
+        self._stash = stash
+        self._is_busy = is_busy
+        self._is_draining = is_draining
+        self._check = check
+        self._stages: dict[str, Callable[[NetworkJob], None]] = {
+            Stage.PING: self._ping,
+            Stage.CREATE: self._create,
+            Stage.PREPARE: self._prepare,
+            Stage.COMPLETE: self._complete,
+            Stage.REVEAL: self._reveal,
+        }
+
+    def do(self, value: object) -> None:
+        """Do one part and report it, or report why not."""
+        try:
+            job = NetworkJob.from_json(value)
+        except Malformed as error:
+            logger.error("a network job was refused: %s", error)
+            return
+        try:
+            if time.time() >= job.deadline_at:
+                raise DeadlinePassed("deadline_at: it has passed")
+            if self._is_draining() and job.stage != Stage.REVEAL:
+                raise Draining("node: it stops; ask another")
+            if self._check is not None:
+                self._check.require(job)
+            self._stages[job.stage](job)
+        except _REASONS as error:
+            logger.info("network task %d, %s: declined: %s", job.number, job.stage, error)
+            self._decline(job, error.code, str(error))
+        except Exception:
+            logger.exception("network task %d, %s failed", job.number, job.stage)
+            self._decline(job, "internal_error", "node: an error that its log describes")
+
+    # ── the parts ────────────────────────────────────────────────────────────
+
+    def _ping(self, job: NetworkJob) -> None:
+        # Some seconds ago: the chain takes none from its future, and clocks differ.
+        ping = Ping(self._wallet.address, int(time.time()) - 5)
+        self._mailbox.report(NetworkPingReport(time=ping.time, signature=self._sign(job, ping)))
+
+    def _create(self, job: NetworkJob) -> None:
+        domain, subdomain = subject_of(job.seed)
+        message = NetworkCreate(job.number, job.seed, domain, subdomain)
+        self._mailbox.report(
+            NetworkCreateReport(
+                number=job.number,
+                seed=job.seed,
+                domain=domain,
+                subdomain=subdomain,
+                signature=self._sign(job, message),
+            )
+        )
+
+    def _prepare(self, job: NetworkJob) -> None:
+        challenges = self._questions(job)
+        message = NetworkPrepare(job.number, job.seed, tuple(challenges))
+        self._mailbox.report(
+            NetworkPrepareReport(
+                number=job.number,
+                seed=job.seed,
+                challenges=challenges,
+                signature=self._sign(job, message),
+            )
+        )
+
+    def _complete(self, job: NetworkJob) -> None:
+        kept = self._stash.find(job)
+        if kept is None:
+            answer = completion_of(self._generate(self._answer_request(job, job.prompt)))
+            if not answer:
+                raise NoCompletion("completion: the model has nothing to say")
+            kept = self._stash.keep(job, Completion(answer, secrets.randbits(256)))
+        digest = completion_hash(job.number, job.seed, self._wallet.address, kept.text, kept.salt)
+        message = NetworkPrecommit(job.number, job.seed, digest)
+        self._mailbox.report(
+            NetworkPrecommitReport(
+                number=job.number,
+                seed=job.seed,
+                hash=digest,
+                signature=self._sign(job, message),
+            )
+        )
+
+    def _reveal(self, job: NetworkJob) -> None:
+        kept = self._stash.find(job)
+        if kept is None:
+            raise NoCompletion("completion: nothing was precommitted")
+        message = NetworkCommit(job.number, job.seed, kept.text, kept.salt)
+        self._mailbox.report(
+            NetworkCommitReport(
+                number=job.number,
+                seed=job.seed,
+                completion=kept.text,
+                salt=kept.salt,
+                signature=self._sign(job, message),
+            )
+        )
+
+    # ── what they are made of ────────────────────────────────────────────────
+
+    def _questions(self, job: NetworkJob) -> list[str]:
+        """One of the model's own making, where it can, and the rest by the seed."""
+        count = max(job.challenges, 1)
+        made = questions(job.domain, job.subdomain, job.seed, self._wallet.address, count)
+        try:
+            request = self._answer_request(job, request_for_question(job.subdomain))
+            own = completion_of(self._generate(request))
+        except (PromptError, GenerationError, NoRoom, BusyWithTasks):
+            own = ""
+        if is_question(own):
+            made = [own, *made]
+        return list(dict.fromkeys(made))[:count]
+
+    def _answer_request(self, job: NetworkJob, prompt: str) -> GenerationRequest:
+        return answer_request(self._shelf.prompts(self._model), prompt, job.seed, job.deadline_at)
+
+    def _generate(self, request: GenerationRequest) -> str:
+        """Answer while nobody else wants the node; a user's task ends it between two tokens."""
+        if self._is_busy():
+            raise BusyWithTasks("node: it works on users' tasks; ask again")
+        with self._shelf.take(self._model, 0) as place:
+            generation = place.engine().submit(request)
+            try:
+                for _ in generation:
+                    if self._is_busy():
+                        raise BusyWithTasks("node: a user's task has come; ask again")
+            finally:
+                generation.cancel()
+            return generation.result().text
+
+    def _sign(self, job: NetworkJob, message: NetworkMessage) -> bytes:
+        return self._wallet.sign(message, SigningDomain(job.chain_id, job.contract))
+
+    def _decline(self, job: NetworkJob, code: str, message: str) -> None:
+        self._mailbox.report(
+            NetworkDeclinedReport(
+                stage=job.stage, number=job.number, seed=job.seed, code=code, message=message
+            )
+        )
