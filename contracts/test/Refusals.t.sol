@@ -95,8 +95,8 @@ contract RefusalsTest is IdleNetwork {
         item.promptType = 256;
         refuse(item, outOfRange("promptType", 256, 255));
         item = submission(sessionId, LANE);
-        item.maxInputTokens = 1 << 24;
-        refuse(item, outOfRange("maxInputTokens", 1 << 24, (1 << 24) - 1));
+        item.maxInputTokens = 1 << 20;
+        refuse(item, outOfRange("maxInputTokens", 1 << 20, (1 << 20) - 1));
         item = submission(sessionId, LANE);
         item.promptTemplate = string(new bytes(16 * 1024 + 1));
         refuse(item, outOfRange("promptTemplate", 16 * 1024 + 1, 16 * 1024));
