@@ -3,11 +3,8 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Count, Q, Sum
-from django.utils import timezone
 from eth_utils.conversions import to_bytes
 
 from chain import operations, outbox, storage
@@ -15,9 +12,7 @@ from chain.messages import task_digest
 from sessions import encryption, ports
 from sessions.access import admission
 from sessions.completion import CompletionRequest
-from sessions.confirmation import unconfirmed_deposits_wei
 from sessions.errors import (
-    InsufficientBalance,
     InvalidField,
     ModelNotServed,
     NoMiners,
@@ -40,13 +35,13 @@ from sessions.models import (
     TaskOrigin,
 )
 from sessions.prices import TokenPrice, worst_case_wei
+from sessions.reservations import promised_to, require_balance, require_task_left
 from sessions.task_states import announce_stage
 
 logger = logging.getLogger(__name__)
 
 TASK_QUEUED = "task_queued"
 """The channel that wakes the dispatcher."""
-SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
 
 
 def accept(
@@ -94,10 +89,10 @@ def accept(
         if earlier is not None:
             return earlier
         _require_active(session)
-        promised = _promised_to(session.session_id)
-        _require_task_left(session, promised)
+        promised = promised_to(session.session_id)
+        require_task_left(session, promised)
         reserve_wei = _price(request, session, input_tokens)
-        _require_balance(session, reserve_wei, promised)
+        require_balance(session, reserve_wei, promised)
         admission.require_room(caller, session, reserve_wei, tokens)
         task_id = _take_id(session, router_index)
         if client_key is not None:
@@ -167,32 +162,6 @@ def _store(content: bytes) -> str:
         ) from error
 
 
-def pending_wei(session_id: int) -> int:
-    """What this router has promised of a session's balance and the mirror does not show yet."""
-    return _promised_to(session_id).wei
-
-
-@dataclass(frozen=True)
-class _Promised:
-    """The tasks of a session that the mirror does not show yet: what they reserve, how many."""
-
-    wei: int
-    tasks: int
-
-
-def _promised_to(session_id: int) -> _Promised:
-    # A task may fail while its submission is still under way; one that has not landed long after
-    # was refused or lost, and holds the session's money no longer.
-    since = timezone.now() - SUBMISSION_LANDS_WITHIN
-    found = (
-        Task.objects.of_session(session_id)
-        .filter(Q(ended_at=None) | Q(ended_at__gt=since))
-        .unseen_on_chain()
-        .aggregate(wei=Sum("reserve_wei"), tasks=Count("pk", filter=Q(reserve_wei__gt=0)))
-    )
-    return _Promised(int(found["wei"] or 0), found["tasks"])
-
-
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:
     if not request.client_reference:
         return None
@@ -223,19 +192,6 @@ def _require_active(session: Session) -> None:
             f"session {session.session_id} was deactivated by its owner and takes no tasks",
             field="session_id",
             remedy="create a new session with Session.create",
-        )
-
-
-def _require_task_left(session: Session, promised: _Promised) -> None:
-    if session.max_task_execution_count == 0:
-        return
-    run = session.task_count + promised.tasks
-    if run >= session.max_task_execution_count:
-        raise TooManyTasks(
-            f"session {session.session_id} may run {session.max_task_execution_count} tasks and has"
-            f" run {run}",
-            field="session_id",
-            remedy="create a new session with a larger maxTaskExecutionCount",
         )
 
 
@@ -320,16 +276,6 @@ def _not_served(session: Session) -> ModelNotServed:
         field="session_id",
         remedy="create a session with a model that GET /api/v1/info lists",
     )
-
-
-def _require_balance(session: Session, needed_wei: int, promised: _Promised) -> None:
-    # Miners are not put to work for a deposit that a fork may take back.
-    unconfirmed_wei = unconfirmed_deposits_wei(session.session_id)
-    available_wei = session.balance_wei - unconfirmed_wei - promised.wei
-    if needed_wei > available_wei:
-        raise InsufficientBalance.of(
-            session.session_id, needed_wei, max(available_wei, 0), unconfirmed_wei
-        )
 
 
 def _take_id(session: Session, router_index: int) -> int:

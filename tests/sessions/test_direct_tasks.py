@@ -19,6 +19,7 @@ from sessions.models import (
     TaskOrigin,
     TaskStatus,
 )
+from sessions.reservations import promised_to
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.ports import CONTEXT_LENGTH
 
@@ -54,7 +55,7 @@ def test_a_direct_task_is_queued_once_with_what_it_says() -> None:
     assert (task.task_data, task.inline, task.prompt_cid) == (row.task_data, True, "")
     assert (task.max_tokens, task.temperature_x100, task.timeout_s) == (8, 70, 5)
     assert (task.task_digest, task.reserve_wei) == (row.digest, 500)
-    assert intake.pending_wei(session.session_id) == 0
+    assert promised_to(session.session_id).wei == 0
 
 
 def test_content_that_the_storage_has_is_served_with_its_stops() -> None:
@@ -138,4 +139,4 @@ def test_a_submission_that_the_chain_refuses_fails_the_task_and_frees_its_money(
     task.refresh_from_db()
     assert (task.status, task.outcome_code) == (TaskStatus.FAILED, "submission_refused")
     assert "InsufficientSessionBalance" in task.outcome_message
-    assert intake.pending_wei(session.session_id) == 0
+    assert promised_to(session.session_id).wei == 0

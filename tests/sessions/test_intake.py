@@ -42,6 +42,7 @@ from sessions.models import (
 )
 from sessions.options import GenerationOptions
 from sessions.prompts import prompt_of
+from sessions.reservations import promised_to
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
     OUTPUT_PRICE_WEI,
@@ -205,7 +206,7 @@ def test_a_refusal_says_why_and_changes_nothing(
     assert refusal.match(words.replace("(", r"\(").replace(")", r"\)"))
     assert refusal.value.status == status
     assert Task.objects.count() == 0
-    assert intake.pending_wei(session.session_id) == 0
+    assert promised_to(session.session_id).wei == 0
 
 
 def test_a_balance_that_just_suffices_is_enough_for_one_task() -> None:
@@ -245,9 +246,9 @@ def test_a_strangers_session_does_not_exist() -> None:
 def test_a_task_that_the_mirror_shows_is_not_counted_twice() -> None:
     session = make_session()
     task = intake.accept(make_request(), session=session, api_key=None)
-    assert intake.pending_wei(session.session_id) == COST_WEI
+    assert promised_to(session.session_id).wei == COST_WEI
     OnChainTask.objects.create(session_id=task.session_id, task_id=task.task_id)
-    assert intake.pending_wei(session.session_id) == 0
+    assert promised_to(session.session_id).wei == 0
 
 
 def test_concurrent_intakes_never_overspend() -> None:

@@ -11,6 +11,7 @@ from sessions import intake
 from sessions.errors import InsufficientBalance, cor
 from sessions.models import OnChainTask, Session, Task
 from sessions.prices import TokenPrice, worst_case_wei
+from sessions.reservations import promised_to
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.mirror import apply, event
 
@@ -122,7 +123,7 @@ def test_promises_never_pass_the_balance(steps: list[tuple[str, int | float]]) -
             case "settle" if escrow.reserved:
                 escrow.settle(next(iter(escrow.reserved)), float(value))
         row = Session.objects.get(pk=session.pk)
-        pending = intake.pending_wei(session.session_id)
+        pending = promised_to(session.session_id).wei
         assert row.balance_wei == escrow.balance
         assert row.balance_wei >= pending == sum(int(t.reserve_wei) for t in escrow.under_way)
         assert int(row.reserved_wei) == sum(escrow.reserved.values())

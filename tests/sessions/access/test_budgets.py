@@ -12,6 +12,7 @@ from sessions import intake, streams, task_states
 from sessions.access.budgets import usage_today
 from sessions.access.errors import BudgetSpent, LimitReached, ScopeMissing
 from sessions.models import ApiKey, OnChainTask, Session, Task
+from sessions.reservations import promised_to
 from tests.sessions.api_client import Api
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
@@ -67,7 +68,7 @@ def test_a_budget_covers_just_what_it_says(terms: dict[str, int]) -> None:
     assert 0 < (refusal.value.retry_after_s or 0) <= 24 * 3600 + 1
     other, _ = make_key()
     ask(session, other)
-    assert intake.pending_wei(session.session_id) == 3 * COST_WEI
+    assert promised_to(session.session_id).wei == 3 * COST_WEI
 
 
 def test_a_budget_of_nothing_buys_nothing() -> None:
