@@ -20,7 +20,6 @@ from chain.task_results import ChainResult, read_results
 from chain.wakeup import notify
 from mining import mailbox
 from mining.assignment_states import follow_chain
-from mining.errors import MailboxUnavailable
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerResult
 from sessions.models import Task, TaskStatus
@@ -146,7 +145,7 @@ def _return(assignment: Assignment, now: datetime) -> None:
 
 def _put_out(assignment: Assignment, now: datetime) -> None:
     if assignment.status in (_S.LEASED, _S.ACKED):
-        _cancel_on_commit(assignment)
+        mailbox.cancel_on_commit(assignment)
     follow_chain(assignment, _S.REPLACED, now)
 
 
@@ -174,13 +173,3 @@ def _content_cid(result: ChainResult) -> str:
     if addressed_digest(result.data) is not None:
         return result.data.removeprefix(storage.SCHEME)
     return storage.put(result.data.encode())
-
-
-def _cancel_on_commit(assignment: Assignment) -> None:
-    def send() -> None:
-        try:
-            mailbox.send_cancel(assignment.miner, str(assignment.id))
-        except MailboxUnavailable:
-            logger.warning("%s: it could not be cancelled", assignment, exc_info=True)
-
-    transaction.on_commit(send, robust=True)

@@ -8,12 +8,14 @@ from functools import cache
 
 from celery import Celery
 from django.conf import settings
+from django.db import transaction
 from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.pools import producers
 
 from mining.enrolment import mailbox_prefix
 from mining.errors import MailboxUnavailable
+from mining.models import Assignment
 from mining.node.job import Job
 from mining.node.network.job import NetworkJob
 
@@ -38,6 +40,18 @@ def send_reveal(address: str, assignment_id: str) -> None:
 def send_cancel(address: str, assignment_id: str) -> None:
     """Tell a miner that nobody waits for an assignment any more. Raises MailboxUnavailable."""
     _send(address, CONTROL_QUEUE, CANCEL, {"assignment_id": assignment_id})
+
+
+def cancel_on_commit(assignment: Assignment) -> None:
+    """Tell a miner to stop, once the transaction that takes its place away is committed."""
+
+    def send() -> None:
+        try:
+            send_cancel(assignment.miner, str(assignment.id))
+        except MailboxUnavailable:
+            logger.warning("%s: it could not be cancelled", assignment, exc_info=True)
+
+    transaction.on_commit(send, robust=True)
 
 
 def send_shorten(address: str, assignment_id: str, characters: int) -> None:

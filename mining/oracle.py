@@ -16,7 +16,6 @@ from mining.candidates import lock_miners, suitable
 from mining.choice import choose_miners
 from mining.deadlines import Action, Step, agenda, due, live_slot, successor
 from mining.dispatch import draw_seed
-from mining.errors import MailboxUnavailable
 from mining.leases import lease, listen_to
 from mining.loop import keep_doing
 from mining.models import Assignment, AssignmentStatus
@@ -75,7 +74,7 @@ def release_ended(now: datetime) -> None:
             if assignment.status not in _UNDECIDED:
                 continue
             if assignment.status in (AssignmentStatus.LEASED, AssignmentStatus.ACKED):
-                _cancel_on_commit(assignment)
+                mailbox.cancel_on_commit(assignment)
                 notify("miner_free")
             advance(
                 assignment,
@@ -130,7 +129,7 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         if not chosen:
             return
         if late.status != AssignmentStatus.FAILED:
-            _cancel_on_commit(late)
+            mailbox.cancel_on_commit(late)
         advance(late, AssignmentStatus.REPLACED, now)
         address = chosen[0].address
         live = live_slot(case.situation.slots)
@@ -198,13 +197,3 @@ _ACTIONS: dict[Step, Callable[[Case, Action, datetime], None]] = {
     Step.VALIDATE: _ask_validation,
     Step.END_TASK: _end_task,
 }
-
-
-def _cancel_on_commit(assignment: Assignment) -> None:
-    def send() -> None:
-        try:
-            mailbox.send_cancel(assignment.miner, str(assignment.id))
-        except MailboxUnavailable:
-            logger.warning("%s: it could not be cancelled", assignment, exc_info=True)
-
-    transaction.on_commit(send, robust=True)
