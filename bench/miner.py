@@ -12,8 +12,8 @@ MODEL names another GGUF than the random one of about 100 million parameters; TT
 for want of room in a small model's context. `same_answers_in_a_batch` is the share of answers that
 are the same, token for token, alone and beside 31 others.
 
-The engine is called in its own process, as a miner calls it; the servers answer over HTTP and do
-not stream, which is the cheapest that they can do.
+The engine and `Llama` are called in processes of their own, the engine's as a miner calls it; the
+servers answer over HTTP and do not stream, which is the cheapest that they can do.
 
 `network_vs_engines_32` is the throughput of a whole network with three miners and 32 clients, each
 of which asks twice, divided by that of the three engines alone (`bench.parts.three_miners`). All of
@@ -23,16 +23,18 @@ the network runs on this machine, so that what its other processes use is missin
 of their own. ONLY=network measures this part and no other.
 """
 
+import multiprocessing
 import os
 import random
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -41,7 +43,7 @@ from llama_cpp import Llama
 from bench.parts import three_miners
 from bench.parts.three_miners import Turn
 from bench.peers import random_model
-from bench.peers.servers import llama_cpp_python_server, llama_server
+from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
@@ -106,7 +108,6 @@ def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
 
 def _throughput(model: Path) -> tuple[Speeds, float]:
     """How fast every system is, and drawing's share of the engine's steps."""
-    plain = Llama(str(model), n_ctx=CONTEXT, n_threads=THREADS, verbose=False)
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
     with ExitStack() as stack:
         stack.callback(engine.close)
@@ -118,7 +119,7 @@ def _throughput(model: Path) -> tuple[Speeds, float]:
             "engine": System(_through_engine(engine), CLIENTS, time.process_time),
             "llama-server": System(_over_http(http, server.url), CLIENTS, server.cpu_s),
             "llama_cpp.server": System(_over_http(http, slow.url), (16,), slow.cpu_s),
-            "plain": System(_plainly(plain), (1,), time.process_time),
+            "plain": stack.enter_context(_plainly(model)),
         }
         for system in systems.values():
             system.ask(_prompt(random.Random(0), 2), 4)
@@ -239,12 +240,27 @@ def _over_http(http: httpx.Client, url: str) -> Ask:
     return ask
 
 
-def _plainly(llama: Llama) -> Ask:
-    def ask(prompt: str, max_tokens: int) -> int:
-        answer = llama.create_completion(prompt, max_tokens=max_tokens, **_filters())
-        return int(answer["usage"]["completion_tokens"])
+@contextmanager
+def _plainly(model: Path) -> Iterator[System]:
+    """`Llama.create_completion` in a process of its own (`mining.node.turns` says why)."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, _load_plain, (model,)) as pool:
+        pid = pool.submit(os.getpid).result()
 
-    return ask
+        def ask(prompt: str, max_tokens: int) -> int:
+            return pool.submit(_complete_plainly, prompt, max_tokens).result()
+
+        yield System(ask, (1,), partial(cpu_s, pid))
+
+
+def _load_plain(model: Path) -> None:
+    global plain
+    plain = Llama(str(model), n_ctx=CONTEXT, n_threads=THREADS, verbose=False)
+
+
+def _complete_plainly(prompt: str, max_tokens: int) -> int:
+    answer = plain.create_completion(prompt, max_tokens=max_tokens, **_filters())
+    return int(answer["usage"]["completion_tokens"])
 
 
 def _filters() -> dict[str, float]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.peers.servers import cpu_s
 from bench.report import median_and_spread
 from chain.contracts import Deployment, connect
 from chain.keys import load
@@ -51,11 +52,11 @@ class Turn:
         """Of all clients together."""
         return self.tokens / self.seconds
 
-    def per_cpu_s(self) -> float:
+    def percpu_s(self) -> float:
         """Tokens per second of processor time."""
         return self.tokens / sum(self.cpu_s.values())
 
-    def per_miners_cpu_s(self) -> float:
+    def per_minerscpu_s(self) -> float:
         """Tokens per second of the miners' processor time."""
         own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith("miner-"))
         return self.tokens / sum(own)
@@ -175,12 +176,12 @@ def _through(
         return int(last["usage"]["completion_tokens"])
 
     pids = {name: network.supervisor.pid(name) for name in network.supervisor.states()}
-    before = {name: _cpu_s(pid) for name, pid in pids.items()}
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
     with ThreadPoolExecutor(len(prompts)) as pool:
         started = time.perf_counter()
         tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
         seconds = time.perf_counter() - started
-    return Turn(tokens, seconds, {name: _cpu_s(pid) - before[name] for name, pid in pids.items()})
+    return Turn(tokens, seconds, {name: cpu_s(pid) - before[name] for name, pid in pids.items()})
 
 
 @contextmanager
@@ -231,9 +232,3 @@ def _engine(pipe: Connection, model: Path, max_tokens: int, number: int) -> None
             tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
         pipe.send((tokens, time.process_time() - before))
     engine.close()
-
-
-def _cpu_s(pid: int) -> float:
-    """Seconds of processor time that a process has used so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -24,9 +24,8 @@ class Peer:
     pid: int
 
     def cpu_s(self) -> float:
-        """Seconds of processor time that it has used so far (Linux)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that it has used so far."""
+        return cpu_s(self.pid)
 
 
 @contextmanager
@@ -48,6 +47,12 @@ def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator
     arguments += ["--interrupt_requests", "False", "--verbose", "False", "--port", str(port)]
     with _running(arguments, port) as peer:
         yield peer
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process has used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

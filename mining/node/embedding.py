@@ -14,7 +14,7 @@ Vector = npt.NDArray[np.float32]
 
 
 class Embedder:
-    """Embeds token sequences. It belongs to one thread at a time.
+    """Embeds token sequences. It belongs to one thread.
 
     A model that is made to embed pools as it says of itself. Of any other, the vector is the mean
     of what its last layer says of each token: good for comparing texts by the same model.
@@ -26,7 +26,6 @@ class Embedder:
     """
 
     def __init__(self, model: Model, *, context_tokens: int, threads: int = 1) -> None:
-        self._context_tokens = context_tokens
         self._context = Context(
             model,
             sequence_tokens=context_tokens,
@@ -36,30 +35,32 @@ class Embedder:
             embeds=True,
         )
 
-    def embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
-        """One unit vector a sequence; none may be empty or longer than `context_tokens`.
+    def embed(self, batch: Sequence[Sequence[int]]) -> list[Vector]:
+        """One unit vector a sequence, of one of `in_batches`.
 
         Raises LlamaError when llama.cpp fails.
         """
-        vectors: list[Vector] = []
-        for batch in self._batches(prompts):
-            self._context.clear()
-            self._context.decode([Run(n, 0, tokens, False) for n, tokens in enumerate(batch)])
-            vectors += [self._context.embedding(number) for number in range(len(batch))]
+        self._context.clear()
+        self._context.decode([Run(n, 0, tokens, False) for n, tokens in enumerate(batch)])
+        vectors = [self._context.embedding(number) for number in range(len(batch))]
         return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
 
     def close(self) -> None:
         """Free the context."""
         self._context.close()
 
-    def _batches(self, prompts: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
-        batch: list[Sequence[int]] = []
-        room = self._context_tokens
-        for prompt in prompts:
-            if batch and (len(prompt) > room or len(batch) == SEQUENCES):
-                yield batch
-                batch, room = [], self._context_tokens
-            batch.append(prompt)
-            room -= len(prompt)
-        if batch:
+
+def in_batches(
+    prompts: Sequence[Sequence[int]], context_tokens: int
+) -> Iterator[list[Sequence[int]]]:
+    """Sequences that are embedded at once; none may be empty or longer than the context."""
+    batch: list[Sequence[int]] = []
+    room = context_tokens
+    for prompt in prompts:
+        if batch and (len(prompt) > room or len(batch) == SEQUENCES):
             yield batch
+            batch, room = [], context_tokens
+        batch.append(prompt)
+        room -= len(prompt)
+    if batch:
+        yield batch

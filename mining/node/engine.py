@@ -4,7 +4,8 @@ Requests join and leave between steps. A step runs one token of every sequence t
 generating, and a chunk of the prompts that still have to be read, so that a long prompt delays the
 others by a chunk at most. Every slot has cells of its own in the cache, and keeps them after its
 sequence has ended: a prompt that begins like one that is there, or is being read, is read from
-where they part.
+where they part. The thread is the engine's own where llama.cpp computes with one, and that of all
+engines of the process where it computes with several (see `mining.node.turns`).
 
 Whatever else is in a batch changes logits in their last bits; `mining.node.sampling` says what
 that means.
@@ -17,10 +18,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mining.node import batching, sampling
-from mining.node.embedding import Embedder, Vector
+from mining.node.embedding import Embedder, Vector, in_batches
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -40,6 +42,7 @@ from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
 from mining.node.sampling import TokenLogprobs, logprobs
 from mining.node.trial import is_faster_apart
+from mining.node.turns import Turns, shared
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class Engine:
     """Generates for up to `slots` requests at once; more wait in line.
 
     Args:
-        threads: of llama.cpp; one is best for small models.
+        threads: of llama.cpp; one is best for small models. Engines with more take turns.
         context_tokens: what prompt and answer may have together; the model's own by default.
         gpu_layers: how many of the model's layers a GPU holds; -1 for all.
         progress: told how much of the weights is read, from 0 to 1.
@@ -110,18 +113,19 @@ class Engine:
             batch_tokens=max(batching.FULL_TOKENS, slots),
             threads=threads,
         )
-        self._incoming: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[Generation] = queue.SimpleQueue()
         self._waiting: deque[_Sequence] = deque()
         self._active: dict[int, _Sequence] = {}
         self._cells: list[list[int]] = [[] for _ in range(slots)]
         """The tokens that each slot's cells hold."""
-        self._order = batching.order(slots, apart=is_faster_apart(self._context, slots))
         self._closed = False
+        self._gate = threading.Lock()
+        """Held to close, and by whoever must not come after that."""
         self._threads = threads
         self._embedder: Embedder | None = None
-        self._embedder_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        self._turns = Turns("engine") if threads == 1 else shared()
+        apart = self._turns.ask(lambda: is_faster_apart(self._context, slots)).result()
+        self._order = batching.order(slots, apart=apart)
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Put a request in line.
@@ -132,77 +136,90 @@ class Engine:
         self.prompts.require_room(len(request.prompt_tokens), request.max_tokens)
         if not request.prompt_tokens or request.max_tokens < 1:
             raise ValueError("request: prompt_tokens and max_tokens have to be at least 1")
-        if self._closed:
-            raise EngineClosed("engine: it has stopped; start the node again")
-        if request.grammar:
-            Grammar(self._model, request.grammar).close()
         generation = Generation(request)
-        self._incoming.put(generation)
+        with self._gate:
+            self._require_open()
+            if request.grammar:
+                Grammar(self._model, request.grammar).close()
+            self._incoming.put(generation)
+            self._turns.take(self._turn)
         return generation
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
-        """One unit vector a prompt (of tokens), beside whatever is being generated.
+        """One unit vector a prompt (of tokens), between the steps of what is being generated.
 
         The first call takes memory for a context of its own. Raises ContextExceeded for a prompt
-        that is too long, and LlamaError.
+        that is too long, EngineClosed after `close`, and LlamaError.
         """
         for prompt in prompts:
             self.prompts.require_room(len(prompt), 0)
             if not prompt:
                 raise ValueError("prompt: it is empty; give at least one token")
-        with self._embedder_lock:
-            if self._closed:
-                raise EngineClosed("engine: it has stopped; start the node again")
-            if self._embedder is None:
-                self._embedder = Embedder(
-                    self._model, context_tokens=self.prompts.context_tokens, threads=self._threads
-                )
-            return self._embedder.embed(prompts)
+        vectors: list[Vector] = []
+        for batch in in_batches(prompts, self.prompts.context_tokens):
+            with self._gate:
+                self._require_open()
+                embedding = self._turns.ask(partial(self._embed, batch))
+            vectors += embedding.result()
+        return vectors
 
     def close(self) -> None:
         """Stop after the current step; whatever is unfinished ends with EngineClosed."""
-        self._closed = True
-        self._incoming.put(None)
-        self._thread.join()
-        with self._embedder_lock:
-            if self._embedder is not None:
-                self._embedder.close()
-        self._context.close()
-        self._model.close()
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+        self._turns.ask(self._stop).result()
+        if self._threads == 1:
+            self._turns.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EngineClosed("engine: it has stopped; start the node again")
 
     # ── the engine's thread ──────────────────────────────────────────────────
 
-    def _run(self) -> None:
-        while not self._closed:
-            try:
-                self._take_in(wait=not self._active and not self._waiting)
-                self._drop_unwanted()
-                self._admit()
-                if self._active:
-                    self._step()
-            except Exception as error:
-                logger.exception("a step failed; the sequences in it end here")
-                for slot, sequence in list(self._active.items()):
-                    self._end(sequence, EngineFailed(f"engine: {error}"))
-                    self._forget(slot)
-        self._take_in(wait=False)
+    def _turn(self) -> bool:
+        if self._closed:
+            return False
+        try:
+            self._take_in()
+            self._drop_unwanted()
+            self._admit()
+            if self._active:
+                self._step()
+        except Exception as error:
+            logger.exception("a step failed; the sequences in it end here")
+            for slot, sequence in list(self._active.items()):
+                self._end(sequence, EngineFailed(f"engine: {error}"))
+                self._forget(slot)
+        return bool(self._active or self._waiting)
+
+    def _stop(self) -> None:
+        self._take_in()
         for sequence in [*self._active.values(), *self._waiting]:
             self._end(sequence, EngineClosed("engine: it was stopped before the answer's end"))
+        if self._embedder is not None:
+            self._embedder.close()
+        self._context.close()
+        self._model.close()
 
-    def _take_in(self, *, wait: bool) -> None:
-        while True:
-            try:
-                generation = self._incoming.get(block=wait)
-            except queue.Empty:
-                return
-            wait = False
-            if generation is not None:
-                request = generation.request
-                grammar = Grammar(self._model, request.grammar) if request.grammar else None
-                assembler = TextAssembler(request.stop)
-                self._waiting.append(
-                    _Sequence(generation, list(request.prompt_tokens), assembler, grammar)
-                )
+    def _embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
+        if self._embedder is None:
+            self._embedder = Embedder(
+                self._model, context_tokens=self.prompts.context_tokens, threads=self._threads
+            )
+        return self._embedder.embed(prompts)
+
+    def _take_in(self) -> None:
+        while not self._incoming.empty():
+            generation = self._incoming.get()
+            request = generation.request
+            grammar = Grammar(self._model, request.grammar) if request.grammar else None
+            assembler = TextAssembler(request.stop)
+            self._waiting.append(
+                _Sequence(generation, list(request.prompt_tokens), assembler, grammar)
+            )
 
     def _drop_unwanted(self) -> None:
         now = time.time()

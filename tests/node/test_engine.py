@@ -323,6 +323,28 @@ def test_closing_ends_what_is_unfinished(model_path: Path) -> None:
         engine.submit(long)
 
 
+def test_engines_that_compute_with_several_threads_do_it_on_one(model_path: Path) -> None:
+    """A second OpenMP team in the process would slow both down to a third."""
+    engines = [Engine(model_path, slots=2, threads=2) for _ in range(2)]
+    try:
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count("engines") == 1
+        asked = [request(engine, 1, max_tokens=20) for engine in engines]
+        both = [engine.submit(each) for engine, each in zip(engines, asked, strict=True)]
+        assert both[0].result(10) == both[1].result(10)
+        running = engines[0].submit(endless(engines[0]))
+        engines[0].close()
+        with pytest.raises(EngineClosed):
+            running.result(5)
+        assert engines[1].embed([[70]])[0].shape
+        answered = engines[1].submit(request(engines[1], 1, max_tokens=5)).result(10)
+        assert answered.completion_tokens == 5
+    finally:
+        for engine in engines:
+            engine.close()
+            engine.close()  # more than once is all right
+
+
 def test_many_threads_may_submit(engine: Engine) -> None:
     results: dict[int, str] = {}
 
