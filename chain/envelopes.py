@@ -31,7 +31,7 @@ from Crypto.Protocol import HPKE
 from Crypto.Protocol.DH import import_x25519_private_key, import_x25519_public_key
 from Crypto.Protocol.KDF import HKDF
 
-from chain.messages import canonical_json
+from chain.digests import canonical_json
 
 VERSION = 1
 MAX_RECIPIENTS = 64

@@ -12,14 +12,7 @@ from typing import Any
 from django.db import models
 from eth_utils.address import to_checksum_address
 
-from chain.messages import (
-    Ack,
-    Commit,
-    Precommit,
-    Registration,
-    TransferWithAuthorization,
-    Verdict,
-)
+from chain.messages import Ack, Commit, Precommit, Registration, TransferWithAuthorization, Verdict
 from chain.network_messages import (
     NetworkCommit,
     NetworkCreate,

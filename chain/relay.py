@@ -17,7 +17,8 @@ from eth_utils.abi import (
 )
 
 from chain.contracts import abi
-from chain.messages import addressed_digest, short_signature
+from chain.digests import addressed_digest
+from chain.messages import short_signature
 from chain.operations import OperationKind
 
 Payload = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chain.messages import LLM_BITS
+from chain.digests import LLM_BITS
 
 _INPUT_BITS, _TIMEOUT_BITS = 24, 16
 

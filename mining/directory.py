@@ -9,7 +9,7 @@ from django.utils import timezone
 from eth_utils.address import to_checksum_address
 
 from chain import storage
-from chain.messages import commit_hash
+from chain.digests import commit_hash
 from mining.answers import Answer, AnswerUnfit, read_answer
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState

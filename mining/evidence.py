@@ -15,6 +15,7 @@ from eth_utils.address import to_checksum_address
 
 from chain import operations, outbox, storage
 from chain.contracts import deployment
+from chain.digests import commit_hash, raw_cid
 from chain.envelopes import EnvelopeError, InvalidKey, Role, read_public_key
 from chain.messages import (
     Ack,
@@ -23,8 +24,6 @@ from chain.messages import (
     InvalidSignature,
     Precommit,
     SigningDomain,
-    commit_hash,
-    raw_cid,
     recover,
 )
 from chain.wakeup import notify

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from chain import storage
-from chain.messages import addressed_digest
+from chain.digests import addressed_digest
 from chain.rpc import RpcError
 from chain.storage import StorageError
 from chain.task_results import ChainResult, read_results

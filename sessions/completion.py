@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import asdict, dataclass, field
 
-from chain.messages import LlmParams, RequestParams, canonical_json
+from chain.digests import canonical_json
+from chain.params import LlmParams, RequestParams
 from sessions.options import GenerationOptions
 
 DEFAULT_MAX_TOKENS = 128

@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from chain import storage, wakeup
-from chain.messages import InvalidParams, LlmParams, RequestParams
+from chain.params import InvalidParams, LlmParams, RequestParams
 from sessions import encryption, ports
 from sessions.errors import EncryptionUnusable
 from sessions.intake import TASK_QUEUED

@@ -8,7 +8,7 @@ from django.db import transaction
 from eth_utils.conversions import to_bytes
 
 from chain import operations, outbox, storage
-from chain.messages import task_digest
+from chain.digests import task_digest
 from sessions import encryption, ports
 from sessions.access import admission
 from sessions.completion import CompletionRequest

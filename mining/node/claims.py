@@ -6,7 +6,7 @@ What the node had signed is in its stash, salt included, so that it needs nobody
 from collections.abc import Iterator
 from pathlib import Path
 
-from chain.messages import commit_hash
+from chain.digests import commit_hash
 from mining.node.evm import CallReverted, Rpc
 from mining.node.stash import Stash
 from mining.node.transactions import transact

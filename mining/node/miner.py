@@ -15,18 +15,9 @@ from contextlib import contextmanager, suppress
 
 import llama_cpp
 
+from chain.digests import MAX_DATA_BYTES, canonical_json, commit_hash, raw_cid
 from chain.envelopes import public_key
-from chain.messages import (
-    MAX_DATA_BYTES,
-    Ack,
-    Commit,
-    Heartbeat,
-    Precommit,
-    SigningDomain,
-    canonical_json,
-    commit_hash,
-    raw_cid,
-)
+from chain.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     Cancelled,

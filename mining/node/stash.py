@@ -5,15 +5,11 @@ is stashed first and reported then; whoever asks again gets the same one.
 """
 
 import json
-import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-KEPT_S = 24 * 3600.0
-"""Longer than any task lives."""
+from mining.node.files import forget_old, write_once
 
 
 class StashError(Exception):
@@ -71,29 +67,7 @@ class Stash:
 
     def forget_old(self) -> int:
         """Delete results that nobody can ask for any more, and return how many."""
-        oldest = time.time() - KEPT_S
-        old = [path for path in self._folder.iterdir() if path.stat().st_mtime < oldest]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        return forget_old(self._folder)
 
     def _path(self, assignment_id: str) -> Path:
         return self._folder / f"{assignment_id}.json"
-
-
-def write_once(path: Path, text: str) -> None:
-    """Write a file, safe from a crash once this returns; raise FileExistsError if it is there."""
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part = Path(file.name)
-    try:
-        os.link(part, path)  # unlike a rename, it never replaces what is there
-    finally:
-        part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

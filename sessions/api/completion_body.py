@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from chain.messages import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S
 from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type
 from sessions.completion import (
     DEFAULT_MAX_TOKENS,

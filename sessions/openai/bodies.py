@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chain.messages import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S
 from sessions.api.completion_body import (
     MAX_MAX_TOKENS,
     MAX_PROMPT_CHARACTERS,

@@ -4,7 +4,7 @@ import json
 from itertools import groupby
 from typing import Any
 
-from chain.messages import canonical_json
+from chain.digests import canonical_json
 from sessions.openai.errors import OpenAIError
 
 PROMPT_TYPE = 2

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from chain.messages import canonical_json
+from chain.digests import canonical_json
 from sessions.models import (
     DeliveryStatus,
     Session,

@@ -8,17 +8,8 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.conversions import to_bytes
 
 from chain import operations, outbox
-from chain.messages import (
-    Ack,
-    Commit,
-    Message,
-    Precommit,
-    SigningDomain,
-    Verdict,
-    commit_hash,
-    sign,
-    task_digest,
-)
+from chain.digests import commit_hash, task_digest
+from chain.messages import Ack, Commit, Message, Precommit, SigningDomain, Verdict, sign
 from chain.operations import Op
 from tests.anvil import MODEL, VALIDATOR, Chain
 

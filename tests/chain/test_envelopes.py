@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from chain.digests import canonical_json
 from chain.envelopes import (
     MAX_RECIPIENTS,
     Context,
@@ -31,7 +32,6 @@ from chain.envelopes import (
     share,
     unseal,
 )
-from chain.messages import canonical_json
 
 VECTORS = json.loads((Path(__file__).parent / "envelope_vectors.json").read_text())
 SCRIPT = Path(__file__).parent / "envelope.mjs"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.messages import LLM_BITS
+from chain.digests import LLM_BITS
 from chain.terms import Terms, read_terms
 
 

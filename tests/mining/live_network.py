@@ -8,9 +8,10 @@ from typing import Any
 from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 
+from chain.digests import canonical_json, commit_hash
 from chain.messages import Commit as CommitMessage
 from chain.messages import Precommit as PrecommitMessage
-from chain.messages import SigningDomain, canonical_json, commit_hash, sign
+from chain.messages import SigningDomain, sign
 from chain.rpc import Rpc
 from chain.sender import Sender
 from chain.sync import Follower

@@ -5,7 +5,7 @@ from django.utils import timezone
 from eth_utils.address import is_checksum_address
 
 from chain import storage
-from chain.messages import canonical_json, commit_hash
+from chain.digests import canonical_json, commit_hash
 from mining.directory import miner_directory, miners_online, task_records
 from mining.leases import lease
 from mining.models import AssignmentStatus, MinerResult, Validation

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from chain import keys as chain_keys
 from chain import storage
+from chain.digests import canonical_json, raw_cid
 from chain.envelopes import (
     Context,
     Role,
@@ -19,7 +20,6 @@ from chain.envelopes import (
     seal,
     unseal,
 )
-from chain.messages import canonical_json, raw_cid
 from mining import keys
 from mining.directory import task_records
 from mining.dispatch import dispatch_all

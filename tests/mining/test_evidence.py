@@ -7,16 +7,8 @@ import pytest
 from django.utils import timezone
 
 from chain import storage
-from chain.messages import (
-    Ack,
-    Commit,
-    Precommit,
-    SigningDomain,
-    canonical_json,
-    commit_hash,
-    raw_cid,
-    sign,
-)
+from chain.digests import canonical_json, commit_hash, raw_cid
+from chain.messages import Ack, Commit, Precommit, SigningDomain, sign
 from chain.models import Operation
 from mining.errors import ReportRefused
 from mining.evidence import accept

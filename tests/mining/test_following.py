@@ -6,7 +6,7 @@ import pytest
 
 from chain import keys as chain_keys
 from chain import storage
-from chain.messages import raw_cid
+from chain.digests import raw_cid
 from chain.models import Operation
 from mining import keys
 from mining.following import follow, is_behind, lags

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from chain import keys as chain_keys
 from chain import storage
-from chain.messages import SigningDomain, Verdict, canonical_json, recover
+from chain.digests import canonical_json
+from chain.messages import SigningDomain, Verdict, recover
 from chain.models import Operation
 from mining import keys
 from mining.leases import lease

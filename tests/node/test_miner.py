@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from chain.digests import canonical_json, commit_hash, raw_cid
 from chain.envelopes import (
     Context,
     Role,
@@ -20,17 +21,7 @@ from chain.envelopes import (
     seal,
     unseal,
 )
-from chain.messages import (
-    Ack,
-    Commit,
-    Heartbeat,
-    Precommit,
-    SigningDomain,
-    canonical_json,
-    commit_hash,
-    raw_cid,
-    recover,
-)
+from chain.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain, recover
 from mining.node.engine import Engine
 from mining.node.job import (
     AckReport,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.stash import KEPT_S, AlreadyStashed, NotStashed, Result, Stash
+from mining.node.files import KEPT_S
+from mining.node.stash import AlreadyStashed, NotStashed, Result, Stash
 
 RESULT = Result(
     assignment_id=str(uuid.UUID(int=1)),

@@ -19,7 +19,8 @@ import redis
 from celery import Celery
 
 from chain.contracts import Deployment
-from chain.messages import MAX_TIMEOUT_S, Heartbeat, recover
+from chain.messages import Heartbeat, recover
+from chain.params import MAX_TIMEOUT_S
 from cortensor_site.stack.embedded import start_redis
 from mining.enrolment import enrol
 from mining.node.cli import TRY_LATER

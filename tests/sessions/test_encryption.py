@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from chain import storage
 from chain.contracts import Deployment
+from chain.digests import canonical_json
 from chain.envelopes import (
     Context,
     Role,
@@ -23,7 +24,6 @@ from chain.envelopes import (
     seal,
     unseal,
 )
-from chain.messages import canonical_json
 from chain.models import Operation
 from chain.signals import events_stored
 from sessions import encryption, intake

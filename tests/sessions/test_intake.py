@@ -10,7 +10,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from chain import storage
-from chain.messages import task_digest
+from chain.digests import task_digest
 from sessions import intake
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session

@@ -5,15 +5,11 @@ many.
 """
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mining.node.files import forget_old, write_once
 from mining.node.network.job import NetworkJob
-from mining.node.stash import write_once
-
-KEPT_S = 24 * 3600.0
-"""Longer than any network task lives."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +46,7 @@ class CompletionStash:
 
     def forget_old(self) -> int:
         """Delete what nobody can ask for any more, and return how many."""
-        oldest = time.time() - KEPT_S
-        old = [path for path in self._folder.iterdir() if path.stat().st_mtime < oldest]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        return forget_old(self._folder)
 
     def _path(self, job: NetworkJob) -> Path:
         # The seed tells sessions of one number apart, on two sides of a fork.

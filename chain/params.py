@@ -1,0 +1,58 @@
+"""The lists of numbers that come with a task, as `Session.submit` takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from chain.errors import ChainError
+
+MIN_TIMEOUT_S, MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S = 5, 3600, 60
+
+
+class InvalidParams(ChainError, ValueError):
+    """The numbers do not describe a task that the contract takes."""
+
+
+@dataclass(frozen=True)
+class LlmParams:
+    """How a task wants to be answered, in the contract's units (hundredths).
+
+    A `top_p_x100` or `top_k` of 0 filters nothing: it is what a short list on chain says.
+    """
+
+    max_tokens: int
+    temperature_x100: int = 0
+    top_p_x100: int = 0
+    top_k: int = 0
+    presence_penalty_x100: int = 0
+    frequency_penalty_x100: int = 0
+
+    def to_words(self) -> list[int]:
+        """The list as it goes on chain."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    @classmethod
+    def from_words(cls, words: Sequence[int]) -> "LlmParams":
+        """Read a list from the chain. What is missing is 0, what is beyond is ignored.
+
+        Raises InvalidParams when there is no `max_tokens`.
+        """
+        if not words or words[0] == 0:
+            raise InvalidParams("llmParams[0]: maxTokens is missing; put at least 1 there")
+        return cls(*words[: len(fields(cls))])
+
+
+@dataclass(frozen=True)
+class RequestParams:
+    """How long a task may take, in seconds."""
+
+    timeout_s: int = DEFAULT_TIMEOUT_S
+
+    def to_words(self) -> list[int]:
+        """The list as it goes on chain."""
+        return [self.timeout_s]
+
+    @classmethod
+    def from_words(cls, words: Sequence[int]) -> "RequestParams":
+        """Read a list from the chain with the contract's default and bounds."""
+        timeout_s = (words[0] if words else 0) or DEFAULT_TIMEOUT_S
+        return cls(min(max(timeout_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S))
