@@ -44,6 +44,7 @@ class OperationKind(models.TextChoices):
     REFUND_PAYMENT = "refund_payment"
     # Network tasks come last: they are for idle times.
     RELAY_PING = "relay_ping"
+    PRUNE_NODE = "prune_node"
     REQUEST_NETWORK_TASK = "request_network_task"
     NEXT_NETWORK_CREATOR = "next_network_creator"
     CREATE_NETWORK_TASK = "create_network_task"
@@ -219,6 +220,12 @@ def relay_ping(message: Ping, signature: bytes) -> Op:
     payload = {"node": to_checksum_address(message.node), "time": message.time}
     payload["signature"] = _hex(signature)
     return _op(OperationKind.RELAY_PING, payload, "node", "time")
+
+
+def prune_node(node: str, pinged_at: int) -> Op:
+    """Take a node off the roll that has not pinged since `pinged_at`, in seconds since 1970."""
+    payload = {"node": to_checksum_address(node), "pinged_at": pinged_at}
+    return _op(OperationKind.PRUNE_NODE, payload, "node", "pinged_at")
 
 
 def request_network_task(request_id: int) -> Op:

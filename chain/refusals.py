@@ -94,6 +94,7 @@ _EARLY = {
     *("PhaseOpen", "TooEarly", "ElementOutOfGas", ""),
 }
 _EARLY_FOR: dict[OperationKind, set[str]] = {
+    OperationKind.PRUNE_NODE: {"RollFrozen"},
     OperationKind.END_PRECOMMIT: {"WrongStatus"},
 }
 

@@ -139,6 +139,10 @@ def _pings(payloads: Sequence[Payload]) -> list[Any]:
     return [[(p["node"], p["time"]) for p in payloads], _signatures(payloads)]
 
 
+def _nodes(payloads: Sequence[Payload]) -> list[Any]:
+    return [[payload["node"] for payload in payloads]]
+
+
 def _network_creation(payloads: Sequence[Payload]) -> list[Any]:
     [payload] = payloads
     return [payload["domain"], payload["subdomain"], _bytes(payload["signature"])]
@@ -294,6 +298,7 @@ RELAYS: dict[OperationKind, Relay] = {
         ),
     ),
     OperationKind.RELAY_PING: Relay("Cognitive", "relayPings", "router", _pings, _flat(250_000)),
+    OperationKind.PRUNE_NODE: Relay("Cognitive", "prune", "router", _nodes, _flat(60_000)),
     OperationKind.REQUEST_NETWORK_TASK: Relay(
         "Cognitive", "request", "router", _no_arguments, _flat(_DRAW_GAS), is_batch=False
     ),

@@ -27,6 +27,7 @@ from mining.network.chain_state import read_epoch_seconds, read_situation
 from mining.network.decisions import Action, Session, Situation, Step, is_open, plan
 from mining.network.idleness import is_idle, last_begun
 from mining.network.payouts import pay_out
+from mining.network.pruning import prune_gone
 from mining.node.network.job import NetworkJob, Stage
 
 LOCK = "network_tasks"
@@ -36,6 +37,7 @@ READ_EVERY_S = 0.5
 """The chain is not read more often, however fast it has news."""
 PINGS_EVERY_S = 10.0
 PAYOUTS_EVERY_S = 15.0
+PRUNING_EVERY_S = 60.0
 JUDGE_AGAIN_S = 20.0
 
 logger = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ class Conductor:
         self._every_s = every_s
         self._contract = deployment.addresses["Cognitive"]
         self._epoch_seconds: int | None = None
-        self._pings_at = self._payouts_at = self._read_at = 0.0
+        self._pings_at = self._payouts_at = self._pruning_at = self._read_at = 0.0
         self._judged_at: dict[tuple[int, int], float] = {}
 
     def step(self) -> float:
@@ -98,6 +100,8 @@ class Conductor:
         now = max(situation.time, int(time.time()))
         self._pay_out(now)
         is_due = not is_open(situation) and self._is_due()
+        if not is_open(situation):
+            self._prune()
         if not is_open(situation) and not is_due:
             # What wakes us now are users' tasks.
             self._read_at = time.monotonic() + LOOK_EVERY_S
@@ -126,6 +130,11 @@ class Conductor:
                 self._epoch_seconds = read_epoch_seconds(self._rpc, self._deployment)
             pay_out(now // self._epoch_seconds)
             forget_old(timezone.now())
+
+    def _prune(self) -> None:
+        if time.monotonic() >= self._pruning_at:
+            self._pruning_at = time.monotonic() + PRUNING_EVERY_S
+            prune_gone(timezone.now())
 
     def _do(self, action: Action, situation: Situation) -> None:
         request, session = situation.request, situation.session
