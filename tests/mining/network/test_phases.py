@@ -1,0 +1,70 @@
+"""A creator of another make plans a task of several phases: this network plays it to its end."""
+
+from typing import Any
+
+import pytest
+from eth_account import Account
+
+from mining.models import NetworkJudgement, NetworkPart, NetworkRole, NetworkTask
+from tests.chain.conftest import nobody_listens
+from tests.chain.mirror import mirror, rebuilt_mirror
+from tests.mining.network.conftest import IdleNetwork
+from tests.money import assert_every_reward_is_accounted_for
+
+__all__ = ["nobody_listens"]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nobody_listens")]
+
+INSTRUCTION = "What is the capital of Italy?"
+QUORUM, PRECOMMIT_S = 3, 60
+
+
+def test_the_second_phase_asks_about_what_was_accepted_in_the_first(
+    idle_network: IdleNetwork,
+) -> None:
+    network = idle_network
+    _create_phased(network)
+    for node in network.nodes:
+        node.deaf = False
+
+    def ended() -> NetworkTask | None:
+        return NetworkTask.objects.filter(number=1, ended_at__isnull=False).first()
+
+    task = network.play_until(ended)
+    first, second = NetworkJudgement.objects.filter(number=1).order_by("judged_at")
+    assert first.seed != second.seed
+    [accepted] = set(first.completions.values())
+    assert second.prompt.startswith(INSTRUCTION)
+    assert second.prompt.count(accepted) == len(first.completions) == len(network.nodes)
+    assert task.accuracies_bps == [10_000] * len(task.completers)
+    revealed = NetworkPart.objects.filter(
+        number=1, role=NetworkRole.COMPLETER, revealed_at__gt=first.judged_at
+    )
+    assert set(revealed.values_list("node", flat=True)) == set(task.completers)
+
+    rewards = network.chain.contract("NetworkRewards")
+    assert mirror() == rebuilt_mirror()
+    assert_every_reward_is_accounted_for(rewards, network.chain.contract("CortensorToken"))
+
+
+def _create_phased(network: IdleNetwork) -> None:
+    def asked() -> Any:
+        number = network.cognitive.requestCounter().call()
+        if not number:
+            return None
+        request = network.cognitive.getRequest(number).call()
+        # Its seed is known, so that it is a creator's turn.
+        return request[7][request[1]] if request[5] and not request[4] else None
+
+    def on_roll() -> bool:
+        return bool(network.cognitive.rollLength().call() == len(network.nodes))
+
+    network.play_until(on_roll)
+    for node in network.nodes:
+        node.deaf = True
+    creator = network.by_address[network.play_until(asked)]
+    network.chain.rpc("anvil_setBalance", creator.address, hex(10**18))
+    phases = [(INSTRUCTION, QUORUM, PRECOMMIT_S)]
+    call = network.cognitive.createPhased("Language", "capitals", phases, b"")
+    network.chain.transact(Account.from_key(creator.wallet._account.key), call)
+    assert network.cognitive.sessionCounter().call() == 1
