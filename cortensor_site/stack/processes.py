@@ -1,5 +1,6 @@
 """The network's processes on one machine, as data: the Procfile of `make run`."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Pr
             "REDIS_URL": miner.redis_url,
             "ROUTER_URL": router_url,
             "MODEL": miner.model,
+            # They share this machine with each other and with the router.
+            "THREADS": os.environ.get("THREADS", "1"),
             # One of them may cheat with a cheaper model: it is validation that has to find out.
             "MODEL_UNVERIFIED": "1",
             **chain,

@@ -33,7 +33,7 @@ environment, each also in lower case in HOME/node.toml (or --config FILE):
   MODEL_UNVERIFIED        1 serves a file that is not the network's; validators will find out
   MEMORY_BUDGET           what loaded models may take together, as in 4GiB (all that is free)
   SLOTS                   how many jobs are worked on at once (4)
-  THREADS                 threads of llama.cpp (1)
+  THREADS                 threads of llama.cpp (as many as a trial finds fastest)
   CONTEXT_TOKENS          most tokens of prompt and answer together (the model's own)
   GPU_LAYERS              how many layers of the model a GPU holds (0; 999 for all)
   UPSTREAM_URL            an OpenAI-compatible server that does the work, as http://host:8000/v1
@@ -193,7 +193,7 @@ def _add_engine(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model-identifier", type=int, metavar="N", help="its number (1)")
     sub.add_argument("--memory-budget", metavar="SIZE", help="of loaded models, as in 4GiB")
     sub.add_argument("--slots", type=int, metavar="N", help="jobs at once (4)")
-    sub.add_argument("--threads", type=int, metavar="N", help="threads of llama.cpp (1)")
+    sub.add_argument("--threads", type=int, metavar="N", help="threads of llama.cpp (the fastest)")
     sub.add_argument("--context-tokens", type=int, metavar="N", help="prompt and answer")
     sub.add_argument("--upstream-url", metavar="URL", help="a server that does the work")
     sub.add_argument("--upstream-model", metavar="NAME", help="its name of the model")

@@ -74,6 +74,7 @@ class NodeConfig:
         models: at least one, no number twice.
         unverified: whether a model's file may be another than the one that the network means.
         context_tokens: what prompt and answer may have together; the model's own if None.
+        threads: of llama.cpp; as many as are fastest if None.
         memory_bytes: what loaded models may take together; if None, all that is there at the start
             or, where a GPU holds layers, as much as they want.
         redis_url: the mailbox; asked from `router_url` where it is None or no longer opens.
@@ -89,7 +90,7 @@ class NodeConfig:
     redis_url: str | None
     models: tuple[ServedModel, ...]
     slots: int
-    threads: int
+    threads: int | None
     context_tokens: int | None
     password: str | None
     router_url: str | None = None

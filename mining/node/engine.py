@@ -41,7 +41,7 @@ from mining.node.pieces import TextAssembler
 from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
 from mining.node.sampling import TokenLogprobs, logprobs
-from mining.node.trial import is_faster_apart
+from mining.node.trial import fastest_threads, is_faster_apart
 from mining.node.turns import Turns, shared
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ class Engine:
     """Generates for up to `slots` requests at once; more wait in line.
 
     Args:
-        threads: of llama.cpp; one is best for small models. Engines with more take turns.
+        threads: of llama.cpp; None for as many as a trial finds fastest. Engines with more than
+            one take turns.
         context_tokens: what prompt and answer may have together; the model's own by default.
         gpu_layers: how many of the model's layers a GPU holds; -1 for all.
         progress: told how much of the weights is read, from 0 to 1.
@@ -89,7 +90,7 @@ class Engine:
         model_path: Path,
         *,
         slots: int = 4,
-        threads: int = 1,
+        threads: int | None = 1,
         context_tokens: int | None = None,
         gpu_layers: int = 0,
         progress: Callable[[float], None] | None = None,
@@ -111,7 +112,7 @@ class Engine:
             sequence_tokens=self.prompts.context_tokens,
             sequences=slots,
             batch_tokens=max(batching.FULL_TOKENS, slots),
-            threads=threads,
+            threads=threads or 1,
         )
         self._incoming: queue.SimpleQueue[Generation] = queue.SimpleQueue()
         self._waiting: deque[_Sequence] = deque()
@@ -121,10 +122,13 @@ class Engine:
         self._closed = False
         self._gate = threading.Lock()
         """Held to close, and by whoever must not come after that."""
-        self._threads = threads
         self._embedder: Embedder | None = None
-        self._turns = Turns("engine") if threads == 1 else shared()
-        apart = self._turns.ask(lambda: is_faster_apart(self._context, slots)).result()
+        self.threads = (
+            threads or shared().ask(partial(fastest_threads, self._context, slots)).result()
+        )
+        """Of llama.cpp."""
+        self._turns = Turns("engine") if self.threads == 1 else shared()
+        apart = self._turns.ask(partial(is_faster_apart, self._context, slots)).result()
         self._order = batching.order(slots, apart=apart)
 
     def submit(self, request: GenerationRequest) -> Generation:
@@ -170,7 +174,7 @@ class Engine:
                 return
             self._closed = True
         self._turns.ask(self._stop).result()
-        if self._threads == 1:
+        if self.threads == 1:
             self._turns.close()
 
     def _require_open(self) -> None:
@@ -207,7 +211,7 @@ class Engine:
     def _embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
         if self._embedder is None:
             self._embedder = Embedder(
-                self._model, context_tokens=self.prompts.context_tokens, threads=self._threads
+                self._model, context_tokens=self.prompts.context_tokens, threads=self.threads
             )
         return self._embedder.embed(prompts)
 

@@ -17,7 +17,10 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
     def number(name: str, default: int) -> int:
         return settings.number_from(getattr(options, name.lower()), name, default, environment)
 
-    has_context = options.context_tokens or environment.get("CONTEXT_TOKENS")
+    def number_if_set(name: str) -> int | None:
+        is_set = getattr(options, name.lower()) is not None or environment.get(name)
+        return number(name, 1) if is_set else None
+
     ca_file = environment.get("REDIS_CA_FILE")
     config = NodeConfig(
         home=options.home,
@@ -25,8 +28,8 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         router_url=environment.get("ROUTER_URL") or None,
         models=_models(options),
         slots=number("SLOTS", 4),
-        threads=number("THREADS", 1),
-        context_tokens=number("CONTEXT_TOKENS", 1) if has_context else None,
+        threads=number_if_set("THREADS"),
+        context_tokens=number_if_set("CONTEXT_TOKENS"),
         gpu_layers=settings.whole_number_from("GPU_LAYERS", environment),
         unverified=environment.get("MODEL_UNVERIFIED") == "1",
         memory_bytes=settings.memory_from(options.memory_budget, environment),

@@ -220,6 +220,10 @@ class Context:
             raise LlamaError(f"decode: llama.cpp answered {status} to {end} tokens")
         self._outputs = self._logits_of(outputs) if outputs else _NO_OUTPUTS
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from now on."""
+        c.llama_set_n_threads(self._handle, threads, threads)
+
     def logits(self, number: int) -> npt.NDArray[np.float32]:
         """The `number`th logits that the last batch wanted, valid until the next one."""
         row: npt.NDArray[np.float32] = self._outputs[number]
