@@ -50,7 +50,7 @@ def load(config: NodeConfig, identifier: int, path: Path, progress: Progress) ->
         gpu_layers=config.gpu_layers,
         progress=partial(progress, f"loading model {identifier}"),
     )
-    logger.info("model %d: llama.cpp computes with %d threads", identifier, engine.threads)
+    logger.info("model %d: threads of llama.cpp: %d", identifier, engine.threads)
     # Reads the weights in, and gives a first figure of the speed to report.
     tokens = min(_WARM_UP_TOKENS, engine.prompts.context_tokens - 1)
     engine.submit(GenerationRequest([0], tokens)).result()
