@@ -283,7 +283,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     }
 
     /// @notice The nodes' numbers, counted from 1; 0 for one that may not be put on a task of this model.
-    function placesOf(address[] calldata nodes, uint256 modelIdentifier)
+    function usableNumbers(address[] calldata nodes, uint256 modelIdentifier)
         external
         view
         returns (uint256[] memory indexes)

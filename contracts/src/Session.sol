@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
 import {Batching} from "./Batching.sol";
+import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
@@ -75,6 +76,7 @@ contract Session is SessionNodes, Batching, Pausable {
         uint256 indexed sessionId, address indexed router, uint256 index, string metadata, bool active
     );
     event DefaultRouterSet(address indexed router, string metadata);
+    event TaskAssigned(uint256 sessionId, uint256 taskId, bytes32[] nodeIds);
     event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
     /// @dev Of a task whose terms say all that it says: see TaskTerms.
     event TaskDescribedByTerms(uint256 sessionId, uint256 taskId, bytes32 taskDigest, uint256 terms);
@@ -93,6 +95,7 @@ contract Session is SessionNodes, Batching, Pausable {
     error ModelWithoutPrice(uint256 modelIdentifier);
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
+    error NotQueue(address account);
     error TaskLimitReached(uint256 sessionId, uint256 limit);
     error EmptyTaskData();
     /// @dev The task ran out of gas in the queue: the batch reverts, or its sender could make a good element
@@ -249,19 +252,33 @@ contract Session is SessionNodes, Batching, Pausable {
         nodeType; // not used, but named for callers that pass by name
         Submission memory submission;
         submission.sessionId = sessionId;
-        submission.taskId = _session(sessionId).directTasks++;
         submission.taskData = taskData;
         submission.promptType = promptType;
         submission.promptTemplate = promptTemplate;
         submission.llmParams = llmParams;
         submission.requestParams = requestParams;
         submission.clientReference = clientReference;
-        // Nobody has counted the tokens yet; a token is at least one byte.
-        submission.maxInputTokens = bytes(taskData).length + bytes(promptTemplate).length + TEMPLATE_TOKENS;
-        (bytes memory refusal, NewTask memory task) = _check(submission);
-        _orRevert(refusal);
-        _record(submission, task);
-        queue.enqueue(task);
+        _submitDirect(submission);
+    }
+
+    /// @inheritdoc ISession
+    /// @dev SessionQueue.enqueueTask, which is the published door, comes here.
+    function submitByModule(
+        uint256 sessionId,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams
+    ) external onlyModule whenNotPaused returns (uint256 taskId) {
+        Submission memory submission;
+        submission.sessionId = sessionId;
+        submission.taskData = taskData;
+        submission.promptType = promptType;
+        submission.promptTemplate = promptTemplate;
+        submission.llmParams = llmParams;
+        submission.requestParams = requestParams;
+        return _submitDirect(submission);
     }
 
     /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
@@ -279,6 +296,18 @@ contract Session is SessionNodes, Batching, Pausable {
         _orRevert(refusal);
         (, bytes32 content) = TaskTerms.contentOf(s.taskData);
         return TaskTerms.digestOf(_session(s.sessionId).sid, s.taskId, content, terms, TaskTerms.restOf(s));
+    }
+
+    /// @inheritdoc ISession
+    /// @dev The queue has looked at all else before, and changes nothing when not all are accepted.
+    function admitAssignment(uint256 sessionId, uint256 taskId, bytes32[] calldata nodeIds)
+        external
+        returns (uint256 accepted)
+    {
+        if (msg.sender != address(queue)) revert NotQueue(msg.sender);
+        uint256 mode = _session(sessionId).mode;
+        while (accepted < nodeIds.length && _mayWorkFor(sessionId, mode, nodeIds[accepted])) ++accepted;
+        if (accepted == nodeIds.length) emit TaskAssigned(sessionId, taskId, nodeIds);
     }
 
     function getTaskResults(uint256 sessionId, uint256 taskId)
@@ -367,6 +396,18 @@ contract Session is SessionNodes, Batching, Pausable {
         entry.active = false;
         emit RouterRemoved(entry.router);
         emit SessionRouterSet(sessionId, entry.router, index, entry.metadata, false);
+    }
+
+    /// @dev A task with the session's next running number.
+    function _submitDirect(Submission memory s) private returns (uint256 taskId) {
+        taskId = _session(s.sessionId).directTasks++;
+        s.taskId = taskId;
+        // Nobody has counted the tokens yet; a token is at least one byte.
+        s.maxInputTokens = bytes(s.taskData).length + bytes(s.promptTemplate).length + TEMPLATE_TOKENS;
+        (bytes memory refusal, NewTask memory task) = _check(s);
+        _orRevert(refusal);
+        _record(s, task);
+        queue.enqueue(task);
     }
 
     /// @dev One element of relaySubmissions.

@@ -8,6 +8,7 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {Batching} from "./Batching.sol";
 import {Board} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
+import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
@@ -71,6 +72,22 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         _enqueue(task);
     }
 
+    /// @notice Submits a task at the session's expense, for the network's other modules: as Session.submit does for
+    ///         its owner, with the same checks, events and numbers.
+    /// @return the task's number
+    function enqueueTask(
+        uint256 sessionId,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams
+    ) external onlyModule returns (uint256) {
+        return payment.session().submitByModule(
+            sessionId, taskData, promptType, promptTemplate, llmParams, requestParams
+        );
+    }
+
     // ---------------------------------------------------------------- assignment
 
     /// @notice Puts miners on a queued task: at most its redundancy. For routers and oracles.
@@ -78,15 +95,16 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         external
     {
         _requireAssigner();
-        _orRevert(_assign(sessionId, taskId, addrs, modelIdentifier));
+        _orRevert(_assign(payment.session(), sessionId, taskId, addrs, modelIdentifier));
     }
 
     function assignTasks(Assignment[] calldata items) external {
         _requireAssigner();
+        ISession session = payment.session();
         uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             Assignment calldata a = items[i];
-            _report("assign", i, _assign(a.sessionId, a.taskId, a.miners, a.modelIdentifier));
+            _report("assign", i, _assign(session, a.sessionId, a.taskId, a.miners, a.modelIdentifier));
             _free(begin);
         }
     }

@@ -60,6 +60,8 @@ abstract contract TaskFlow is TaskLedger {
     error WrongNumberOfMiners(uint256 given, uint256 most);
     error DuplicateMiner(address miner);
     error NotEligible(address miner);
+    /// @dev The session takes its own nodes only, and this is none of them.
+    error NotOfSession(address miner);
     error NotAssigned(address miner);
     /// @dev None of the drawn can take the place.
     error NobodyDrawn(bytes32 seed);

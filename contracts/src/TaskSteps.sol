@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Board, Boards, Part} from "./Board.sol";
+import {ISession} from "./ISession.sol";
 import {Mark, Marks} from "./Marks.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
@@ -45,10 +46,13 @@ abstract contract TaskSteps is TaskFlow {
         emit TaskQueued(t.sessionId, t.taskId, _globalId(t.sessionId, t.taskId), t.taskData);
     }
 
-    function _assign(uint256 sessionId, uint256 taskId, address[] calldata miners, uint256 modelIdentifier)
-        internal
-        returns (bytes memory)
-    {
+    function _assign(
+        ISession session,
+        uint256 sessionId,
+        uint256 taskId,
+        address[] calldata miners,
+        uint256 modelIdentifier
+    ) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;
         if (board.isEmpty()) return _notFound(sessionId, taskId);
@@ -64,13 +68,15 @@ abstract contract TaskSteps is TaskFlow {
         if (modelIdentifier != expected) {
             return abi.encodeWithSelector(WrongModel.selector, modelIdentifier, expected);
         }
-        uint256[] memory indexes = pool.placesOf(miners, modelIdentifier);
+        uint256[] memory indexes = pool.usableNumbers(miners, modelIdentifier);
         for (uint256 i; i < miners.length; ++i) {
             if (indexes[i] == 0) return abi.encodeWithSelector(NotEligible.selector, miners[i]);
             for (uint256 j; j < i; ++j) {
                 if (indexes[j] == indexes[i]) return abi.encodeWithSelector(DuplicateMiner.selector, miners[i]);
             }
         }
+        uint256 accepted = session.admitAssignment(sessionId, taskId, _nodeIdsOf(miners));
+        if (accepted != miners.length) return abi.encodeWithSelector(NotOfSession.selector, miners[accepted]);
 
         board = board.withAssignment();
         for (uint256 i; i < miners.length; ++i) {
@@ -79,6 +85,13 @@ abstract contract TaskSteps is TaskFlow {
         task.board = board;
         emit TaskAssigned(sessionId, taskId, miners);
         return "";
+    }
+
+    function _nodeIdsOf(address[] calldata nodes) private pure returns (bytes32[] memory ids) {
+        ids = new bytes32[](nodes.length);
+        for (uint256 i; i < nodes.length; ++i) {
+            ids[i] = keccak256(abi.encodePacked(nodes[i]));
+        }
     }
 
     // ---------------------------------------------------------------- a miner's steps

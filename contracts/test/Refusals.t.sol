@@ -246,10 +246,10 @@ contract RefusalsTest is IdleNetwork {
 
     function test_nodes_without_stake_or_model_get_no_place() public {
         assertEq(pool.minimumStake(), 0, "none is asked for");
-        assertEq(pool.placesOf(miners(2), MODEL)[1], 2, "the second that registered");
+        assertEq(pool.usableNumbers(miners(2), MODEL)[1], 2, "the second that registered");
         vm.prank(admin);
         pool.setMinimumStake(1);
-        assertEq(pool.placesOf(miners(2), MODEL)[1], 0, "without stake");
+        assertEq(pool.usableNumbers(miners(2), MODEL)[1], 0, "without stake");
     }
 
     // ---------------------------------------------------------------- network tasks
