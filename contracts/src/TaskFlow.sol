@@ -37,7 +37,7 @@ abstract contract TaskFlow is TaskLedger {
     event TaskCommitted(uint256 sessionId, uint256 taskId, address miner);
     event TaskAllCommitted(uint256 sessionId, uint256 taskId, address[] miners);
     event TaskCommitEnded(uint256 sessionId, uint256 taskId);
-    /// @param marks what it says of each result, in one word: see Mark
+    /// @param marks what it says of each result, and the node's reputation after it, in one word: see Mark
     event TaskVerdict(
         uint256 sessionId, uint256 taskId, address validator, uint256 inputTokens, Mark[] marks
     );

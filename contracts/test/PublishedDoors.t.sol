@@ -41,9 +41,8 @@ contract PublishedDoorsTest is Network {
         assertEq(enqueue(sessionId, "two"), 1, "the owner's next number");
         assertEq(count("TaskSubmitted(uint256,uint256,string,string)", address(session)), 1, "submitted");
         assertEq(count("TaskQueued(uint256,uint256,uint256,string)", address(queue)), 1, "queued");
-        assertEq(count("TaskReserved(uint256,uint256,uint256)", address(payment)), 1, "reserved");
         assertEq(
-            count("TaskDescribedByTerms(uint256,uint256,bytes32,uint256)", address(session)), 1, "described"
+            count("TaskReserved(uint256,uint256,bytes32,uint256,uint256)", address(payment)), 1, "reserved"
         );
         assertEq(tasks.getTaskData(sessionId, 1), "two", "its data");
         TaskDecoration memory seen = tasks.getTaskDecoration(sessionId, 1);
@@ -93,6 +92,13 @@ contract PublishedDoorsTest is Network {
         vm.expectRevert(missing);
         session.submitByModule(sessionId, "x", 1, "", llmParams(), requestParams());
         vm.stopPrank();
+    }
+
+    function test_a_submission_that_is_put_together_comes_from_the_contract_itself() public {
+        uint256 sessionId = fundedSession(1);
+        vm.prank(client);
+        vm.expectRevert(abi.encodeWithSelector(Session.NotSelf.selector, client));
+        session.takeOwn(submission(sessionId, 0));
     }
 
     // ---------------------------------------------------------------- endAck
