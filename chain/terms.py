@@ -18,7 +18,7 @@ class Terms:
 
 
 def read_terms(word: int) -> Terms:
-    """Take the word of a `TaskDescribedByTerms` event apart."""
+    """Take the word of a `TaskReserved` event apart."""
     params = []
     for bits in reversed(LLM_BITS):
         params.append(word & (1 << bits) - 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chain.marks import read_change, read_mark
+from chain.marks import read_change, read_mark, read_payment
 from chain.projections import Change, EventRecord, Upsert, projection
 from mining.models import MinerResult, Node
 
@@ -28,13 +28,14 @@ def node_reputations_changed(event: EventRecord) -> Sequence[Change]:
 @projection("SessionPayment", "TaskSettled")
 def task_settled(event: EventRecord) -> Sequence[Change]:
     changes: list[Change] = []
-    for node, amount in zip(event.args["nodes"], event.args["amounts"], strict=True):
-        if amount == 0:
+    for payment in map(read_payment, event.args["payments"]):
+        amount_wei = payment.amount_wei
+        if amount_wei == 0:
             continue
         values = {"payment_tx": event.tx_hash}
         changes += [
-            _node(node, add={"earned_wei": amount}),
-            _result_of(event, node, set=values, add={"paid_wei": amount}),
+            _node(payment.node, add={"earned_wei": amount_wei}),
+            _result_of(event, payment.node, set=values, add={"paid_wei": amount_wei}),
         ]
     return changes
 
@@ -79,20 +80,20 @@ def task_committed(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionQueue", "TaskVerdict")
 def task_verdict(event: EventRecord) -> Sequence[Change]:
-    return [
-        _result_of(
-            event,
-            mark.miner,
-            set={
-                "judged_at": event.timestamp,
-                "verdict_tx": event.tx_hash,
-                "accuracy_bps": mark.accuracy_bps,
-                "input_tokens": event.args["inputTokens"],
-                "output_tokens": mark.output_tokens,
-            },
-        )
-        for mark in map(read_mark, event.args["marks"])
-    ]
+    changes: list[Change] = []
+    for mark in map(read_mark, event.args["marks"]):
+        values = {
+            "judged_at": event.timestamp,
+            "verdict_tx": event.tx_hash,
+            "accuracy_bps": mark.accuracy_bps,
+            "input_tokens": event.args["inputTokens"],
+            "output_tokens": mark.output_tokens,
+        }
+        changes += [
+            _result_of(event, mark.miner, set=values),
+            _node(mark.miner, set={"reputation": mark.reputation}),
+        ]
+    return changes
 
 
 def _node(address: str, **changes: dict[str, Any]) -> Upsert:

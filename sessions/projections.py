@@ -8,6 +8,7 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
+from chain.marks import read_payment
 from chain.projections import Change, EventRecord, Upsert, projection
 from chain.terms import read_terms
 from sessions.access.visibility import users_in
@@ -132,28 +133,11 @@ def task_described(event: EventRecord) -> Sequence[Change]:
     return [
         _task(
             event,
-            digest=args["taskDigest"],
             prompt_type=args["promptType"],
             prompt_template=_text(args["promptTemplate"]),
             llm_params=[str(word) for word in args["llmParams"]],
             request_params=[str(word) for word in args["requestParams"]],
             max_input_tokens=args["maxInputTokens"],
-        )
-    ]
-
-
-@projection("Session", "TaskDescribedByTerms")
-def task_described_by_terms(event: EventRecord) -> Sequence[Change]:
-    terms = read_terms(event.args["terms"])
-    return [
-        _task(
-            event,
-            digest=event.args["taskDigest"],
-            prompt_type=terms.prompt_type,
-            prompt_template="",
-            llm_params=[str(word) for word in terms.llm_params],
-            request_params=[str(terms.timeout_s)],
-            max_input_tokens=terms.max_input_tokens,
         )
     ]
 
@@ -242,13 +226,28 @@ def session_withdrawn(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionPayment", "TaskReserved")
 def task_reserved(event: EventRecord) -> Sequence[Change]:
+    """A task that says more than its terms says the rest afterwards, in TaskDescribed."""
     amount = event.args["amount"]
-    return [_more(event, reserved_wei=amount), _task(event, reserved_wei=amount)]
+    terms = read_terms(event.args["terms"])
+    return [
+        _more(event, reserved_wei=amount),
+        _task(
+            event,
+            reserved_wei=amount,
+            digest=event.args["taskDigest"],
+            prompt_type=terms.prompt_type,
+            prompt_template="",
+            llm_params=[str(word) for word in terms.llm_params],
+            request_params=[str(terms.timeout_s)],
+            max_input_tokens=terms.max_input_tokens,
+        ),
+    ]
 
 
 @projection("SessionPayment", "TaskSettled")
 def task_settled(event: EventRecord) -> Sequence[Change]:
-    paid, refunded = event.args["paid"], event.args["refunded"]
+    paid = sum(payment.amount_wei for payment in map(read_payment, event.args["payments"]))
+    refunded = event.args["refunded"]
     return [
         _more(event, reserved_wei=-(paid + refunded), paid_wei=paid),
         _task(event, paid_wei=paid, refunded_wei=refunded),

@@ -14,7 +14,8 @@ import {TaskStatus} from "./TaskTypes.sol";
 ///      phaseAfter 16: seconds from the assignment to the end of the precommit phase, 65,535 when later;
 ///      stageAfter 26: seconds from `createdAt` to when the status became Precommitted, Committed or Ended; two
 ///      years when later;
-///      1 free; then the parts of the first three miners, 45 bits each, the first one's lowest.
+///      hasMoreParts 1: whether there are more than three; then the parts of the first three miners, 45 bits
+///      each, the first one's lowest.
 type Board is uint256;
 
 /// @notice One miner's part in a task.
@@ -41,6 +42,7 @@ uint256 constant PART_MASK = (1 << PART_BITS) - 1;
 library Boards {
     uint256 internal constant MAX_INPUT_TOKENS_BITS = 20;
 
+    uint256 private constant MORE = PARTS_ON_BOARD * PART_BITS;
     uint256 private constant STAGE = 136;
     uint256 private constant PHASE = 162;
     uint256 private constant ASSIGNED = 178;
@@ -86,6 +88,16 @@ library Boards {
         return (Board.unwrap(board) >> INPUT) & ((1 << MAX_INPUT_TOKENS_BITS) - 1);
     }
 
+    /// @dev Whether parts are kept beside the board: most tasks have none, and spare reading that word.
+    function hasMoreParts(Board board) internal pure returns (bool) {
+        return (Board.unwrap(board) >> MORE) & 1 == 1;
+    }
+
+    /// @dev The parts on the board, the first one's lane lowest.
+    function lanes(Board board) internal pure returns (uint256) {
+        return Board.unwrap(board) & ((1 << MORE) - 1);
+    }
+
     function status(Board board) internal pure returns (TaskStatus) {
         return TaskStatus((Board.unwrap(board) >> STATUS) & 7);
     }
@@ -118,10 +130,11 @@ library Boards {
         return Board.wrap((Board.unwrap(board) & ~(uint256(7) << STATUS)) | (uint256(status_) << STATUS));
     }
 
-    /// @dev The first assignment is now.
-    function withAssignment(Board board) internal view returns (Board) {
+    /// @dev The first assignment is now, of so many miners.
+    function withAssignment(Board board, uint256 miners) internal view returns (Board) {
         uint256 after_ = block.timestamp - createdAt(board);
-        return Board.wrap(Board.unwrap(withStatus(board, TaskStatus.Assigned)) | (after_ << ASSIGNED));
+        uint256 more = miners > PARTS_ON_BOARD ? 1 << MORE : 0;
+        return Board.wrap(Board.unwrap(withStatus(board, TaskStatus.Assigned)) | (after_ << ASSIGNED) | more);
     }
 
     /// @dev The status, which it has from now on.
@@ -152,6 +165,34 @@ library Parts {
     uint256 private constant ACKED = 20;
     uint256 private constant STATE = 18;
     uint256 private constant PRECOMMITTED = 6;
+    /// @dev The lowest bit of every lane of a word, and where a product's highest lane begins.
+    uint256 private constant EVERY_LANE = (1 << 180) | (1 << 135) | (1 << 90) | (1 << 45) | 1;
+    uint256 private constant LAST_LANE = (PARTS_A_WORD - 1) * PART_BITS;
+
+    /// @dev A look at all parts of a word, at most PARTS_A_WORD, given from the lowest lane on.
+    /// @param number_ the miner that is sought
+    /// @return index its lane, PARTS_A_WORD when it has none
+    /// @return taken how many lanes are not free
+    /// @return precommitted how many have precommitted
+    /// @return committed how many have revealed
+    function survey(uint256 lanes, uint256 number_)
+        internal
+        pure
+        returns (uint256 index, uint256 taken, uint256 precommitted, uint256 committed)
+    {
+        unchecked {
+            // One bit a lane; times EVERY_LANE, the last lane holds their sum.
+            uint256 precommits = (lanes >> (STATE + 1)) & EVERY_LANE;
+            uint256 commits = (lanes >> STATE) & precommits;
+            precommitted = (precommits * EVERY_LANE) >> LAST_LANE & PART_MASK;
+            committed = (commits * EVERY_LANE) >> LAST_LANE & PART_MASK;
+            index = PARTS_A_WORD;
+            for (; lanes != 0; lanes >>= PART_BITS) {
+                if ((lanes & PART_MASK) >> NUMBER == number_) index = taken;
+                ++taken;
+            }
+        }
+    }
 
     function placed(uint256 number_, bool later) internal pure returns (Part) {
         return Part.wrap(uint64((number_ << NUMBER) | (later ? 1 << LATER : 0)));
@@ -185,16 +226,6 @@ library Parts {
 
     function hasPrecommitted(Part part) internal pure returns (bool) {
         return (Part.unwrap(part) >> STATE) & 2 != 0;
-    }
-
-    /// @dev 1 when it has precommitted, else 0.
-    function precommits(Part part) internal pure returns (uint256) {
-        return (Part.unwrap(part) >> (STATE + 1)) & 1;
-    }
-
-    /// @dev 1 when it has revealed, else 0.
-    function commits(Part part) internal pure returns (uint256) {
-        return (Part.unwrap(part) >> STATE) & (Part.unwrap(part) >> (STATE + 1)) & 1;
     }
 
     function hasCommitted(Part part) internal pure returns (bool) {

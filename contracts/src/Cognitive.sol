@@ -3,9 +3,9 @@ pragma solidity ^0.8.30;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Proxy} from "@openzeppelin/contracts/proxy/Proxy.sol";
 
 import {CallBatching} from "./CallBatching.sol";
+import {Companion} from "./Companion.sol";
 import {NetworkFlow} from "./NetworkFlow.sol";
 import {NetworkMessages} from "./NetworkMessages.sol";
 import {NetworkRewards} from "./NetworkRewards.sol";
@@ -27,7 +27,7 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 ///         for all of it.
 /// @dev Whatever this contract has no function for goes to NetworkViews, by delegatecall: together they would
 ///      not fit into one contract (EIP-170). NetworkLedger comes first in both; the address is immutable.
-contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Proxy {
+contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Companion {
     NetworkViews public immutable views;
 
     error PingExpired(uint256 time, uint256 now_);
@@ -236,7 +236,7 @@ contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Proxy {
 
     // ---------------------------------------------------------------- inside
 
-    function _implementation() internal view override returns (address) {
+    function _companion() internal view override returns (address) {
         return address(views);
     }
 

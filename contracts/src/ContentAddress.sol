@@ -7,7 +7,7 @@ pragma solidity ^0.8.30;
 /// @dev The 52 letters after the prefix carry 260 bits: two zero bits that belong to the prefix, the digest,
 ///      two zero bits of padding. They are turned into letters and back 32 at a time, one byte each.
 library ContentAddress {
-    uint256 private constant LENGTH = 66;
+    uint256 internal constant LENGTH = 66;
     /// @dev `ipfs://`, the multibase letter `b`, and the base32 of 01 55 12 20 as far as the digest's bits
     ///      do not reach: 4 bytes are six letters and two bits, and those two bits are zero.
     bytes14 private constant PREFIX = "ipfs://bafkrei";

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 /// @notice What a verdict says of one result, in one word: it goes into an event, to the escrow and to the register
 ///         of nodes, and every word costs in each of them.
 /// @dev From the high bits down: node 160; accuracyBps 16, timelinessBps 16: at most 10,000 each; outputTokens 32;
-///      32 free.
+///      reputation 32: the node's after the verdict, signed; 0 before NodePool has filled it in.
 type Mark is uint256;
 
 using Marks for Mark global;
@@ -25,6 +25,16 @@ library Marks {
             (uint256(uint160(node_)) << NODE) | (accuracyBps_ << ACCURACY) | (timelinessBps << TIMELINESS)
                 | (outputTokens_ << TOKENS)
         );
+    }
+
+    /// @dev With the node's reputation, which fits: NodePool keeps it in 16 bits.
+    function withReputation(Mark mark, int256 reputation) internal pure returns (Mark) {
+        return Mark.wrap(Mark.unwrap(mark) | uint32(int32(reputation)));
+    }
+
+    /// @dev The node and what it is paid, which fits into the 96 bits of the rest.
+    function withPayment(Mark mark, uint256 amount) internal pure returns (uint256) {
+        return (Mark.unwrap(mark) >> NODE) << NODE | amount;
     }
 
     function node(Mark mark) internal pure returns (address) {

@@ -181,18 +181,21 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyModule {
         uint256[] memory changes = new uint256[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) {
-            changes[i] = _record(nodes[i], (successes >> i) & 1 == 1);
+            int256 reputation = _record(nodes[i], (successes >> i) & 1 == 1);
+            changes[i] = (uint256(uint160(nodes[i])) << 96) | uint96(int96(reputation));
         }
         if (changes.length != 0) emit NodeReputationsChanged(changes);
     }
 
-    /// @notice The same after a verdict: those did well whose results are worth anything.
-    function recordMarks(Mark[] calldata marks) external onlyModule {
-        uint256[] memory changes = new uint256[](marks.length);
+    /// @notice The same after a verdict: those did well whose results are worth anything. The verdict's event
+    ///         (SessionQueue's TaskVerdict) tells the reputations.
+    /// @return recorded the marks with the nodes' reputations now
+    function recordMarks(Mark[] calldata marks) external onlyModule returns (Mark[] memory recorded) {
+        recorded = new Mark[](marks.length);
         for (uint256 i; i < marks.length; ++i) {
-            changes[i] = _record(marks[i].node(), marks[i].isGood());
+            Mark mark = marks[i];
+            recorded[i] = mark.withReputation(_record(mark.node(), mark.isGood()));
         }
-        emit NodeReputationsChanged(changes);
     }
 
     // ---------------------------------------------------------------- stake
@@ -276,14 +279,15 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
     /// @notice Whether a node says that it serves a model; one that says nothing serves any.
     function serves(address node, uint256 modelIdentifier) public view returns (bool) {
         uint256[] storage models = _models[node];
-        for (uint256 i; i < models.length; ++i) {
+        uint256 count = models.length;
+        for (uint256 i; i < count; ++i) {
             if (models[i] == modelIdentifier) return true;
         }
-        return models.length == 0;
+        return count == 0;
     }
 
     /// @notice The nodes' numbers, counted from 1; 0 for one that may not be put on a task of this model.
-    function placesOf(address[] calldata nodes, uint256 modelIdentifier)
+    function usableNumbers(address[] calldata nodes, uint256 modelIdentifier)
         external
         view
         returns (uint256[] memory indexes)
@@ -292,7 +296,7 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
         uint256 minimum = minimumStake;
         for (uint256 i; i < nodes.length; ++i) {
             address node = nodes[i];
-            Node memory stored = _nodes[node];
+            Node storage stored = _nodes[node];
             if (_isEligible(node, stored.state, minimum) && serves(node, modelIdentifier)) indexes[i] = stored.index;
         }
     }
@@ -346,17 +350,16 @@ contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
 
     // ---------------------------------------------------------------- inside
 
-    /// @return change the node and its new reputation, as NodeReputationsChanged tells them
-    function _record(address node, bool success) private returns (uint256 change) {
+    /// @return reputation the node's from now on
+    function _record(address node, bool success) private returns (int256 reputation) {
         Node storage stored = _nodes[node];
-        int256 reputation = stored.reputation;
+        reputation = stored.reputation;
         // The bounds are far inside int16.
         unchecked {
             reputation = success ? reputation + REPUTATION_GAIN : reputation - REPUTATION_LOSS;
             if (reputation > REPUTATION_CAP) reputation = REPUTATION_CAP;
             if (reputation < REPUTATION_FLOOR) reputation = REPUTATION_FLOOR;
             stored.reputation = int16(reputation);
-            return (uint256(uint160(node)) << 96) | uint96(int96(reputation));
         }
     }
 

@@ -50,6 +50,12 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
 
     // ---------------------------------------------------------------- the stages' ends
 
+    /// @notice Ends the time for acks: gives the places of all miners that have neither acked nor precommitted to
+    ///         the next of a draw, as replaceMinerByDraw does for one, and when it does.
+    function endAck(uint256 sessionId, uint256 taskId) external {
+        _orRevert(_endAck(sessionId, taskId));
+    }
+
     /// @notice Ends the precommit phase after its deadline; who has not precommitted is out. When nobody has,
     ///         the task ends and its money returns to the session.
     /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with those who have
@@ -86,6 +92,11 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
         _orRevert(_end(sessionId, taskId, forceEnd));
     }
 
+    /// @notice The same: the published interface has both.
+    function end2(uint256 sessionId, uint256 taskId, bool forceEnd) external {
+        _orRevert(_end(sessionId, taskId, forceEnd));
+    }
+
     /// @notice `end` by force, for many tasks.
     function endTasks(TaskRef[] calldata items) external {
         for (uint256 i; i < items.length; ++i) {
@@ -94,6 +105,10 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     }
 
     // ---------------------------------------------------------------- views
+
+    /// @notice Whether the queue reports to a contract of sessions' statistics: there is none. How many tasks a
+    ///         session has is counted here (getTaskCountBySessionId), how miners do in NodePool.
+    bool public constant getUseSessionStats = false;
 
     /// @notice What a task holds of the session's money now, in wei.
     function reservedOf(uint256 sessionId, uint256 taskId) external view returns (uint256) {

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
 import {Batching} from "./Batching.sol";
+import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
@@ -75,14 +76,13 @@ contract Session is SessionNodes, Batching, Pausable {
         uint256 indexed sessionId, address indexed router, uint256 index, string metadata, bool active
     );
     event DefaultRouterSet(address indexed router, string metadata);
+    event TaskAssigned(uint256 sessionId, uint256 taskId, bytes32[] nodeIds);
     event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
-    /// @dev Of a task whose terms say all that it says: see TaskTerms.
-    event TaskDescribedByTerms(uint256 sessionId, uint256 taskId, bytes32 taskDigest, uint256 terms);
-    /// @dev Of any other task.
+    /// @dev Of a task that says more than its terms. Those, and what binds all of it, SessionPayment tells with the
+    ///      reservation.
     event TaskDescribed(
         uint256 sessionId,
         uint256 taskId,
-        bytes32 taskDigest,
         uint256 promptType,
         string promptTemplate,
         uint256[] llmParams,
@@ -93,6 +93,8 @@ contract Session is SessionNodes, Batching, Pausable {
     error ModelWithoutPrice(uint256 modelIdentifier);
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
+    error NotQueue(address account);
+    error NotSelf(address account);
     error TaskLimitReached(uint256 sessionId, uint256 limit);
     error EmptyTaskData();
     /// @dev The task ran out of gas in the queue: the batch reverts, or its sender could make a good element
@@ -249,19 +251,40 @@ contract Session is SessionNodes, Batching, Pausable {
         nodeType; // not used, but named for callers that pass by name
         Submission memory submission;
         submission.sessionId = sessionId;
-        submission.taskId = _session(sessionId).directTasks++;
         submission.taskData = taskData;
         submission.promptType = promptType;
         submission.promptTemplate = promptTemplate;
         submission.llmParams = llmParams;
         submission.requestParams = requestParams;
         submission.clientReference = clientReference;
-        // Nobody has counted the tokens yet; a token is at least one byte.
-        submission.maxInputTokens = bytes(taskData).length + bytes(promptTemplate).length + TEMPLATE_TOKENS;
-        (bytes memory refusal, NewTask memory task) = _check(submission);
-        _orRevert(refusal);
-        _record(submission, task);
-        queue.enqueue(task);
+        _submitDirect(submission);
+    }
+
+    /// @inheritdoc ISession
+    /// @dev SessionQueue.enqueueTask, which is the published door, comes here.
+    function submitByModule(
+        uint256 sessionId,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams
+    ) external onlyModule whenNotPaused returns (uint256 taskId) {
+        Submission memory submission;
+        submission.sessionId = sessionId;
+        submission.taskData = taskData;
+        submission.promptType = promptType;
+        submission.promptTemplate = promptTemplate;
+        submission.llmParams = llmParams;
+        submission.requestParams = requestParams;
+        return _submitDirect(submission);
+    }
+
+    /// @notice Of this contract to itself: takes what a direct door has put together. So one code serves all doors, and
+    ///         reads a submission where its call has put it.
+    function takeOwn(Submission calldata submission) external {
+        if (msg.sender != address(this)) revert NotSelf(msg.sender);
+        _orRevert(_take(0, submission));
     }
 
     /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
@@ -274,11 +297,25 @@ contract Session is SessionNodes, Batching, Pausable {
     }
 
     /// @notice What binds all that a task says; every signed message about the task carries it.
-    function digestOf(Submission memory s) external view returns (bytes32) {
-        (bytes memory refusal, uint256 terms) = TaskTerms.pack(s);
+    function digestOf(Submission calldata s) external view returns (bytes32) {
+        (bytes memory refusal, uint256 terms) =
+            TaskTerms.pack(s.promptType, s.llmParams, s.requestParams, s.maxInputTokens);
         _orRevert(refusal);
         (, bytes32 content) = TaskTerms.contentOf(s.taskData);
-        return TaskTerms.digestOf(_session(s.sessionId).sid, s.taskId, content, terms, TaskTerms.restOf(s));
+        bytes32 rest = TaskTerms.restOf(s.promptTemplate, s.clientReference, s.llmParams, s.requestParams);
+        return TaskTerms.digestOf(_session(s.sessionId).sid, s.taskId, content, terms, rest);
+    }
+
+    /// @inheritdoc ISession
+    /// @dev The queue has looked at all else before, and changes nothing when not all are accepted.
+    function admitAssignment(uint256 sessionId, uint256 taskId, bytes32[] calldata nodeIds)
+        external
+        returns (uint256 accepted)
+    {
+        if (msg.sender != address(queue)) revert NotQueue(msg.sender);
+        uint256 mode = _modeOf(sessionId);
+        while (accepted < nodeIds.length && _mayWorkFor(sessionId, mode, nodeIds[accepted])) ++accepted;
+        if (accepted == nodeIds.length) emit TaskAssigned(sessionId, taskId, nodeIds);
     }
 
     function getTaskResults(uint256 sessionId, uint256 taskId)
@@ -369,88 +406,90 @@ contract Session is SessionNodes, Batching, Pausable {
         emit SessionRouterSet(sessionId, entry.router, index, entry.metadata, false);
     }
 
+    /// @dev A task with the session's next running number.
+    function _submitDirect(Submission memory s) private returns (uint256 taskId) {
+        taskId = _session(s.sessionId).directTasks++;
+        s.taskId = taskId;
+        // Nobody has counted the tokens yet; a token is at least one byte.
+        s.maxInputTokens = bytes(s.taskData).length + bytes(s.promptTemplate).length + TEMPLATE_TOKENS;
+        this.takeOwn(s);
+    }
+
     /// @dev One element of relaySubmissions.
-    function _relay(uint256 i, Submission memory s) private returns (bytes memory refusal) {
+    function _relay(uint256 i, Submission calldata s) private returns (bytes memory) {
         (bool isRouter, uint256 index) = _findRouter(s.sessionId, msg.sender);
         if (!isRouter) return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
         uint256 first = (index + 1) * LANE_SIZE;
         if (s.taskId < first || s.taskId >= first + LANE_SIZE) {
             return abi.encodeWithSelector(OutsideLane.selector, s.taskId, first);
         }
-        NewTask memory task;
-        (refusal, task) = _check(s);
-        if (refusal.length != 0) return refusal;
-        try queue.enqueue(task) {
-            _record(s, task);
-        } catch (bytes memory reason) {
-            // Every refusal of ours carries data.
-            if (reason.length == 0) revert ElementOutOfGas(i);
-            return reason;
-        }
+        return _take(i, s);
     }
 
-    /// @dev The queue keeps these values in the ranges that are checked here.
-    /// @return refusal when the session or the task does not allow it
-    /// @return task what goes to the queue, otherwise
-    function _check(Submission memory s) private view returns (bytes memory refusal, NewTask memory task) {
+    /// @param i the element's place in its batch
+    /// @return refusal when the session, the queue or the escrow does not take the task
+    function _take(uint256 i, Submission calldata s) private returns (bytes memory refusal) {
         Record storage record = _session(s.sessionId);
-        if (record.state != STATE_ACTIVE) {
-            return (abi.encodeWithSelector(SessionInactive.selector, s.sessionId), task);
-        }
+        if (record.state != STATE_ACTIVE) return abi.encodeWithSelector(SessionInactive.selector, s.sessionId);
         if (record.tasks >= record.maxTaskExecutionCount) {
-            refusal =
-                abi.encodeWithSelector(TaskLimitReached.selector, s.sessionId, record.maxTaskExecutionCount);
-            return (refusal, task);
+            return abi.encodeWithSelector(TaskLimitReached.selector, s.sessionId, record.maxTaskExecutionCount);
         }
-        refusal = _sizeRefusal(s);
-        if (refusal.length != 0) return (refusal, task);
-        (refusal, task.terms) = TaskTerms.pack(s);
-        if (refusal.length != 0) return (refusal, task);
+        string calldata taskData = s.taskData;
+        NewTask memory task;
+        (refusal, task.terms, task.rest) = _termsOf(s, bytes(taskData).length);
+        if (refusal.length != 0) return refusal;
         task.sessionId = s.sessionId;
         task.taskId = s.taskId;
         task.sid = record.sid;
         task.modelIdentifier = record.modelIdentifier;
         task.redundancy = record.redundant;
-        task.rest = TaskTerms.restOf(s);
-        (task.isText, task.content) = TaskTerms.contentOf(s.taskData);
-        task.taskData = s.taskData;
-        task.promptTemplate = s.promptTemplate;
+        (task.isText, task.content) = TaskTerms.contentOf(taskData);
+        try queue.enqueue(task, taskData, s.promptTemplate) {}
+        catch (bytes memory reason) {
+            // Every refusal of ours carries data.
+            if (reason.length == 0) revert ElementOutOfGas(i);
+            return reason;
+        }
+        ++record.tasks;
+        emit TaskSubmitted(s.sessionId, s.taskId, taskData, s.clientReference);
+        if (task.rest != 0) _describeTask(s);
     }
 
-    /// @dev What the terms do not check: they know what fits into them.
-    function _sizeRefusal(Submission memory s) private pure returns (bytes memory) {
-        if (bytes(s.taskData).length == 0) return abi.encodeWithSelector(EmptyTaskData.selector);
-        if (s.llmParams.length == 0 || s.llmParams[0] == 0) return abi.encodeWithSelector(MaxTokensMissing.selector);
-        if (bytes(s.taskData).length > MAX_TEXT_BYTES) {
-            return _outOfRange("taskData", bytes(s.taskData).length, MAX_TEXT_BYTES);
+    /// @dev The queue keeps these values in the ranges that are checked here.
+    function _termsOf(Submission calldata s, uint256 dataBytes)
+        private
+        pure
+        returns (bytes memory refusal, uint256 terms, bytes32 rest)
+    {
+        string calldata promptTemplate = s.promptTemplate;
+        string calldata clientReference = s.clientReference;
+        uint256[] calldata llmParams = s.llmParams;
+        uint256[] calldata requestParams = s.requestParams;
+        // What the terms do not check: they know what fits into them.
+        if (dataBytes == 0) {
+            refusal = abi.encodeWithSelector(EmptyTaskData.selector);
+        } else if (llmParams.length == 0 || llmParams[0] == 0) {
+            refusal = abi.encodeWithSelector(MaxTokensMissing.selector);
+        } else if (dataBytes > MAX_TEXT_BYTES) {
+            refusal = _outOfRange("taskData", dataBytes, MAX_TEXT_BYTES);
+        } else if (bytes(promptTemplate).length > MAX_TEXT_BYTES) {
+            refusal = _outOfRange("promptTemplate", bytes(promptTemplate).length, MAX_TEXT_BYTES);
+        } else if (bytes(clientReference).length > MAX_REFERENCE_BYTES) {
+            refusal = _outOfRange("clientReference", bytes(clientReference).length, MAX_REFERENCE_BYTES);
+        } else if (llmParams.length > MAX_PARAMETERS) {
+            refusal = _outOfRange("llmParams.length", llmParams.length, MAX_PARAMETERS);
+        } else if (requestParams.length > MAX_PARAMETERS) {
+            refusal = _outOfRange("requestParams.length", requestParams.length, MAX_PARAMETERS);
+        } else {
+            (refusal, terms) = TaskTerms.pack(s.promptType, llmParams, requestParams, s.maxInputTokens);
+            rest = TaskTerms.restOf(promptTemplate, clientReference, llmParams, requestParams);
         }
-        if (bytes(s.promptTemplate).length > MAX_TEXT_BYTES) {
-            return _outOfRange("promptTemplate", bytes(s.promptTemplate).length, MAX_TEXT_BYTES);
-        }
-        if (bytes(s.clientReference).length > MAX_REFERENCE_BYTES) {
-            return _outOfRange("clientReference", bytes(s.clientReference).length, MAX_REFERENCE_BYTES);
-        }
-        if (s.llmParams.length > MAX_PARAMETERS) {
-            return _outOfRange("llmParams.length", s.llmParams.length, MAX_PARAMETERS);
-        }
-        if (s.requestParams.length > MAX_PARAMETERS) {
-            return _outOfRange("requestParams.length", s.requestParams.length, MAX_PARAMETERS);
-        }
-        return "";
     }
 
-    function _record(Submission memory s, NewTask memory task) private {
-        _session(s.sessionId).tasks++;
-        emit TaskSubmitted(s.sessionId, s.taskId, s.taskData, s.clientReference);
-        bytes32 digest = TaskTerms.digestOf(task.sid, s.taskId, task.content, task.terms, task.rest);
-        if (task.rest == 0) {
-            emit TaskDescribedByTerms(s.sessionId, s.taskId, digest, task.terms);
-            return;
-        }
+    function _describeTask(Submission calldata s) private {
         emit TaskDescribed(
             s.sessionId,
             s.taskId,
-            digest,
             s.promptType,
             s.promptTemplate,
             s.llmParams,

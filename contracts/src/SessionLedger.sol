@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISession} from "./ISession.sol";
+import {NodeIds} from "./NodeIds.sol";
 
 /// @dev The published view of a session.
 struct SessionView {
@@ -264,7 +265,7 @@ abstract contract SessionLedger is ISession {
     }
 
     function getNodeId(address addr) public pure returns (bytes32) {
-        return keccak256(abi.encodePacked(addr));
+        return NodeIds.idOf(addr);
     }
 
     // ---------------------------------------------------------------- inside
@@ -272,6 +273,11 @@ abstract contract SessionLedger is ISession {
     function _session(uint256 sessionId) internal view returns (Record storage record) {
         if (!doesSessionExist(sessionId)) revert SessionNotFound(sessionId);
         return _sessions[sessionId];
+    }
+
+    /// @dev Of a session that is known to exist.
+    function _modeOf(uint256 sessionId) internal view returns (uint256) {
+        return _sessions[sessionId].mode;
     }
 
     function _append(address owner, bytes32 sid) internal returns (uint256 sessionId) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {RoleGuarded, RoleIds} from "./Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
@@ -20,6 +21,8 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
     }
 
     uint256 public constant MAX_DEDICATED_NODES = 64;
+    /// @dev The mode in which the nodes on the list alone work for the session.
+    uint256 private constant MODE_DEDICATED = 1;
     /// @dev What NewNodeAssignedToSession calls a dedicated node.
     uint256 private constant ASSIGNMENT_DEDICATED = 1;
 
@@ -110,6 +113,23 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
 
     function isNodeAssignedToAnySession(address nodeAddress) external view returns (bool) {
         return _hires[getNodeId(nodeAddress)].sessionId != 0;
+    }
+
+    /// @inheritdoc ISession
+    function mayWorkFor(uint256 sessionId, address node) external view returns (bool) {
+        return _mayWorkFor(sessionId, _session(sessionId).mode, getNodeId(node));
+    }
+
+    /// @inheritdoc ISession
+    function drawn(uint256 sessionId, bytes32 seed, uint256 attempt) external view returns (address) {
+        if (_session(sessionId).mode != MODE_DEDICATED) return pool.drawn(seed, attempt);
+        address[] storage list = _dedicatedNodes[sessionId];
+        return list.length == 0 ? address(0) : list[uint256(keccak256(abi.encode(seed, attempt))) % list.length];
+    }
+
+    /// @dev Only a dedicated session turns nodes away: a hybrid one takes any for what is left.
+    function _mayWorkFor(uint256 sessionId, uint256 mode, bytes32 nodeId) internal view returns (bool) {
+        return mode != MODE_DEDICATED || _hires[nodeId].sessionId == sessionId;
     }
 
     function _mayRelease(Hire storage hire, address account) private view returns (bool) {

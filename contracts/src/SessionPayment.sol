@@ -10,6 +10,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ISession} from "./ISession.sol";
 import {Mark} from "./Marks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {TaskTerms} from "./TaskTerms.sol";
 
 /// @notice What a task holds of its session's money, as it was reserved.
 /// @param priceId the price that `reserve` gave
@@ -32,6 +33,7 @@ struct Holding {
 contract SessionPayment is RoleGuarded, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
+    using TaskTerms for uint256;
 
     /// @dev One word; in wei for one token of the model. Never changed: a new price is a new entry.
     struct Price {
@@ -42,6 +44,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     /// @notice A share of 1: accuracy and timeliness, each in basis points.
     uint256 public constant SHARE_UNIT = 1e8;
     uint256 private constant MAX_PRICE_ID = type(uint16).max;
+    uint256 private constant MAX_RESERVATION = type(uint96).max;
 
     IERC20 public immutable token;
 
@@ -62,22 +65,19 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
 
     event SessionDeposited(uint256 indexed sessionId, address indexed from, uint256 amount);
     event SessionWithdrawn(uint256 indexed sessionId, address indexed to, uint256 amount);
-    event TaskReserved(uint256 sessionId, uint256 taskId, uint256 amount);
-    /// @param amounts what each of `nodes` is owed for the task; `paid` is their sum
-    event TaskSettled(
-        uint256 sessionId,
-        uint256 taskId,
-        address[] nodes,
-        uint256[] amounts,
-        uint256 paid,
-        uint256 refunded
-    );
+    /// @param terms for what it was reserved: see TaskTerms
+    event TaskReserved(uint256 sessionId, uint256 taskId, bytes32 taskDigest, uint256 terms, uint256 amount);
+    /// @param payments what each node is owed for the task, a word each: its address in the high 160 bits, the amount
+    ///        in the low 96
+    event TaskSettled(uint256 sessionId, uint256 taskId, uint256[] payments, uint256 refunded);
     event NodeWithdrawn(address indexed node, uint256 amount);
     event ModelPriceSet(uint256 indexed modelIdentifier, uint256 inputPriceWei, uint256 outputPriceWei);
     event SessionContractSet(address session);
 
     error InsufficientSessionBalance(uint256 sessionId, uint256 needed, uint256 available);
     error InsufficientReservation(uint256 sessionId, uint256 taskId, uint256 needed, uint256 available);
+    /// @dev More than TaskSettled has room for, which is eighty times all $COR.
+    error ReservationTooLarge(uint256 amount, uint256 most);
     error TooManyPrices(uint256 most);
     error NotSessionOwner(uint256 sessionId, address account);
     error NothingOwed(address node);
@@ -153,22 +153,25 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     }
 
     /// @notice Moves a task's worst case from the session's balance to the task, at the model's price of now.
+    /// @param taskDigest what binds all that the task says
+    /// @param terms what of it the reservation depends on, and all else that most tasks say: see TaskTerms
     /// @return priceId what `settle` must be told
     function reserve(
         uint256 sessionId,
         uint256 taskId,
         uint256 modelIdentifier,
         uint256 redundancy,
-        uint256 maxInputTokens,
-        uint256 maxTokens
+        bytes32 taskDigest,
+        uint256 terms
     ) external onlyModule returns (uint256 priceId) {
         priceId = _priceIds[modelIdentifier];
-        uint256 amount = worstCaseOf(priceId, redundancy, maxInputTokens, maxTokens);
+        uint256 amount = worstCaseOf(priceId, redundancy, terms.maxInputTokens(), terms.maxTokens());
+        if (amount > MAX_RESERVATION) revert ReservationTooLarge(amount, MAX_RESERVATION);
         _takeFromBalance(sessionId, amount);
         // Fits: the balance did.
         _balances -= uint128(amount);
         _reserved += uint128(amount);
-        emit TaskReserved(sessionId, taskId, amount);
+        emit TaskReserved(sessionId, taskId, taskDigest, terms, amount);
     }
 
     /// @notice Ends a task's reservation: credits its nodes, which pull it later, and returns the rest to the
@@ -182,20 +185,19 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         Price memory price = _prices[holding.priceId];
         uint256 held = holding.redundancy
             * (holding.maxInputTokens * price.inputPriceWei + holding.maxTokens * price.outputPriceWei);
-        address[] memory nodes = new address[](marks.length);
-        uint256[] memory amounts = new uint256[](marks.length);
+        uint256[] memory payments = new uint256[](marks.length);
         uint256 inputWorth = inputTokens * price.inputPriceWei;
         uint256 paid;
-        for (uint256 i; i < amounts.length; ++i) {
+        for (uint256 i; i < marks.length; ++i) {
             Mark mark = marks[i];
-            address node = mark.node();
             uint256 amount = (inputWorth + mark.outputTokens() * price.outputPriceWei) * mark.share() / SHARE_UNIT;
-            (nodes[i], amounts[i]) = (node, amount);
+            // Fits: no more is paid than was reserved, or all of this is undone below.
+            payments[i] = mark.withPayment(amount);
             if (amount == 0) continue;
             paid += amount;
             // Fits: what is owed was deposited.
             unchecked {
-                owedTo[node] += amount;
+                owedTo[mark.node()] += amount;
             }
         }
         if (paid > held) revert InsufficientReservation(holding.sessionId, holding.taskId, paid, held);
@@ -206,7 +208,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
             _balances += uint128(refunded);
         }
         _reserved -= uint128(held);
-        emit TaskSettled(holding.sessionId, holding.taskId, nodes, amounts, paid, refunded);
+        emit TaskSettled(holding.sessionId, holding.taskId, payments, refunded);
     }
 
     /// @notice What a model's tokens cost now, in wei a token; zeros when the model is not served.

@@ -7,7 +7,9 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 
 import {Batching} from "./Batching.sol";
 import {Board} from "./Board.sol";
+import {Companion} from "./Companion.sol";
 import {ContentAddress} from "./ContentAddress.sol";
+import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
 import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
@@ -32,7 +34,7 @@ import {
 /// @dev Whatever this contract has no function for goes to OverdueTasks, by delegatecall: together they would
 ///      not fit into one contract (EIP-170). TaskLedger and TaskFlow come first in both, so that they agree on
 ///      the storage; the address is immutable.
-contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
+contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
     OverdueTasks public immutable overdue;
 
     error WrongSigner(address expected, address recovered);
@@ -49,26 +51,31 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         overdue = overdue_;
     }
 
-    /// @dev What is not here is there. OpenZeppelin's Proxy does the same, but by assembly that the compiler may not
-    ///      take for memory-safe, and then it does without its optimiser of the stack in all of this contract.
-    fallback() external {
-        address target = address(overdue);
-        assembly ("memory-safe") {
-            let data := mload(0x40)
-            calldatacopy(data, 0, calldatasize())
-            let done := delegatecall(gas(), target, data, calldatasize(), 0, 0)
-            returndatacopy(data, 0, returndatasize())
-            if iszero(done) { revert(data, returndatasize()) }
-            return(data, returndatasize())
-        }
-    }
-
     // ---------------------------------------------------------------- submission
 
     /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
-    ///         submission (see Session._refusalOf).
-    function enqueue(NewTask calldata task) external onlyModule {
-        _enqueue(task);
+    ///         submission (see Session._take).
+    function enqueue(NewTask calldata task, string calldata taskData, string calldata promptTemplate)
+        external
+        onlyModule
+    {
+        _enqueue(task, taskData, promptTemplate);
+    }
+
+    /// @notice Submits a task at the session's expense, for the network's other modules: as Session.submit does for
+    ///         its owner, with the same checks, events and numbers.
+    /// @return the task's number
+    function enqueueTask(
+        uint256 sessionId,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams
+    ) external onlyModule returns (uint256) {
+        return payment.session().submitByModule(
+            sessionId, taskData, promptType, promptTemplate, llmParams, requestParams
+        );
     }
 
     // ---------------------------------------------------------------- assignment
@@ -78,15 +85,16 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
         external
     {
         _requireAssigner();
-        _orRevert(_assign(sessionId, taskId, addrs, modelIdentifier));
+        _orRevert(_assign(payment.session(), sessionId, taskId, addrs, modelIdentifier));
     }
 
     function assignTasks(Assignment[] calldata items) external {
         _requireAssigner();
+        ISession session = payment.session();
         uint256 begin = _memory();
         for (uint256 i; i < items.length; ++i) {
             Assignment calldata a = items[i];
-            _report("assign", i, _assign(a.sessionId, a.taskId, a.miners, a.modelIdentifier));
+            _report("assign", i, _assign(session, a.sessionId, a.taskId, a.miners, a.modelIdentifier));
             _free(begin);
         }
     }
@@ -266,6 +274,10 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712 {
     }
 
     // ---------------------------------------------------------------- inside
+
+    function _companion() internal view override returns (address) {
+        return address(overdue);
+    }
 
     function _signatureRefusal(bytes32 domain, bytes32 structHash, address expected, bytes32 r, bytes32 vs)
         private

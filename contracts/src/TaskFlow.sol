@@ -37,7 +37,7 @@ abstract contract TaskFlow is TaskLedger {
     event TaskCommitted(uint256 sessionId, uint256 taskId, address miner);
     event TaskAllCommitted(uint256 sessionId, uint256 taskId, address[] miners);
     event TaskCommitEnded(uint256 sessionId, uint256 taskId);
-    /// @param marks what it says of each result, in one word: see Mark
+    /// @param marks what it says of each result, and the node's reputation after it, in one word: see Mark
     event TaskVerdict(
         uint256 sessionId, uint256 taskId, address validator, uint256 inputTokens, Mark[] marks
     );
@@ -60,6 +60,8 @@ abstract contract TaskFlow is TaskLedger {
     error WrongNumberOfMiners(uint256 given, uint256 most);
     error DuplicateMiner(address miner);
     error NotEligible(address miner);
+    /// @dev The session takes its own nodes only, and this is none of them.
+    error NotOfSession(address miner);
     error NotAssigned(address miner);
     /// @dev None of the drawn can take the place.
     error NobodyDrawn(bytes32 seed);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Board, Part, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
+import {Board, Part, Parts, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
+
+/// @dev Words for the parts that the board has no room for: MAX_REDUNDANCY - PARTS_ON_BOARD of them.
+uint256 constant MORE_WORDS = 3;
 
 /// @title How tasks are kept. TaskViews reads them out.
 abstract contract TaskLedger {
@@ -22,7 +25,7 @@ abstract contract TaskLedger {
         bytes32 content;
         Board board;
         bytes32[MAX_REDUNDANCY] results;
-        uint256[(MAX_REDUNDANCY - 1) / PARTS_A_WORD] moreParts;
+        uint256[MORE_WORDS] moreParts;
         uint256 placedAfter;
         uint256 ackedAfter;
         uint256 ownPlan;
@@ -228,7 +231,7 @@ abstract contract TaskLedger {
         return (word & ~(((1 << TIME_BITS) - 1) << shift)) | (after_ << shift);
     }
 
-    /// @dev One look at all parts; there are at most MAX_REDUNDANCY, given from the first place on.
+    /// @dev One look at all parts.
     /// @return index the miner's place, NOWHERE when it has none
     /// @return placed how many miners have a place
     /// @return precommitted how many have precommitted
@@ -239,23 +242,14 @@ abstract contract TaskLedger {
         returns (uint256 index, uint256 placed, uint256 precommitted, uint256 committed)
     {
         uint256 number = _numberOf[miner];
-        uint256 lanes = Board.unwrap(board);
-        uint256 end = PARTS_ON_BOARD;
-        index = NOWHERE;
-        unchecked {
-            while (placed < MAX_REDUNDANCY) {
-                if (placed == end) {
-                    lanes = task.moreParts[(end - PARTS_ON_BOARD) / PARTS_A_WORD];
-                    end += PARTS_A_WORD;
-                }
-                Part part = Part.wrap(uint64(lanes & PART_MASK));
-                if (part.isFree()) break;
-                if (part.number() == number) index = placed;
-                precommitted += part.precommits();
-                committed += part.commits();
-                lanes >>= PART_BITS;
-                ++placed;
-            }
+        (index, placed, precommitted, committed) = Parts.survey(board.lanes(), number);
+        if (index == PARTS_A_WORD) index = NOWHERE;
+        if (!board.hasMoreParts()) return (index, placed, precommitted, committed);
+        for (uint256 word; word < MORE_WORDS; ++word) {
+            (uint256 lane, uint256 taken, uint256 precommits, uint256 commits) =
+                Parts.survey(task.moreParts[word], number);
+            if (lane != PARTS_A_WORD) index = placed + lane;
+            (placed, precommitted, committed) = (placed + taken, precommitted + precommits, committed + commits);
         }
     }
 
@@ -301,11 +295,28 @@ abstract contract TaskLedger {
         assembly ("memory-safe") {
             miners := mload(0x40)
         }
-        uint256 kept;
+        uint256 kept = _gather(miners, 0, board.lanes(), state, limit);
+        if (board.hasMoreParts()) {
+            for (uint256 word; word < MORE_WORDS; ++word) {
+                kept = _gather(miners, kept, task.moreParts[word], state, limit);
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(miners, kept)
+            mstore(0x40, add(miners, shl(5, add(kept, 1))))
+        }
+    }
+
+    /// @dev Adds to the list those of a word's miners; the memory behind it is free.
+    /// @return how many are on it now
+    function _gather(address[] memory miners, uint256 kept, uint256 lanes, TaskStatus state, TaskStatus limit)
+        private
+        view
+        returns (uint256)
+    {
         unchecked {
-            for (uint256 i; i < MAX_REDUNDANCY; ++i) {
-                Part part = _part(task, board, i);
-                if (part.isFree()) break;
+            for (; lanes != 0; lanes >>= PART_BITS) {
+                Part part = Part.wrap(uint64(lanes & PART_MASK));
                 TaskStatus reached = part.state();
                 if (reached < state || reached >= limit) continue;
                 address miner = _minerOf[part.number()];
@@ -314,10 +325,7 @@ abstract contract TaskLedger {
                     mstore(add(miners, shl(5, kept)), miner)
                 }
             }
-        }
-        assembly ("memory-safe") {
-            mstore(miners, kept)
-            mstore(0x40, add(miners, shl(5, add(kept, 1))))
+            return kept;
         }
     }
 

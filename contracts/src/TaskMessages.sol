@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Verdict} from "./TaskTypes.sol";
+import {Words} from "./Words.sol";
 
 /// @title EIP-712 struct hashes of what miners and validators sign for the chain.
 /// @dev A miner signs its commit too, for the router. The chain needs no signature there: see Reveal.
@@ -20,7 +21,7 @@ library TaskMessages {
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(ACK_TYPEHASH, sessionId, taskId, taskDigest, miner));
+        return Words.hash5(ACK_TYPEHASH, sessionId, taskId, taskDigest, bytes32(uint256(uint160(miner))));
     }
 
     function precommitHash(uint256 sessionId, uint256 taskId, bytes32 taskDigest, address miner, bytes32 hash)
@@ -28,21 +29,19 @@ library TaskMessages {
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(PRECOMMIT_TYPEHASH, sessionId, taskId, taskDigest, miner, hash));
+        return Words.hash6(PRECOMMIT_TYPEHASH, sessionId, taskId, taskDigest, uint256(uint160(miner)), hash);
     }
 
     function verdictHash(Verdict calldata v, bytes32 taskDigest) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                VERDICT_TYPEHASH,
-                v.sessionId,
-                v.taskId,
-                taskDigest,
-                v.inputTokens,
-                _hashOf(v.miners),
-                _hashOf(v.accuraciesBps),
-                _hashOf(v.outputTokens)
-            )
+        return Words.hash8(
+            VERDICT_TYPEHASH,
+            v.sessionId,
+            v.taskId,
+            taskDigest,
+            v.inputTokens,
+            _hashOf(v.miners),
+            _hashOf(v.accuraciesBps),
+            _hashOf(v.outputTokens)
         );
     }
 

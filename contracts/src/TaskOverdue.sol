@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Board, Part} from "./Board.sol";
+import {ISession} from "./ISession.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";
@@ -36,6 +37,9 @@ abstract contract TaskOverdue is TaskFlow {
         if (_isTaken(task, digest, replacement)) {
             return abi.encodeWithSelector(DuplicateMiner.selector, replacement);
         }
+        if (!payment.session().mayWorkFor(sessionId, replacement)) {
+            return abi.encodeWithSelector(NotOfSession.selector, replacement);
+        }
         uint256 number = _placeOf(sessionId, replacement);
         if (number == 0) return abi.encodeWithSelector(NotEligible.selector, replacement);
         _giveAway(sessionId, taskId, task, digest, index, late, replacement, number);
@@ -53,8 +57,9 @@ abstract contract TaskOverdue is TaskFlow {
         if (block.timestamp < period * DRAW_PERIOD) return _early(period * DRAW_PERIOD);
         bytes32 digest = _digestOf(sessionId, taskId, task, task.board);
         bytes32 seed = keccak256(abi.encode(_drawSeed(period), digest, late));
+        ISession session = payment.session();
         for (uint256 attempt; attempt < DRAWS; ++attempt) {
-            address replacement = pool.drawn(seed, attempt);
+            address replacement = session.drawn(sessionId, seed, attempt);
             if (_isTaken(task, digest, replacement)) continue;
             uint256 number = _placeOf(sessionId, replacement);
             if (number == 0) continue;
@@ -65,6 +70,26 @@ abstract contract TaskOverdue is TaskFlow {
     }
 
     // ---------------------------------------------------------------- forcing on
+
+    /// @dev The drawn replacement of all who are silent: they have neither acked nor precommitted. Where some of
+    ///      them can be replaced, they are; where none can, the first one's refusal says why.
+    function _endAck(uint256 sessionId, uint256 taskId) internal returns (bytes memory refusal) {
+        Task storage task = _slot(sessionId, taskId);
+        Board board = task.board;
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        TaskStatus status = board.status();
+        if (status >= TaskStatus.Precommitted) return _phaseOver();
+        if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
+        address[] memory silent = _minersBetween(task, board, TaskStatus.Assigned, TaskStatus.Acked);
+        if (silent.length == 0) return _alreadyDone();
+        bool replaced;
+        for (uint256 i; i < silent.length; ++i) {
+            bytes memory one = _replaceByDraw(sessionId, taskId, silent[i]);
+            if (one.length == 0) replaced = true;
+            else if (refusal.length == 0) refusal = one;
+        }
+        if (replaced) return "";
+    }
 
     function _endPrecommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
@@ -206,7 +231,7 @@ abstract contract TaskOverdue is TaskFlow {
     function _placeOf(uint256 sessionId, address node) private view returns (uint256) {
         address[] memory nodes = new address[](1);
         nodes[0] = node;
-        return pool.placesOf(nodes, _keys[sessionId].modelIdentifier)[0];
+        return pool.usableNumbers(nodes, _keys[sessionId].modelIdentifier)[0];
     }
 
     function _ackWindow(uint256 timeout) private pure returns (uint256) {

@@ -2,7 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {Board, Boards, Part} from "./Board.sol";
+import {ISession} from "./ISession.sol";
 import {Mark, Marks} from "./Marks.sol";
+import {NodeIds} from "./NodeIds.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {NewTask, TaskStatus, Verdict} from "./TaskTypes.sol";
@@ -19,18 +21,16 @@ abstract contract TaskSteps is TaskFlow {
     // ---------------------------------------------------------------- submission and assignment
 
     /// @dev Reverts with its refusal: Session, which calls it, reports it.
-    function _enqueue(NewTask calldata t) internal {
+    function _enqueue(NewTask calldata t, string calldata taskData, string calldata promptTemplate) internal {
         Task storage task = _slot(t.sessionId, t.taskId);
         Board board = task.board;
+        bytes32 digest = TaskTerms.digestOf(t.sid, t.taskId, t.content, t.terms, t.rest);
         if (!board.isEmpty()) {
-            bytes32 digest = TaskTerms.digestOf(t.sid, t.taskId, t.content, t.terms, t.rest);
             if (_digestOf(t.sessionId, t.taskId, task, board) == digest) revert AlreadyDone();
             revert TaskIdTaken();
         }
-        uint256 maxInputTokens = t.terms.maxInputTokens();
-        uint256 priceId = payment.reserve(
-            t.sessionId, t.taskId, t.modelIdentifier, t.redundancy, maxInputTokens, t.terms.maxTokens()
-        );
+        uint256 priceId =
+            payment.reserve(t.sessionId, t.taskId, t.modelIdentifier, t.redundancy, digest, t.terms);
         if (_keys[t.sessionId].sid == 0) _keys[t.sessionId] = SessionKey(t.sid, t.modelIdentifier);
         _appendId(t.sessionId, t.taskId);
         // Session has checked the redundancy and packed the terms, the escrow keeps its prices' numbers small.
@@ -38,17 +38,20 @@ abstract contract TaskSteps is TaskFlow {
         uint256 number = _numberOfPlan(t.sessionId, plan);
         if (number == OWN_PLAN) task.ownPlan = plan;
         task.content = t.content;
-        task.board = Boards.opened(number, t.isText, t.rest != 0, maxInputTokens);
+        task.board = Boards.opened(number, t.isText, t.rest != 0, t.terms.maxInputTokens());
         if (t.rest != 0) task.rest = t.rest;
-        if (t.isText) task.text = t.taskData;
-        if (bytes(t.promptTemplate).length != 0) task.promptTemplate = t.promptTemplate;
-        emit TaskQueued(t.sessionId, t.taskId, _globalId(t.sessionId, t.taskId), t.taskData);
+        if (t.isText) task.text = taskData;
+        if (bytes(promptTemplate).length != 0) task.promptTemplate = promptTemplate;
+        emit TaskQueued(t.sessionId, t.taskId, _globalId(t.sessionId, t.taskId), taskData);
     }
 
-    function _assign(uint256 sessionId, uint256 taskId, address[] calldata miners, uint256 modelIdentifier)
-        internal
-        returns (bytes memory)
-    {
+    function _assign(
+        ISession session,
+        uint256 sessionId,
+        uint256 taskId,
+        address[] calldata miners,
+        uint256 modelIdentifier
+    ) internal returns (bytes memory) {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;
         if (board.isEmpty()) return _notFound(sessionId, taskId);
@@ -64,17 +67,20 @@ abstract contract TaskSteps is TaskFlow {
         if (modelIdentifier != expected) {
             return abi.encodeWithSelector(WrongModel.selector, modelIdentifier, expected);
         }
-        uint256[] memory indexes = pool.placesOf(miners, modelIdentifier);
+        uint256[] memory numbers = pool.usableNumbers(miners, modelIdentifier);
         for (uint256 i; i < miners.length; ++i) {
-            if (indexes[i] == 0) return abi.encodeWithSelector(NotEligible.selector, miners[i]);
+            uint256 number = numbers[i];
+            if (number == 0) return abi.encodeWithSelector(NotEligible.selector, miners[i]);
             for (uint256 j; j < i; ++j) {
-                if (indexes[j] == indexes[i]) return abi.encodeWithSelector(DuplicateMiner.selector, miners[i]);
+                if (numbers[j] == number) return abi.encodeWithSelector(DuplicateMiner.selector, miners[i]);
             }
         }
+        uint256 admitted = session.admitAssignment(sessionId, taskId, NodeIds.listOf(miners));
+        if (admitted != miners.length) return abi.encodeWithSelector(NotOfSession.selector, miners[admitted]);
 
-        board = board.withAssignment();
+        board = board.withAssignment(miners.length);
         for (uint256 i; i < miners.length; ++i) {
-            board = _place(task, board, i, miners[i], indexes[i], false);
+            board = _place(task, board, i, miners[i], numbers[i], false);
         }
         task.board = board;
         emit TaskAssigned(sessionId, taskId, miners);
@@ -212,10 +218,9 @@ abstract contract TaskSteps is TaskFlow {
         (bytes memory refusal, Mark[] memory marks) = _weigh(task, board, uint256(uint160(plan)), v);
         if (refusal.length != 0) return refusal;
 
-        emit TaskVerdict(v.sessionId, v.taskId, validator, v.inputTokens, marks);
         _finish(v.sessionId, v.taskId, task, board.withJudged());
         payment.settle(_holding(v.sessionId, v.taskId, plan, board), v.inputTokens, marks);
-        pool.recordMarks(marks);
+        emit TaskVerdict(v.sessionId, v.taskId, validator, v.inputTokens, pool.recordMarks(marks));
         return "";
     }
 

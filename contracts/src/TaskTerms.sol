@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Boards} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
-import {Submission} from "./TaskTypes.sol";
+import {Words} from "./Words.sol";
 
 /// @title A task's terms in 160 bits, and the digest that binds all that a task says.
 /// @notice The digest is made of what the queue keeps, so that no word is spent on keeping it:
@@ -22,45 +22,54 @@ library TaskTerms {
 
     /// @return refusal an encoded OutOfRange when a value is larger than its place
     /// @return terms the packed terms, otherwise
-    function pack(Submission memory s) internal pure returns (bytes memory refusal, uint256 terms) {
-        uint256[] memory params = s.llmParams;
-        if (s.promptType >> 8 != 0) return (_outOfRange("promptType", s.promptType, 8), 0);
-        if (s.maxInputTokens >> Boards.MAX_INPUT_TOKENS_BITS != 0) {
-            return (_outOfRange("maxInputTokens", s.maxInputTokens, Boards.MAX_INPUT_TOKENS_BITS), 0);
+    function pack(
+        uint256 promptType_,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams,
+        uint256 maxInputTokens_
+    ) internal pure returns (bytes memory refusal, uint256 terms) {
+        if (promptType_ >> 8 != 0) return (_outOfRange("promptType", promptType_, 8), 0);
+        if (maxInputTokens_ >> Boards.MAX_INPUT_TOKENS_BITS != 0) {
+            return (_outOfRange("maxInputTokens", maxInputTokens_, Boards.MAX_INPUT_TOKENS_BITS), 0);
         }
-        terms = (s.promptType << 16) | _timeoutOf(s.requestParams);
-        terms = (terms << 24) | s.maxInputTokens;
+        terms = (promptType_ << 16) | _timeoutOf(requestParams);
+        terms = (terms << 24) | maxInputTokens_;
         for (uint256 i; i < KNOWN_LLM_PARAMS; ++i) {
             // maxTokens and topK are the two wide ones.
             uint256 width = i == 0 || i == 3 ? 24 : 16;
             // A list that is too short says 0 for the rest.
-            uint256 value = i < params.length ? params[i] : 0;
+            uint256 value = i < llmParams.length ? llmParams[i] : 0;
             if (value >> width != 0) return (_outOfRange("llmParams", value, width), 0);
             terms = (terms << width) | value;
         }
     }
 
     /// @return rest the hash of what the terms have no place for; 0 when there is nothing of it
-    function restOf(Submission memory s) internal pure returns (bytes32 rest) {
+    function restOf(
+        string calldata promptTemplate,
+        string calldata clientReference,
+        uint256[] calldata llmParams,
+        uint256[] calldata requestParams
+    ) internal pure returns (bytes32 rest) {
         if (
-            bytes(s.promptTemplate).length == 0 && bytes(s.clientReference).length == 0
-                && s.llmParams.length <= KNOWN_LLM_PARAMS && s.requestParams.length <= KNOWN_REQUEST_PARAMS
+            bytes(promptTemplate).length == 0 && bytes(clientReference).length == 0
+                && llmParams.length <= KNOWN_LLM_PARAMS && requestParams.length <= KNOWN_REQUEST_PARAMS
         ) return 0;
         return keccak256(
             abi.encode(
-                keccak256(bytes(s.promptTemplate)),
-                keccak256(bytes(s.clientReference)),
-                _hashFrom(s.llmParams, KNOWN_LLM_PARAMS),
-                _hashFrom(s.requestParams, KNOWN_REQUEST_PARAMS)
+                keccak256(bytes(promptTemplate)),
+                keccak256(bytes(clientReference)),
+                _hashFrom(llmParams, KNOWN_LLM_PARAMS),
+                _hashFrom(requestParams, KNOWN_REQUEST_PARAMS)
             )
         );
     }
 
     /// @return isText whether `taskData` is no content address
     /// @return content the digest that it addresses or, of a text, its hash
-    function contentOf(string memory taskData) internal pure returns (bool isText, bytes32 content) {
+    function contentOf(string calldata taskData) internal pure returns (bool isText, bytes32 content) {
         bool packed;
-        (packed, content) = ContentAddress.pack(taskData);
+        if (bytes(taskData).length == ContentAddress.LENGTH) (packed, content) = ContentAddress.pack(taskData);
         if (!packed) return (true, keccak256(bytes(taskData)));
     }
 
@@ -69,7 +78,7 @@ library TaskTerms {
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(sid, taskId, content, terms, rest));
+        return Words.hash5(sid, taskId, uint256(content), bytes32(terms), rest);
     }
 
     function promptType(uint256 terms) internal pure returns (uint256) {
@@ -117,7 +126,7 @@ library TaskTerms {
         return terms & 0xffff;
     }
 
-    function _timeoutOf(uint256[] memory requestParams) private pure returns (uint256 seconds_) {
+    function _timeoutOf(uint256[] calldata requestParams) private pure returns (uint256 seconds_) {
         seconds_ = requestParams.length == 0 ? 0 : requestParams[0];
         if (seconds_ == 0) return DEFAULT_TIMEOUT;
         if (seconds_ < MIN_TIMEOUT) return MIN_TIMEOUT;
@@ -125,11 +134,8 @@ library TaskTerms {
     }
 
     /// @dev keccak256 of a list's words from `start` on.
-    function _hashFrom(uint256[] memory list, uint256 start) private pure returns (bytes32 hash) {
-        uint256 length = list.length > start ? list.length - start : 0;
-        assembly ("memory-safe") {
-            hash := keccak256(add(add(list, 0x20), mul(start, 0x20)), mul(length, 0x20))
-        }
+    function _hashFrom(uint256[] calldata list, uint256 start) private pure returns (bytes32) {
+        return keccak256(abi.encodePacked(list[list.length < start ? list.length : start:]));
     }
 
     function _outOfRange(bytes32 field, uint256 value, uint256 bits) private pure returns (bytes memory) {

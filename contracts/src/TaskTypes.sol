@@ -58,8 +58,6 @@ struct NewTask {
     bytes32 rest;
     bytes32 content;
     bool isText;
-    string taskData;
-    string promptTemplate;
 }
 
 struct Replacement {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {ContentAddress} from "./ContentAddress.sol";
 import {Board, Part} from "./Board.sol";
+import {NodeIds} from "./NodeIds.sol";
 import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
@@ -286,7 +287,7 @@ abstract contract TaskViews is TaskLedger {
     }
 
     function getNodeId(address addr) external pure returns (bytes32) {
-        return keccak256(abi.encodePacked(addr));
+        return NodeIds.idOf(addr);
     }
 
     // ---------------------------------------------------------------- inside

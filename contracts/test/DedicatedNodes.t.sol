@@ -3,7 +3,10 @@ pragma solidity ^0.8.30;
 
 import {NodePool, NodeState} from "../src/NodePool.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
+import {TaskFlow} from "../src/TaskFlow.sol";
+import {Assignment, TaskStatus} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
+import {Log} from "./Vm.sol";
 
 /// @dev The list of nodes that work for one session before all others.
 contract DedicatedNodesTest is Network {
@@ -171,6 +174,84 @@ contract DedicatedNodesTest is Network {
             assertTrue(session.getDedicatedNodeExists(ofSession, list[i]), "listed and hired");
         }
         return list.length;
+    }
+
+    // ---------------------------------------------------------------- whom the queue takes
+
+    function test_a_dedicated_session_is_worked_for_by_its_own_nodes_alone() public {
+        queuedTask();
+        hire(sessionId, 0);
+        hire(sessionId, 2);
+        vm.prank(router);
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotOfSession.selector, miner(1)));
+        queue.assignTask(sessionId, LANE, miners(2), MODEL);
+        assertEq(tasks.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Queued), "nothing has changed");
+        hire(sessionId, 1);
+        assign(sessionId, LANE, miners(2));
+        assertEq(tasks.getTask(sessionId, LANE).assignedMiners[1], miner(1), "once it is on the list");
+        vm.warp(START + 11);
+        vm.startPrank(oracle);
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotOfSession.selector, miner(3)));
+        tasks.replaceMiner(sessionId, LANE, miner(0), miner(3));
+        tasks.replaceMiner(sessionId, LANE, miner(0), miner(2));
+        vm.stopPrank();
+    }
+
+    function test_a_bad_assignment_of_a_batch_is_skipped_and_not_announced() public {
+        queuedTask();
+        hire(sessionId, 0);
+        Assignment[] memory items = new Assignment[](1);
+        items[0] = Assignment(sessionId, LANE, miners(2), MODEL);
+        vm.recordLogs();
+        vm.prank(router);
+        queue.assignTasks(items);
+        Log[] memory logs = vm.getRecordedLogs();
+        assertEq(logs.length, 1, "one event");
+        (, bytes memory reason) = abi.decode(logs[0].data, (uint256, bytes));
+        assertEq(
+            keccak256(reason),
+            keccak256(abi.encodeWithSelector(TaskFlow.NotOfSession.selector, miner(1))),
+            "why it was skipped"
+        );
+    }
+
+    function test_of_a_dedicated_sessions_nodes_the_draw_names_one() public {
+        queuedTask();
+        hire(sessionId, 0);
+        hire(sessionId, 1);
+        assign(sessionId, LANE, miners(2));
+        vm.warp(START + TIMEOUT * 3 / 4);
+        vm.expectPartialRevert(TaskFlow.NobodyDrawn.selector);
+        tasks.replaceMinerByDraw(sessionId, LANE, miner(0));
+        hire(sessionId, 4);
+        tasks.replaceMinerByDraw(sessionId, LANE, miner(0));
+        assertEq(tasks.getTask(sessionId, LANE).assignedMiners[0], miner(4), "the only one that is left");
+    }
+
+    function test_whom_a_draw_can_name_follows_from_the_sessions_mode() public {
+        uint256 shared = openSession(1);
+        bytes32 seed = keccak256("seed");
+        assertEq(session.drawn(shared, seed, 1), pool.drawn(seed, 1), "any node");
+        assertEq(session.drawn(sessionId, seed, 1), address(0), "none is on the list");
+        hire(sessionId, 3);
+        assertEq(session.drawn(sessionId, seed, 1), miner(3), "the only one that is");
+        assertTrue(session.mayWorkFor(shared, miner(0)), "any may");
+        assertTrue(session.mayWorkFor(sessionId, miner(3)), "this one may");
+        assertTrue(!session.mayWorkFor(sessionId, miner(0)), "this one may not");
+    }
+
+    function test_a_hybrid_session_takes_shared_nodes_for_what_is_left() public {
+        vm.prank(client);
+        session.update("s", "m", sessionId, 1, 3, 2, 1, 2);
+        queuedTask();
+        hire(sessionId, 0);
+        assign(sessionId, LANE, miners(2));
+        assertEq(tasks.getTask(sessionId, LANE).assignedMiners[1], miner(1), "a shared one");
+    }
+
+    function queuedTask() private {
+        fund(sessionId, 1e9);
+        relaySubmission(submission(sessionId, LANE));
     }
 
     // ---------------------------------------------------------------- the node's own word

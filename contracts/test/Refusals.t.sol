@@ -44,10 +44,28 @@ contract RefusalsTest is IdleNetwork {
         payment.setModelPrice(7, 1, 1);
     }
 
+    function test_nothing_is_reserved_that_a_settlement_could_not_tell() public {
+        uint256 sessionId = fundedSession(1);
+        vm.prank(admin);
+        payment.setModelPrice(MODEL, 1, 1 << 96);
+        vm.prank(address(queue));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                SessionPayment.ReservationTooLarge.selector, uint256(1 << 96), uint256(type(uint96).max)
+            )
+        );
+        payment.reserve(sessionId, 5, MODEL, 1, 0, termsOf(0, 1));
+    }
+
+    /// @dev As TaskTerms packs them, with no other terms.
+    function termsOf(uint256 maxInputTokens, uint256 maxTokens) private pure returns (uint256) {
+        return (maxInputTokens << 112) | (maxTokens << 88);
+    }
+
     function test_the_escrow_never_pays_more_than_a_task_holds() public {
         uint256 sessionId = fundedSession(1);
         vm.startPrank(address(queue));
-        uint256 priceId = payment.reserve(sessionId, 5, MODEL, 1, 10, 10);
+        uint256 priceId = payment.reserve(sessionId, 5, MODEL, 1, 0, termsOf(10, 10));
         uint256 held = 10 * INPUT_PRICE + 10 * OUTPUT_PRICE;
         Holding memory holding = Holding(sessionId, 5, priceId, 1, 10, 10);
         Mark[] memory marks = new Mark[](2);
@@ -246,10 +264,10 @@ contract RefusalsTest is IdleNetwork {
 
     function test_nodes_without_stake_or_model_get_no_place() public {
         assertEq(pool.minimumStake(), 0, "none is asked for");
-        assertEq(pool.placesOf(miners(2), MODEL)[1], 2, "the second that registered");
+        assertEq(pool.usableNumbers(miners(2), MODEL)[1], 2, "the second that registered");
         vm.prank(admin);
         pool.setMinimumStake(1);
-        assertEq(pool.placesOf(miners(2), MODEL)[1], 0, "without stake");
+        assertEq(pool.usableNumbers(miners(2), MODEL)[1], 0, "without stake");
     }
 
     // ---------------------------------------------------------------- network tasks

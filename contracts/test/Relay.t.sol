@@ -203,9 +203,9 @@ contract RelayTest is Network {
         tasks.replaceMiners(new Replacement[](0));
         NewTask memory task;
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        queue.enqueue(task);
+        queue.enqueue(task, "", "");
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
-        payment.reserve(1, 0, MODEL, 1, 1, 1);
+        payment.reserve(1, 0, MODEL, 1, 0, 1);
         Holding memory holding;
         vm.expectPartialRevert(bytes4(keccak256("MissingRole(address,bytes32)")));
         payment.settle(holding, 0, new Mark[](0));

@@ -7,7 +7,7 @@ from eth_typing import HexStr
 from web3 import Web3
 from web3.contract import Contract
 
-from chain.marks import read_mark
+from chain.marks import read_mark, read_payment
 from cortensor_site.stack.example import Answer, Contracts
 
 # Which stage a transaction served, told by the first of its events.
@@ -110,7 +110,10 @@ def read_receipt(
     precommits = _by_miner(logs, "TaskPrecommitted")
     [reserved] = [log for log in logs if log["event"] == "TaskReserved"]
     [settled] = [log for log in logs if log["event"] == "TaskSettled"]
-    payments = dict(zip(settled["args"]["nodes"], settled["args"]["amounts"], strict=True))
+    paid_wei = {
+        payment.node: payment.amount_wei
+        for payment in map(read_payment, settled["args"]["payments"])
+    }
     parts = [
         MinerPart(
             miner=miner,
@@ -122,7 +125,7 @@ def read_receipt(
             accuracy_bps=verdicts[miner][0] if miner in verdicts else 0,
             input_tokens=verdicts[miner][1] if miner in verdicts else 0,
             output_tokens=verdicts[miner][2] if miner in verdicts else 0,
-            paid_wei=payments.get(miner, 0),
+            paid_wei=paid_wei.get(miner, 0),
         )
         for miner, log in precommits.items()
     ]
@@ -134,7 +137,7 @@ def read_receipt(
         distances=task["distances"],
         escrow_before_wei=escrow_before_wei,
         reserved_wei=reserved["args"]["amount"],
-        paid_wei=settled["args"]["paid"],
+        paid_wei=sum(paid_wei.values()),
         refunded_wei=settled["args"]["refunded"],
         escrow_after_wei=contracts.payment.functions.sessionBalance(ids[0]).call(),
         ttft_ms=round(answer.ttft_ms),

@@ -30,8 +30,13 @@ def change(node, reputation):
     return int(node, 16) << 96 | reputation % 2**96
 
 
-def mark(miner, accuracy_bps, output_tokens):
-    return int(miner, 16) << 96 | accuracy_bps << 80 | 10_000 << 64 | output_tokens << 32
+def mark(miner, accuracy_bps, output_tokens, reputation):
+    told = accuracy_bps << 80 | 10_000 << 64 | output_tokens << 32 | reputation % 2**32
+    return int(miner, 16) << 96 | told
+
+
+def payment(node, amount_wei):
+    return int(node, 16) << 96 | amount_wei
 
 
 def test_a_nodes_standing_follows_the_chain():
@@ -64,14 +69,12 @@ def test_a_miners_part_collects_its_times_verdict_and_pay():
                 **task,
                 validator=OPERATOR,
                 inputTokens=12,
-                marks=[mark(MINER, 9_000, 5), mark(OTHER, 0, 0)],
+                marks=[mark(MINER, 9_000, 5, 1), mark(OTHER, 0, 0, -3)],
             ),
             event(
                 *("SessionPayment", "TaskSettled", 7),
                 **task,
-                nodes=[MINER, OTHER],
-                amounts=[10**20, 0],
-                paid=10**20,
+                payments=[payment(MINER, 10**20), payment(OTHER, 0)],
                 refunded=0,
             ),
             event("SessionPayment", "NodeWithdrawn", 8, node=MINER, amount=10**19),
@@ -87,3 +90,4 @@ def test_a_miners_part_collects_its_times_verdict_and_pay():
     assert part.paid_wei == 10**20
     node = Node.objects.get(pk=MINER.lower())
     assert (node.earned_wei, node.owed_wei) == (10**20, 9 * 10**19)
+    assert (node.reputation, Node.objects.get(pk=OTHER.lower()).reputation) == (1, -3)

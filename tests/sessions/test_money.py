@@ -64,7 +64,7 @@ class Escrow:
         submitted = {"taskData": "", "clientReference": ""}
         apply(
             event("Session", "TaskSubmitted", ids | submitted),
-            event("SessionPayment", "TaskReserved", ids | {"amount": int(task.reserve_wei)}),
+            event("SessionPayment", "TaskReserved", ids | reserved(int(task.reserve_wei))),
         )
 
     def settle(self, task_id: int, share: float) -> None:
@@ -84,7 +84,11 @@ class Escrow:
 
 
 def settled(paid: int) -> dict[str, Any]:
-    return {"nodes": ["0x" + "11" * 20], "amounts": [paid], "paid": paid}
+    return {"payments": [int("11" * 20, 16) << 96 | paid]}
+
+
+def reserved(amount: int) -> dict[str, Any]:
+    return {"taskDigest": "0x" + "22" * 32, "terms": 0, "amount": amount}
 
 
 STEP = st.one_of(

