@@ -1,7 +1,8 @@
-"""A real EVM chain for tests: `anvil` mines a block a second unless a test mines by itself."""
+"""A real EVM chain for tests: `anvil`, which mines when a test says so."""
 
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ def anvil() -> Iterator[str]:
             # anvil may write its state once more while it is asked to stop
             tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
         )
-        yield start_anvil(stack, Path(folder), free_port())
+        yield start_anvil(stack, Path(folder), free_port(), block_time_s=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +161,8 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")
+    # A chain that was reverted has its clock of then, and another test's jumps in time.
+    deployed.rpc("evm_setTime", int(time.time()))
     yield deployed
     payment = deployed.contract("SessionPayment")
     # After forks that go deep, anvil has forgotten the contracts, and their money with them.

@@ -8,6 +8,11 @@ import pytest
 import redis
 from django.db.backends.postgresql.operations import DatabaseOperations
 
+from tests.anvil import anvil, chain, deployed
+
+# Here and nowhere else: wherever it is imported, a fixture of the run is made anew.
+__all__ = ["anvil", "chain", "deployed"]
+
 
 @pytest.fixture
 def redis_url() -> str:
