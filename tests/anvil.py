@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,12 @@ class Chain:
     url: str
     w3: Web3
     deployment: Deployment
+    _contracts: dict[str, Contract] = field(default_factory=dict)
 
     def contract(self, name: str) -> Contract:
-        return handle(self.w3, self.deployment, name)
+        if name not in self._contracts:  # web3 takes 20 ms to make one
+            self._contracts[name] = handle(self.w3, self.deployment, name)
+        return self._contracts[name]
 
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC request; anvil's own methods among them."""
