@@ -92,7 +92,7 @@ def test_a_miner_that_hangs_in_mid_stream_is_replaced_and_the_others_are_paid(
 
     with client.router.notices() as notices:
         answer = client.router.ask(
-            session_id, ENDLESS, hang_the_live_miner, max_tokens=400, timeout_s=40
+            session_id, ENDLESS, hang_the_live_miner, max_tokens=400, timeout_s=30
         )
         task = client.router.wait_until_ended(notices, answer, _nothing)
     receipt = read_receipt(
