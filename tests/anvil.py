@@ -138,7 +138,8 @@ def anvil() -> Iterator[str]:
             # anvil may write its state once more while it is asked to stop
             tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
         )
-        yield start_anvil(stack, Path(folder), free_port(), block_time_s=0.1)
+        # The quicker its blocks were at first, the fewer states anvil remembers.
+        yield start_anvil(stack, Path(folder), free_port())
 
 
 @pytest.fixture(scope="session")
