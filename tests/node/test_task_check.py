@@ -13,9 +13,7 @@ from mining.node.job import FailedReport, Job
 from mining.node.shelf import Shelf
 from mining.node.task_check import JobRefused, TaskCheck, Terms
 from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account
-from tests.node.test_miner import Bench, new_job, shelf
-
-__all__ = ["shelf"]
+from tests.node.bench import Bench, new_job
 
 MINER, OTHER = account("checking miner"), account("other miner")
 MAX_TOKENS = 16
