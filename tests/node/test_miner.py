@@ -73,7 +73,7 @@ def test_a_job_that_is_shortened_is_precommitted_as_far_as_it_is(bench: Bench) -
     working.start()
     until(lambda: bench.stream(job))
     bench.miner.shorten(job["assignment_id"], 0)
-    working.join(2)
+    working.join(10)
     assert not working.is_alive()
     bench.miner.reveal(job["assignment_id"])
     commit = bench.reports()[-1]
