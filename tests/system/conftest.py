@@ -92,6 +92,16 @@ def client(funded: Client) -> Iterator[Client]:
     assert_every_unit_is_accounted_for(funded.contracts.payment, funded.contracts.token)
 
 
+@pytest.fixture
+def without_cheat(client: Client) -> Iterator[None]:
+    """While it lasts, no task is given to the miner with the cheap model."""
+    [cheat] = [miner for miner in client.network.miners if miner.model == CHEAP]
+    client.network.supervisor.stop(cheat.name)
+    client.router.wait_until_gone(cheat.address)
+    yield
+    client.network.supervisor.start(cheat.name)
+
+
 @dataclass(frozen=True)
 class Visited:
     """What a visitor of the dashboard needs to know."""
