@@ -1,10 +1,11 @@
-"""A real EVM chain for tests: `anvil` mines a block a second unless a test mines by itself."""
+"""A real EVM chain for tests: `anvil`, which mines when a test says so."""
 
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,12 @@ class Chain:
     url: str
     w3: Web3
     deployment: Deployment
+    _contracts: dict[str, Contract] = field(default_factory=dict)
 
     def contract(self, name: str) -> Contract:
-        return handle(self.w3, self.deployment, name)
+        if name not in self._contracts:  # web3 takes 20 ms to make one
+            self._contracts[name] = handle(self.w3, self.deployment, name)
+        return self._contracts[name]
 
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC request; anvil's own methods among them."""
@@ -134,6 +138,7 @@ def anvil() -> Iterator[str]:
             # anvil may write its state once more while it is asked to stop
             tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
         )
+        # The quicker its blocks were at first, the fewer states anvil remembers.
         yield start_anvil(stack, Path(folder), free_port())
 
 
@@ -160,6 +165,8 @@ def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")
+    # A chain that was reverted has its clock of then, and another test's jumps in time.
+    deployed.rpc("evm_setTime", int(time.time()))
     yield deployed
     payment = deployed.contract("SessionPayment")
     # After forks that go deep, anvil has forgotten the contracts, and their money with them.

@@ -6,6 +6,7 @@ DATABASE_URL and REDIS_URL, before any conftest is imported.
 
 import logging
 import os
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +44,8 @@ def _write_lazily(database_url: str) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
+# A run that is cut off unwinds as with Ctrl-C: its servers, networks and folders go.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 _start()
 
 

@@ -40,6 +40,7 @@ def start_postgres(stack: ExitStack, data_dir: Path) -> str:
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         server = get_server(data_dir)
     stack.callback(server.cleanup)
+    stack.callback(stop, _guard(data_dir / "postmaster.pid"))
     return str(server.get_uri())
 
 
@@ -112,6 +113,22 @@ def stop(process: "subprocess.Popen[bytes]", timeout_s: float = STOP_TIMEOUT_S) 
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _guard(pid_file: Path) -> "subprocess.Popen[bytes]":
+    """A process that ends with SIGINT, once we are gone, a server that is no child of ours.
+
+    Its input is a pipe that nobody writes to: it ends when we do, whatever has ended us. A server
+    that was stopped has taken its file away.
+    """
+    script = 'read -r _; read -r pid < "$1" && kill -INT "$pid"'
+    return subprocess.Popen(
+        ["sh", "-c", script, "guard", str(pid_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _die_with_parent() -> None:

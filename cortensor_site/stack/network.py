@@ -19,6 +19,7 @@ from chain.keys import load_or_create
 from cortensor_site.secrets import kept_secret
 from cortensor_site.stack.embedded import (
     BASE_DIR,
+    BLOCK_TIME_S,
     StartFailed,
     start_anvil,
     start_postgres,
@@ -67,6 +68,8 @@ def running_network(
     miner_models: Sequence[str],
     report: Report,
     external: Mapping[str, str],
+    *,
+    block_time_s: float = BLOCK_TIME_S,
 ) -> Iterator[Network]:
     """Start every part, wait until each is healthy, and stop them all in the end.
 
@@ -77,6 +80,7 @@ def running_network(
         report: told what is being done, a line a step.
         external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones;
             RPC_URL may have several, with commas between.
+        block_time_s: how long the embedded chain takes for a block.
 
     Raises:
         PortInUse: a port is taken.
@@ -88,7 +92,9 @@ def running_network(
         report("PostgreSQL, Redis, chain: starting")
         database_url = external.get("DATABASE_URL") or start_postgres(stack, var_dir / "postgres")
         redis_url = external.get("REDIS_URL") or start_redis(stack, var_dir / "redis", ports.redis)
-        rpc_urls = external.get("RPC_URL") or start_anvil(stack, var_dir / "chain", ports.chain)
+        rpc_urls = external.get("RPC_URL") or start_anvil(
+            stack, var_dir / "chain", ports.chain, block_time_s=block_time_s
+        )
         environment = {
             **{name: value for name, value in os.environ.items() if is_passed_on(name)},
             "VAR_DIR": str(var_dir),

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from chain import signals
-from tests.anvil import anvil, chain, deployed
-
-__all__ = ["anvil", "chain", "deployed"]
 
 
 @pytest.fixture(autouse=True)

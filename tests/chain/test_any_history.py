@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from eth_utils.abi import function_signature_to_4byte_selector
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -49,6 +50,7 @@ class World:
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
+        self.node = Rpc(chain.url)
         self._client = httpx.Client(base_url=chain.url, timeout=30)
         self._session = chain.contract("Session")
         self._payment = chain.contract("SessionPayment")
@@ -119,7 +121,17 @@ class World:
         self.client_calls(self._session.functions.submit(*task))
 
     def balance(self, session_id: int) -> int:
-        return int(self._payment.functions.sessionBalance(session_id).call())
+        return self._read("SessionPayment", "sessionBalance(uint256)", session_id)
+
+    def task_status(self, session_id: int, task_id: int) -> int:
+        return self._read("SessionQueue", "getTaskStatus(uint256,uint256)", session_id, task_id)
+
+    def _read(self, contract: str, signature: str, *numbers: int) -> int:
+        """What a view returns: web3's own way takes ten times as long, thousands of times."""
+        words = b"".join(number.to_bytes(32, "big") for number in numbers)
+        data = "0x" + (function_signature_to_4byte_selector(signature) + words).hex()
+        call = {"to": self.chain.deployment.addresses[contract], "data": data}
+        return int(self.rpc("eth_call", call, "latest"), 16)
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -134,10 +146,7 @@ class AnyHistory(RuleBasedStateMachine):
         mirror.forget()
         self.lives: list[tuple[Life, list[str]]] = []
         self.points: list[tuple[int, str]] = []
-        self.follower = self.new_follower()
-
-    def new_follower(self) -> Follower:
-        return Follower(Rpc(self.world.chain.url), self.world.chain.deployment)
+        self.follower = Follower(self.world.node, self.world.chain.deployment)
 
     # ── What happens on the chain ────────────────────────────────────────────
 
@@ -237,7 +246,9 @@ class AnyHistory(RuleBasedStateMachine):
 
         def work() -> None:
             with Fuse(fuse, sigkill):
-                follower = self.new_follower()
+                # A connection of its own: two processes would speak on one line.
+                node = Rpc(self.world.chain.url)
+                follower = Follower(node, self.world.chain.deployment)
                 for _ in range(3):
                     follower.step()
 
@@ -258,9 +269,9 @@ class AnyHistory(RuleBasedStateMachine):
         self.world.rpc("anvil_mine", hex(max(missing, 1)))
         while self.step():
             pass
-        chain = self.world.chain
-        fresh = Rpc(chain.url)
-        assert comparison.differences_from_chain(fresh, chain.deployment, Progress(print)) == []
+        chain, progress = self.world.chain, Progress(print)
+        found = comparison.differences_from_chain(self.world.node, chain.deployment, progress)
+        assert found == []
         AnyHistory.asked += 1
         if not self.world.has_state():
             AnyHistory.unanswered += 1
@@ -271,7 +282,8 @@ class AnyHistory(RuleBasedStateMachine):
         for life, _ in self.lives:
             task = OnChainTask.objects.filter(session_id=life.session_id, task_id=life.task_id)
             for row in task:
-                assert statuses.index(OnChainStatus(row.status)) == life.status()
+                status = self.world.task_status(life.session_id, life.task_id)
+                assert statuses.index(OnChainStatus(row.status)) == status
 
 
 @pytest.mark.django_db(transaction=True)

@@ -250,9 +250,10 @@ def test_a_saturated_bloom_is_not_asked(chain: Chain, node: FaultyNode, follower
 def test_a_batch_is_bounded_by_its_events(
     chain: Chain, node: FaultyNode, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    session_id = chain.open_session()
+    follow(follower)  # how empty the blocks before are says nothing of those to come
     monkeypatch.setattr(fetch, "EVENTS_A_BATCH", 20)
     monkeypatch.setattr(fetch, "FIRST_RANGE", 4)
-    session_id = chain.open_session()
     for number in range(40):
         submit(chain, session_id, f"task {number}")
     sizes, before = [], 0

@@ -52,7 +52,7 @@ def test_the_listener_is_woken_by_the_commit_and_not_before() -> None:
             assert listener.wait(0.2) == set()
         started = time.monotonic()
         assert listener.wait(5) == {outbox.CHANNEL}
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
         notify("another")
         assert listener.wait(5) == {"another"}
         assert listener.wait(0.05) == set()

@@ -16,7 +16,7 @@ from chain.sender import STUCK_BLOCKS
 from tests.anvil import Chain, account
 from tests.chain.killed import Fuse, in_a_process, sigkill
 from tests.chain.life import Life
-from tests.chain.test_sender import make_sender
+from tests.chain.sending import make_sender
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,10 +18,8 @@ from chain.models import Operation
 from cortensor_site.stack.embedded import BASE_DIR
 from sessions.models import WEI_PER_COR, Payment, PaymentStatus
 from sessions.x402 import TILL_KEYSTORE
-from tests.anvil import DEPLOYER, Chain, anvil, chain, deployed
+from tests.anvil import DEPLOYER, Chain
 from tests.sessions.factories import make_task
-
-__all__ = ["anvil", "chain", "deployed"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,12 +9,12 @@ from chain.models import Block, Event
 from chain.rpc import Rpc
 from chain.sync import Follower
 from sessions.models import OnChainTask, Session, SessionRouter
-from tests.anvil import Chain, anvil, chain, deployed
+from tests.anvil import Chain
 from tests.chain.conftest import nobody_listens
 from tests.chain.mirror import mirror
 from tests.chain.test_sync import events, follow, submit
 
-__all__ = ["anvil", "chain", "deployed", "nobody_listens"]
+__all__ = ["nobody_listens"]
 
 pytestmark = pytest.mark.django_db
 

@@ -1,9 +1,7 @@
 """What the example does with its own wallet."""
 
 from cortensor_site.stack.example import DEPOSIT_WEI, Contracts, grant_test_tokens, open_session
-from tests.anvil import CLIENT, DEPLOYER, Chain, anvil, chain, deployed
-
-__all__ = ["anvil", "chain", "deployed"]
+from tests.anvil import CLIENT, DEPLOYER, Chain
 
 
 def test_a_session_is_opened_with_its_deposit(chain: Chain) -> None:

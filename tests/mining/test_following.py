@@ -19,11 +19,9 @@ from mining.node.wallet import Wallet
 from mining.oracle import sweep
 from mining.validation import validate
 from sessions.models import TaskStatus
-from tests.anvil import DEPLOYER, account, anvil, chain, deployed
+from tests.anvil import DEPLOYER, account
 from tests.mining.live_network import Network, Report, content_of, enrol
 from tests.mining.test_validation import honest
-
-__all__ = ["anvil", "chain", "deployed"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
 S = AssignmentStatus

@@ -11,8 +11,8 @@ from mining.candidates import lock_miners
 from mining.models import MinerPresence, Node, NodeState
 from mining.node.worker import INFER
 from mining.reports import Collector
-from tests.node.test_miner import new_job
-from tests.node.test_worker import Router, router, servers
+from tests.node.bench import new_job
+from tests.node.router import Router, router, servers
 
 __all__ = ["router", "servers"]
 

@@ -1,4 +1,4 @@
-"""A tiny model and an engine that runs it."""
+"""A tiny model, an engine that runs it, and a miner with it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from mining.node.engine import Engine
+from mining.node.shelf import Shelf, ShelvedModel
 from tests.node import tiny_model
+from tests.node.bench import Bench
+from tests.node.router import router, servers
+
+__all__ = ["router", "servers"]
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +26,17 @@ def engine(model_path: Path) -> Iterator[Engine]:
     engine = Engine(model_path, slots=4)
     yield engine
     engine.close()
+
+
+@pytest.fixture
+def shelf(engine: Engine) -> Shelf:
+    """The tiny model, under the number 1."""
+    return Shelf([ShelvedModel(1, engine.prompts, 0, lambda: engine)])
+
+
+@pytest.fixture
+def bench(redis_url: str, shelf: Shelf, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(redis_url, shelf, tmp_path)
+    yield bench
+    bench.mailbox.close()
+    bench.redis.close()

@@ -4,139 +4,17 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from chain.digests import canonical_json, commit_hash, raw_cid
-from chain.envelopes import (
-    Context,
-    Role,
-    encryption_key,
-    public_key,
-    read_public_key,
-    seal,
-    unseal,
-)
-from chain.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain, recover
-from mining.node.engine import Engine
-from mining.node.job import (
-    AckReport,
-    CommitReport,
-    FailedReport,
-    HeartbeatReport,
-    PrecommitReport,
-    Report,
-    read_report,
-)
-from mining.node.mailbox import Mailbox
-from mining.node.miner import Miner
-from mining.node.shelf import Shelf, ShelvedModel
-from mining.node.stash import Stash
-from mining.node.task_check import TaskCheck
-from mining.node.wallet import Wallet
-
-DIGEST = bytes(range(32))
-QUEUE = "0x" + "22" * 20
-DOMAIN, POOL = SigningDomain(31337, QUEUE), SigningDomain(31337, "0x" + "33" * 20)
-SLOTS = 4
-
-
-class Bench:
-    """A miner, and what its router sees of it."""
-
-    def __init__(self, redis_url: str, shelf: Shelf, home: Path) -> None:
-        self.wallet = Wallet.create_or_open(home)
-        self.address = self.wallet.address
-        self.prefix = f"miner:{self.address.lower()}:"
-        self.mailbox = Mailbox(redis_url, self.address)
-        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.shelf, self.home = shelf, home
-        self.check: TaskCheck | None = None
-        self.miner = self.restarted()
-
-    def restarted(self) -> Miner:
-        """The same miner after its process has ended."""
-        return Miner(
-            shelf=self.shelf,
-            slots=SLOTS,
-            wallet=self.wallet,
-            mailbox=self.mailbox,
-            stash=Stash(self.home / "stash"),
-            pool_domain=POOL,
-            check=self.check,
-        )
-
-    def reports(self) -> list[Report]:
-        return [read_report(entry) for _, entry in self.redis.xrange(self.prefix + "reports")]
-
-    def codes(self) -> list[str]:
-        return [report.code for report in self.reports() if isinstance(report, FailedReport)]
-
-    def stream(self, job: dict[str, Any]) -> list[dict[str, str]]:
-        key = f"{self.prefix}stream:{job['assignment_id']}"
-        return [entry for _, entry in self.redis.xrange(key)]
-
-
-@pytest.fixture
-def shelf(engine: Engine) -> Shelf:
-    """The tiny model, under the number 1."""
-    return Shelf([ShelvedModel(1, engine.prompts, 0, lambda: engine)])
-
-
-@pytest.fixture
-def bench(redis_url: str, shelf: Shelf, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(redis_url, shelf, tmp_path)
-    yield bench
-    bench.mailbox.close()
-    bench.redis.close()
-
-
-def new_job(**changes: Any) -> dict[str, Any]:
-    return {
-        "assignment_id": str(uuid.uuid4()),
-        "session_id": 3,
-        "task_id": 1_000_004,
-        "task_digest": "0x" + DIGEST.hex(),
-        "chain_id": 31337,
-        "queue_address": QUEUE,
-        "model_identifier": 1,
-        "prompt": "Where is the hen?",
-        "prompt_type": 1,
-        "prompt_template": "",
-        "max_tokens": 24,
-        "temperature_x100": 80,
-        "top_p_x100": 95,
-        "top_k": 40,
-        "presence_penalty_x100": 0,
-        "frequency_penalty_x100": 0,
-        "stop": [],
-        "deadline_at": time.time() + 30,
-        "inline": True,
-        "sealed_prompt": "",
-        "seal_for": [],
-        **changes,
-    }
-
-
-def endless_job(bench: Bench) -> dict[str, Any]:
-    """A job of hundreds of tokens, found by trying digests."""
-    for number in range(50):
-        job = new_job(max_tokens=460, task_digest="0x" + number.to_bytes(32, "big").hex())
-        bench.miner.infer(job)
-        if bench.stream(job)[-1].get("completion_tokens") == "460":
-            return {**job, "assignment_id": str(uuid.uuid4())}
-    raise AssertionError("every digest ends early")
-
-
-def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.002)
+from chain.envelopes import public_key, read_public_key
+from chain.messages import Ack, Commit, Heartbeat, Precommit, recover
+from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
+from mining.node.shelf import Shelf
+from tests.node.bench import DIGEST, DOMAIN, POOL, Bench, endless_job, new_job, until
 
 
 def test_a_job_is_acked_streamed_and_precommitted(bench: Bench) -> None:
@@ -187,7 +65,7 @@ def test_a_job_that_is_shortened_is_precommitted_as_far_as_it_is(bench: Bench) -
     working.start()
     until(lambda: bench.stream(job))
     bench.miner.shorten(job["assignment_id"], 0)
-    working.join(2)
+    working.join(10)
     assert not working.is_alive()
     bench.miner.reveal(job["assignment_id"])
     commit = bench.reports()[-1]
@@ -369,68 +247,6 @@ def test_more_jobs_than_slots_are_given_back(bench: Bench, monkeypatch: pytest.M
 def test_a_reveal_of_nothing_reports_nothing(bench: Bench) -> None:
     bench.miner.reveal(str(uuid.uuid4()))
     assert bench.reports() == []
-
-
-# ── encrypted jobs ───────────────────────────────────────────────────────────
-
-CLIENT = encryption_key(b"\x07" * 32)
-CONTEXT = Context(31337, 3, 1_000_004, Role.PROMPT)
-RESULT_CONTEXT = Context(31337, 3, 1_000_004, Role.RESULT)
-
-
-def sealed_job(reader: bytes, content: bytes | None = None, **changes: Any) -> dict[str, Any]:
-    """A job whose prompt only `reader` can open, and whose result only CLIENT may read."""
-    content = content or canonical_json({"prompt": "Where is the hen?", "stop": ["#"]})
-    return new_job(
-        prompt="",
-        sealed_prompt=seal(content, CONTEXT, [public_key(reader)]).decode(),
-        seal_for=["0x" + public_key(CLIENT).hex()],
-        **changes,
-    )
-
-
-def test_an_encrypted_job_leaves_nothing_in_clear_on_the_miners_disk(bench: Bench) -> None:
-    job = sealed_job(bench.wallet.encryption_key)
-    bench.miner.infer(job)
-    bench.miner.reveal(job["assignment_id"])
-    _, precommit, commit = bench.reports()
-    assert isinstance(precommit, PrecommitReport)
-    assert isinstance(commit, CommitReport)
-    assert commit_hash(3, 1_000_004, bench.address, commit.data) == precommit.hash
-    content = json.loads(unseal(commit.content.encode(), RESULT_CONTEXT, CLIENT))
-    assert content["result"] == "".join(entry.get("text", "") for entry in bench.stream(job))
-    assert content["miner"] == bench.address
-    stashed = (bench.home / "stash" / f"{job['assignment_id']}.json").read_text()
-    assert commit.content in json.loads(stashed).values()
-    assert "token_ids" not in stashed
-
-
-def test_a_sealed_prompt_is_answered_like_a_clear_one(bench: Bench) -> None:
-    clear, sealed = new_job(stop=["#"]), sealed_job(bench.wallet.encryption_key)
-    for job in (clear, sealed):
-        bench.miner.infer(job)
-    in_clear, unsealed = joined(bench.stream(clear)), joined(bench.stream(sealed))
-    assert in_clear[0]
-    assert in_clear == unsealed
-
-
-def joined(stream: list[dict[str, str]]) -> tuple[str, dict[str, str]]:
-    """A stream's text and its end; how the text is cut into pieces is a matter of speed."""
-    return "".join(entry.get("text", "") for entry in stream), stream[-1]
-
-
-@pytest.mark.parametrize(
-    "content", [None, b"[]", b"{", b'{"prompt": 7}', b'{"prompt": "x", "stop": "y"}']
-)
-def test_a_sealed_prompt_that_cannot_be_read_is_reported_without_its_content(
-    bench: Bench, content: bytes | None
-) -> None:
-    reader = CLIENT if content is None else bench.wallet.encryption_key
-    bench.miner.infer(sealed_job(reader, content))
-    assert bench.codes() == ["sealed_prompt_unreadable"]
-    [report] = bench.reports()
-    assert isinstance(report, FailedReport)
-    assert "hen" not in report.message
 
 
 def test_the_heartbeat_is_signed_and_tells_what_to_encrypt_to(bench: Bench) -> None:

@@ -13,9 +13,7 @@ from mining.node.config import SHIPPED_MODEL
 from mining.node.reverts import in_cor, reason_of
 from mining.node.staking import AmountInvalid, amount_from
 from mining.node.wallet import address_in
-from tests.anvil import DEPLOYER, ORACLE, Chain, anvil, chain, deployed
-
-__all__ = ["anvil", "chain", "deployed"]
+from tests.anvil import DEPLOYER, ORACLE, Chain
 
 COR = 10**18
 WEEK_S = 7 * 24 * 3600

@@ -12,10 +12,8 @@ from mining.node.evm import CallReverted, ChainUnavailable, Rpc
 from mining.node.job import FailedReport, Job
 from mining.node.shelf import Shelf
 from mining.node.task_check import JobRefused, TaskCheck, Terms
-from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account, anvil, chain, deployed
-from tests.node.test_miner import Bench, new_job, shelf
-
-__all__ = ["anvil", "chain", "deployed", "shelf"]
+from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account
+from tests.node.bench import Bench, new_job
 
 MINER, OTHER = account("checking miner"), account("other miner")
 MAX_TOKENS = 16

@@ -11,9 +11,7 @@ from mining.node.evm import CallReverted, Rpc
 from mining.node.stash import Result, Stash
 from mining.node.transactions import transact
 from mining.node.wallet import Wallet
-from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain, anvil, chain, deployed
-
-__all__ = ["anvil", "chain", "deployed"]
+from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain
 
 
 @pytest.fixture

@@ -1,141 +1,17 @@
 """A miner's process on its own mailbox, in a Redis that lets it see nothing else."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import pytest
-import redis
-from celery import Celery
-
-from chain.contracts import Deployment
 from chain.messages import Heartbeat, recover
 from chain.params import MAX_TIMEOUT_S
-from cortensor_site.stack.embedded import start_redis
-from mining.enrolment import enrol
-from mining.node.cli import TRY_LATER
-from mining.node.heart import MAILBOX_CLOSED
-from mining.node.job import (
-    AckReport,
-    CommitReport,
-    FailedReport,
-    HeartbeatReport,
-    PrecommitReport,
-    Report,
-    read_report,
-)
-from mining.node.wallet import Wallet
+from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
 from mining.node.worker import CANCEL, INFER, REVEAL, VISIBILITY_TIMEOUT_S
 from tests.node import tiny_model
-from tests.node.test_miner import POOL, new_job
-from tests.tls import CERTIFICATE, tls_before
-
-TIMEOUT_S = 20.0
-
-
-class Router:
-    """The other side of a miner's mailbox, and the miner's process."""
-
-    def __init__(self, redis_url: str, home: Path, model_path: Path) -> None:
-        self.address = Wallet.create_or_open(home).address
-        self.prefix = f"miner:{self.address.lower()}:"
-        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.celery = Celery(broker=redis_url, set_as_current=False)
-        self.celery.conf.broker_transport_options = {"global_keyprefix": self.prefix}
-        self.miner_url = enrol(self.address)
-        self.home = home
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "CORTENSOR_NODE_HOME": str(home),
-            "REDIS_URL": self.miner_url,
-            "MODEL": str(model_path),
-            "SLOTS": "2",
-        }
-        self.log = home / "log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the miner and wait until it takes jobs."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mining.node", "run"],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-        self.until(lambda: " ready." in self.log.read_text())
-
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run another command of the miner's."""
-        return subprocess.run(
-            [sys.executable, "-m", "mining.node", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Stop the miner and return its exit status."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(TIMEOUT_S)
-
-    def send(self, task: str, queue: str, *args: object, **kwargs: object) -> None:
-        self.celery.send_task(task, args, kwargs, queue=queue, ignore_result=True)
-
-    def reports(self) -> list[Report]:
-        return [read_report(entry) for _, entry in self.redis.xrange(self.prefix + "reports")]
-
-    def of(self, kind: type[Report]) -> list[Any]:
-        return [report for report in self.reports() if isinstance(report, kind)]
-
-    def stream(self, job: dict[str, Any]) -> list[dict[str, str]]:
-        key = f"{self.prefix}stream:{job['assignment_id']}"
-        return [entry for _, entry in self.redis.xrange(key)]
-
-    def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + TIMEOUT_S
-        while not condition():
-            assert time.monotonic() < end, self.log.read_text()[-4000:]
-            time.sleep(0.02)
-
-
-@pytest.fixture
-def servers(tmp_path: Path, model_path: Path, settings: Any) -> Iterator[str]:
-    """A Redis of this test's own, since it changes users and restarts."""
-    with ExitStack() as stack:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = start_redis(stack, tmp_path / "redis", port)
-        settings.REDIS_URL = url
-        # What the router tells its nodes of: a network, and the file that it calls model 1.
-        settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
-        Deployment(31337, 0, {"NodePool": POOL.contract}).save(settings.DEPLOYMENT_FILE)
-        settings.MODELS = {1: str(model_path)}
-        yield url
-
-
-@pytest.fixture
-def router(servers: str, tmp_path: Path, model_path: Path) -> Iterator[Router]:
-    router = Router(servers, tmp_path / "home", model_path)
-    yield router
-    if router.process is not None and router.process.poll() is None:
-        router.process.kill()
-        router.process.wait()
-    router.celery.close()
-    router.redis.close()
+from tests.node.bench import POOL, new_job
+from tests.node.router import TIMEOUT_S, Router
 
 
 def test_a_miner_works_within_its_mailbox_and_ends_cleanly(router: Router) -> None:
@@ -310,87 +186,6 @@ def test_two_processes_do_not_work_with_one_key(router: Router) -> None:
     assert "a node runs in" in ended.stderr
     assert router.end() == 0
     assert router.command("run", "--model", "/nowhere.gguf").stderr.count("there is no file") == 1
-
-
-def test_a_miner_whose_mailbox_is_closed_to_it_ends_to_be_started_again(router: Router) -> None:
-    router.start()
-    enrol(router.address)  # which changes the password, and cuts the connections
-    assert router.process is not None
-    assert router.process.wait(TIMEOUT_S) == MAILBOX_CLOSED
-
-
-def test_a_miner_hears_again_after_its_connections_were_cut(router: Router) -> None:
-    router.start()
-    user = urlsplit(router.miner_url).username
-    for _ in range(2):
-        router.redis.execute_command("CLIENT", "KILL", "USER", user)
-        time.sleep(0.5)
-    job = new_job()
-    router.send(INFER, "inference", job=job)
-    router.until(lambda: router.of(PrecommitReport))
-    assert router.end() == 0
-
-
-def test_a_miner_that_redis_refuses_ends_with_an_error(router: Router) -> None:
-    password = urlsplit(router.miner_url).password
-    assert password is not None
-    enrol(router.address)  # which changes the password
-    ended = router.command("run")
-    assert ended.returncode == 2
-    assert "password" in ended.stderr
-    assert password not in ended.stderr + ended.stdout
-
-
-@pytest.fixture
-def across_a_network(router: Router) -> Iterator[Router]:
-    """The router's Redis behind TLS, where nodes of other machines find it."""
-    parts = urlsplit(router.miner_url)
-    assert parts.port is not None
-    with tls_before(parts.port) as port:
-        at = parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{port}"
-        router.environment["REDIS_URL"] = urlunsplit(parts._replace(scheme="rediss", netloc=at))
-        router.environment["REDIS_CA_FILE"] = str(CERTIFICATE)
-        yield router
-
-
-def test_a_miner_works_across_tls(across_a_network: Router) -> None:
-    router = across_a_network
-    router.start()
-    job = new_job()
-    router.send(INFER, "inference", job=job)
-    router.until(lambda: router.of(PrecommitReport))
-    router.send(REVEAL, "control", job["assignment_id"])
-    router.until(lambda: router.of(CommitReport))
-    assert router.stream(job)[-1]["done"] == "1"
-    assert router.end() == 0
-
-
-def test_a_mailbox_whose_certificate_is_not_trusted_gets_no_password(
-    across_a_network: Router,
-) -> None:
-    router = across_a_network
-    password = urlsplit(router.miner_url).password
-    url = router.environment["REDIS_URL"]
-    del router.environment["REDIS_CA_FILE"]
-    # Whatever the URL says of it, the server has to prove itself.
-    for told in (url, url + "?ssl_cert_reqs=none"):
-        router.environment["REDIS_URL"] = told
-        ended = router.command("run")
-        assert ended.returncode == TRY_LATER
-        assert "certificate verify failed" in ended.stderr
-        assert str(password) not in ended.stderr
-
-
-def test_a_mailbox_with_the_certificate_of_another_host_is_refused(
-    across_a_network: Router,
-) -> None:
-    router = across_a_network
-    router.environment["REDIS_URL"] = router.environment["REDIS_URL"].replace(
-        "@127.0.0.1:", "@127.0.0.2:"
-    )
-    ended = router.command("run")
-    assert ended.returncode == TRY_LATER
-    assert "certificate verify failed: IP address mismatch" in ended.stderr
 
 
 def test_what_is_no_job_is_dropped_and_the_next_one_done(router: Router) -> None:

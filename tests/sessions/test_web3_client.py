@@ -12,10 +12,8 @@ from chain.rpc import Rpc
 from chain.sender import Sender
 from chain.sync import Follower
 from sessions.models import OnChainTask, Session, Task, TaskOrigin, TaskStatus
-from tests.anvil import CLIENT, ORACLE, ROUTER, Chain, account, anvil, chain, deployed
+from tests.anvil import CLIENT, ORACLE, ROUTER, Chain, account
 from tests.chain.life import Life
-
-__all__ = ["anvil", "chain", "deployed"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

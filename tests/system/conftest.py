@@ -23,6 +23,8 @@ from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner
 from tests.money import assert_every_unit_is_accounted_for
 
+BLOCK_TIME_S = 0.25
+"""The chain waits for no test, and every test waits for it: quick blocks, as some layers 2 have."""
 HONEST, CHEAP = (str(MODELS_DIR / f"cortensor-{name}.gguf") for name in ("mini", "micro"))
 
 
@@ -66,7 +68,10 @@ def running() -> Iterator[Network]:
             environment.setenv("WEBHOOK_PLAIN_HTTP", "1")
             # Idle miners have a network of their own, in `test_network_tasks`.
             environment.setenv("NETWORK_TASK_EVERY_S", "0")
-            with running_network(Path(folder), ports, [HONEST] * 4 + [CHEAP], print, {}) as network:
+            models = [HONEST] * 4 + [CHEAP]
+            with running_network(
+                Path(folder), ports, models, print, {}, block_time_s=BLOCK_TIME_S
+            ) as network:
                 yield network
 
 
@@ -85,6 +90,16 @@ def client(funded: Client) -> Iterator[Client]:
     """The client; after the test, every unit of money must be accounted for."""
     yield funded
     assert_every_unit_is_accounted_for(funded.contracts.payment, funded.contracts.token)
+
+
+@pytest.fixture
+def without_cheat(client: Client) -> Iterator[None]:
+    """While it lasts, no task is given to the miner with the cheap model."""
+    [cheat] = [miner for miner in client.network.miners if miner.model == CHEAP]
+    client.network.supervisor.stop(cheat.name)
+    client.router.wait_until_gone(cheat.address)
+    yield
+    client.network.supervisor.start(cheat.name)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from mining import keys
 from mining.enrolment import enrol, mailbox_prefix, revoke
 from mining.mailbox import NETWORK_QUEUE
 from mining.models import MinerPresence
-from mining.network import judging
+from mining.network import judging, rounds
 from mining.network.rounds import Conductor
 from mining.node.config import SHIPPED_MODEL
 from mining.node.engine import Engine
@@ -63,7 +63,7 @@ def short_chain(settings: Any, tmp_path: Path, deployment: Any) -> Iterator[Chai
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="cortensor-round-", ignore_cleanup_errors=True)
         )
-        url = start_anvil(stack, Path(folder), free_port())
+        url = start_anvil(stack, Path(folder), free_port(), block_time_s=0.1)
         w3 = connect(url)
         w3.provider.make_request("anvil_setBalance", [DEPLOYER.address, hex(10**24)])  # type: ignore[arg-type]
         settings.RPC_URL, settings.RPC_URLS = url, [url]
@@ -124,6 +124,9 @@ class IdleNetwork:
         self.follower = Follower(Rpc(chain.url), chain.deployment)
         self.sender = Sender(Rpc(chain.url), chain.deployment, {"router": ROUTER, "oracle": ORACLE})
         self.conductor = self.restarted()
+        # What is known before it looks for the first time: nodes that are registered, and here.
+        self._beat()
+        self._follow()
 
     def restarted(self) -> Conductor:
         """The `network_tasks` process after it has been killed."""
@@ -136,10 +139,7 @@ class IdleNetwork:
 
     def step(self) -> None:
         """Everybody does what there is to do, and a block is mined."""
-        for node in self.nodes:
-            MinerPresence.objects.update_or_create(
-                address=node.address.lower(), defaults={"last_seen_at": timezone.now(), "slots": 4}
-            )
+        self._beat()
         self.conductor.step()
         for node in self.nodes:
             node.work()
@@ -148,10 +148,9 @@ class IdleNetwork:
         self.sender.tick()
         self.chain.mine()
         self.sender.tick()
-        while self.follower.step():
-            pass
+        self._follow()
 
-    def play_until(self, reached: Any, seconds: float = 60, pause_s: float = 0.2) -> Any:
+    def play_until(self, reached: Any, seconds: float = 60, pause_s: float = 0.05) -> Any:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if found := reached():
@@ -159,6 +158,16 @@ class IdleNetwork:
             self.step()
             time.sleep(pause_s)
         raise AssertionError("the network has not come so far in time")
+
+    def _beat(self) -> None:
+        for node in self.nodes:
+            MinerPresence.objects.update_or_create(
+                address=node.address.lower(), defaults={"last_seen_at": timezone.now(), "slots": 4}
+            )
+
+    def _follow(self) -> None:
+        while self.follower.step():
+            pass
 
     def _validate(self) -> None:
         with redis.Redis.from_url(self.redis_url) as client:
@@ -170,8 +179,14 @@ class IdleNetwork:
 
 @pytest.fixture
 def idle_network(
-    short_chain: Chain, shipped_engine: Engine, tmp_path: Path, redis_url: str
+    short_chain: Chain,
+    shipped_engine: Engine,
+    tmp_path: Path,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[IdleNetwork]:
+    # Nothing else happens meanwhile that would be worth the wait.
+    monkeypatch.setattr(rounds, "LOOK_EVERY_S", 0.1)
     network = IdleNetwork(short_chain, shipped_engine, tmp_path / "nodes", redis_url)
     yield network
     for node in network.nodes:

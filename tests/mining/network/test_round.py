@@ -1,8 +1,10 @@
 """Whole network tasks: real chain, mailboxes, model and judge, and the router step by step."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from mining.models import (
     NetworkAsk,
@@ -15,6 +17,7 @@ from mining.models import (
     NetworkTask,
     NetworkTaskState,
 )
+from mining.network.asking import ASK_AGAIN_S
 from tests.chain.conftest import nobody_listens
 from tests.chain.mirror import mirror, rebuilt_mirror
 from tests.mining.network.conftest import EPOCH_S, IdleNetwork
@@ -116,6 +119,8 @@ def test_a_silent_creator_and_a_busy_completer_do_not_stop_a_round(
     asked = NetworkAsk.objects.filter(node=busy.address.lower(), stage="complete")
     network.play_until(lambda: asked.filter(declined="busy").exists())
     busy.busy = False
+    # It is asked again after a while, which has passed now.
+    asked.update(asked_at=F("asked_at") - timedelta(seconds=ASK_AGAIN_S))
     task = network.play_until(ended(network))
     assert task.creator != first.lower()
     assert NetworkNode.objects.get(pk=first.lower()).missed_parts == 1

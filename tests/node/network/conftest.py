@@ -16,10 +16,7 @@ from mining.node.network.job import NETWORK_REPORTS, NetworkReport
 from mining.node.network.stash import CompletionStash
 from mining.node.shelf import Shelf, ShelvedModel
 from mining.node.wallet import Wallet
-from tests.anvil import anvil, chain, deployed
-from tests.node.conftest import engine, model_path
 
-__all__ = ["anvil", "chain", "deployed", "engine", "model_path"]
 COGNITIVE = "0x" + "c0" * 20
 CHAIN_ID = 31337
 SEED = 2**255 + 12345

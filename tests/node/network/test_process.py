@@ -14,9 +14,7 @@ from mining.node.network.job import (
 from mining.node.worker import NETWORK, NETWORK_QUEUE
 from tests.anvil import Chain
 from tests.node.network.conftest import job
-from tests.node.test_worker import Router, router, servers
-
-__all__ = ["router", "servers"]
+from tests.node.router import Router
 
 
 def network_reports(router: Router) -> list[NetworkReport]:

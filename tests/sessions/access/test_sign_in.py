@@ -275,10 +275,10 @@ def test_no_change_of_a_message_keeps_its_signature(data: st.DataObject) -> None
 
 def test_a_long_message_is_refused_at_once(network: Deployment) -> None:
     text = message(Account.create().address, statement="x" * 10_000_000 + "\n")
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(CredentialsRefused):
         sign_in.parse(text)
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_nonces_are_letters_and_digits_as_the_standard_wants() -> None:

@@ -1,50 +1,16 @@
-"""Chat completions as an OpenAI client meets them: shapes, who pays, and every refusal."""
+"""Chat completions as an OpenAI client meets them: shapes, what miners get, and who pays."""
 
 import json
-from typing import Any
 
 import pytest
-from django.http import HttpResponse
-from pytest_django.fixtures import Settings
 
-from chain import storage
 from sessions.models import Session, SessionRouter, SessionState, Task
 from tests.sessions.factories import STRANGER, make_session
+from tests.sessions.openai.answers import HELLO, assert_error, content_of, events, schema_of
 from tests.sessions.openai.conftest import MINER, PIECES, Api
 from tests.sessions.ports import CONTEXT_LENGTH
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HELLO: dict[str, Any] = {
-    "model": "tiny-test",
-    "messages": [{"role": "user", "content": "two words"}],
-}
-
-
-def assert_error(
-    response: HttpResponse, status: int, code: str | None, param: str | None = None
-) -> dict[str, Any]:
-    error: dict[str, Any] = json.loads(response.content)["error"]
-    assert response.status_code == status, error
-    assert set(error) == {"message", "type", "param", "code"}
-    assert (error["code"], error["param"]) == (code, param), error
-    assert error["message"]
-    return error
-
-
-def events(response: HttpResponse) -> list[Any]:
-    text = b"".join(response).decode()
-    bodies = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
-    return [body if body == "[DONE]" else json.loads(body) for body in bodies]
-
-
-def schema_of(value: Any, **settings: Any) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": "a", "schema": value} | settings}
-
-
-def content_of(task: Task) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(storage.get(task.prompt_cid))
-    return content
 
 
 # ── shapes ───────────────────────────────────────────────────────────────────
@@ -333,138 +299,6 @@ def test_biases_and_formats_are_bound_by_the_task(api: Api, miners: None) -> Non
     content = content_of(Task.objects.get())
     assert content["logit_bias"] == {"7": -100, "9": 2.5}
     assert "city" in content["grammar"]
-
-
-# ── refusals ─────────────────────────────────────────────────────────────────
-
-
-def test_a_wrong_key_is_an_authentication_error(api: Api) -> None:
-    for key in (None, "cor_wrong"):
-        response = api("POST", "chat/completions", HELLO, key=key)
-        error = assert_error(response, 401, "invalid_api_key")
-        assert error["type"] == "invalid_request_error"
-        assert response["WWW-Authenticate"].startswith("Bearer")
-
-
-def test_a_prompt_beyond_the_context_is_named_as_openai_does(api: Api) -> None:
-    make_session()
-    long = HELLO | {"messages": [{"role": "user", "content": "w " * 100}]}
-    assert_error(api("POST", "chat/completions", long), 400, "context_length_exceeded", "messages")
-    for name in ("max_tokens", "max_completion_tokens"):
-        response = api("POST", "chat/completions", HELLO | {name: 1000})
-        assert_error(response, 400, "context_length_exceeded", name)
-
-
-def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: Settings) -> None:
-    make_session()
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
-    response = api("POST", "chat/completions", HELLO)
-    assert assert_error(response, 503, "no_miners")["type"] == "server_error"
-    assert int(response["Retry-After"]) > 0
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "param"),
-    [
-        ({"colour": "blue"}, "unknown_parameter", "colour"),
-        ({"tools": [{"type": "function"}]}, "invalid_value", "tools[0].function"),
-        ({"functions": [{"name": "add"}]}, "unsupported_parameter", "functions"),
-        ({"logprobs": 3}, "invalid_value", "logprobs"),
-        ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),
-        ({"logprobs": True, "top_logprobs": 21}, "invalid_value", "top_logprobs"),
-        (
-            {"logprobs": True, "top_logprobs": 20, "max_tokens": 2_000},
-            *("invalid_value", "top_logprobs"),
-        ),
-        ({"logit_bias": {"yes": 1}}, "invalid_value", "logit_bias"),
-        ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
-        ({"logit_bias": [5]}, "invalid_value", "logit_bias"),
-        ({"response_format": "json_object"}, "invalid_value", "response_format"),
-        ({"response_format": {"type": "xml"}}, "invalid_value", "response_format"),
-        (
-            {"response_format": schema_of({"type": "integer", "minimum": 3}, strict=True)},
-            "unsupported_parameter",
-            "response_format.json_schema.schema.minimum",
-        ),
-        (
-            {"response_format": schema_of({"const": "unreadable"})},
-            "invalid_value",
-            "response_format",
-        ),
-        ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),
-        ({"messages": None}, "missing_required_parameter", "messages"),
-        ({"messages": []}, "invalid_value", "messages"),
-        ({"messages": "hello"}, "invalid_value", "messages"),
-        ({"messages": ["hello"]}, "invalid_value", "messages[0]"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "invalid_value", "messages[0].role"),
-        ({"messages": [{"role": ["user"], "content": "x"}]}, "invalid_value", "messages[0].role"),
-        (
-            {"messages": [{"role": "function", "content": "x"}]},
-            "unsupported_parameter",
-            "messages[0].role",
-        ),
-        ({"messages": [{"role": "tool"}]}, "invalid_value", "messages[0].content"),
-        (
-            {"messages": [{"role": "assistant", "tool_calls": [{}]}]},
-            "invalid_value",
-            "messages[0].tool_calls[0]",
-        ),
-        ({"messages": [{"role": "user"}]}, "invalid_value", "messages[0].content"),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-            "unsupported_parameter",
-            "messages[0].content[0]",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
-            "invalid_value",
-            "messages[0].content[0]",
-        ),
-        (
-            {"messages": [{"role": "user", "content": "nul \x00"}]},
-            "invalid_value",
-            "messages[0].content",
-        ),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "invalid_value", "messages"),
-        ({"model": None}, "invalid_value", "model"),
-        ({"model": 7}, "invalid_value", "model"),
-        ({"n": 0}, "invalid_value", "n"),
-        ({"n": 17}, "invalid_value", "n"),
-        ({"temperature": 2.5}, "invalid_value", "temperature"),
-        ({"temperature": "hot"}, "invalid_value", "temperature"),
-        ({"top_p": 1.5}, "invalid_value", "top_p"),
-        ({"presence_penalty": -1}, "invalid_value", "presence_penalty"),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "invalid_value", "stop"),
-        ({"stop": ["a", ""]}, "invalid_value", "stop[1]"),
-        ({"stop": {"a": 1}}, "invalid_value", "stop"),
-        ({"stream": "yes"}, "invalid_value", "stream"),
-        ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
-        (
-            {"stream": True, "stream_options": {"include_obfuscation": True}},
-            "invalid_value",
-            "stream_options.include_obfuscation",
-        ),
-        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
-        ({"max_completion_tokens": "8"}, "invalid_value", "max_completion_tokens"),
-    ],
-)
-def test_a_wrong_value_is_a_400_that_names_its_parameter(
-    api: Api, change: dict[str, Any], code: str, param: str
-) -> None:
-    make_session()
-    error = assert_error(api("POST", "chat/completions", HELLO | change), 400, code, param)
-    assert error["type"] == "invalid_request_error"
-    assert Task.objects.count() == 0
-
-
-@pytest.mark.parametrize("body", ["", "{", "[]", b"\xff\xfe", '{"a":' * 100_000])
-def test_a_body_that_is_no_json_object_is_a_400(api: Api, body: str | bytes) -> None:
-    assert_error(api("POST", "chat/completions", body), 400, None)
-
-
-def test_unknown_addresses_and_methods_are_openais_errors_too(api: Api) -> None:
-    assert_error(api("POST", "responses", {}), 404, "unknown_url")
-    assert_error(api("GET", "chat/completions"), 405, "method_not_allowed")
 
 
 def test_models_are_listed_and_found_by_name(api: Api) -> None:

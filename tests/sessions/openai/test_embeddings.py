@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sessions import embedding_thread
+from tests.sessions.openai.answers import assert_error
 from tests.sessions.openai.conftest import Api
-from tests.sessions.openai.test_chat import assert_error
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

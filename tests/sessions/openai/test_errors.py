@@ -11,6 +11,7 @@ import openai
 import pytest
 from pytest_django.fixtures import Settings
 
+from sessions.errors import NoMiners
 from sessions.models import SessionRouter, SessionState, Task
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session
 
@@ -178,12 +179,15 @@ def test_conflicts_are_not_tried_again(sdk: Callable[..., Sdk], miners: None) ->
     assert client.calls == 4
 
 
-def test_what_passes_is_tried_again(sdk: Callable[..., Sdk], settings: Settings) -> None:
+def test_what_passes_is_tried_again(
+    sdk: Callable[..., Sdk], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoMiners, "retry_after_s", 1)
     make_session()
     settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
     client = sdk()
     client.client = client.client.with_options(timeout=30)
     error = refused(client.chat, openai.InternalServerError)
     assert error.code == "no_miners"
-    assert error.response.headers["retry-after"]
+    assert error.response.headers["retry-after"] == "1"
     assert client.calls == 2

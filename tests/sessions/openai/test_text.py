@@ -6,8 +6,8 @@ import pytest
 
 from sessions.models import Task
 from tests.sessions.factories import make_session
+from tests.sessions.openai.answers import assert_error, content_of, events
 from tests.sessions.openai.conftest import MINER, PIECES, Api
-from tests.sessions.openai.test_chat import assert_error, content_of, events
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

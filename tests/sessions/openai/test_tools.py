@@ -11,8 +11,8 @@ from sessions.openai.calls import CallReader
 from sessions.openai.errors import OpenAIError
 from sessions.openai.tools import Tools, read_tools
 from tests.sessions.factories import make_session
+from tests.sessions.openai.answers import HELLO, assert_error, content_of, events
 from tests.sessions.openai.conftest import Api
-from tests.sessions.openai.test_chat import HELLO, assert_error, content_of, events
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

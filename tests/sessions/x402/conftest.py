@@ -23,12 +23,12 @@ from sessions.models import Session
 from sessions.x402 import TILL_KEYSTORE
 from sessions.x402.offer import SCHEME, Offer
 from sessions.x402.wire import SignedPayment
-from tests.anvil import CLIENT, DEPLOYER, ROUTER, Chain, account, anvil, chain, deployed
+from tests.anvil import CLIENT, DEPLOYER, ROUTER, Chain, account
 from tests.serving import serve
 from tests.sessions.factories import make_session
 from tests.sessions.openai.conftest import miners
 
-__all__ = ["anvil", "chain", "deployed", "miners"]
+__all__ = ["miners"]
 
 PRICE_WEI = 3 * 2 + 8 * 3
 """Of the request in these tests: 3 tokens of prompt, 8 of answer."""

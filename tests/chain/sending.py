@@ -1,0 +1,21 @@
+"""A sender in this process, and what it has done."""
+
+from chain.models import Operation
+from chain.rpc import Rpc
+from chain.sender import Sender
+from tests.anvil import ORACLE, ROUTER, Chain
+
+
+def make_sender(chain: Chain) -> Sender:
+    return Sender(Rpc(chain.url), chain.deployment, {"router": ROUTER, "oracle": ORACLE})
+
+
+def deliver(chain: Chain, at_work: Sender) -> None:
+    """Send what waits, mine it, and take the receipts."""
+    at_work.tick()
+    chain.mine()
+    at_work.tick()
+
+
+def statuses() -> dict[str, str]:
+    return dict(Operation.objects.values_list("key", "status"))

@@ -1,0 +1,73 @@
+"""Servers that a run of tests, or `make run`, has started do not outlive it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cortensor_site.stack.embedded import BASE_DIR
+
+ENDLESS = r"""
+import os, time
+from pathlib import Path
+import redis
+
+def test_something_long():
+    [folder] = [p for p in Path(os.environ["VAR_DIR"]).parents if p.name.startswith("cortensor-")]
+    postgres = (folder / "postgres/postmaster.pid").read_text().split()[0]
+    server = redis.Redis.from_url(os.environ["REDIS_URL"]).info("server")["process_id"]
+    Path(__file__).with_name("said").write_text(f"{folder} {postgres} {server}\n")
+    time.sleep(600)
+"""
+PATIENCE_S = 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_a_run_of_tests_ends_its_servers(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "test_endless.py").write_text(ENDLESS)
+    command = [sys.executable, "-m", "pytest", "-p", "tests.servers"]
+    options = ["--config-file", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)]
+    run = subprocess.Popen(
+        command + options,
+        cwd=BASE_DIR,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        said = tmp_path / "said"
+        until(lambda: said.exists() and said.read_text().endswith("\n"))
+        folder, *servers = said.read_text().split()
+        assert all(runs(int(server)) for server in servers)
+
+        run.send_signal(number)
+        assert run.wait(PATIENCE_S) != 0
+        until(lambda: not any(runs(int(server)) for server in servers))
+        # Who is killed puts nothing away.
+        assert Path(folder).exists() == (number == signal.SIGKILL)
+    finally:
+        run.kill()
+        run.wait()
+
+
+def runs(pid: int) -> bool:
+    try:
+        # A process that has ended may wait for somebody to take note.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

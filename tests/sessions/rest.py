@@ -1,0 +1,52 @@
+"""A client of `/api/v1` with a key of its own, and what its answers hold."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from sessions import intake, streams, task_states
+from sessions.models import Session
+from tests.sessions.factories import make_key, make_request
+
+MINER, OTHER_MINER = "0x" + "b2" * 20, "0x" + "e5" * 20
+Api = Callable[..., HttpResponse]
+
+
+@pytest.fixture
+def api(client: Client) -> Api:
+    _, secret = make_key()
+
+    def call(method: str, path: str, body: Any = None, key: str | None = secret) -> HttpResponse:
+        headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
+        data = body if isinstance(body, bytes | str) else json.dumps(body)
+        return client.generic(
+            method, f"/api/v1/{path}", data, content_type="application/json", headers=headers
+        )
+
+    return call
+
+
+def assert_problem(response: HttpResponse, status: int, field: str | None = None) -> dict[str, Any]:
+    problem = json.loads(response.content)
+    assert response.status_code == status, problem
+    assert response["Content-Type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "errors"} <= set(problem)
+    assert problem["status"] == status
+    if field is not None:
+        assert [error["field"] for error in problem["errors"]] == [field]
+        assert problem["errors"][0]["reason"]
+    return problem
+
+
+def answered(session: Session, *results: streams.Result) -> str:
+    """A reference whose task already has its answer, so that asking for it returns at once."""
+    request = make_request(client_reference="ready")
+    task = intake.accept(request, session=session, api_key=None)
+    for status in ("assigned", "precommitted", "committed"):
+        getattr(task_states, f"mark_{status}")(task, [MINER])
+    task_states.mark_validated(task, results)
+    return "ready"

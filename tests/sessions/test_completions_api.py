@@ -1,0 +1,204 @@
+"""Completions over REST: the shape of an answer, and every refusal with its field."""
+
+import json
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from sessions import streams
+from sessions.models import Session, SessionState, Task
+from tests.sessions.factories import make_session, make_task
+from tests.sessions.ports import CONTEXT_LENGTH
+from tests.sessions.rest import MINER, OTHER_MINER, Api, answered, api, assert_problem
+
+__all__ = ["api"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: Api) -> None:
+    session = make_session(redundancy=2)
+    answered(
+        session,
+        streams.Result(MINER, "four", "stop", 3, 1),
+        streams.Result(OTHER_MINER, "4", "length", 3, 2),
+    )
+    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready", "junk": [1]}
+    completion = api("POST", f"completions/{session.session_id}", body).json()
+    task = Task.objects.get()
+    assert completion == {
+        "id": f"cmpl-{session.session_id}-{task.task_id}",
+        "object": "text_completion",
+        "created": int(task.created_at.timestamp()),
+        "model": "1",
+        "session_id": session.session_id,
+        "task_id": task.task_id,
+        "choices": [
+            {
+                "index": 0,
+                "text": "four",
+                "finish_reason": "stop",
+                "logprobs": None,
+                "address": MINER,
+            },
+            {
+                "index": 1,
+                "text": "4",
+                "finish_reason": "length",
+                "logprobs": None,
+                "address": OTHER_MINER,
+            },
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6},
+    }
+
+
+def test_both_addresses_take_the_session_and_must_agree(api: Api) -> None:
+    session = make_session(redundancy=2)
+    sid = session.session_id
+    answered(session, streams.Result(MINER, "four", "stop", 3, 1))
+    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready"}
+    assert api("POST", "completions", body | {"session_id": sid}).status_code == 200
+    assert api("POST", f"completions/{sid}", body | {"session_id": sid}).status_code == 200
+    assert_problem(
+        api("POST", f"completions/{sid}", body | {"session_id": sid + 1}), 400, "session_id"
+    )
+    assert_problem(api("POST", "completions", body), 400, "session_id")
+
+
+def test_no_result_that_counts_is_an_error_with_the_tasks_id(api: Api) -> None:
+    session = make_session(redundancy=2)
+    answered(session)
+    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready"}
+    problem = assert_problem(api("POST", f"completions/{session.session_id}", body), 502)
+    assert problem["task_id"] == Task.objects.get().task_id
+
+
+def test_a_task_that_takes_too_long_is_named_for_later(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.api.completion_views.wait_s", lambda _: 0.05)
+    session = make_session()
+    problem = assert_problem(
+        api("POST", f"completions/{session.session_id}", {"prompt": "hello", "max_tokens": 8}),
+        504,
+    )
+    assert problem["task_id"] == Task.objects.get().task_id
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session_id", "1"),
+        ("session_id", True),
+        ("session_id", 0),
+        ("session_id", 2**63),
+        ("prompt", 7),
+        ("prompt", ""),
+        ("prompt", "nul \x00"),
+        ("prompt", "\ud800"),
+        ("prompt", ["a"]),
+        ("prompt_type", "raw"),
+        ("prompt_type", 3),
+        ("prompt_template", {}),
+        ("stream", "yes"),
+        ("stream", 1),
+        ("timeout", "60"),
+        ("timeout", 1.5),
+        ("timeout", 0),
+        ("client_reference", 5),
+        ("client_reference", "r" * 129),
+        ("client_reference", "ä" * 100),
+        ("max_tokens", 0),
+        ("max_tokens", "8"),
+        ("max_tokens", 10**30),
+        ("max_miners", 0),
+        ("temperature", "hot"),
+        ("temperature", -0.1),
+        ("temperature", 2.5),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("top_k", -1),
+        ("top_k", 1.5),
+        ("presence_penalty", -1),
+        ("frequency_penalty", -0.5),
+        ("stop", "end"),
+        ("stop", ["a", "b", "c", "d", "e"]),
+        ("stop", [""]),
+        ("stop", ["x" * 65]),
+        ("stop", [1]),
+    ],
+)
+def test_a_wrong_value_is_a_400_that_names_its_field(api: Api, field: str, value: Any) -> None:
+    body = {"session_id": 1, "prompt": "hello"} | {field: value}
+    problem = assert_problem(api("POST", "completions", body), 400)
+    assert [error["field"].split(".")[0] for error in problem["errors"]] == [field]
+    assert Task.objects.count() == 0
+
+
+def test_penalties_below_zero_are_told_to_be_unserved(api: Api) -> None:
+    body = {"session_id": 1, "prompt": "hello", "presence_penalty": -1}
+    assert "not served yet" in assert_problem(api("POST", "completions", body), 400)["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"text"',
+        b"\xff\xfe",
+        '{"prompt": NaN}',
+        '{"a":' * 100_000,
+        '{"session_id": ' + "9" * 5000 + "}",
+    ],
+)
+def test_a_body_that_is_no_json_object_is_a_400(api: Api, body: str | bytes) -> None:
+    assert_problem(api("POST", "completions", body), 400)
+
+
+def test_a_missing_prompt_is_named(api: Api) -> None:
+    assert_problem(api("POST", "completions", {"session_id": 1}), 400, "prompt")
+
+
+def test_null_says_no_more_than_a_missing_member(api: Api) -> None:
+    session = make_session()
+    body = {"session_id": session.session_id, "prompt": "hello", "temperature": None, "stop": None}
+    Session.objects.update(state=SessionState.INACTIVE)
+    assert_problem(api("POST", "completions", body), 409)
+
+
+def test_a_body_beyond_all_bounds_is_a_413(api: Api, settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    assert_problem(api("POST", "completions", {"prompt": "x" * 2000}), 413)
+
+
+def test_refusals_of_the_intake_reach_the_client_with_their_figures(
+    api: Api, settings: Settings
+) -> None:
+    session = make_session(deposited_wei=1)
+    sid = session.session_id
+    body = {"prompt": "hello", "max_tokens": 8}
+    problem = assert_problem(api("POST", f"completions/{sid}", body), 402)
+    assert problem["available_wei"] == "1"
+    assert int(problem["needed_wei"]) > 1
+    assert "depositToSession" in problem["remedy"]
+    long = {"prompt": " ".join(["w"] * 100)}
+    problem = assert_problem(api("POST", f"completions/{sid}", long), 400, "prompt")
+    assert (problem["prompt_tokens"], problem["context_length"]) == (101, CONTEXT_LENGTH)
+    assert_problem(api("POST", "completions/999999", body), 404)
+    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    response = api("POST", f"completions/{sid}", body)
+    assert_problem(response, 503)
+    assert int(response["Retry-After"]) > 0
+
+
+def test_an_unexpected_error_tells_nothing(api: Api, settings: Settings) -> None:
+    settings.TASK_RECORDS = "tests.sessions.secret.module"
+    session = make_session()
+    task = make_task(session)
+    problem = assert_problem(api("GET", f"tasks/{session.session_id}/{task.task_id}"), 500)
+    assert "secret" not in json.dumps(problem)
