@@ -144,7 +144,7 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
     if assignment.status != AssignmentStatus.LEASED:
         return
     advance(assignment, AssignmentStatus.ACKED, now)
-    task_states.mark_acked(task, address, at=now)
+    task_states.mark_acked(task, address, at=now, is_locked=True)
     if task.timeout_s >= ACK_RELAY_TIMEOUT_S:
         outbox.enqueue(operations.relay_ack(message, report.signature))
     notify("deadlines")
@@ -171,7 +171,7 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
         precommit_signature=_hex(report.signature),
     )
     if task.status == TaskStatus.ASSIGNED:
-        task_states.mark_acked(task, address, at=now)
+        task_states.mark_acked(task, address, at=now, is_locked=True)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
     notify("miner_free", "deadlines")
 

@@ -33,7 +33,7 @@ def ask_reveals(task: Task) -> None:
         now = timezone.now()
         missing = list(awaited(task))
         if missing:
-            task_states.mark_precommitted(task, [a.miner for a in missing], at=now)
+            task_states.mark_precommitted(task, [a.miner for a in missing], at=now, is_locked=True)
         for assignment in missing:
             if _was_asked_lately(assignment.reveal_asked_at, now):
                 continue
@@ -56,8 +56,8 @@ def ask_validation(task: Task) -> None:
             return
         now = timezone.now()
         miners = [assignment.miner for assignment in revealed]
-        task_states.mark_precommitted(task, miners, at=now)
-        task_states.mark_committed(task, miners, at=now)
+        task_states.mark_precommitted(task, miners, at=now, is_locked=True)
+        task_states.mark_committed(task, miners, at=now, is_locked=True)
         validation, created = Validation.objects.get_or_create(task=task)
         if not created:
             if now - validation.asked_at < timedelta(seconds=VALIDATE_AGAIN_S):
