@@ -81,6 +81,8 @@ class MinerEntry(TypedDict):
     in_flight: int
     tokens_per_s: float
     models: list[Any]
+    loaded: dict[str, float]
+    draining: bool
     software: str
     last_seen_at: str | None
 

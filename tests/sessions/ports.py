@@ -81,6 +81,8 @@ def miner_directory() -> list[MinerEntry]:
             in_flight=1,
             tokens_per_s=20.0,
             models=[MODEL],
+            loaded={str(MODEL): 20.0},
+            draining=False,
             software="test",
             last_seen_at=None,
         )
