@@ -49,6 +49,14 @@ def lock_for_transaction(name: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
 
 
+def try_lock_for_transaction(name: str) -> bool:
+    """Hold the lock of that name until the transaction ends; False if another one has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 def _key(name: str) -> int:
     digest = hashlib.sha256(f"cortensor:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,17 +1,18 @@
 """Which miners could take work now: heard of lately, of good standing on chain, not full."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 
+from chain.leadership import lock_for_transaction, try_lock_for_transaction
 from mining.choice import Candidate
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, MinerPresence, Node, NodeState
 from sessions.models import Session, SessionMode, SessionNode, Task
 
+SLOTS_LOCK = "slots"
 _STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
 
 
@@ -31,45 +32,80 @@ class OnlineMiner:
         return self.free_slots > 0
 
 
-def lock_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
-    """All miners online that serve a model and mean to stay, locked until the transaction's end.
+def lock_slots() -> None:
+    """Be the only one who gives out slots, until the transaction ends.
 
-    The lock makes leases that are given at the same time see each other: no slot is given twice.
+    Leases that are given at the same time see each other by it: no slot is given twice. It is a
+    lock of its own, so that who gives and who reads the miners' reports never wait for each other.
     """
-    present = list(
-        MinerPresence.objects.select_for_update()
-        .filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
+    lock_for_transaction(SLOTS_LOCK)
+
+
+def try_lock_slots() -> bool:
+    """The same without waiting; False if somebody else is at it."""
+    return try_lock_for_transaction(SLOTS_LOCK)
+
+
+def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
+    """All miners online that serve a model, have good standing and mean to stay.
+
+    What is free counts for whoever has locked the slots.
+    """
+    node = Node.objects.filter(pk=OuterRef("pk"), state__in=_STANDING)
+    leases = (
+        Assignment.objects.working()
+        .filter(miner=OuterRef("pk"))
+        .order_by()
+        .values("miner")
+        .annotate(count=Count("id"))
+    )
+    present = (
+        MinerPresence.objects.filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
         .filter(model_identifiers__contains=[model_identifier], draining=False)
+        .annotate(
+            reputation=Subquery(node.values("reputation")),
+            standing=Subquery(node.values("state")),
+            leases=Subquery(leases.values("count")),
+        )
+        .filter(standing__isnull=False)
         .order_by("address")
     )
-    addresses = [presence.address for presence in present]
-    nodes = Node.objects.filter(address__in=addresses, state__in=_STANDING).in_bulk()
-    leases = _leases(addresses)
     return [
         OnlineMiner(
-            Candidate(
-                presence.address,
-                nodes[presence.address].reputation,
-                speed=presence.loaded.get(str(model_identifier)),
-            ),
-            presence.slots - leases[presence.address],
-            can_decrypt=presence.encryption_key != "",
-            shared=nodes[presence.address].state != NodeState.DEDICATED,
-            canonical=presence.canonical,
+            Candidate(address, reputation or 0, speed=(loaded or {}).get(str(model_identifier))),
+            slots - (leased or 0),
+            can_decrypt=key != "",
+            shared=standing != NodeState.DEDICATED,
+            canonical=canonical,
         )
-        for presence in present
-        if presence.address in nodes
+        for address, slots, loaded, key, canonical, reputation, standing, leased in (
+            present.values_list(
+                *("address", "slots", "loaded", "encryption_key", "canonical"),
+                *("reputation", "standing", "leases"),
+            )
+        )
     ]
 
 
-def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
+def without_slots_of(
+    miners: Sequence[OnlineMiner], addresses: Collection[str]
+) -> list[OnlineMiner]:
+    """The same miners, after some of them have been given one more task."""
+    return [
+        replace(miner, free_slots=miner.free_slots - 1)
+        if miner.candidate.address in addresses
+        else miner
+        for miner in miners
+    ]
+
+
+def suitable(task: Task, mode: int | None, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
     """Those who may work on a task: by its session's mode, the session's own, the shared, or both.
 
     The session's own come first in a draw. An encrypted task needs miners whose keys are known.
     One that draws by another rule than the protocol's is fit where nothing is drawn: at
     temperature 0.
     """
-    mode = Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
     own = _own_nodes(task.session_id) if mode in (SessionMode.DEDICATED, SessionMode.HYBRID) else ()
     return [
         replace(miner, candidate=replace(miner.candidate, dedicated=miner.candidate.address in own))
@@ -80,15 +116,10 @@ def suitable(task: Task, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
     ]
 
 
+def mode_of(task: Task) -> int | None:
+    """The mode of a task's session; None for a session that the mirror does not have."""
+    return Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
+
+
 def _own_nodes(session_id: int) -> set[str]:
     return set(SessionNode.objects.of_session(session_id).values_list("address", flat=True))
-
-
-def _leases(addresses: Sequence[str]) -> Counter[str]:
-    rows = (
-        Assignment.objects.working()
-        .filter(miner__in=addresses)
-        .values_list("miner")
-        .annotate(count=Count("id"))
-    )
-    return Counter(dict(rows.order_by()))

@@ -27,6 +27,8 @@ GRACE_S = 1.0
 """The chain's clock is its latest block's: it lags this machine's by up to a block."""
 ASK_AGAIN_S = 5.0
 """A reveal that was asked for and has not come is asked for again after this long."""
+REACT_WITHIN_S = 2.0
+"""How long who hears of the chain's news has to ask for reveals, before the oracle does."""
 VALIDATE_AGAIN_S = 30.0
 """A validation that has not finished is taken for lost after this long."""
 
@@ -235,7 +237,8 @@ def _reveals(situation: Situation, precommit_ended_at: datetime) -> Iterator[Act
     ]
     for slot in missing:
         asked = slot.reveal_asked_at
-        at = asked + timedelta(seconds=ASK_AGAIN_S) if asked else precommit_ended_at
+        wait_s = ASK_AGAIN_S if asked else REACT_WITHIN_S
+        at = (asked or precommit_ended_at) + timedelta(seconds=wait_s)
         yield Action(at, Step.ASK_REVEAL, slot.assignment_id)
     if not missing:
         yield from _validation(situation, precommit_ended_at)

@@ -64,6 +64,8 @@ def _entry(presence: MinerPresence, node: Node | None, now: datetime) -> MinerEn
         in_flight=presence.in_flight,
         tokens_per_s=presence.tokens_per_s,
         models=list(presence.model_identifiers),
+        loaded=dict(presence.loaded),
+        draining=presence.draining,
         software=presence.software,
         last_seen_at=_iso(seen),
     )

@@ -1,10 +1,14 @@
-"""Queued tasks to miners: first come, first served, one transaction a task, without delay."""
+"""Queued tasks to miners: first come, first served, without delay.
 
-import enum
+A task that finds a free miner is given to it in the transaction that takes it. The others wait in
+line for the dispatcher, which gives out as many at a time as there are free slots.
+"""
+
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -13,15 +17,24 @@ from django.utils import timezone
 
 from chain import operations, outbox
 from chain.wakeup import Listener
-from mining.candidates import lock_miners, suitable
+from mining.candidates import (
+    OnlineMiner,
+    lock_slots,
+    online_miners,
+    suitable,
+    try_lock_slots,
+    without_slots_of,
+)
 from mining.choice import Candidate, choose_miners
 from mining.leases import lease
 from mining.loop import keep_doing
 from sessions import task_states
-from sessions.models import Task
+from sessions.models import Session, Task
 
 LOOK_EVERY_S = 2.0
 """A wake-up may be lost with its connection."""
+TASKS_AT_ONCE = 16
+"""The most that one transaction gives out."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,44 +55,54 @@ def dispatch_all() -> int:
     return sum(_dispatch_model(model_identifier) for model_identifier in settings.MODELS)
 
 
-class Outcome(enum.Enum):
-    """What became of the head of a model's queue."""
+def give_at_once(task: Task, session: Session) -> bool:
+    """Give a new task to miners in the transaction that takes it (`settings.TASK_GIVER`).
 
-    DISPATCHED = enum.auto()
-    NOTHING_QUEUED = enum.auto()
-    ALL_BUSY = enum.auto()
-    TOO_FEW_MINERS = enum.auto()
+    False where others are before it, no miner is free, or somebody else is giving out slots just
+    now: it waits for nothing, since whoever takes a task holds locks.
+    """
+    model_identifier = int(task.model_identifier)
+    waiting = Task.objects.queued().filter(model_identifier=model_identifier)
+    if waiting.exclude(pk=task.pk).exists() or not try_lock_slots():
+        return False
+    now = timezone.now()
+    miners = online_miners(model_identifier, now)
+    chosen = _chosen(task, suitable(task, session.mode, miners))
+    if chosen is None:
+        return False
+    _assign(task, chosen, now)
+    return True
 
 
-def dispatch_next(
-    model_identifier: int, set_aside: Collection[int], now: datetime
-) -> tuple[Outcome, Task | None]:
-    """Give a model's oldest queued task to miners, in one transaction.
+@dataclass
+class Round:
+    """What one look at the head of a model's queue came to."""
+
+    given: list[Task] = field(default_factory=list)
+    hopeless: set[int] = field(default_factory=set)
+    """Sessions whose next task no slot that falls free would help."""
+    is_last: bool = True
+    """Whether nothing more can be given out now."""
+
+
+def dispatch_some(model_identifier: int, set_aside: Collection[int], now: datetime) -> Round:
+    """Give a model's oldest queued tasks to miners, in one transaction.
 
     Args:
         set_aside: sessions whose tasks are not looked at.
     """
     with transaction.atomic():
-        # Before the task: whoever has the miners has the queue, so a session's order holds
+        # Before the tasks: whoever has the slots has the queue, so a session's order holds
         # however many dispatchers there are.
-        miners = lock_miners(model_identifier, now)
-        task = (
+        lock_slots()
+        miners = online_miners(model_identifier, now)
+        tasks = list(
             Task.objects.queued()
             .filter(model_identifier=model_identifier)
             .exclude(session_id__in=set_aside)
-            .select_for_update(skip_locked=True)
-            .first()
+            .select_for_update(skip_locked=True)[:TASKS_AT_ONCE]
         )
-        if task is None:
-            return Outcome.NOTHING_QUEUED, None
-        candidates = suitable(task, miners)
-        if len(candidates) < task.redundancy:
-            return Outcome.TOO_FEW_MINERS, task
-        free = [miner.candidate for miner in candidates if miner.is_free]
-        if len(free) < task.redundancy:
-            return Outcome.ALL_BUSY, task
-        _assign(task, choose_miners(free, task.redundancy, draw_seed(task)), now)
-        return Outcome.DISPATCHED, task
+        return _give_out(tasks, miners, now)
 
 
 def draw_seed(task: Task) -> bytes:
@@ -91,24 +114,52 @@ def draw_seed(task: Task) -> bytes:
 def _dispatch_model(model_identifier: int) -> int:
     dispatched, set_aside = 0, set[int]()
     waiting = Task.objects.queued().filter(model_identifier=model_identifier)
-    # Asked without a lock: whoever holds the miners' rows keeps their reports waiting.
+    # Asked without a lock: mostly there is nothing.
     while waiting.exclude(session_id__in=set_aside).exists():
-        outcome, task = dispatch_next(model_identifier, set_aside, timezone.now())
-        if outcome is Outcome.DISPATCHED:
-            dispatched += 1
-        elif outcome is Outcome.TOO_FEW_MINERS and task is not None:
-            # No slot that falls free will help it: the others must not wait behind it.
-            set_aside.add(task.session_id)
-        else:
+        done = dispatch_some(model_identifier, set_aside, timezone.now())
+        dispatched += len(done.given)
+        set_aside |= done.hopeless
+        if done.is_last:
             break
     return dispatched
 
 
+def _give_out(tasks: Sequence[Task], miners: Sequence[OnlineMiner], now: datetime) -> Round:
+    numbers = {task.session_id for task in tasks}
+    modes = dict(Session.objects.filter(pk__in=numbers).values_list("session_id", "mode"))
+    done = Round(is_last=len(tasks) < TASKS_AT_ONCE)
+    for task in tasks:
+        if task.session_id in done.hopeless:
+            continue
+        candidates = suitable(task, modes.get(task.session_id), miners)
+        if len(candidates) < task.redundancy:
+            # The others must not wait behind it.
+            done.hopeless.add(task.session_id)
+            continue
+        chosen = _chosen(task, candidates)
+        if chosen is None:
+            done.is_last = True
+            break
+        _assign(task, chosen, now)
+        done.given.append(task)
+        miners = without_slots_of(miners, [miner.address for miner in chosen])
+    return done
+
+
+def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | None:
+    """Who gets a task; None if too few are free."""
+    free = [miner.candidate for miner in candidates if miner.is_free]
+    if len(free) < task.redundancy:
+        return None
+    return choose_miners(free, task.redundancy, draw_seed(task))
+
+
 def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
+    """The task's row is locked, or new."""
     addresses = [miner.address for miner in miners]
     # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
-    task_states.mark_assigned(task, addresses, at=now)
+    task_states.mark_assigned(task, addresses, at=now, is_locked=True)
     outbox.enqueue(
         operations.assign_task(
             task.session_id, task.task_id, addresses, int(task.model_identifier)

@@ -40,7 +40,7 @@ from mining.node.job import (
     PrecommitReport,
     Report,
 )
-from mining.phases import ask_validation
+from mining.phases import ask_validation_of
 from sessions import encryption, task_states
 from sessions.models import OnChainTask, Task, TaskStatus
 
@@ -143,7 +143,7 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
     if assignment.status != AssignmentStatus.LEASED:
         return
     advance(assignment, AssignmentStatus.ACKED, now)
-    task_states.mark_acked(task, address, at=now)
+    task_states.mark_acked(task, address, at=now, is_locked=True)
     if task.timeout_s >= ACK_RELAY_TIMEOUT_S:
         outbox.enqueue(operations.relay_ack(message, report.signature))
     notify("deadlines")
@@ -170,7 +170,7 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
         precommit_signature=_hex(report.signature),
     )
     if task.status == TaskStatus.ASSIGNED:
-        task_states.mark_acked(task, address, at=now)
+        task_states.mark_acked(task, address, at=now, is_locked=True)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
     notify("miner_free", "deadlines")
 
@@ -185,7 +185,7 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
         _keep_what_was_revealed(task, assignment, report.content.encode())
         return
     _require_open(assignment, AssignmentStatus.PRECOMMITTED)
-    _require_precommits_over(task)
+    on_chain = _require_precommits_over(task)
     if _hex(commit_hash(task.session_id, task.task_id, miner, report.data)) != (
         assignment.precommit_hash
     ):
@@ -204,7 +204,7 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
         content_cid=storage.put(content),
     )
     outbox.enqueue(operations.relay_commit(message, report.signature))
-    ask_validation(task)
+    ask_validation_of(task, on_chain)
 
 
 def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) -> None:
@@ -254,12 +254,15 @@ def _require_sealed(task: Task, content: bytes) -> None:
 
 def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:
     """The assignment and its task, the task locked first as everywhere."""
-    assignment = Assignment.objects.filter(pk=UUID(assignment_id), miner=address).first()
-    if assignment is None:
+    key = UUID(assignment_id)
+    task = (
+        Task.objects.select_for_update(of=("self",))
+        .filter(assignments__pk=key, assignments__miner=address)
+        .first()
+    )
+    if task is None:
         raise ReportRefused(f"assignment_id: {assignment_id} is not one of this miner's")
-    task = Task.objects.select_for_update().get(pk=assignment.task_id)
-    assignment = Assignment.objects.select_for_update().get(pk=assignment.pk)
-    return task, assignment
+    return task, Assignment.objects.select_for_update().get(pk=key)
 
 
 def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
@@ -269,10 +272,12 @@ def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
         )
 
 
-def _require_precommits_over(task: Task) -> None:
+def _require_precommits_over(task: Task) -> OnChainTask:
     on_chain = OnChainTask.objects.filter(session_id=task.session_id, task_id=task.task_id)
-    if not on_chain.filter(precommit_ended_at__isnull=False).exists():
+    row = on_chain.filter(precommit_ended_at__isnull=False).first()
+    if row is None:
         raise ReportRefused("the precommit phase is not over; reveal when asked to")
+    return row
 
 
 def _require_signed(

@@ -1,7 +1,7 @@
 """What mining does at once when the chain or a client has news; the oracle sees to the rest."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django.dispatch import receiver
@@ -52,15 +52,27 @@ _REACTIONS: dict[str, Callable[[Task], object]] = {
 @receiver(events_stored, dispatch_uid="mining.move_on")
 def move_on(events: Sequence[EventRecord], **_: Any) -> None:
     """Ask for reveals and validations as soon as the chain has ended a phase."""
-    for event in events:
-        reaction = _REACTIONS.get(event.name) if event.contract == "SessionQueue" else None
-        if reaction is None:
-            continue
-        numbers = {"session_id": event.args["sessionId"], "task_id": event.args["taskId"]}
-        task = Task.objects.open().filter(**numbers).first()
+    told = [
+        (reaction, (event.args["sessionId"], event.args["taskId"]))
+        for event in events
+        if event.contract == "SessionQueue" and (reaction := _REACTIONS.get(event.name))
+    ]
+    tasks = _open_tasks({numbers for _, numbers in told})
+    for reaction, numbers in told:
+        task = tasks.get(numbers)
         if task is None:
             continue
         try:
             reaction(task)
         except Exception:  # one task must not stop the chain's sync
-            logger.exception("%s: no reaction to %s", task, event.name)
+            logger.exception("%s: no reaction to the chain's news", task)
+
+
+def _open_tasks(numbers: Collection[tuple[int, int]]) -> dict[tuple[int, int], Task]:
+    if not numbers:
+        return {}
+    found = Task.objects.open().filter(
+        session_id__in={session_id for session_id, _ in numbers},
+        task_id__in={task_id for _, task_id in numbers},
+    )
+    return {(task.session_id, task.task_id): task for task in found}

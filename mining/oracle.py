@@ -12,7 +12,7 @@ from chain import operations, outbox
 from chain.wakeup import Listener, notify
 from mining import following, mailbox, phases
 from mining.assignment_states import advance
-from mining.candidates import lock_miners, suitable
+from mining.candidates import lock_slots, mode_of, online_miners, suitable
 from mining.choice import choose_miners
 from mining.deadlines import Action, Step, agenda, due, live_slot, successor
 from mining.dispatch import draw_seed
@@ -114,7 +114,8 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
     """Give a late miner's place to the next one in the draw, if somebody is free."""
     assert action.assignment_id is not None
     with transaction.atomic():
-        miners = lock_miners(int(case.task.model_identifier), now)
+        lock_slots()
+        miners = online_miners(int(case.task.model_identifier), now)
         task = Task.objects.select_for_update().get(pk=case.task.pk)
         late = task.assignments.select_for_update().get(pk=action.assignment_id)
         if late.status not in _REPLACEABLE:
@@ -122,7 +123,7 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         taken = set(task.assignments.values_list("miner", flat=True))
         free = [
             miner.candidate
-            for miner in suitable(task, miners)
+            for miner in suitable(task, mode_of(task), miners)
             if miner.is_free and miner.candidate.address not in taken
         ]
         chosen = choose_miners(free, 1, draw_seed(task))

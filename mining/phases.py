@@ -14,7 +14,7 @@ from django.utils import timezone
 from mining import mailbox
 from mining.deadlines import ASK_AGAIN_S, VALIDATE_AGAIN_S
 from mining.errors import MailboxUnavailable
-from mining.following import is_behind
+from mining.following import lags
 from mining.models import Assignment, AssignmentStatus, MinerResult, Validation
 from mining.models.assignment import AssignmentQuerySet
 from sessions import task_states
@@ -33,7 +33,7 @@ def ask_reveals(task: Task) -> None:
         now = timezone.now()
         missing = list(awaited(task))
         if missing:
-            task_states.mark_precommitted(task, [a.miner for a in missing], at=now)
+            task_states.mark_precommitted(task, [a.miner for a in missing], at=now, is_locked=True)
         for assignment in missing:
             if _was_asked_lately(assignment.reveal_asked_at, now):
                 continue
@@ -45,26 +45,44 @@ def ask_reveals(task: Task) -> None:
 def ask_validation(task: Task) -> None:
     """Once every answer that can come is there, have the task validated, again if need be."""
     with transaction.atomic():
-        task = Task.objects.select_for_update().get(pk=task.pk)
-        chain = _on_chain(task)
-        if chain is None or TaskStatus(task.status) not in _BEFORE_VALIDATION:
-            return
-        if is_behind(task):
-            return  # a verdict has to judge all who have revealed, by whatever way
-        revealed = list(task.assignments.filter(status=AssignmentStatus.REVEALED))
-        if not revealed or (chain.commit_ended_at is None and awaited(task).exists()):
-            return
-        now = timezone.now()
-        miners = [assignment.miner for assignment in revealed]
-        task_states.mark_precommitted(task, miners, at=now)
-        task_states.mark_committed(task, miners, at=now)
-        validation, created = Validation.objects.get_or_create(task=task)
-        if not created:
-            if now - validation.asked_at < timedelta(seconds=VALIDATE_AGAIN_S):
-                return
-            validation.asked_at = now
-            validation.save(update_fields=["asked_at"])
-        transaction.on_commit(lambda: _enqueue_validation(task.pk), robust=True)
+        ask_validation_of(Task.objects.select_for_update().get(pk=task.pk))
+
+
+def ask_validation_of(task: Task, on_chain: OnChainTask | None = None) -> None:
+    """The same for a task that the caller's transaction has locked.
+
+    Args:
+        on_chain: what the mirror shows of it, where the caller has looked.
+    """
+    if TaskStatus(task.status) not in _BEFORE_VALIDATION:
+        return
+    on_chain = on_chain or _on_chain(task)
+    if on_chain is None:
+        return
+    assignments = list(task.assignments.all())
+    statuses = {a.miner: AssignmentStatus(a.status) for a in assignments}
+    results = list(MinerResult.objects.filter(session_id=task.session_id, task_id=task.task_id))
+    if any(lags(statuses.get(result.miner), result) for result in results):
+        return  # a verdict has to judge all who have revealed, by whatever way
+    revealed = [a.miner for a in assignments if a.status == AssignmentStatus.REVEALED]
+    missing = any(
+        result.precommit_at and statuses.get(result.miner) == AssignmentStatus.PRECOMMITTED
+        for result in results
+    )
+    if not revealed or (on_chain.commit_ended_at is None and missing):
+        return
+    now = timezone.now()
+    task_states.mark_precommitted(task, revealed, at=now, is_locked=True)
+    task_states.mark_committed(task, revealed, at=now, is_locked=True)
+    validation = Validation.objects.filter(task=task).first()
+    if validation is None:
+        Validation.objects.create(task=task)
+    elif now - validation.asked_at < timedelta(seconds=VALIDATE_AGAIN_S):
+        return
+    else:
+        validation.asked_at = now
+        validation.save(update_fields=["asked_at"])
+    transaction.on_commit(lambda: _enqueue_validation(task.pk), robust=True)
 
 
 def awaited(task: Task) -> AssignmentQuerySet:

@@ -1,13 +1,14 @@
 """Collecting what miners report, from each one's mailbox, exactly once.
 
-How far a mailbox has been read is kept in PostgreSQL and moves in the transaction of the report's
-own effects. A miner may do what it likes to its own keys; it must not disturb the others'.
+How far a mailbox has been read is kept in PostgreSQL and moves in the transaction of the reports'
+own effects. What lies there together is handled together, unless something is wrong with it. A
+miner may do what it likes to its own keys; it must not disturb the others'.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -26,10 +27,14 @@ from mining.node.job import Malformed, read_report
 BLOCK_MS = 1_000
 BATCH = 64
 """The most entries of one miner that are read before the others' turn."""
+TOGETHER = 16
+"""The most reports of one miner that are handled in one transaction."""
 MAX_KEPT = 10_000
 """The most entries that a mailbox keeps, read or not; the miner itself looks at the last ones."""
 MAX_REPORT_BYTES = 1024 * 1024
 LOOK_FOR_MINERS_EVERY_S = 2.0
+
+Entry = dict[bytes, bytes]
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +76,8 @@ class Collector:
         handled = 0
         for key, entries in answer:
             address = keys[key.decode()]
-            for entry_id, fields in entries:
-                self._handle(address, entry_id.decode(), fields)
+            for start in range(0, len(entries), TOGETHER):
+                self._handle_all(address, entries[start : start + TOGETHER])
             self._client.xtrim(key, maxlen=MAX_KEPT, approximate=True)
             handled += len(entries)
         return handled
@@ -89,16 +94,27 @@ class Collector:
         }
         self._looked_at = time.monotonic()
 
-    def _handle(self, address: str, entry_id: str, entry: dict[bytes, bytes]) -> None:
+    def _handle_all(self, address: str, entries: Sequence[tuple[bytes, Entry]]) -> None:
+        """Handle reports in one transaction or, where one is to be dropped, each in its own."""
+        last = entries[-1][0].decode()
+        if len(entries) > 1:
+            try:
+                with transaction.atomic():
+                    _take_in(address, last, [entry for _, entry in entries])
+            except (OperationalError, InterfaceError, redis.RedisError, OSError):
+                raise
+            except Exception as error:
+                logger.info("reports of %s are handled one by one: %s", address, error)
+            else:
+                self._cursors[address] = last
+                return
+        for entry_id, entry in entries:
+            self._handle(address, entry_id.decode(), entry)
+
+    def _handle(self, address: str, entry_id: str, entry: Entry) -> None:
         try:
             with transaction.atomic():
-                # The miner's row before the task's, in the order of everybody who locks both.
-                _keep_cursor(address, entry_id)
-                texts = _texts(entry)
-                if network_reports.is_network_report(texts):
-                    network_reports.accept(address, texts, timezone.now())
-                else:
-                    accept(address, read_report(texts), timezone.now())
+                _take_in(address, entry_id, [entry])
         except (OperationalError, InterfaceError, redis.RedisError, OSError):
             raise  # nothing is wrong with the report: it is read again
         except (ReportRefused, Malformed) as refusal:
@@ -122,13 +138,24 @@ class Collector:
                 self._client.unlink(key)
 
 
+def _take_in(address: str, last_id: str, entries: Sequence[Entry]) -> None:
+    # The miner's row before the tasks', so that two who read the same mailbox take turns.
+    _keep_cursor(address, last_id)
+    for entry in entries:
+        texts = _texts(entry)
+        if network_reports.is_network_report(texts):
+            network_reports.accept(address, texts, timezone.now())
+        else:
+            accept(address, read_report(texts), timezone.now())
+
+
 def _keep_cursor(address: str, entry_id: str) -> None:
     changed = MinerPresence.objects.filter(pk=address).update(report_cursor=entry_id)
     if not changed:
         MinerPresence.objects.create(pk=address, report_cursor=entry_id)
 
 
-def _texts(entry: dict[bytes, bytes]) -> dict[str, str]:
+def _texts(entry: Entry) -> dict[str, str]:
     size = sum(len(name) + len(value) for name, value in entry.items())
     if size > MAX_REPORT_BYTES:
         raise ReportRefused(f"report: {size} bytes, and at most {MAX_REPORT_BYTES} are read")

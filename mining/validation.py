@@ -218,7 +218,9 @@ def _conclude(
                 "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
             },
         )
-        task_states.mark_validated(task, _results(task, parts, input_tokens), at=now)
+        task_states.mark_validated(
+            task, _results(task, parts, input_tokens), at=now, is_locked=True
+        )
     worths = [part.accuracy_bps for part in parts]
     logger.info("%s: judged by %s: %s", task, measure.method.value, worths)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox, storage
+from chain import operations, outbox, storage, wakeup
 from chain.digests import task_digest
 from sessions import encryption, ports
 from sessions.access import admission
@@ -53,7 +53,8 @@ def accept(
     account: str = "",
     also: Callable[[Task], None] | None = None,
 ) -> Task:
-    """Take a task: its row, its reservation and its outbox operation, in one transaction.
+    """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
+    assignment, in one transaction.
 
     The same request under the same `client_reference` gives the same task. Where the client named
     no `max_tokens`, the default is cut to what the model's context has room for.
@@ -112,10 +113,13 @@ def accept(
             request_id=request_id,
             request_hash=_request_hash(asked, client_key is not None),
         )
-        outbox.enqueue(_submission(task, request), TASK_QUEUED)
+        outbox.enqueue(_submission(task, request))
         if also is not None:
             also(task)
         announce_stage(task)
+        # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
+        if not ports.give_task(task, session):
+            wakeup.notify(TASK_QUEUED)
     return task
 
 

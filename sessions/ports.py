@@ -7,6 +7,7 @@
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
 | `EMBEDDER` | `Embedder` |
+| `TASK_GIVER` | `(Task, Session) -> bool`: give a new task to miners, in the caller's transaction |
 | `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
@@ -20,7 +21,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from sessions.errors import SessionsError
-from sessions.models import Task
+from sessions.models import Session, Task
 
 
 class PromptUnfit(SessionsError):
@@ -80,6 +81,8 @@ class MinerEntry(TypedDict):
     in_flight: int
     tokens_per_s: float
     models: list[Any]
+    loaded: dict[str, float]
+    draining: bool
     software: str
     last_seen_at: str | None
 
@@ -154,6 +157,15 @@ def embedder() -> Embedder:
 
 def miners_online() -> int:
     return cast(Callable[[], int], import_string(settings.MINERS_ONLINE))()
+
+
+def give_task(task: Task, session: Session) -> bool:
+    """Give a new task to miners in the transaction that takes it; False if it has to wait.
+
+    It waits for no lock.
+    """
+    giver = import_string(settings.TASK_GIVER)
+    return cast(Callable[[Task, Session], bool], giver)(task, session)
 
 
 def miner_directory() -> list[MinerEntry]:

@@ -3,6 +3,9 @@
 Each function is one transaction that locks the row, is idempotent (a stage that the task has
 passed is no news), records its time, and announces the change once it has committed. All return
 whether they changed anything, and bring the instance that they are given up to date.
+
+`is_locked` says that the caller's transaction has made or locked the row, and that the instance is
+what it holds: then it is not read again.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,14 +48,18 @@ _ORDER = list(TaskStatus)
 _LARGEST_COUNT = 2**31 - 1
 
 
-def mark_assigned(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+def mark_assigned(
+    task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
+) -> bool:
     """Miners have the job."""
-    return _advance(task, TaskStatus.ASSIGNED, at, miners=miners)
+    return _advance(task, TaskStatus.ASSIGNED, at, miners=miners, is_locked=is_locked)
 
 
-def mark_acked(task: Task, miner: str, at: datetime | None = None) -> bool:
+def mark_acked(
+    task: Task, miner: str, at: datetime | None = None, *, is_locked: bool = False
+) -> bool:
     """The first miner works on it."""
-    return _advance(task, TaskStatus.ACKED, at, miners=[miner])
+    return _advance(task, TaskStatus.ACKED, at, miners=[miner], is_locked=is_locked)
 
 
 def mark_first_token(task: Task, at: datetime | None = None) -> bool:
@@ -64,18 +71,26 @@ def mark_first_token(task: Task, at: datetime | None = None) -> bool:
     return bool(changed)
 
 
-def mark_precommitted(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+def mark_precommitted(
+    task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
+) -> bool:
     """The precommit phase is over."""
-    return _advance(task, TaskStatus.PRECOMMITTED, at, miners=miners)
+    return _advance(task, TaskStatus.PRECOMMITTED, at, miners=miners, is_locked=is_locked)
 
 
-def mark_committed(task: Task, miners: Sequence[str], at: datetime | None = None) -> bool:
+def mark_committed(
+    task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
+) -> bool:
     """The commit phase is over."""
-    return _advance(task, TaskStatus.COMMITTED, at, miners=miners)
+    return _advance(task, TaskStatus.COMMITTED, at, miners=miners, is_locked=is_locked)
 
 
 def mark_validated(
-    task: Task, results: Sequence[streams.Result], at: datetime | None = None
+    task: Task,
+    results: Sequence[streams.Result],
+    at: datetime | None = None,
+    *,
+    is_locked: bool = False,
 ) -> bool:
     """Every revealed result is judged; those that count go to who waits, best first."""
     longest = max((result.completion_tokens for result in results), default=0)
@@ -87,6 +102,7 @@ def mark_validated(
         miners=[result.address for result in results],
         announce=lambda: streams.announce_results(task, results),
         fields=("answer_tokens",),
+        is_locked=is_locked,
     )
 
 
@@ -119,10 +135,11 @@ def _advance(
     message: str = "",
     announce: Callable[[], None] | None = None,
     fields: Sequence[str] = (),
+    is_locked: bool = False,
 ) -> bool:
     # Without a savepoint: nobody goes on after an error in here.
     with transaction.atomic(savepoint=False):
-        row = Task.objects.select_for_update().get(pk=task.pk)
+        row = task if is_locked else Task.objects.select_for_update().get(pk=task.pk)
         current = TaskStatus(row.status)
         changed = to in TRANSITIONS[current]
         if not changed and not current.is_final and _ORDER.index(to) > _ORDER.index(current):

@@ -2,7 +2,7 @@
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
@@ -12,6 +12,7 @@ from sessions.access import orders, rates
 from sessions.access.callers import Caller
 from sessions.access.errors import CredentialsRefused
 from sessions.access.visibility import find_session
+from sessions.api import leaving
 from sessions.api.authentication import identify
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.errors import problem_response
@@ -23,6 +24,8 @@ from sessions.models import Scope, Task
 
 GRACE_S = 5.0
 SHORTEST_WAIT_S = 2.0
+RESUMED_WITHIN_S = 5.0
+"""How long a client whose connection broke has to follow its task again, before that ends."""
 
 
 @csrf_exempt
@@ -31,22 +34,30 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
     try:
         if request.method != "POST":
             raise MethodNotAllowed(request.method or "")
-        body, task = await sync_to_async(_take)(request, session_id)
+        body, task = await leaving.taken(sync_to_async(_take)(request, session_id), _awaited)
     except Exception as error:
         return problem_response(error)
+    awaited = _awaited((body, task))
     if body.stream:
-        return StreamingHttpResponse(
-            answer_events(task, wait_s(task)),
-            content_type="text/event-stream; charset=utf-8",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        return leaving.LiveAnswer(
+            lambda on_end: answer_events(task, wait_s(task), on_end=on_end),
+            awaited,
+            resumed_within_s=RESUMED_WITHIN_S,
         )
     try:
-        results = await results_of(task)
+        async with leaving.waiting_for(awaited):
+            results = await results_of(task)
     except Exception as error:
         if isinstance(error, RelayError):
             error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
         return problem_response(error)
     return JsonResponse(completion_object(task, results, body.request.max_miners))
+
+
+def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:
+    """What ends when the client leaves; one that has named its task may ask again."""
+    body, task = taken
+    return [] if body.request.client_reference else [task]
 
 
 def wait_s(task: Task) -> float:

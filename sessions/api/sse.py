@@ -6,11 +6,12 @@ process, and gets what follows it.
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from django.conf import settings
+from django.http import StreamingHttpResponse
 
 from sessions import log_context, streams
 from sessions.api.errors import to_problem
@@ -24,10 +25,31 @@ _TEXT = "\x00"
 """Stands for the text in the form of a chunk: no JSON has it unescaped."""
 
 
+class EventStream(StreamingHttpResponse):
+    """A response of server-sent events, which nobody on its way keeps or gathers."""
+
+    def __init__(
+        self, events: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(
+            events,
+            content_type="text/event-stream; charset=utf-8",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})},
+        )
+
+
 async def answer_events(
-    task: Task, wait_s: float, ping_s: float = PING_S, after: streams.Position | None = None
+    task: Task,
+    wait_s: float,
+    ping_s: float = PING_S,
+    after: streams.Position | None = None,
+    on_end: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[bytes]:
-    """The live answer of a task as an event stream; an error is its last event."""
+    """The live answer of a task as an event stream; an error is its last event.
+
+    Args:
+        on_end: called when nothing more is waited for, before the last event is given away.
+    """
     log_context.bind(session_id=task.session_id, task_id=task.task_id)
     # The ids come at once, so that a client can look for its task whatever happens.
     yield _event(chunk(task, ""))
@@ -52,11 +74,13 @@ async def answer_events(
                         case streams.Done(position=position):
                             body = json.dumps(chunk(task, "", done=event), ensure_ascii=False)
                             parts.append(f"id: {position}\ndata: {body}\n\n")
+                            on_end()
                             yield _encoded("".join(parts)) + _DONE
                             return
                 if parts:
                     yield _encoded("".join(parts))
         except Exception as error:
+            on_end()
             yield _event(failure(error, task, last_id))
 
 

@@ -2,7 +2,7 @@
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
 
@@ -12,7 +12,7 @@ from sessions.access.visibility import find_session
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import wait_s
 from sessions.api.errors import problem_response
-from sessions.api.sse import answer_events
+from sessions.api.sse import EventStream, answer_events
 from sessions.errors import StreamGone, TaskNotFound
 from sessions.models import Task, TaskStatus
 from sessions.relay import Position
@@ -41,13 +41,9 @@ async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> Ht
     return event_stream(task, after)
 
 
-def event_stream(task: Task, after: Position | None = None) -> StreamingHttpResponse:
+def event_stream(task: Task, after: Position | None = None) -> EventStream:
     """A task's answer as the body of a response."""
-    return StreamingHttpResponse(
-        answer_events(task, wait_s(task), after=after),
-        content_type="text/event-stream; charset=utf-8",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    return EventStream(answer_events(task, wait_s(task), after=after))
 
 
 def find_task(authorization: str, session_id: int, task_id: int) -> Task:

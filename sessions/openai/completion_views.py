@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from sessions import departures, intake, ports
+from sessions import intake, ports
 from sessions.access import rates
 from sessions.access.callers import Caller
+from sessions.api import leaving
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import results_of
 from sessions.api.request_id import request_id
@@ -50,62 +51,26 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
             raise OpenAIError(
                 f"Send a POST to {request.path}.", code="method_not_allowed", status=405
             )
-        asked, tasks = await _taken(request, read, names, may_end_early)
+        asked, tasks = await leaving.taken(
+            sync_to_async(_take)(request, read, names),
+            lambda found: found[1] if may_end_early else (),
+        )
         shape = shape_of(tasks, asked.shown_before, asked.top_logprobs)
         if asked.tools is not None:
             shape = CallShape(tasks, asked.shown_before, asked.top_logprobs, asked.tools)
         if not asked.stream:
-            results = await _best_results(tasks, may_end_early)
+            async with leaving.waiting_for(tasks if may_end_early else ()):
+                results = await _best_results(tasks)
             return JsonResponse(shape.whole(results), headers=_ids(tasks))
     except Exception as error:
         return error_response(error, names)
-    return _LiveAnswer(tasks, shape, asked, may_end_early)
-
-
-class _LiveAnswer(StreamingHttpResponse):
-    """Answers as they are made. Closed before their end, they end where they are."""
-
-    def __init__(
-        self, tasks: Sequence[Task], shape: Shape, asked: Asked, may_end_early: bool
-    ) -> None:
-        self._awaited = tasks if may_end_early else ()
-        events = answer_events(
-            tasks,
-            shape,
-            include_usage=asked.include_usage,
-            names=asked.names,
-            on_end=self._forget,
-        )
-        super().__init__(
-            events,
-            content_type="text/event-stream; charset=utf-8",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"} | _ids(tasks),
-        )
-
-    def close(self) -> None:
-        """Called in a thread when the client has all, and when it has left."""
-        super().close()
-        awaited, self._awaited = self._awaited, ()
-        if awaited:
-            departures.leave(awaited)
-
-    def _forget(self) -> None:
-        self._awaited = ()
-
-
-async def _taken(
-    request: HttpRequest, read: Read, names: dict[str, str], may_end_early: bool
-) -> tuple[Asked, list[Task]]:
-    """Take the tasks; those of a client that leaves meanwhile are not left behind."""
-    taking = asyncio.ensure_future(sync_to_async(_take)(request, read, names))
-    try:
-        return await asyncio.shield(taking)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            _, tasks = await taking
-            if may_end_early:
-                await sync_to_async(departures.leave)(tasks)
-        raise
+    return leaving.LiveAnswer(
+        lambda on_end: answer_events(
+            tasks, shape, include_usage=asked.include_usage, names=asked.names, on_end=on_end
+        ),
+        tasks if may_end_early else (),
+        headers=_ids(tasks),
+    )
 
 
 def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Asked, list[Task]]:
@@ -132,15 +97,11 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
     return asked, tasks
 
 
-async def _best_results(tasks: Sequence[Task], may_end_early: bool) -> list[Result]:
+async def _best_results(tasks: Sequence[Task]) -> list[Result]:
     """The best result of each task; the first failure ends the waiting for all."""
     waiting = [asyncio.create_task(results_of(task)) for task in tasks]
     try:
         return [results[0] for results in await asyncio.gather(*waiting)]
-    except asyncio.CancelledError:
-        if may_end_early:
-            await sync_to_async(departures.leave)(tasks)
-        raise
     finally:
         for each in waiting:
             each.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
@@ -19,7 +19,7 @@ from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.completion_views import completion_object, results_of, wait_s
 from sessions.api.errors import problem_response
 from sessions.api.request_id import request_id
-from sessions.api.sse import answer_events
+from sessions.api.sse import EventStream, answer_events
 from sessions.errors import RelayError
 from sessions.models import Payment, PaymentStatus
 from sessions.stream_reader import current_reader
@@ -159,11 +159,7 @@ def _look(payment: Payment) -> Payment:
 async def _answer(call: Call) -> HttpResponseBase:
     task = call.payment.task
     if call.body.stream:
-        return StreamingHttpResponse(
-            answer_events(task, wait_s(task)),
-            content_type="text/event-stream; charset=utf-8",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
+        return EventStream(answer_events(task, wait_s(task)))
     try:
         results = await results_of(task)
     except RelayError as error:

@@ -15,6 +15,7 @@ from mining.deadlines import (
     DRAW_PERIOD_S,
     GRACE_S,
     ONLINE_S,
+    REACT_WITHIN_S,
     VALIDATE_AGAIN_S,
     VERDICT_WINDOW_S,
     WORK_S,
@@ -148,7 +149,7 @@ DECISIONS = {
         ),
         [],
     ),
-    "reveals are asked for as soon as the phase is over, and again": (
+    "reveals that nobody has asked for are asked for soon, and again": (
         situation(
             T.PRECOMMITTED,
             revealing(),
@@ -156,7 +157,7 @@ DECISIONS = {
             slot(A.PRECOMMITTED, 1, **PRECOMMITTED, reveal_asked_at=START),
         ),
         [
-            (0, Step.ASK_REVEAL),
+            (REACT_WITHIN_S, Step.ASK_REVEAL),
             (ASK_AGAIN_S, Step.ASK_REVEAL),
             (COMMIT_WINDOW_S + GRACE_S, Step.END_COMMIT),
         ],

@@ -26,6 +26,12 @@ def test_the_miners_online_are_counted_and_listed_first():
     assert (second["address"].lower(), second["online"]) == (gone, False)
 
 
+def test_a_miner_is_listed_with_what_its_heartbeats_say():
+    make_miner(draining=True, model_identifiers=[1, 2], loaded={"2": 12.5})
+    [entry] = miner_directory()
+    assert (entry["models"], entry["loaded"], entry["draining"]) == ([1, 2], {"2": 12.5}, True)
+
+
 def test_a_task_has_a_record_of_every_miners_part():
     task = make_task(redundancy=2)
     miners = [make_account().address for _ in range(2)]

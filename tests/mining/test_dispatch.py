@@ -3,12 +3,13 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chain.models import Operation
-from mining.dispatch import Outcome, dispatch_all, dispatch_next
+from mining.candidates import lock_slots
+from mining.dispatch import dispatch_all, dispatch_some, give_at_once
 from mining.enrolment import mailbox_prefix
 from mining.models import Assignment, AssignmentStatus, NodeState
 from sessions.models import Task, TaskStatus
@@ -117,7 +118,9 @@ def test_a_miner_gets_no_more_tasks_than_it_has_slots():
     make_miner(slots=2)
     tasks = [make_task(make_session(redundancy=1)) for _ in range(3)]
     assert dispatch_all() == 2
-    assert dispatch_next(MODEL, (), timezone.now())[0] is Outcome.ALL_BUSY
+    busy = dispatch_some(MODEL, (), timezone.now())
+    assert busy.is_last
+    assert not busy.given
     tasks[0].assignments.update(status=AssignmentStatus.PRECOMMITTED)
     assert dispatch_all() == 1
 
@@ -147,17 +150,99 @@ def test_the_cost_of_a_dispatch_depends_neither_on_the_queue_nor_on_the_miners()
         make_miner(slots=1)
     session = make_session()
     make_task(session)
+    make_task(session)
     with CaptureQueriesContext(
         connection,
     ) as few:
-        dispatch_next(MODEL, (), timezone.now())
+        assert len(dispatch_some(MODEL, (), timezone.now()).given) == 1
     Assignment.objects.update(status=AssignmentStatus.JUDGED)
     for _ in range(20):
-        make_miner()
+        make_miner(slots=0)
         make_task(session)
     with CaptureQueriesContext(connection) as many:
-        dispatch_next(MODEL, (), timezone.now())
+        assert len(dispatch_some(MODEL, (), timezone.now()).given) == 1
     assert len(many) == len(few)
+
+
+def test_what_is_given_out_together_shares_the_looking():
+    make_miner(slots=10)
+    session = make_session(redundancy=1)
+    make_task(session)
+    with CaptureQueriesContext(connection) as one:
+        dispatch_some(MODEL, (), timezone.now())
+    tasks = [make_task(session) for _ in range(5)]
+    with CaptureQueriesContext(connection) as five:
+        assert dispatch_some(MODEL, (), timezone.now()).given == tasks
+    each = 3  # the lease, the task's stage, the operation on chain
+    assert len(five) == len(one) + 4 * each
+
+
+def test_a_long_queue_is_given_out_to_its_end():
+    make_miner(slots=40)
+    session = make_session(redundancy=1)
+    for _ in range(40):
+        make_task(session)
+    assert dispatch_all() == 40
+
+
+def test_a_new_task_is_given_to_a_free_miner_at_once(
+    router_redis, django_capture_on_commit_callbacks
+):
+    session, miner = make_session(redundancy=1), make_miner(slots=1)
+    task = make_task(session)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert give_at_once(task, session)
+    task.refresh_from_db()
+    assert task.status == TaskStatus.ASSIGNED
+    assert router_redis.llen(mailbox_prefix(miner) + "inference") == 1
+    assert Operation.objects.filter(kind="assign_task").count() == 1
+    assert not give_at_once(make_task(session), session), "its only slot is taken"
+
+
+def test_a_new_task_goes_before_nobody_who_waits():
+    session = make_session(redundancy=1)
+    waiting = make_task(session)
+    make_miner()
+    newcomer = make_task(make_session(redundancy=1))
+    assert not give_at_once(newcomer, session)
+    assert dispatch_all() == 2
+    assert waiting.assignments.get().leased_at <= newcomer.assignments.get().leased_at
+
+
+def test_a_new_task_goes_to_the_miners_that_its_session_may_have():
+    session = make_session(redundancy=1, mode=1)
+    make_miner()
+    task = make_task(session)
+    assert not give_at_once(task, session)
+    hire(session, make_miner(state=NodeState.DEDICATED))
+    assert give_at_once(task, session)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_task_does_not_wait_for_whoever_gives_out_slots(router_redis):
+    session = make_session(redundancy=1)
+    make_miner()
+    task = make_task(session)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            lock_slots()
+            held.set()
+            done.wait(10)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    try:
+        with transaction.atomic():
+            assert not give_at_once(task, session)
+    finally:
+        done.set()
+        holder.join()
+    with transaction.atomic():
+        assert give_at_once(task, session)
 
 
 @pytest.mark.django_db(transaction=True)

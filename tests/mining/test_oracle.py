@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from chain.models import Operation
-from mining.candidates import ONLINE_S
+from mining.deadlines import ONLINE_S, REACT_WITHIN_S
 from mining.dispatch import dispatch_all
 from mining.enrolment import mailbox_prefix
 from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
@@ -151,8 +151,10 @@ def test_a_reveal_is_asked_for_once_in_a_while(router_redis):
         precommit_ended_at=timezone.now(),
     )
     key = mailbox_prefix(parts(task)[0].miner) + "control"
-    sweep(later(0))
-    sweep(later(1))
+    sweep(later(REACT_WITHIN_S - 1))
+    assert router_redis.llen(key) == 0, "who hears of the chain's news does it first"
+    sweep(later(REACT_WITHIN_S))
+    sweep(later(REACT_WITHIN_S + 1))
     assert router_redis.llen(key) == 1
     task.assignments.update(reveal_asked_at=timezone.now() - timedelta(seconds=6))
     sweep(later(0))

@@ -5,6 +5,8 @@ import time
 
 import pytest
 import redis
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mining import reports
 from mining.directory import miners_online
@@ -56,6 +58,27 @@ def test_reports_of_all_miners_are_read_once(miners, collector):
     assert collector.collect(10) == 0
     seen = set(MinerPresence.objects.values_list("pk", "slots"))
     assert seen == {(miner.address, 4) for miner in miners}
+
+
+def test_reports_that_lie_there_together_are_handled_in_one_transaction(miners, collector):
+    for slots in (1, 2, 3):
+        miners[0].beat(slots=slots)
+    with CaptureQueriesContext(connection) as queries:
+        assert collector.collect(100) == 3
+    assert sum('SET "report_cursor"' in query["sql"] for query in queries) == 1
+    assert MinerPresence.objects.get(pk=miners[0].address).slots == 3
+
+
+def test_of_reports_that_lie_there_together_only_the_bad_one_is_dropped(miners, collector):
+    for entry in (None, {"type": "nonsense"}, None):
+        if entry is None:
+            miners[0].beat()
+        else:
+            miners[0].send(entry)
+    assert collector.collect(100) == 3
+    assert collector.refused == 1
+    assert collector.collect(10) == 0
+    assert miners_online() == 1
 
 
 def test_a_new_miner_is_heard_without_a_restart(miners, collector):

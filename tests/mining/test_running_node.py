@@ -7,7 +7,7 @@ import redis
 from django.utils import timezone
 
 from mining import reports
-from mining.candidates import lock_miners
+from mining.candidates import online_miners
 from mining.models import MinerPresence, Node, NodeState
 from mining.node.worker import INFER
 from mining.reports import Collector
@@ -34,7 +34,7 @@ def test_a_node_is_chosen_while_it_beats_and_not_once_it_drains(
 
         router.start()
         router.until(lambda: collector.collect(50) and presence().last_seen_at)
-        (miner,) = lock_miners(1, timezone.now())
+        (miner,) = online_miners(1, timezone.now())
         assert miner.candidate.address == address
         assert (miner.candidate.speed or 0) > 0
         assert (miner.free_slots, miner.can_decrypt, miner.canonical) == (2, True, True)
@@ -45,5 +45,5 @@ def test_a_node_is_chosen_while_it_beats_and_not_once_it_drains(
         assert router.process is not None
         router.process.terminate()
         router.until(lambda: presence().draining)
-        assert lock_miners(1, timezone.now()) == []
+        assert online_miners(1, timezone.now()) == []
         assert router.process.wait(20) == 0

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sessions.models import Task
+from sessions import task_states
+from sessions.models import Session, Task
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
 
 ROUTER = "0x" + "a1" * 20
@@ -80,6 +81,8 @@ def miner_directory() -> list[MinerEntry]:
             in_flight=1,
             tokens_per_s=20.0,
             models=[MODEL],
+            loaded={str(MODEL): 20.0},
+            draining=False,
             software="test",
             last_seen_at=None,
         )
@@ -88,6 +91,14 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return TaskRecords()
+
+
+def task_giver(task: Task, session: Session) -> bool:
+    return False
+
+
+def eager_task_giver(task: Task, session: Session) -> bool:
+    return task_states.mark_assigned(task, ["0x" + "b2" * 20], is_locked=True)
 
 
 def router_health() -> dict[str, bool]:

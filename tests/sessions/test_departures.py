@@ -17,7 +17,8 @@ from pytest_django.fixtures import Settings
 
 from sessions import departures, streams, task_states
 from sessions.access.streams import is_followed
-from sessions.models import Task, TaskStatus
+from sessions.api import completion_views
+from sessions.models import Session, Task, TaskStatus
 from tests.sessions.factories import make_key, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,6 +167,86 @@ def test_an_answer_that_somebody_else_follows_goes_on(
         time.sleep(0.5)
         assert not shortened
     until(lambda: not is_followed(numbers))
+
+
+@pytest.fixture
+def ask(sdk: openai.OpenAI, server: str) -> Callable[..., Any]:
+    """A stream of the router's own API."""
+
+    def stream(**more: Any) -> Any:
+        session_id = Session.objects.get().session_id
+        body = {"session_id": session_id, "prompt": "two words", "stream": True, **more}
+        headers = {"Authorization": f"Bearer {sdk.api_key}"}
+        return httpx.stream("POST", f"{server}/api/v1/completions", json=body, headers=headers)
+
+    return stream
+
+
+def leave_in_mid_answer(asking: Any, endless: Callable[[Task], None]) -> Task:
+    """Read the pieces that there are, and close the connection."""
+    with asking as response:
+        lines = response.iter_lines()
+        next(lines)
+        endless(the_task())
+        while not any(piece in next(lines) for piece in PIECES):
+            pass
+    return the_task()
+
+
+def test_a_stream_of_the_routers_own_api_that_nobody_resumes_ends_too(
+    ask: Callable[..., Any],
+    endless: Callable[[Task], None],
+    shortened: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completion_views, "RESUMED_WITHIN_S", 0.5)
+    leave_in_mid_answer(ask(), endless)
+    assert until(lambda: shortened) > 0.3
+    assert shortened[0].enough_characters == len("".join(PIECES))
+
+
+def test_a_stream_of_the_routers_own_api_that_is_resumed_goes_on(
+    ask: Callable[..., Any],
+    sdk: openai.OpenAI,
+    server: str,
+    endless: Callable[[Task], None],
+    shortened: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completion_views, "RESUMED_WITHIN_S", 0.5)
+    task = leave_in_mid_answer(ask(), endless)
+    path = f"{server}/api/v1/tasks/{task.session_id}/{task.task_id}/stream"
+    with httpx.stream("GET", path, headers={"Authorization": f"Bearer {sdk.api_key}"}) as resumed:
+        lines = resumed.iter_lines()  # kept, or it would close the response
+        next(lines)
+        time.sleep(1.0)
+        assert not shortened
+
+
+def test_a_task_of_the_routers_own_api_that_has_a_name_goes_on(
+    ask: Callable[..., Any],
+    endless: Callable[[Task], None],
+    shortened: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completion_views, "RESUMED_WITHIN_S", 0.1)
+    leave_in_mid_answer(ask(client_reference="order 7"), endless)
+    time.sleep(0.6)
+    assert not shortened
+
+
+def test_a_request_of_the_routers_own_api_that_is_given_up_ends_at_once(
+    ask: Callable[..., Any], endless: Callable[[Task], None], shortened: list[Task]
+) -> None:
+    def give_up() -> None:
+        with pytest.raises(httpx.ReadTimeout), ask(stream=False) as response:
+            response.read()
+
+    asking = threading.Thread(target=give_up)
+    asking.start()
+    endless(the_task())
+    asking.join()
+    assert until(lambda: shortened) < 1.0
 
 
 def test_an_answer_that_is_whole_has_nothing_left_to_do_without(

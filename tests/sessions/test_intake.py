@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from chain import storage
@@ -78,6 +79,18 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         *(1, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
     )
     assert task.task_digest == "0x" + digest.hex()
+
+
+@pytest.mark.parametrize(("giver", "woken"), [("task_giver", 1), ("eager_task_giver", 0)])
+def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
+    settings: Settings, giver: str, woken: int
+) -> None:
+    settings.TASK_GIVER = f"tests.sessions.ports.{giver}"
+    with CaptureQueriesContext(connection) as queries:
+        task = intake.accept(make_request(), session=make_session(), api_key=None)
+    assert sum("'task_queued'" in query["sql"] for query in queries) == woken
+    given = giver == "eager_task_giver"
+    assert task.status == (TaskStatus.ASSIGNED if given else TaskStatus.QUEUED)
 
 
 def test_an_unnamed_maximum_of_tokens_takes_the_room_that_the_context_has() -> None:

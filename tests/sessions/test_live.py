@@ -127,8 +127,8 @@ def test_a_quiet_stream_is_kept_open_by_pings(
     assert sse.PING_S < 30
     events = sse.answer_events
 
-    def impatient(task: Task, wait_s: float) -> AsyncIterator[bytes]:
-        return events(task, wait_s, ping_s=0.05)
+    def impatient(task: Task, wait_s: float, **more: Any) -> AsyncIterator[bytes]:
+        return events(task, wait_s, ping_s=0.05, **more)
 
     monkeypatch.setattr("sessions.api.completion_views.answer_events", impatient)
     with client.stream("POST", "/api/v1/completions", json=ask(make_session())) as response:

@@ -48,6 +48,11 @@ class Miner(serializers.Serializer):
     in_flight = serializers.IntegerField()
     tokens_per_s = serializers.FloatField()
     models = serializers.ListField(child=serializers.JSONField())
+    loaded = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="its models in memory, by identifier, each with the tokens a second it makes",
+    )
+    draining = serializers.BooleanField(help_text="it finishes what it has, and takes no more")
     software = serializers.CharField()
     last_seen_at = serializers.DateTimeField(allow_null=True)
 

@@ -1,0 +1,90 @@
+"""Clients that leave: an answer that nobody waits for any more ends where it is.
+
+It does not where somebody else follows the task, or where the client has given its task a name
+under which it may ask again.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from asgiref.sync import sync_to_async
+
+from sessions import departures
+from sessions.api.sse import EventStream
+from sessions.models import Task
+
+T = TypeVar("T")
+OnEnd = Callable[[], None]
+
+
+class LiveAnswer(EventStream):
+    """Answers as they are made. Closed before their end, they end where they are.
+
+    Args:
+        events: makes the events; what it is given is to be called when nothing more is waited for.
+        awaited: the tasks that end with this client.
+        resumed_within_s: how long the client has to come back and go on.
+    """
+
+    def __init__(
+        self,
+        events: Callable[[OnEnd], AsyncGenerator[bytes]],
+        awaited: Sequence[Task],
+        *,
+        resumed_within_s: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._awaited = awaited
+        self._resumed_within_s = resumed_within_s
+        self._loop = asyncio.get_running_loop()
+        super().__init__(events(self._forget), headers)
+
+    def close(self) -> None:
+        """Called in a thread when the client has all, and when it has left."""
+        super().close()
+        awaited, self._awaited = self._awaited, ()
+        if not awaited:
+            return
+        if not self._resumed_within_s:
+            departures.leave(awaited)
+            return
+        with suppress(RuntimeError):  # a process that has stopped ends nobody's answer
+            asyncio.run_coroutine_threadsafe(
+                _leave_later(awaited, self._resumed_within_s), self._loop
+            )
+
+    def _forget(self) -> None:
+        self._awaited = ()
+
+
+async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) -> T:
+    """Have tasks taken; those of a client that leaves meanwhile are not left behind.
+
+    Args:
+        awaited: which tasks end with the client.
+    """
+    work = asyncio.ensure_future(taking)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await sync_to_async(departures.leave)(awaited(await work))
+        raise
+
+
+@asynccontextmanager
+async def waiting_for(awaited: Sequence[Task]) -> AsyncGenerator[None]:
+    """What is done inside is for a client that waits; when it leaves, its tasks end."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if awaited:
+            await sync_to_async(departures.leave)(awaited)
+        raise
+
+
+async def _leave_later(tasks: Sequence[Task], after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    await sync_to_async(departures.leave)(tasks)
