@@ -53,8 +53,9 @@ def _create_phased(network: IdleNetwork) -> None:
         if not number:
             return None
         request = network.cognitive.getRequest(number).call()
-        # Its seed is known, so that it is a creator's turn.
-        return request[7][request[1]] if request[5] and not request[4] else None
+        turn, creators = request[1], request[7]
+        # Nobody may have been there for long enough when it was made.
+        return creators[turn] if turn < len(creators) else None
 
     def on_roll() -> bool:
         return bool(network.cognitive.rollLength().call() == len(network.nodes))
