@@ -31,6 +31,7 @@ for (const node of asked.nodes) await mined(session.addDedicatedNode(sessionId, 
 const submitted = await mined(session.submit(
   sessionId, 0, asked.prompt, 1, "", [64, 0, 100, 0, 0, 0], [60], "order-1"));
 const { taskId } = eventOf(session, submitted, "TaskSubmitted");
+const submittedIn = submitted.blockNumber;
 
 let miners = [], results = [];
 const until = Date.now() + 60_000;
@@ -41,12 +42,15 @@ while (results.length < asked.redundant || results.includes("")) {
 }
 const seen = await session.getSession(sessionId);
 const state = await queue.getTask(sessionId, taskId);
+const assignments = await session.queryFilter(session.filters.TaskAssigned(), submittedIn);
+const assignment = assignments.find(({ args }) => args.sessionId === sessionId && args.taskId === taskId);
 console.log(JSON.stringify({
   sessionId: Number(sessionId),
   taskId: Number(taskId),
   owner: seen.owner,
   dedicatedNodes: [...seen.dedicatedNodes],
   assignedMiners: [...state.assignedMiners],
+  assignedNodeIds: [...assignment.args.nodeIds],
   miners: [...miners],
   results: [...results],
 }));

@@ -51,6 +51,8 @@ def test_an_ethers_client_asks_on_chain_and_reads_its_results_there(client: Clie
     assert seen["owner"] == client.account.address
     assert (seen["taskId"], seen["dedicatedNodes"]) == (0, [])
     assert sorted(seen["miners"]) == sorted(seen["assignedMiners"])
+    ids = [client.contracts.session.functions.getNodeId(miner).call() for miner in seen["miners"]]
+    assert sorted(seen["assignedNodeIds"]) == sorted("0x" + node_id.hex() for node_id in ids)
     texts = {
         json.loads(result)["result"]
         for miner, result in zip(seen["miners"], seen["results"], strict=True)
