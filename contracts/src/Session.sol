@@ -11,6 +11,7 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {SessionQueue} from "./SessionQueue.sol";
+import {SessionRouters} from "./SessionRouters.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, NewTask, Submission} from "./TaskTypes.sol";
 
@@ -20,7 +21,7 @@ import {MAX_REDUNDANCY, NewTask, Submission} from "./TaskTypes.sol";
 ///         identity before the chain has seen it.
 ///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
 ///         as usual, and money can always be withdrawn.
-contract Session is SessionNodes, Batching, Pausable {
+contract Session is SessionRouters, Batching, Pausable {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
@@ -33,9 +34,6 @@ contract Session is SessionNodes, Batching, Pausable {
     SessionQueue public immutable queue;
     SessionPayment public immutable payment;
 
-    /// @notice Put on the list of every new session; the zero address when there is none.
-    address public defaultRouter;
-    string public defaultRouterMetadata;
     mapping(address creator => uint256) public creatorNonces;
 
     event SessionCreated(uint256 sessionId, bytes32 sid, address owner, address[] miners);
@@ -67,15 +65,6 @@ contract Session is SessionNodes, Batching, Pausable {
     );
     event SessionOwnerChanged(uint256 indexed sessionId, address indexed from, address indexed to);
     event SessionDeactivated(uint256 indexed sessionId, address indexed deactivator);
-    event RouterAdded(address routerAddress, string routerInfo);
-    event RouterUpdated(address routerAddress, string routerInfo);
-    event RouterRemoved(address routerAddress);
-    event AllRoutersRemoved(uint256 indexed sessionId);
-    /// @dev A router's place on a session's list as it is now; the published events do not name the session.
-    event SessionRouterSet(
-        uint256 indexed sessionId, address indexed router, uint256 index, string metadata, bool active
-    );
-    event DefaultRouterSet(address indexed router, string metadata);
     event TaskAssigned(uint256 sessionId, uint256 taskId, bytes32[] nodeIds);
     event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
     /// @dev Of a task that says more than its terms. Those, and what binds all of it, SessionPayment tells with the
@@ -91,8 +80,6 @@ contract Session is SessionNodes, Batching, Pausable {
     );
 
     error ModelWithoutPrice(uint256 modelIdentifier);
-    error RouterListed(uint256 sessionId, address router);
-    error ZeroAddress();
     error NotQueue(address account);
     error NotSelf(address account);
     error TaskLimitReached(uint256 sessionId, uint256 limit);
@@ -109,13 +96,6 @@ contract Session is SessionNodes, Batching, Pausable {
     {
         queue = queue_;
         payment = payment_;
-    }
-
-    /// @notice Sets the router that new sessions begin with.
-    function setDefaultRouter(address router, string calldata metadata) external onlyRole(RoleIds.ADMIN) {
-        defaultRouter = router;
-        defaultRouterMetadata = metadata;
-        emit DefaultRouterSet(router, metadata);
     }
 
     function pauseIntake() external onlyRole(RoleIds.ADMIN) {
@@ -197,41 +177,6 @@ contract Session is SessionNodes, Batching, Pausable {
         record.state = STATE_INACTIVE;
         record.updatedAt = uint40(block.timestamp);
         emit SessionDeactivated(sessionId, msg.sender);
-    }
-
-    // ---------------------------------------------------------------- routers
-
-    /// @notice Lets a router submit tasks at the session's expense.
-    function addRouter(uint256 sessionId, address routerAddress, string calldata metadata)
-        external
-        onlyOwner(sessionId)
-    {
-        if (_isRouter(sessionId, routerAddress)) revert RouterListed(sessionId, routerAddress);
-        _addRouter(sessionId, routerAddress, metadata);
-    }
-
-    function updateRouter(uint256 sessionId, address routerAddress, string calldata newRouterInfo)
-        external
-        onlyOwner(sessionId)
-    {
-        (RouterEntry storage entry, uint256 index) = _router(sessionId, routerAddress);
-        entry.metadata = newRouterInfo;
-        emit RouterUpdated(routerAddress, newRouterInfo);
-        emit SessionRouterSet(sessionId, routerAddress, index, newRouterInfo, true);
-    }
-
-    /// @notice Takes a router off the list. It keeps its lane, which nobody else ever gets.
-    function removeRouter(uint256 sessionId, address routerAddress) external onlyOwner(sessionId) {
-        (RouterEntry storage entry, uint256 index) = _router(sessionId, routerAddress);
-        _removeRouter(sessionId, entry, index);
-    }
-
-    function resetAllRouters(uint256 sessionId) external onlyOwner(sessionId) {
-        RouterEntry[] storage list = _routers[sessionId];
-        for (uint256 i; i < list.length; ++i) {
-            if (list[i].active) _removeRouter(sessionId, list[i], i);
-        }
-        emit AllRoutersRemoved(sessionId);
     }
 
     // ---------------------------------------------------------------- tasks
@@ -364,7 +309,7 @@ contract Session is SessionNodes, Batching, Pausable {
         if (inputPrice == 0 && outputPrice == 0) revert ModelWithoutPrice(record.modelIdentifier);
         _requireAtMost("reservePeriod", record.reservePeriod, MAX_RESERVE_PERIOD);
         _describe(sessionId, record);
-        if (defaultRouter != address(0)) _addRouter(sessionId, defaultRouter, defaultRouterMetadata);
+        _addDefaultRouter(sessionId);
     }
 
     function _describe(uint256 sessionId, Record storage record) private {
@@ -391,19 +336,6 @@ contract Session is SessionNodes, Batching, Pausable {
     function _limit(uint256 maxTaskExecutionCount) private pure returns (uint32) {
         _requireAtMost("maxTaskExecutionCount", maxTaskExecutionCount, MAX_TASK_EXECUTION_COUNT);
         return uint32(maxTaskExecutionCount);
-    }
-
-    function _addRouter(uint256 sessionId, address router, string memory metadata) private {
-        if (router == address(0)) revert ZeroAddress();
-        uint256 index = _listRouter(sessionId, router, metadata);
-        emit RouterAdded(router, metadata);
-        emit SessionRouterSet(sessionId, router, index, metadata, true);
-    }
-
-    function _removeRouter(uint256 sessionId, RouterEntry storage entry, uint256 index) private {
-        entry.active = false;
-        emit RouterRemoved(entry.router);
-        emit SessionRouterSet(sessionId, entry.router, index, entry.metadata, false);
     }
 
     /// @dev A task with the session's next running number.

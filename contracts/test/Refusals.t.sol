@@ -8,6 +8,7 @@ import {NodePool, Registration} from "../src/NodePool.sol";
 import {Session} from "../src/Session.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
 import {Holding, SessionPayment} from "../src/SessionPayment.sol";
+import {SessionRouters} from "../src/SessionRouters.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
 import {TaskTerms} from "../src/TaskTerms.sol";
@@ -85,11 +86,11 @@ contract RefusalsTest is IdleNetwork {
     function test_a_session_is_not_handed_to_nobody() public {
         uint256 sessionId = openSession(1);
         vm.startPrank(client);
-        vm.expectRevert(Session.ZeroAddress.selector);
+        vm.expectRevert(SessionRouters.ZeroAddress.selector);
         session.updateOwner(sessionId, address(0));
-        vm.expectRevert(Session.ZeroAddress.selector);
+        vm.expectRevert(SessionRouters.ZeroAddress.selector);
         session.addRouter(sessionId, address(0), "");
-        vm.expectRevert(abi.encodeWithSelector(Session.RouterListed.selector, sessionId, router));
+        vm.expectRevert(abi.encodeWithSelector(SessionRouters.RouterListed.selector, sessionId, router));
         session.addRouter(sessionId, router, "again");
         session.deactivateSession(sessionId);
         vm.expectRevert(abi.encodeWithSelector(SessionNodes.SessionInactive.selector, sessionId));
