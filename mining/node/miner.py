@@ -6,23 +6,20 @@ repeats a finished one reports the same precommit again.
 
 import json
 import logging
-import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import llama_cpp
 
-from chain.digests import MAX_DATA_BYTES, canonical_json, commit_hash, raw_cid
+from chain.digests import commit_hash
 from chain.envelopes import public_key
 from chain.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain
+from mining.node.binding import bind
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
-    Cancelled,
     DeadlinePassed,
-    Generation,
     GenerationError,
     GenerationRequest,
     GenerationResult,
@@ -40,7 +37,8 @@ from mining.node.job import (
 )
 from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
 from mining.node.prompts import PromptError
-from mining.node.sealing import SealedPromptUnreadable, open_prompt, seal_result
+from mining.node.running_jobs import RunningJobs
+from mining.node.sealing import SealedPromptUnreadable, open_prompt
 from mining.node.shelf import NoRoom, Shelf, TextEngine
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.task_check import JobRefused, TaskCheck
@@ -54,7 +52,6 @@ BUSY_WAIT_S = 1.0
 GATHER_S = 0.01
 """A fast model's tokens go out together, as often as this: nobody sees the difference, and each
 entry costs the miner, Redis, the router and the client more than a small model's token does."""
-_REMEMBERED_CANCELLATIONS = 1000
 
 
 class Busy(Exception):
@@ -109,10 +106,7 @@ class Miner:
         self._draining = False
         self._beating = threading.Lock()
         self._last_beat_ms = 0
-        self._lock = threading.Lock()
-        self._running: dict[str, Generation | None] = {}
-        self._cancelled: OrderedDict[str, None] = OrderedDict()
-        self._shortened: OrderedDict[str, int] = OrderedDict()
+        self._running = RunningJobs()
 
     def infer(self, value: object) -> None:
         """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
@@ -122,7 +116,7 @@ class Miner:
             logger.error("a job was refused: %s", error)
             self._refuse(value, error)
             return
-        with self._once(job.assignment_id) as first:
+        with self._running.once(job.assignment_id) as first:
             if not first:
                 logger.info("assignment %s is being worked on already", job.assignment_id)
             elif not self._precommit_again(job):
@@ -154,29 +148,16 @@ class Miner:
 
     def cancel(self, assignment_id: str) -> None:
         """End an assignment's generation, or see to it that it never starts."""
-        with self._lock:
-            self._cancelled[assignment_id] = None
-            while len(self._cancelled) > _REMEMBERED_CANCELLATIONS:
-                self._cancelled.popitem(last=False)
-            generation = self._running.get(assignment_id)
-        if generation is not None:
-            generation.cancel()
+        self._running.cancel(assignment_id)
 
     def shorten(self, assignment_id: str, characters: int) -> None:
         """End an answer once it has so many characters, and precommit it as it is then."""
-        with self._lock:
-            self._shortened[assignment_id] = characters
-            while len(self._shortened) > _REMEMBERED_CANCELLATIONS:
-                self._shortened.popitem(last=False)
-            generation = self._running.get(assignment_id)
-        if generation is not None:
-            generation.shorten(characters)
+        self._running.shorten(assignment_id, characters)
 
     @property
     def in_flight(self) -> int:
         """How many jobs are being worked on."""
-        with self._lock:
-            return len(self._running)
+        return len(self._running)
 
     @property
     def draining(self) -> bool:
@@ -232,7 +213,7 @@ class Miner:
                 if self._check is not None:
                     self._check.require(job)
                 result = self._generate(job, place.engine(), request, stream)
-                self._stash.put(self._bind(job, result))
+                self._stash.put(bind(job, result, self.address))
         except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, stream, error.code, str(error))
@@ -264,13 +245,9 @@ class Miner:
     def _generate(
         self, job: Job, engine: TextEngine, request: GenerationRequest, stream: PieceStream
     ) -> GenerationResult:
-        with self._lock:
-            if job.assignment_id in self._cancelled:
-                raise Cancelled("generation: it was cancelled before it started")
-            generation = self._running[job.assignment_id] = engine.submit(request)
-            enough = self._shortened.get(job.assignment_id, job.enough_characters)
-            if enough >= 0:
-                generation.shorten(enough)
+        generation = self._running.begin(
+            job.assignment_id, lambda: engine.submit(request), job.enough_characters
+        )
         try:
             self._report_ack(job)  # while the prompt is being read
             for piece in generation.pieces(GATHER_S):
@@ -280,41 +257,6 @@ class Miner:
         result = generation.result()
         stream.done(result)
         return result
-
-    def _bind(self, job: Job, result: GenerationResult) -> Result:
-        """The result with a salt, so that its hash can be neither guessed nor copied."""
-        told = {"logprobs": [each.to_json()[1:] for each in result.logprobs]}
-        content = canonical_json(
-            {
-                "result": result.text,
-                "salt": "0x" + secrets.token_bytes(32).hex(),
-                "session_id": job.session_id,
-                "task_id": job.task_id,
-                "task_digest": "0x" + job.task_digest.hex(),
-                "miner": self.address,
-                "model": job.model_identifier,
-                "finish_reason": result.finish_reason.value,
-                "usage": {
-                    "prompt_tokens": result.prompt_tokens,
-                    "completion_tokens": result.completion_tokens,
-                },
-                "token_ids": list(result.token_ids),
-                **(told if job.logprobs else {}),
-            }
-        )
-        content = seal_result(job, content)
-        # The contract takes no longer text, so that a long result goes by its address.
-        inline = job.inline and len(content) <= MAX_DATA_BYTES
-        return Result(
-            assignment_id=job.assignment_id,
-            session_id=job.session_id,
-            task_id=job.task_id,
-            task_digest=job.task_digest.hex(),
-            chain_id=job.chain_id,
-            queue_address=job.queue_address,
-            content=content.decode(),
-            data=content.decode() if inline else "ipfs://" + raw_cid(content),
-        )
 
     # ── reports ──────────────────────────────────────────────────────────────
 
@@ -358,22 +300,6 @@ class Miner:
         except Malformed:
             return
         self._mailbox.report(report)
-
-    # ── what runs ────────────────────────────────────────────────────────────
-
-    @contextmanager
-    def _once(self, assignment_id: str) -> Iterator[bool]:
-        """Whether this is the only delivery of an assignment that is being worked on."""
-        with self._lock:
-            first = assignment_id not in self._running
-            if first:
-                self._running[assignment_id] = None
-        try:
-            yield first
-        finally:
-            if first:
-                with self._lock:
-                    del self._running[assignment_id]
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -162,7 +162,7 @@ def test_two_deliveries_at_once_are_worked_on_once(bench: Bench) -> None:
 def test_a_result_too_long_for_the_chain_goes_by_its_address(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.miner.MAX_DATA_BYTES", 200)
+    monkeypatch.setattr("mining.node.binding.MAX_DATA_BYTES", 200)
     job = new_job(inline=True)
     bench.miner.infer(job)
     bench.miner.reveal(job["assignment_id"])
