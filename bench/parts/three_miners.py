@@ -52,11 +52,11 @@ class Turn:
         """Of all clients together."""
         return self.tokens / self.seconds
 
-    def percpu_s(self) -> float:
+    def per_cpu_s(self) -> float:
         """Tokens per second of processor time."""
         return self.tokens / sum(self.cpu_s.values())
 
-    def per_minerscpu_s(self) -> float:
+    def per_miners_cpu_s(self) -> float:
         """Tokens per second of the miners' processor time."""
         own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith("miner-"))
         return self.tokens / sum(own)
