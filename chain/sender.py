@@ -6,6 +6,7 @@ steps, the next look finds it again. One process leads; others wait for the lead
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,8 @@ from chain.wakeup import Listener
 LOCK = "sender"
 GATHER_S = 0.05
 """What is enqueued within so short a time travels together."""
+GATHER_AT_MOST_S = 0.25
+"""As long as ever more comes, it is waited for, but no longer than this."""
 RECEIPTS_EVERY_S = 0.3
 LOOK_EVERY_S = 2.0
 """A wake-up may be lost with its connection; a fork is to be noticed."""
@@ -61,7 +64,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
                 try:
                     wait_s = sender.tick() if leadership.held() else LOOK_EVERY_S
                     if listener.wait(wait_s):
-                        stop.wait(GATHER_S)
+                        _gather(listener, stop)
                     pause_s = 1.0
                 except RpcError as error:
                     logger.warning("%s; trying again in %.0f s", error, pause_s)
@@ -74,6 +77,13 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
                     pause_s = min(pause_s * 2, MAX_PAUSE_S)
     finally:
         leadership.release()
+
+
+def _gather(listener: Listener, stop: threading.Event) -> None:
+    """Let what is being enqueued just now come together: a transaction has its price."""
+    until = time.monotonic() + GATHER_AT_MOST_S
+    while not stop.wait(GATHER_S) and time.monotonic() < until and listener.wait(0):
+        pass
 
 
 def _accounts() -> dict[str, LocalAccount]:

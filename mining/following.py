@@ -6,7 +6,7 @@ is taken over here, whatever the router had meant.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -85,6 +85,25 @@ def _behind(task: Task) -> list[MinerResult]:
     }
     rows = MinerResult.objects.filter(session_id=task.session_id, task_id=task.task_id)
     return [row for row in rows.order_by("pk") if lags(statuses.get(row.miner), row)]
+
+
+def behind_among(tasks: Collection[Task]) -> set[int]:
+    """The keys of those tasks of which the chain has what the router has not taken over."""
+    if not tasks:
+        return set()
+    statuses = {
+        (task_pk, miner): AssignmentStatus(status)
+        for task_pk, miner, status in Assignment.objects.filter(task__in=tasks).values_list(
+            "task_id", "miner", "status"
+        )
+    }
+    rows = MinerResult.objects.filter(
+        session_id__in={task.session_id for task in tasks},
+        task_id__in={task.task_id for task in tasks},
+    )
+    keys = {(task.session_id, task.task_id): task.pk for task in tasks}
+    found = ((keys.get((row.session_id, row.task_id)), row) for row in rows)
+    return {pk for pk, row in found if pk and lags(statuses.get((pk, row.miner)), row)}
 
 
 def is_behind(task: Task) -> bool:

@@ -12,7 +12,7 @@ from mining import following, mailbox, phases
 from mining.errors import MailboxUnavailable
 from mining.models import AssignmentStatus
 from sessions.departures import task_shortened
-from sessions.models import Task
+from sessions.models import Task, TaskStatus
 
 logger = logging.getLogger(__name__)
 
@@ -30,40 +30,42 @@ def shorten(task: Task, **_: Any) -> None:
             logger.warning("%s: its miner could not be told", assignment, exc_info=True)
 
 
-def _ask_reveals(task: Task) -> None:
-    following.follow(task)
-    phases.ask_reveals(task)
-
-
 def _ask_validation(task: Task) -> None:
-    following.follow(task)
-    phases.ask_validation(task)
+    # Whoever has brought the last answer has asked for it, and the oracle asks again.
+    if task.status in _BEFORE_COMMITTED:
+        phases.ask_validation(task)
 
 
-_REACTIONS: dict[str, Callable[[Task], object]] = {
-    "TaskMinerReplaced": following.follow,
-    "TaskAllPrecommitted": _ask_reveals,
-    "TaskPrecommitEnded": _ask_reveals,
+_BEFORE_COMMITTED = (TaskStatus.ASSIGNED, TaskStatus.ACKED, TaskStatus.PRECOMMITTED)
+_REACTIONS: dict[str, Callable[[Task], object] | None] = {
+    "TaskMinerReplaced": None,
+    "TaskAllPrecommitted": phases.ask_reveals,
+    "TaskPrecommitEnded": phases.ask_reveals,
     "TaskAllCommitted": _ask_validation,
     "TaskCommitEnded": _ask_validation,
 }
+"""What follows an event, once the assignments have followed the chain."""
 
 
 @receiver(events_stored, dispatch_uid="mining.move_on")
 def move_on(events: Sequence[EventRecord], **_: Any) -> None:
     """Ask for reveals and validations as soon as the chain has ended a phase."""
     told = [
-        (reaction, (event.args["sessionId"], event.args["taskId"]))
+        (_REACTIONS[event.name], (event.args["sessionId"], event.args["taskId"]))
         for event in events
-        if event.contract == "SessionQueue" and (reaction := _REACTIONS.get(event.name))
+        if event.contract == "SessionQueue" and event.name in _REACTIONS
     ]
     tasks = _open_tasks({numbers for _, numbers in told})
+    behind = following.behind_among(tasks.values())
     for reaction, numbers in told:
         task = tasks.get(numbers)
         if task is None:
             continue
         try:
-            reaction(task)
+            if task.pk in behind:
+                following.follow(task)
+            if reaction is not None:
+                reaction(task)
         except Exception:  # one task must not stop the chain's sync
             logger.exception("%s: no reaction to the chain's news", task)
 

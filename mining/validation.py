@@ -207,17 +207,16 @@ def _conclude(
                 output_tokens=part.output_tokens,
                 finish_reason=part.answer.finish_reason if part.answer else "",
             )
-        Validation.objects.update_or_create(
-            task=task,
-            defaults={
-                "finished_at": now,
-                "method": measure.method,
-                "miners": [to_checksum_address(part.assignment.miner) for part in fit],
-                "distances": measure.judgement.distances if measure.judgement else [],
-                "reference": measure.reference,
-                "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
-            },
-        )
+        outcome = {
+            "finished_at": now,
+            "method": measure.method,
+            "miners": [to_checksum_address(part.assignment.miner) for part in fit],
+            "distances": measure.judgement.distances if measure.judgement else [],
+            "reference": measure.reference,
+            "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
+        }
+        if not Validation.objects.filter(task=task).update(**outcome):
+            Validation.objects.create(task=task, **outcome)
         task_states.mark_validated(
             task, _results(task, parts, input_tokens), at=now, is_locked=True
         )

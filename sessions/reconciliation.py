@@ -92,8 +92,16 @@ def _end_ended_tasks() -> None:
     ended = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at__isnull=False
     )
-    for task in Task.objects.open().filter(Exists(ended)):
-        on_chain = OnChainTask.objects.get(session_id=task.session_id, task_id=task.task_id)
+    tasks = list(Task.objects.open().filter(Exists(ended)))
+    if not tasks:
+        return
+    rows = OnChainTask.objects.filter(
+        session_id__in={task.session_id for task in tasks},
+        task_id__in={task.task_id for task in tasks},
+    )
+    mirrored = {(row.session_id, row.task_id): row for row in rows}
+    for task in tasks:
+        on_chain = mirrored[task.session_id, task.task_id]
         if on_chain.paid_wei > 0:
             mark_ended(task, at=on_chain.ended_at)
         else:

@@ -37,14 +37,16 @@ def record(task: Task) -> None:
     event = (
         WebhookEvent.TASK_FAILED if task.status == TaskStatus.FAILED else WebhookEvent.TASK_ENDED
     )
+    in_force = WebhookEndpoint.objects.filter(disabled_at=None)
+    if not in_force.exists():
+        return
     session = Session.objects.filter(pk=task.session_id).first()
     if session is None:
         return
     everywhere = Q(session_id=None, owner=session.owner)
     here = Q(session_id=session.session_id, owner__in=[session.owner, *session.users])
-    endpoints = WebhookEndpoint.objects.filter(everywhere | here, disabled_at=None)
     body, now = "", timezone.now()
-    for endpoint in endpoints:
+    for endpoint in in_force.filter(everywhere | here):
         if event.value not in endpoint.events:
             continue
         body = body or canonical_json(_message(event, task)).decode()
