@@ -101,7 +101,9 @@ def _end_ended_tasks() -> None:
     )
     mirrored = {(row.session_id, row.task_id): row for row in rows}
     for task in tasks:
-        on_chain = mirrored[task.session_id, task.task_id]
+        on_chain = mirrored.get((task.session_id, task.task_id))
+        if on_chain is None:  # a fork has just taken it back
+            continue
         if on_chain.paid_wei > 0:
             mark_ended(task, at=on_chain.ended_at)
         else:
