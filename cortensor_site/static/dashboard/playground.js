@@ -161,10 +161,16 @@ function tokenMeter(root) {
     setText(value("state"), state);
     setText(value("ttft"), first === null ? "–" : duration(first - started));
     setText(value("tokens"), pieces ? counted(tokens ?? pieces, "token") : "–");
-    setText(value("speed"), pieces > 1 ? `${speed().toFixed(1)} tok/s` : "–");
+    setText(value("speed"), pieces ? `${speed().toFixed(1)} tok/s` : "–");
   };
-  // The first token's time is the network's latency; the others tell the speed.
-  const speed = () => (((tokens ?? pieces) - 1) * 1000) / Math.max(last - first, 1);
+  // The first token's time is the network's latency; the others tell the speed. A fast model's
+  // answer may come in one piece, of which only the whole time is known.
+  const speed = () => {
+    const made = tokens ?? pieces;
+    return pieces > 1
+      ? ((made - 1) * 1000) / Math.max(last - first, 1)
+      : (made * 1000) / Math.max(last - started, 1);
+  };
   return {
     start() {
       started = performance.now();
