@@ -2,55 +2,34 @@
 pragma solidity ^0.8.30;
 
 import {ContentAddress} from "./ContentAddress.sol";
-import {NetworkPhases} from "./NetworkPhases.sol";
+import {NetworkRequests} from "./NetworkRequests.sol";
 import {Credit, NetworkRewards} from "./NetworkRewards.sol";
 import {NetworkScores} from "./NetworkScores.sol";
 import {NetworkPhase, NetworkState} from "./NetworkTypes.sol";
 import {NodePool} from "./NodePool.sol";
 import {NodeReputation} from "./NodeReputation.sol";
-import {NodeRoll} from "./NodeRoll.sol";
 import {NodeStage, Outcome, bitOf} from "./NodeOutcomes.sol";
 import {NodeStats} from "./NodeStats.sol";
 
 /// @title The steps of a network task: what each needs, what it changes, whom it credits.
 /// @notice Network tasks come one after another. Every stage has a deadline: no work is accepted after it, and
 ///         nothing can be forced on before it. Who may take which step is decided by Cognitive.
-///
-///         The draw. All draws of a round (creators, preparers, completers, the prompt) follow from one seed,
-///         and are among the nodes that were there when the roll was frozen. The seed is made in the round
-///         before: of its own seed, the salts that its completers reveal, and the hash of the block in which
-///         their precommit phase ended, which is also when the roll is frozen. The salts are fixed before that
-///         block's hash is known, and no reveal is accepted in that block, so its proposer does not know them:
-///         nobody chooses the seed, unless the proposer and all completers who reveal are one party. A
-///         completer that does not reveal chooses between two seeds, one bit, and pays for it with its points
-///         and its reward. Where the round before revealed nothing, or is longer ago than PRESENCE, the roll is
-///         frozen at the request, and the seed is made of the hash of the block after it. The proposer of that
-///         one block can influence it; such a round leads to one with a better seed.
+///         The draw of who takes part is described in NetworkRequests.
 ///         The phases of one session (see NetworkPhases) follow each other in the same way as rounds do.
 /// @dev Calls go out to the project's own contracts only (NodePool, NodeStats, NodeReputation, NetworkRewards),
 ///      none of which calls back; no tokens move here.
-abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
-    uint256 public constant CREATE_WINDOW = 60;
+abstract contract NetworkFlow is NetworkRequests, NetworkScores {
     uint256 public constant PREPARE_WINDOW = 90;
     uint256 public constant START_WINDOW = 60;
     uint256 public constant PRECOMMIT_WINDOW = 120;
     uint256 public constant COMMIT_WINDOW = 60;
     uint256 public constant VERDICT_WINDOW = 120;
-    uint256 public constant MAX_DOMAIN_BYTES = 128;
     uint256 public constant MAX_CHALLENGE_BYTES = 2048;
     uint256 public constant MAX_COMPLETION_BYTES = 4096;
     uint256 private constant BPS = 10_000;
 
-    NodeStats public immutable stats;
-    NodeReputation public immutable reputation;
     NetworkRewards public immutable rewards;
 
-    /// @dev The next round's seed; 0 when there is none yet.
-    uint256 private _nextSeed;
-
-    event NewSessionRequest(uint256 indexed id, address[] addrs);
-    event NewSessionRequestAssigned(uint256 indexed id, address addr);
-    event SessionCreated(uint256 indexed id, address indexed addr);
     event SessionPrepareAssigned(uint256 indexed id, address addr);
     event SessionPrepared(uint256 indexed id, address indexed addr);
     event SessionStarted(uint256 indexed id, uint256 startTimestamp, address[] addrs);
@@ -59,23 +38,14 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
     event SessionCommitted(uint256 indexed id, address indexed addr);
     event SessionAllCommitted(uint256 indexed id, address[] addrs);
     event SessionEnded(uint256 indexed id, uint256 endTimestamp);
-    /// @dev Once block `drawBlock` has a hash, `requestNextCreator` draws.
-    event DrawArmed(uint256 indexed requestId, uint256 drawBlock);
-    event RequestAbandoned(uint256 indexed requestId);
     event SessionJudged(uint256 indexed id, address indexed validator, uint256[] accuraciesBps);
 
     error AlreadyDone();
     error AlreadyEnded();
     error HashMismatch(bytes32 given, bytes32 expected);
-    error NoOpenRequest(uint256 latestRequest);
     error NobodyThere();
-    error NotAsked(address node, address expected);
     error NotDrawn(address node);
     error NotPrecommitted(address miner);
-    error RoundOpen(uint256 requestId);
-    /// @dev Seconds, or the numbers of blocks where a block's hash is awaited.
-    error TooEarly(uint256 time, uint256 deadline);
-    error TooLate(uint256 time, uint256 deadline);
     error VerdictTooLarge(uint256 value, uint256 most);
     error WrongNumber(uint256 given, uint256 most);
     error WrongSeed(uint256 given, uint256 expected);
@@ -83,76 +53,12 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
     error ZeroHash();
 
     constructor(NodePool pool_, NodeStats stats_, NodeReputation reputation_, NetworkRewards rewards_)
-        NodeRoll(pool_)
+        NetworkRequests(pool_, stats_, reputation_)
     {
-        stats = stats_;
-        reputation = reputation_;
         rewards = rewards_;
     }
 
-    // ---------------------------------------------------------------- request and create
-
-    function _request(address requester) internal {
-        if (requestCounter != 0 && !_requests[requestCounter].closed) revert RoundOpen(requestCounter);
-        uint256 requestId = ++requestCounter;
-        CreationRequest storage r = _requests[requestId];
-        r.requester = requester;
-        uint256 seed = _nextSeed;
-        _nextSeed = 0;
-        if (seed != 0 && block.timestamp <= _frozenAt + PRESENCE) {
-            _drawCreators(requestId, r, seed);
-        } else {
-            emit NewSessionRequest(requestId, new address[](0));
-            // An old seed is no reason to forget what went into it.
-            r.seed = seed;
-            _arm(requestId, r);
-        }
-    }
-
-    /// @dev The first creator once the seed's block has a hash, the next one after the last one's deadline.
-    function _nextCreator() internal {
-        uint256 requestId = requestCounter;
-        if (!_isRequestOpen()) revert NoOpenRequest(requestId);
-        CreationRequest storage r = _requests[requestId];
-        if (r.drawBlock != 0) {
-            if (block.number <= r.drawBlock) revert TooEarly(block.number, r.drawBlock);
-            bytes32 blockHash = blockhash(r.drawBlock);
-            // Nobody came for 256 blocks and the hash is out of reach: once more.
-            if (blockHash == 0) return _arm(requestId, r);
-            r.drawBlock = 0;
-            return _drawCreators(requestId, r, uint256(keccak256(abi.encode(r.seed, requestId, blockHash))));
-        }
-        _requireAfter(r.deadline);
-        Outcome[] memory outcomes = new Outcome[](1);
-        outcomes[0] = Outcome(r.creators[r.asked], 0, bitOf(NodeStage.Create), 0);
-        ++r.asked;
-        _askCreator(requestId, r);
-        _record(outcomes);
-    }
-
-    function _arm(uint256 requestId, CreationRequest storage r) private {
-        _freeze();
-        r.drawBlock = uint64(block.number + 1);
-        emit DrawArmed(requestId, r.drawBlock);
-    }
-
-    function _drawCreators(uint256 requestId, CreationRequest storage r, uint256 seed) private {
-        r.seed = seed;
-        r.creators = _draw(seed, "creators", CREATORS, 0);
-        emit NewSessionRequest(requestId, r.creators);
-        _askCreator(requestId, r);
-    }
-
-    function _askCreator(uint256 requestId, CreationRequest storage r) private {
-        if (r.asked == r.creators.length) {
-            r.closed = true;
-            _unfreeze();
-            emit RequestAbandoned(requestId);
-            return;
-        }
-        r.deadline = uint40(block.timestamp + CREATE_WINDOW);
-        emit NewSessionRequestAssigned(requestId, r.creators[r.asked]);
-    }
+    // ---------------------------------------------------------------- create
 
     function _create(address creator, string calldata domain, string calldata subdomain)
         internal
@@ -171,24 +77,6 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         id = _open(creator, domain, subdomain);
         _plan(id, phases);
         _askPreparer(id, _session(id));
-    }
-
-    function _open(address creator, string calldata domain, string calldata subdomain) private returns (uint256 id) {
-        if (!_isRequestOpen()) revert NoOpenRequest(requestCounter);
-        CreationRequest storage r = _requests[requestCounter];
-        address expected = r.drawBlock != 0 ? address(0) : r.creators[r.asked];
-        if (creator != expected) revert NotAsked(creator, expected);
-        _requireNotAfter(r.deadline);
-        _requireText(domain, MAX_DOMAIN_BYTES);
-        _requireText(subdomain, MAX_DOMAIN_BYTES);
-
-        id = ++sessionCounter;
-        r.sessionId = id;
-        NetworkSession storage s = _session(id);
-        (s.seed, s.creator, s.state) = (r.seed, creator, NetworkState.Create);
-        (s.domain, s.subdomain, s.createdAt) = (domain, subdomain, uint40(block.timestamp));
-        s.preparers = _draw(s.seed, "preparers", 2 * PREPARERS, 0);
-        emit SessionCreated(id, creator);
     }
 
     // ---------------------------------------------------------------- prepare and start
@@ -385,11 +273,6 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
         return _outcomes(s, _isOnRoll(_requests[requestCounter].requester));
     }
 
-    function _record(Outcome[] memory outcomes) private {
-        stats.record(outcomes);
-        reputation.record(outcomes);
-    }
-
     // ---------------------------------------------------------------- pings
 
     function _pingAndCount(address node) internal {
@@ -409,14 +292,6 @@ abstract contract NetworkFlow is NetworkPhases, NetworkScores, NodeRoll {
 
     function _requireState(NetworkSession storage s, NetworkState expected) private view {
         if (s.state != expected) revert WrongState(s.state, expected);
-    }
-
-    function _requireNotAfter(uint256 deadline) private view {
-        if (block.timestamp > deadline) revert TooLate(block.timestamp, deadline);
-    }
-
-    function _requireAfter(uint256 deadline) private view {
-        if (block.timestamp <= deadline) revert TooEarly(block.timestamp, deadline);
     }
 
     function _ones(uint8 bits) private pure returns (uint256 count) {

@@ -11,7 +11,7 @@ import {NetworkPhase, NetworkState} from "./NetworkTypes.sol";
 ///         is credited with its phase's verdict, whatever becomes of the task.
 /// @dev A phase has a seed of its own, in whose place the session's stands while it runs: no hash and no
 ///      signature fits into two phases. Its completers are drawn by `drawSeed`, which the phase before made as
-///      rounds make it for the next one (see NetworkFlow), of salts and a block and nothing that a validator can
+///      rounds make it for the next one (see NetworkRequests), of salts and a block and nothing that a validator can
 ///      choose. The seed is bound to the accepted results as well, or a fork with another verdict could use a
 ///      signature that was given for another prompt.
 abstract contract NetworkPhases is NetworkLedger {

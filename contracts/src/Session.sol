@@ -1,37 +1,23 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
-
-import {Batching} from "./Batching.sol";
-import {ISession} from "./ISession.sol";
 import {NodePool} from "./NodePool.sol";
-import {OverdueTasks} from "./OverdueTasks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {SessionQueue} from "./SessionQueue.sol";
-import {SessionRouters} from "./SessionRouters.sol";
+import {SessionTasks} from "./SessionTasks.sol";
 import {TaskTerms} from "./TaskTerms.sol";
-import {MAX_REDUNDANCY, NewTask, Submission} from "./TaskTypes.sol";
+import {MAX_REDUNDANCY} from "./TaskTypes.sol";
 
 /// @title Sessions: who asks, on what terms, and through which routers.
-/// @notice A session's owner submits tasks itself (`submit`) or through the routers on the session's list
-///         (`relaySubmissions`). Each router numbers its tasks in its own lane, so that a task has its
-///         identity before the chain has seen it.
+/// @notice How tasks come in is in SessionTasks, the list of routers in SessionRouters, that of nodes in SessionNodes.
 ///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
 ///         as usual, and money can always be withdrawn.
-contract Session is SessionRouters, Batching, Pausable {
+contract Session is SessionTasks {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
-    uint256 public constant MAX_TEXT_BYTES = 16 * 1024;
-    uint256 public constant MAX_REFERENCE_BYTES = 256;
-    uint256 public constant MAX_PARAMETERS = 64;
-    /// @dev What a chat template may add to a prompt, in tokens.
-    uint256 public constant TEMPLATE_TOKENS = 64;
-
-    SessionQueue public immutable queue;
     SessionPayment public immutable payment;
 
     mapping(address creator => uint256) public creatorNonces;
@@ -65,36 +51,12 @@ contract Session is SessionRouters, Batching, Pausable {
     );
     event SessionOwnerChanged(uint256 indexed sessionId, address indexed from, address indexed to);
     event SessionDeactivated(uint256 indexed sessionId, address indexed deactivator);
-    event TaskAssigned(uint256 sessionId, uint256 taskId, bytes32[] nodeIds);
-    event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
-    /// @dev Of a task that says more than its terms. Those, and what binds all of it, SessionPayment tells with the
-    ///      reservation.
-    event TaskDescribed(
-        uint256 sessionId,
-        uint256 taskId,
-        uint256 promptType,
-        string promptTemplate,
-        uint256[] llmParams,
-        uint256[] requestParams,
-        uint256 maxInputTokens
-    );
-
     error ModelWithoutPrice(uint256 modelIdentifier);
-    error NotQueue(address account);
-    error NotSelf(address account);
-    error TaskLimitReached(uint256 sessionId, uint256 limit);
-    error EmptyTaskData();
-    /// @dev The task ran out of gas in the queue: the batch reverts, or its sender could make a good element
-    ///      fail by giving too little.
-    error ElementOutOfGas(uint256 index);
-    error MaxTokensMissing();
-    error OutsideLane(uint256 taskId, uint256 first);
-
     constructor(Roles roles_, SessionQueue queue_, SessionPayment payment_, NodePool pool_)
+        SessionTasks(queue_)
         SessionNodes(pool_)
         RoleGuarded(roles_)
     {
-        queue = queue_;
         payment = payment_;
     }
 
@@ -179,98 +141,6 @@ contract Session is SessionRouters, Batching, Pausable {
         emit SessionDeactivated(sessionId, msg.sender);
     }
 
-    // ---------------------------------------------------------------- tasks
-
-    /// @notice Submits a task with the session's next running number. For the session's owner.
-    /// @dev `nodeType` belongs to the published interface; the kind of node follows from the session's mode.
-    function submit(
-        uint256 sessionId,
-        uint256 nodeType,
-        string calldata taskData,
-        uint256 promptType,
-        string calldata promptTemplate,
-        uint256[] calldata llmParams,
-        uint256[] calldata requestParams,
-        string calldata clientReference
-    ) external onlyOwner(sessionId) whenNotPaused {
-        nodeType; // not used, but named for callers that pass by name
-        Submission memory submission;
-        submission.sessionId = sessionId;
-        submission.taskData = taskData;
-        submission.promptType = promptType;
-        submission.promptTemplate = promptTemplate;
-        submission.llmParams = llmParams;
-        submission.requestParams = requestParams;
-        submission.clientReference = clientReference;
-        _submitDirect(submission);
-    }
-
-    /// @inheritdoc ISession
-    /// @dev SessionQueue.enqueueTask, which is the published door, comes here.
-    function submitByModule(
-        uint256 sessionId,
-        string calldata taskData,
-        uint256 promptType,
-        string calldata promptTemplate,
-        uint256[] calldata llmParams,
-        uint256[] calldata requestParams
-    ) external onlyModule whenNotPaused returns (uint256 taskId) {
-        Submission memory submission;
-        submission.sessionId = sessionId;
-        submission.taskData = taskData;
-        submission.promptType = promptType;
-        submission.promptTemplate = promptTemplate;
-        submission.llmParams = llmParams;
-        submission.requestParams = requestParams;
-        return _submitDirect(submission);
-    }
-
-    /// @notice Of this contract to itself: takes what a direct door has put together. So one code serves all doors, and
-    ///         reads a submission where its call has put it.
-    function takeOwn(Submission calldata submission) external {
-        if (msg.sender != address(this)) revert NotSelf(msg.sender);
-        _orRevert(_take(0, submission));
-    }
-
-    /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
-    function relaySubmissions(Submission[] calldata items) external whenNotPaused {
-        uint256 begin = _memory();
-        for (uint256 i; i < items.length; ++i) {
-            _report("submit", i, _relay(i, items[i]));
-            _free(begin);
-        }
-    }
-
-    /// @notice What binds all that a task says; every signed message about the task carries it.
-    function digestOf(Submission calldata s) external view returns (bytes32) {
-        (bytes memory refusal, uint256 terms) =
-            TaskTerms.pack(s.promptType, s.llmParams, s.requestParams, s.maxInputTokens);
-        _orRevert(refusal);
-        (, bytes32 content) = TaskTerms.contentOf(s.taskData);
-        bytes32 rest = TaskTerms.restOf(s.promptTemplate, s.clientReference, s.llmParams, s.requestParams);
-        return TaskTerms.digestOf(_session(s.sessionId).sid, s.taskId, content, terms, rest);
-    }
-
-    /// @inheritdoc ISession
-    /// @dev The queue has looked at all else before, and changes nothing when not all are accepted.
-    function admitAssignment(uint256 sessionId, uint256 taskId, bytes32[] calldata nodeIds)
-        external
-        returns (uint256 accepted)
-    {
-        if (msg.sender != address(queue)) revert NotQueue(msg.sender);
-        uint256 mode = _modeOf(sessionId);
-        while (accepted < nodeIds.length && _mayWorkFor(sessionId, mode, nodeIds[accepted])) ++accepted;
-        if (accepted == nodeIds.length) emit TaskAssigned(sessionId, taskId, nodeIds);
-    }
-
-    function getTaskResults(uint256 sessionId, uint256 taskId)
-        external
-        view
-        returns (address[] memory, string[] memory)
-    {
-        return OverdueTasks(address(queue)).getTaskResults(sessionId, taskId);
-    }
-
     function isOracleNode(address addr) external view returns (bool) {
         return roles.hasRole(RoleIds.ORACLE, addr);
     }
@@ -338,103 +208,7 @@ contract Session is SessionRouters, Batching, Pausable {
         return uint32(maxTaskExecutionCount);
     }
 
-    /// @dev A task with the session's next running number.
-    function _submitDirect(Submission memory s) private returns (uint256 taskId) {
-        taskId = _session(s.sessionId).directTasks++;
-        s.taskId = taskId;
-        // Nobody has counted the tokens yet; a token is at least one byte.
-        s.maxInputTokens = bytes(s.taskData).length + bytes(s.promptTemplate).length + TEMPLATE_TOKENS;
-        this.takeOwn(s);
-    }
-
-    /// @dev One element of relaySubmissions.
-    function _relay(uint256 i, Submission calldata s) private returns (bytes memory) {
-        (bool isRouter, uint256 index) = _findRouter(s.sessionId, msg.sender);
-        if (!isRouter) return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
-        uint256 first = (index + 1) * LANE_SIZE;
-        if (s.taskId < first || s.taskId >= first + LANE_SIZE) {
-            return abi.encodeWithSelector(OutsideLane.selector, s.taskId, first);
-        }
-        return _take(i, s);
-    }
-
-    /// @param i the element's place in its batch
-    /// @return refusal when the session, the queue or the escrow does not take the task
-    function _take(uint256 i, Submission calldata s) private returns (bytes memory refusal) {
-        Record storage record = _session(s.sessionId);
-        if (record.state != STATE_ACTIVE) return abi.encodeWithSelector(SessionInactive.selector, s.sessionId);
-        if (record.tasks >= record.maxTaskExecutionCount) {
-            return abi.encodeWithSelector(TaskLimitReached.selector, s.sessionId, record.maxTaskExecutionCount);
-        }
-        string calldata taskData = s.taskData;
-        NewTask memory task;
-        (refusal, task.terms, task.rest) = _termsOf(s, bytes(taskData).length);
-        if (refusal.length != 0) return refusal;
-        task.sessionId = s.sessionId;
-        task.taskId = s.taskId;
-        task.sid = record.sid;
-        task.modelIdentifier = record.modelIdentifier;
-        task.redundancy = record.redundant;
-        (task.isText, task.content) = TaskTerms.contentOf(taskData);
-        try queue.enqueue(task, taskData, s.promptTemplate) {}
-        catch (bytes memory reason) {
-            // Every refusal of ours carries data.
-            if (reason.length == 0) revert ElementOutOfGas(i);
-            return reason;
-        }
-        ++record.tasks;
-        emit TaskSubmitted(s.sessionId, s.taskId, taskData, s.clientReference);
-        if (task.rest != 0) _describeTask(s);
-    }
-
-    /// @dev The queue keeps these values in the ranges that are checked here.
-    function _termsOf(Submission calldata s, uint256 dataBytes)
-        private
-        pure
-        returns (bytes memory refusal, uint256 terms, bytes32 rest)
-    {
-        string calldata promptTemplate = s.promptTemplate;
-        string calldata clientReference = s.clientReference;
-        uint256[] calldata llmParams = s.llmParams;
-        uint256[] calldata requestParams = s.requestParams;
-        // What the terms do not check: they know what fits into them.
-        if (dataBytes == 0) {
-            refusal = abi.encodeWithSelector(EmptyTaskData.selector);
-        } else if (llmParams.length == 0 || llmParams[0] == 0) {
-            refusal = abi.encodeWithSelector(MaxTokensMissing.selector);
-        } else if (dataBytes > MAX_TEXT_BYTES) {
-            refusal = _outOfRange("taskData", dataBytes, MAX_TEXT_BYTES);
-        } else if (bytes(promptTemplate).length > MAX_TEXT_BYTES) {
-            refusal = _outOfRange("promptTemplate", bytes(promptTemplate).length, MAX_TEXT_BYTES);
-        } else if (bytes(clientReference).length > MAX_REFERENCE_BYTES) {
-            refusal = _outOfRange("clientReference", bytes(clientReference).length, MAX_REFERENCE_BYTES);
-        } else if (llmParams.length > MAX_PARAMETERS) {
-            refusal = _outOfRange("llmParams.length", llmParams.length, MAX_PARAMETERS);
-        } else if (requestParams.length > MAX_PARAMETERS) {
-            refusal = _outOfRange("requestParams.length", requestParams.length, MAX_PARAMETERS);
-        } else {
-            (refusal, terms) = TaskTerms.pack(s.promptType, llmParams, requestParams, s.maxInputTokens);
-            rest = TaskTerms.restOf(promptTemplate, clientReference, llmParams, requestParams);
-        }
-    }
-
-    function _describeTask(Submission calldata s) private {
-        emit TaskDescribed(
-            s.sessionId,
-            s.taskId,
-            s.promptType,
-            s.promptTemplate,
-            s.llmParams,
-            s.requestParams,
-            s.maxInputTokens
-        );
-    }
-
     function _requireAtMost(bytes32 field, uint256 value, uint256 most) private pure {
         if (value > most) revert TaskTerms.OutOfRange(field, value, most);
-    }
-
-    function _outOfRange(bytes32 field, uint256 value, uint256 most) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(TaskTerms.OutOfRange.selector, field, value, most);
     }
 }

@@ -54,7 +54,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
     // ---------------------------------------------------------------- submission
 
     /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
-    ///         submission (see Session._take).
+    ///         submission (see SessionTasks._take).
     function enqueue(NewTask calldata task, string calldata taskData, string calldata promptTemplate)
         external
         onlyModule

@@ -76,10 +76,8 @@ abstract contract TaskOverdue is TaskFlow {
     function _endAck(uint256 sessionId, uint256 taskId) internal returns (bytes memory refusal) {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;
-        if (board.isEmpty()) return _notFound(sessionId, taskId);
-        TaskStatus status = board.status();
-        if (status >= TaskStatus.Precommitted) return _phaseOver();
-        if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
+        refusal = _outsidePrecommitPhase(sessionId, taskId, board);
+        if (refusal.length != 0) return refusal;
         address[] memory silent = _minersBetween(task, board, TaskStatus.Assigned, TaskStatus.Acked);
         if (silent.length == 0) return _alreadyDone();
         bool replaced;
@@ -91,13 +89,14 @@ abstract contract TaskOverdue is TaskFlow {
         if (replaced) return "";
     }
 
-    function _endPrecommit(uint256 sessionId, uint256 taskId, bool emitAll) internal returns (bytes memory) {
+    function _endPrecommit(uint256 sessionId, uint256 taskId, bool emitAll)
+        internal
+        returns (bytes memory refusal)
+    {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;
-        if (board.isEmpty()) return _notFound(sessionId, taskId);
-        TaskStatus status = board.status();
-        if (status >= TaskStatus.Precommitted) return _phaseOver();
-        if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
+        refusal = _outsidePrecommitPhase(sessionId, taskId, board);
+        if (refusal.length != 0) return refusal;
         uint256 deadline = _precommitDeadline(board, _timeoutOf(sessionId, task, board));
         if (block.timestamp <= deadline) return _early(deadline);
         _closePrecommit(sessionId, taskId, task, board, emitAll);
@@ -232,6 +231,19 @@ abstract contract TaskOverdue is TaskFlow {
         address[] memory nodes = new address[](1);
         nodes[0] = node;
         return pool.usableNumbers(nodes, _keys[sessionId].modelIdentifier)[0];
+    }
+
+    /// @dev Why a task is not in its precommit phase; empty when it is.
+    function _outsidePrecommitPhase(uint256 sessionId, uint256 taskId, Board board)
+        private
+        pure
+        returns (bytes memory)
+    {
+        if (board.isEmpty()) return _notFound(sessionId, taskId);
+        TaskStatus status = board.status();
+        if (status >= TaskStatus.Precommitted) return _phaseOver();
+        if (status == TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
+        return "";
     }
 
     function _ackWindow(uint256 timeout) private pure returns (uint256) {

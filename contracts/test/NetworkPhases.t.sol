@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {NetworkFlow} from "../src/NetworkFlow.sol";
 import {NetworkPhases} from "../src/NetworkPhases.sol";
+import {NetworkRequests} from "../src/NetworkRequests.sol";
 import {NetworkPhase, NetworkPhaseView, NetworkState} from "../src/NetworkTypes.sol";
 import {NodeStage} from "../src/NodeOutcomes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
@@ -124,7 +125,7 @@ contract NetworkPhasesTest is IdleNetwork {
         address[] memory drawn = network.get(id).miners;
         precommitAs(id, drawn[0]);
         tick(31);
-        vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TooLate.selector, time, time - 1));
+        vm.expectRevert(abi.encodeWithSelector(NetworkRequests.TooLate.selector, time, time - 1));
         vm.prank(drawn[1]);
         cognitive.precommit(id, bytes32(uint256(1)), "", 0);
         cognitive.endPrecommit(id);
@@ -143,10 +144,10 @@ contract NetworkPhasesTest is IdleNetwork {
         runPhase(id, filled(5, 10_000));
         uint256 credited = points();
         (uint256[10] memory passed,) = stats.countersOf(network.get(id).creator);
-        vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TooEarly.selector, time, time + 60));
+        vm.expectRevert(abi.encodeWithSelector(NetworkRequests.TooEarly.selector, time, time + 60));
         cognitive.end(id, true);
         tick(61);
-        vm.expectRevert(abi.encodeWithSelector(NetworkFlow.TooLate.selector, time, time - 1));
+        vm.expectRevert(abi.encodeWithSelector(NetworkRequests.TooLate.selector, time, time - 1));
         cognitive.start(id);
         cognitive.end(id, true);
         assertState(id, NetworkState.End, "nobody started it");
@@ -323,7 +324,7 @@ contract NetworkPhasesTest is IdleNetwork {
         uint256 requestId = requested();
         address maker = creator();
         NetworkPhase[] memory phases = planOf(2, 2, 90);
-        vm.expectRevert(abi.encodeWithSelector(NetworkFlow.NotAsked.selector, relayer, maker));
+        vm.expectRevert(abi.encodeWithSelector(NetworkRequests.NotAsked.selector, relayer, maker));
         vm.prank(relayer);
         cognitive.createPhased("science", "optics", phases, "");
         bytes memory signature = signPlan(requestId, phases, keyOf(maker));

@@ -7,6 +7,7 @@ import {NodeState} from "../src/NodePool.sol";
 import {RoleGuarded, RoleIds} from "../src/Roles.sol";
 import {Session} from "../src/Session.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
+import {SessionTasks} from "../src/SessionTasks.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
 import {Assignment, TaskDecoration, TaskStatus} from "../src/TaskTypes.sol";
@@ -66,7 +67,7 @@ contract PublishedDoorsTest is Network {
             )
         );
         queue.enqueueTask(sessionId, "x", 1, "", llmParams(), requestParams());
-        vm.expectRevert(Session.EmptyTaskData.selector);
+        vm.expectRevert(SessionTasks.EmptyTaskData.selector);
         queue.enqueueTask(sessionId, "", 1, "", llmParams(), requestParams());
         vm.stopPrank();
         vm.prank(admin);
@@ -97,7 +98,7 @@ contract PublishedDoorsTest is Network {
     function test_a_submission_that_is_put_together_comes_from_the_contract_itself() public {
         uint256 sessionId = fundedSession(1);
         vm.prank(client);
-        vm.expectRevert(abi.encodeWithSelector(Session.NotSelf.selector, client));
+        vm.expectRevert(abi.encodeWithSelector(SessionTasks.NotSelf.selector, client));
         session.takeOwn(submission(sessionId, 0));
     }
 
@@ -216,7 +217,7 @@ contract PublishedDoorsTest is Network {
 
     function test_only_the_queue_has_assignments_announced() public {
         vm.prank(admin);
-        vm.expectRevert(abi.encodeWithSelector(Session.NotQueue.selector, admin));
+        vm.expectRevert(abi.encodeWithSelector(SessionTasks.NotQueue.selector, admin));
         session.admitAssignment(1, 1, new bytes32[](0));
     }
 

@@ -5,16 +5,15 @@ import {CallBatching} from "../src/CallBatching.sol";
 import {Mark, Marks} from "../src/Marks.sol";
 import {NetworkPrecommit} from "../src/NetworkTypes.sol";
 import {NodePool, Registration} from "../src/NodePool.sol";
-import {Session} from "../src/Session.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
 import {Holding, SessionPayment} from "../src/SessionPayment.sol";
 import {SessionRouters} from "../src/SessionRouters.sol";
+import {SessionTasks} from "../src/SessionTasks.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskLedger} from "../src/TaskLedger.sol";
 import {TaskTerms} from "../src/TaskTerms.sol";
 import {SignedPrecommit, Submission, TaskStatus} from "../src/TaskTypes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
-import {Log} from "./Vm.sol";
 
 interface StorageVm {
     function store(address target, bytes32 slot, bytes32 value) external;
@@ -130,7 +129,7 @@ contract RefusalsTest is IdleNetwork {
         refuse(item, outOfRange("requestParams.length", 65, 64));
         item = submission(sessionId, LANE);
         item.llmParams = new uint256[](0);
-        refuse(item, abi.encodePacked(Session.MaxTokensMissing.selector));
+        refuse(item, abi.encodePacked(SessionTasks.MaxTokensMissing.selector));
         vm.expectRevert(outOfRange("promptType", 256, 255));
         item.promptType = 256;
         session.digestOf(item);
@@ -156,7 +155,7 @@ contract RefusalsTest is IdleNetwork {
                 assertTrue(starved, "the queue ran out of gas at least once, and the batch reverted");
                 return;
             } catch (bytes memory reason) {
-                if (bytes4(reason) == Session.ElementOutOfGas.selector) starved = true;
+                if (bytes4(reason) == SessionTasks.ElementOutOfGas.selector) starved = true;
             }
         }
         assertTrue(false, "it went through with enough gas");

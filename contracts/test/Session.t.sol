@@ -5,6 +5,7 @@ import {Session} from "../src/Session.sol";
 import {SessionLedger, SessionView} from "../src/SessionLedger.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
+import {SessionTasks} from "../src/SessionTasks.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskTerms} from "../src/TaskTerms.sol";
 import {Submission} from "../src/TaskTypes.sol";
@@ -111,7 +112,7 @@ contract SessionTest is Network {
         uint256 sessionId = fundedSession(1);
         assertEq(skippedReason(submission(sessionId, 0)).length, 68, "the owner's numbers");
         bytes memory reason = skippedReason(submission(sessionId, 2 * LANE));
-        assertEq(reason, abi.encodeWithSelector(Session.OutsideLane.selector, 2 * LANE, LANE));
+        assertEq(reason, abi.encodeWithSelector(SessionTasks.OutsideLane.selector, 2 * LANE, LANE));
         assertEq(skippedReason(submission(sessionId, LANE + 5)).length, 0, "its own");
         reason = skippedReason(submission(sessionId, LANE + 5));
         assertEq(reason, abi.encodePacked(TaskFlow.AlreadyDone.selector));
@@ -148,17 +149,17 @@ contract SessionTest is Network {
         fund(1, 1e9);
         assertEq(skippedReason(submission(1, LANE)).length, 0, "the first");
         bytes memory reason = skippedReason(submission(1, LANE + 1));
-        assertEq(reason, abi.encodeWithSelector(Session.TaskLimitReached.selector, 1, 1));
+        assertEq(reason, abi.encodeWithSelector(SessionTasks.TaskLimitReached.selector, 1, 1));
     }
 
     function test_submission_refuses_what_cannot_be_kept() public {
         uint256 sessionId = fundedSession(1);
         Submission memory item = submission(sessionId, LANE);
         item.taskData = "";
-        assertEq(skippedReason(item), abi.encodePacked(Session.EmptyTaskData.selector));
+        assertEq(skippedReason(item), abi.encodePacked(SessionTasks.EmptyTaskData.selector));
         item = submission(sessionId, LANE);
         item.llmParams[0] = 0;
-        assertEq(skippedReason(item), abi.encodePacked(Session.MaxTokensMissing.selector));
+        assertEq(skippedReason(item), abi.encodePacked(SessionTasks.MaxTokensMissing.selector));
         item.llmParams[0] = 1;
         item.llmParams[3] = 1 << 24;
         assertEq(skippedReason(item), outOfRange("llmParams", 1 << 24, (1 << 24) - 1));
