@@ -9,7 +9,7 @@ import {Session} from "../src/Session.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
 import {
-    SignedAck, SignedPrecommit, SignedVerdict, Submission, Verdict
+    SignedAck, SignedPrecommit, SignedVerdict, Submission, TaskStatus, Verdict
 } from "../src/TaskTypes.sol";
 import {Checks} from "./Vm.sol";
 
@@ -128,6 +128,10 @@ abstract contract Network is Checks {
 
     // ---------------------------------------------------------------- submission
 
+    function assertStatus(uint256 sessionId, uint256 taskId, TaskStatus status) internal view {
+        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(status), "status");
+    }
+
     function llmParams() internal pure returns (uint256[] memory params) {
         params = new uint256[](6);
         (params[0], params[1], params[2], params[3], params[4], params[5]) = (MAX_TOKENS, 70, 95, 40, 10, 20);
@@ -209,6 +213,13 @@ abstract contract Network is Checks {
         return Verdict(
             sessionId, taskId, MAX_INPUT_TOKENS, judged, accuracies, filled(judged.length, MAX_TOKENS)
         );
+    }
+
+    /// @dev The validator's verdict is refused.
+    function refuse(Verdict memory item, bytes memory reason) internal {
+        vm.expectRevert(reason);
+        vm.prank(validator);
+        queue.verdict(item);
     }
 
     function filled(uint256 count, uint256 value) internal pure returns (uint256[] memory values) {

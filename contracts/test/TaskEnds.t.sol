@@ -172,16 +172,4 @@ contract TaskEndsTest is Network {
         assertEq(payment.owedTo(miner(0)), worstCase(1, MAX_INPUT_TOKENS), "judged by its own plan");
         assertSolvent();
     }
-
-    // ---------------------------------------------------------------- words of this test
-
-    function assertStatus(uint256 sessionId, uint256 taskId, TaskStatus status) private view {
-        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(status), "status");
-    }
-
-    function refuse(Verdict memory item, bytes memory reason) private {
-        vm.expectRevert(reason);
-        vm.prank(validator);
-        queue.verdict(item);
-    }
 }

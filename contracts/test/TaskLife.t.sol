@@ -239,10 +239,6 @@ contract TaskLifeTest is Network {
 
     // ---------------------------------------------------------------- words of this test
 
-    function assertStatus(uint256 sessionId, uint256 taskId, TaskStatus status) private view {
-        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(status), "status");
-    }
-
     function finish(uint256 sessionId, uint256 taskId, uint256 redundancy) private {
         for (uint256 i; i < redundancy; ++i) {
             precommit(sessionId, taskId, i);

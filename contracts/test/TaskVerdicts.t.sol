@@ -148,16 +148,6 @@ contract TaskVerdictsTest is Network {
 
     // ---------------------------------------------------------------- words of this test
 
-    function assertStatus(uint256 sessionId, uint256 taskId, TaskStatus status) private view {
-        assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(status), "status");
-    }
-
-    function refuse(Verdict memory item, bytes memory reason) private {
-        vm.expectRevert(reason);
-        vm.prank(validator);
-        queue.verdict(item);
-    }
-
     function ceilDiv(uint256 a, uint256 b) private pure returns (uint256) {
         return (a + b - 1) / b;
     }
