@@ -6,6 +6,7 @@ is taken over here, whatever the router had meant.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from mining import mailbox
 from mining.assignment_states import follow_chain
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerResult
-from sessions.models import Task, TaskStatus
+from sessions.models import Task, TaskStatus, numbered
 
 logger = logging.getLogger(__name__)
 
@@ -78,32 +79,27 @@ def follow(task: Task) -> bool:
     return not _behind(task)
 
 
-def _behind(task: Task) -> list[MinerResult]:
-    statuses = {
-        miner: AssignmentStatus(status)
-        for miner, status in task.assignments.values_list("miner", "status")
-    }
-    rows = MinerResult.objects.filter(session_id=task.session_id, task_id=task.task_id)
-    return [row for row in rows.order_by("pk") if lags(statuses.get(row.miner), row)]
-
-
-def behind_among(tasks: Collection[Task]) -> set[int]:
-    """The keys of those tasks of which the chain has what the router has not taken over."""
+def behind_among(tasks: Collection[Task]) -> dict[int, list[MinerResult]]:
+    """By the keys of their tasks, what the chain has and the router has not taken over."""
     if not tasks:
-        return set()
+        return {}
     statuses = {
-        (task_pk, miner): AssignmentStatus(status)
-        for task_pk, miner, status in Assignment.objects.filter(task__in=tasks).values_list(
+        (pk, miner): AssignmentStatus(status)
+        for pk, miner, status in Assignment.objects.filter(task__in=tasks).values_list(
             "task_id", "miner", "status"
         )
     }
-    rows = MinerResult.objects.filter(
-        session_id__in={task.session_id for task in tasks},
-        task_id__in={task.task_id for task in tasks},
-    )
     keys = {(task.session_id, task.task_id): task.pk for task in tasks}
-    found = ((keys.get((row.session_id, row.task_id)), row) for row in rows)
-    return {pk for pk, row in found if pk and lags(statuses.get((pk, row.miner)), row)}
+    behind = defaultdict[int, list[MinerResult]](list)
+    for row in MinerResult.objects.filter(numbered(keys)).order_by("pk"):
+        pk = keys.get((row.session_id, row.task_id))
+        if pk is not None and lags(statuses.get((pk, row.miner)), row):
+            behind[pk].append(row)
+    return behind
+
+
+def _behind(task: Task) -> list[MinerResult]:
+    return behind_among([task]).get(task.pk, [])
 
 
 def is_behind(task: Task) -> bool:

@@ -12,7 +12,7 @@ from mining import following, mailbox, phases
 from mining.errors import MailboxUnavailable
 from mining.models import AssignmentStatus
 from sessions.departures import task_shortened
-from sessions.models import Task, TaskStatus
+from sessions.models import Task, TaskStatus, numbered
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,5 @@ def move_on(events: Sequence[EventRecord], **_: Any) -> None:
 def _open_tasks(numbers: Collection[tuple[int, int]]) -> dict[tuple[int, int], Task]:
     if not numbers:
         return {}
-    found = Task.objects.open().filter(
-        session_id__in={session_id for session_id, _ in numbers},
-        task_id__in={task_id for _, task_id in numbers},
-    )
+    found = Task.objects.open().filter(numbered(numbers))
     return {(task.session_id, task.task_id): task for task in found}

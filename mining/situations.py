@@ -10,7 +10,7 @@ from django.db.models import Q
 from mining.deadlines import Holder, OnChain, Situation, Slot
 from mining.following import lags
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Validation
-from sessions.models import OnChainStatus, OnChainTask, Task, TaskStatus
+from sessions.models import OnChainStatus, OnChainTask, Task, TaskStatus, numbered
 
 Key = tuple[int, int]
 """Session and task numbers."""
@@ -30,18 +30,16 @@ def unfinished() -> list[Case]:
     on_chain = {(row.session_id, row.task_id): row for row in mirrored}
     tasks = list(
         Task.objects.filter(
-            ~Q(status__in=[TaskStatus.ENDED, TaskStatus.FAILED])
-            | Q(session_id__in={s for s, _ in on_chain}, task_id__in={t for _, t in on_chain})
+            ~Q(status__in=[TaskStatus.ENDED, TaskStatus.FAILED]) | numbered(on_chain)
         )
     )
     open_pks = [task.pk for task in tasks]
     assignments = defaultdict[int, dict[str, Assignment]](dict)
     for assignment in Assignment.objects.filter(task_id__in=open_pks).order_by("position"):
         assignments[assignment.task_id][assignment.miner] = assignment
-    sessions = {task.session_id for task in tasks}
-    numbers = {task.task_id for task in tasks}
+    numbers = {(task.session_id, task.task_id) for task in tasks}
     results = defaultdict[Key, dict[str, MinerResult]](dict)
-    for result in MinerResult.objects.filter(session_id__in=sessions, task_id__in=numbers):
+    for result in MinerResult.objects.filter(numbered(numbers)):
         results[result.session_id, result.task_id][result.miner] = result
     heard_of = dict(MinerPresence.objects.values_list("address", "last_seen_at"))
     asked = dict(Validation.objects.filter(task_id__in=open_pks).values_list("task_id", "asked_at"))

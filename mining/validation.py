@@ -215,6 +215,7 @@ def _conclude(
             "reference": measure.reference,
             "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
         }
+        # It was asked for, so that the row is there: `update_or_create` takes four statements.
         if not Validation.objects.filter(task=task).update(**outcome):
             Validation.objects.create(task=task, **outcome)
         task_states.mark_validated(

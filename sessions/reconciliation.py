@@ -18,7 +18,7 @@ from sessions import ports
 from sessions.confirmation import unconfirmed_submissions
 from sessions.direct_tasks import accept_from_chain
 from sessions.lanes import LANE_SIZE
-from sessions.models import OnChainTask, Session, SessionRouter, Task, TaskOrigin
+from sessions.models import OnChainTask, Session, SessionRouter, Task, TaskOrigin, numbered
 from sessions.task_states import mark_ended, mark_failed
 
 logger = logging.getLogger(__name__)
@@ -92,17 +92,12 @@ def _end_ended_tasks() -> None:
     ended = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at__isnull=False
     )
-    tasks = list(Task.objects.open().filter(Exists(ended)))
-    if not tasks:
-        return
-    rows = OnChainTask.objects.filter(
-        session_id__in={task.session_id for task in tasks},
-        task_id__in={task.task_id for task in tasks},
-    )
-    mirrored = {(row.session_id, row.task_id): row for row in rows}
-    for task in tasks:
-        on_chain = mirrored.get((task.session_id, task.task_id))
-        if on_chain is None:  # a fork has just taken it back
+    tasks = {
+        (task.session_id, task.task_id): task for task in Task.objects.open().filter(Exists(ended))
+    }
+    for on_chain in OnChainTask.objects.filter(numbered(tasks), ended_at__isnull=False):
+        task = tasks.get((on_chain.session_id, on_chain.task_id))
+        if task is None:
             continue
         if on_chain.paid_wei > 0:
             mark_ended(task, at=on_chain.ended_at)

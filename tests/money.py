@@ -1,12 +1,13 @@
 """The sum that must hold after every test that moved money."""
 
+from web3 import Web3
 from web3.contract import Contract
+from web3.types import BlockNumber, RPCEndpoint
 
 
 def assert_every_unit_is_accounted_for(payment: Contract, token: Contract) -> None:
     """Deposits = balances + reserved + owed + withdrawn, and the tokens for it are there."""
-    # All in the state of one block: a chain that mines by itself goes on between two questions.
-    block = payment.w3.eth.block_number
+    block = _past_block(payment.w3)
     total = {
         name: payment.functions[f"total{name}"]().call(block_identifier=block)
         for name in ("Deposited", "Balance", "Reserved", "Owed", "Withdrawn")
@@ -18,7 +19,7 @@ def assert_every_unit_is_accounted_for(payment: Contract, token: Contract) -> No
 
 def assert_every_reward_is_accounted_for(rewards: Contract, token: Contract) -> None:
     """What was put into the pool of network tasks = pool + owed + paid, and the rest is there."""
-    block = rewards.w3.eth.block_number
+    block = _past_block(rewards.w3)
     total = {
         name: rewards.functions[f"total{name}"]().call(block_identifier=block)
         for name in ("Funded", "Pool", "Owed", "Paid")
@@ -26,3 +27,14 @@ def assert_every_reward_is_accounted_for(rewards: Contract, token: Contract) -> 
     kept = total["Pool"] + total["Owed"]
     assert total["Funded"] == kept + total["Paid"], total
     assert token.functions.balanceOf(rewards.address).call(block_identifier=block) == kept, total
+
+
+def _past_block(w3: Web3) -> BlockNumber:
+    """A block to ask several questions of, with everything that has happened so far in it.
+
+    Another follows it: what anvil is asked of its newest block, it answers from the state of the
+    next one while it makes that.
+    """
+    block = w3.eth.block_number
+    w3.provider.make_request(RPCEndpoint("evm_mine"), [])
+    return block

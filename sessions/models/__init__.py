@@ -21,6 +21,7 @@ from sessions.models.task import (
     TaskOrigin,
     TaskQuerySet,
     TaskStatus,
+    numbered,
 )
 from sessions.models.webhook import (
     DeliveryStatus,
@@ -55,4 +56,5 @@ __all__ = [
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",
+    "numbered",
 ]

@@ -1,5 +1,7 @@
 """A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
 
+from collections.abc import Collection
+
 from django.db import models
 from django.utils import timezone
 
@@ -41,6 +43,15 @@ class OnChainStatus(models.TextChoices):
     PRECOMMITTED = "precommitted"
     COMMITTED = "committed"
     ENDED = "ended"
+
+
+def numbered(numbers: Collection[tuple[int, int]]) -> models.Q:
+    """Rows of the tasks with these (`session_id`, `task_id`), and of some others, which the caller
+    passes over: two lists are found sooner than a condition for each task."""
+    return models.Q(
+        session_id__in={session_id for session_id, _ in numbers},
+        task_id__in={task_id for _, task_id in numbers},
+    )
 
 
 class TaskQuerySet(models.QuerySet["Task"]):

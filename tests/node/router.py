@@ -18,8 +18,9 @@ from celery import Celery
 from chain.contracts import Deployment
 from cortensor_site.stack.embedded import start_redis
 from mining.enrolment import enrol
-from mining.node.job import Report, read_report
+from mining.node.job import CommitReport, PrecommitReport, Report, read_report
 from mining.node.wallet import Wallet
+from mining.node.worker import INFER, REVEAL
 from tests.node.bench import POOL
 
 TIMEOUT_S = 20.0
@@ -75,6 +76,14 @@ class Router:
 
     def send(self, task: str, queue: str, *args: object, **kwargs: object) -> None:
         self.celery.send_task(task, args, kwargs, queue=queue, ignore_result=True)
+
+    def have_done(self, job: dict[str, Any]) -> None:
+        """Have a job done, from the prompt to the revealed result."""
+        self.send(INFER, "inference", job=job)
+        self.until(lambda: self.of(PrecommitReport))
+        self.send(REVEAL, "control", job["assignment_id"])
+        self.until(lambda: self.of(CommitReport))
+        assert self.stream(job)[-1]["done"] == "1"
 
     def reports(self) -> list[Report]:
         return [read_report(entry) for _, entry in self.redis.xrange(self.prefix + "reports")]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from chain.messages import Heartbeat, recover
 from chain.params import MAX_TIMEOUT_S
-from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
-from mining.node.worker import CANCEL, INFER, REVEAL, VISIBILITY_TIMEOUT_S
+from mining.node.job import AckReport, FailedReport, HeartbeatReport, PrecommitReport
+from mining.node.worker import CANCEL, INFER, VISIBILITY_TIMEOUT_S
 from tests.node import tiny_model
 from tests.node.bench import POOL, new_job
 from tests.node.router import TIMEOUT_S, Router
@@ -17,12 +17,7 @@ from tests.node.router import TIMEOUT_S, Router
 def test_a_miner_works_within_its_mailbox_and_ends_cleanly(router: Router) -> None:
     router.redis.set("secret", "of another")
     router.start()
-    job = new_job()
-    router.send(INFER, "inference", job=job)
-    router.until(lambda: router.of(PrecommitReport))
-    router.send(REVEAL, "control", job["assignment_id"])
-    router.until(lambda: router.of(CommitReport))
-    assert router.stream(job)[-1]["done"] == "1"
+    router.have_done(new_job())
 
     status = router.command("status")
     told = json.loads(status.stdout)

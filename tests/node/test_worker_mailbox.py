@@ -9,8 +9,8 @@ import pytest
 from mining.enrolment import enrol
 from mining.node.cli import TRY_LATER
 from mining.node.heart import MAILBOX_CLOSED
-from mining.node.job import CommitReport, PrecommitReport
-from mining.node.worker import INFER, REVEAL
+from mining.node.job import PrecommitReport
+from mining.node.worker import INFER
 from tests.node.bench import new_job
 from tests.node.router import TIMEOUT_S, Router
 from tests.tls import CERTIFICATE, tls_before
@@ -60,12 +60,7 @@ def across_a_network(router: Router) -> Iterator[Router]:
 def test_a_miner_works_across_tls(across_a_network: Router) -> None:
     router = across_a_network
     router.start()
-    job = new_job()
-    router.send(INFER, "inference", job=job)
-    router.until(lambda: router.of(PrecommitReport))
-    router.send(REVEAL, "control", job["assignment_id"])
-    router.until(lambda: router.of(CommitReport))
-    assert router.stream(job)[-1]["done"] == "1"
+    router.have_done(new_job())
     assert router.end() == 0
 
 
