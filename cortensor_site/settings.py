@@ -145,6 +145,8 @@ DATABASES = {
 }
 # A pool, so that a request's thread takes a connection only while it uses one.
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16}
+# Statements are planned once a connection: planning takes as long as running most of them.
+DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

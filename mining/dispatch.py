@@ -70,7 +70,7 @@ def give_at_once(task: Task, session: Session) -> bool:
     chosen = _chosen(task, suitable(task, session.mode, miners))
     if chosen is None:
         return False
-    _assign(task, chosen, now)
+    _assign(task, chosen, now, is_new=True)
     return True
 
 
@@ -154,11 +154,13 @@ def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | 
     return choose_miners(free, task.redundancy, draw_seed(task))
 
 
-def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
-    """The task's row is locked, or new."""
+def _assign(task: Task, miners: list[Candidate], now: datetime, *, is_new: bool = False) -> None:
+    """The task's row is locked, or new: then nobody has been told of it."""
     addresses = [miner.address for miner in miners]
     # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
+    if is_new:
+        task_states.announce_stage(task)
     task_states.mark_assigned(task, addresses, at=now, is_locked=True)
     outbox.enqueue(
         operations.assign_task(

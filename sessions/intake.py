@@ -80,7 +80,6 @@ def accept(
     asked, (request, input_tokens) = request, _fit(request, session)
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
-    _require_miners()
     _require_nodes(session)
     cid = _store(request.content) if client_key is None else ""
     with transaction.atomic():
@@ -116,9 +115,10 @@ def accept(
         outbox.enqueue(_submission(task, request))
         if also is not None:
             also(task)
-        announce_stage(task)
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
         if not ports.give_task(task, session):
+            _require_miners()
+            announce_stage(task)
             wakeup.notify(TASK_QUEUED)
     return task
 

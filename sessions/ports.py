@@ -160,9 +160,9 @@ def miners_online() -> int:
 
 
 def give_task(task: Task, session: Session) -> bool:
-    """Give a new task to miners in the transaction that takes it; False if it has to wait.
+    """Give a new task to miners in the transaction that takes it, and tell who follows it.
 
-    It waits for no lock.
+    False if it has to wait; then nobody is told. It waits for no lock.
     """
     giver = import_string(settings.TASK_GIVER)
     return cast(Callable[[Task, Session], bool], giver)(task, session)

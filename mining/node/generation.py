@@ -121,6 +121,7 @@ class Generation:
         self._untold: list[TokenLogprobs] = []
         self._on_cancel: Callable[[], object] | None = None
         self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
+        self._begun = threading.Event()
         self._ended = threading.Event()
         self._outcome: GenerationResult | GenerationError | None = None
 
@@ -138,6 +139,10 @@ class Generation:
             yield piece
             self._ended.wait(gather_s)
         self.result()
+
+    def begins_within(self, timeout_s: float) -> bool:
+        """Wait for the first piece, or an end without one; False if neither comes in time."""
+        return self._begun.wait(timeout_s)
 
     def result(self, timeout_s: float | None = None) -> GenerationResult:
         """Wait for the end; raises the error that ended it, or TimeoutError."""
@@ -180,6 +185,8 @@ class Generation:
             self._shown_characters += len(text)
             self._pieces.put(Piece(text, tuple(self._untold)))
             self._untold.clear()
+            if not self._begun.is_set():
+                self._begun.set()
 
     def _ready(self) -> Piece | None:
         """Wait for a piece and return all that are there, as one; None after the last."""
@@ -199,5 +206,6 @@ class Generation:
     def end(self, outcome: GenerationResult | GenerationError) -> None:
         """For the engine: no piece follows."""
         self._outcome = outcome
+        self._begun.set()
         self._ended.set()
         self._pieces.put(None)

@@ -20,9 +20,11 @@ from mining.node.binding import bind
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     DeadlinePassed,
+    Generation,
     GenerationError,
     GenerationRequest,
     GenerationResult,
+    Piece,
 )
 from mining.node.grammar import GrammarInvalid
 from mining.node.job import (
@@ -49,6 +51,8 @@ logger = logging.getLogger(__name__)
 SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__}"
 BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
+ACK_WITHIN_S = 0.1
+"""How long an ack waits for a first piece that may go out before it."""
 GATHER_S = 0.01
 """A fast model's tokens go out together, as often as this: nobody sees the difference, and each
 entry costs the miner, Redis, the router and the client more than a small model's token does."""
@@ -249,14 +253,29 @@ class Miner:
             job.assignment_id, lambda: engine.submit(request), job.enough_characters
         )
         try:
-            self._report_ack(job)  # while the prompt is being read
-            for piece in generation.pieces(GATHER_S):
+            for piece in self._acked(job, generation):
                 stream.add(piece.text, piece.logprobs)
         finally:
             generation.cancel()
         result = generation.result()
         stream.done(result)
         return result
+
+    def _acked(self, job: Job, generation: Generation) -> Iterator[Piece]:
+        """The pieces; the ack goes out behind the first, or before it where that takes a while.
+
+        A signature takes milliseconds beside a running engine, and a client waits for this piece.
+        """
+        is_acked = not generation.begins_within(ACK_WITHIN_S)
+        if is_acked:
+            self._report_ack(job)
+        for piece in generation.pieces(GATHER_S):
+            yield piece
+            if not is_acked:
+                self._report_ack(job)
+                is_acked = True
+        if not is_acked:
+            self._report_ack(job)
 
     # ── reports ──────────────────────────────────────────────────────────────
 

@@ -12,7 +12,16 @@ import pytest
 from chain.digests import canonical_json, commit_hash, raw_cid
 from chain.envelopes import public_key, read_public_key
 from chain.messages import Ack, Commit, Heartbeat, Precommit, recover
-from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
+from mining.node import miner
+from mining.node.job import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    PrecommitReport,
+    Wire,
+)
+from mining.node.mailbox import Mailbox
 from mining.node.shelf import Shelf
 from tests.node.bench import DIGEST, DOMAIN, POOL, Bench, endless_job, new_job, until
 
@@ -27,6 +36,26 @@ def test_a_job_is_acked_streamed_and_precommitted(bench: Bench) -> None:
     message = Precommit(3, 1_000_004, DIGEST, bench.address, precommit.hash)
     assert recover(message, DOMAIN, precommit.signature) == bench.address
     assert bench.stream(job)[-1]["done"] == "1"
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_the_first_piece_goes_out_before_the_ack_unless_that_would_be_late(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_slow: bool
+) -> None:
+    if is_slow:
+        monkeypatch.setattr(miner, "ACK_WITHIN_S", 0.0)
+    job = new_job()
+    pieces_at_ack: list[int] = []
+    report = Mailbox.report
+
+    def noted(mailbox: Mailbox, sent: Wire) -> None:
+        if isinstance(sent, AckReport):
+            pieces_at_ack.append(len(bench.stream(job)))
+        report(mailbox, sent)
+
+    monkeypatch.setattr(Mailbox, "report", noted)
+    bench.miner.infer(job)
+    assert pieces_at_ack == [0 if is_slow else 1]
 
 
 @pytest.mark.parametrize("inline", [True, False])
@@ -120,10 +149,10 @@ def test_two_miners_of_one_task_say_the_same_under_different_salts(
     other = Bench(redis_url, shelf, tmp_path / "other")
     job = new_job()
     contents = []
-    for miner in (bench, other):
-        miner.miner.infer(job)
-        miner.miner.reveal(job["assignment_id"])
-        commit = miner.reports()[-1]
+    for one in (bench, other):
+        one.miner.infer(job)
+        one.miner.reveal(job["assignment_id"])
+        commit = one.reports()[-1]
         assert isinstance(commit, CommitReport)
         contents.append(json.loads(commit.content))
     assert contents[0]["token_ids"] == contents[1]["token_ids"]

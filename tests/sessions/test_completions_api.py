@@ -191,9 +191,10 @@ def test_refusals_of_the_intake_reach_the_client_with_their_figures(
     assert (problem["prompt_tokens"], problem["context_length"]) == (101, CONTEXT_LENGTH)
     assert_problem(api("POST", "completions/999999", body), 404)
     settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
-    response = api("POST", f"completions/{sid}", body)
+    response = api("POST", f"completions/{make_session().session_id}", body)
     assert_problem(response, 503)
     assert int(response["Retry-After"]) > 0
+    assert not Task.objects.exists()
 
 
 def test_an_unexpected_error_tells_nothing(api: Api, settings: Settings) -> None:

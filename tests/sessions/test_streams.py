@@ -232,15 +232,25 @@ async def test_followers_share_two_connections_that_end_a_while_after_the_last(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_reader, "LINGER_S", 0.05)
-    before = len(await client.client_list())
+    before = {one["id"] for one in await client.client_list()}
+
+    async def added(expected: int) -> int:
+        """How many there are more, once there are as many as expected, or never will be."""
+        for _ in range(250):
+            count = len({one["id"] for one in await client.client_list()} - before)
+            if count == expected:
+                break
+            await asyncio.sleep(0.02)
+        return count
+
     following = [asyncio.ensure_future(read(30)) for _ in range(50)]
-    await asyncio.sleep(0.2)
-    assert len(await client.client_list()) == before + 2
+    assert await added(2) == 2
+    await asyncio.sleep(0.1)
+    assert await added(2) == 2
     for one in following:
         one.cancel()
     await asyncio.gather(*following, return_exceptions=True)
-    await asyncio.sleep(0.3)
-    assert len(await client.client_list()) == before
+    assert await added(0) == 0
 
 
 async def test_a_key_that_is_no_stream_hurts_only_its_own_followers(
