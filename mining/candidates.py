@@ -1,12 +1,15 @@
 """Which miners could take work now: heard of lately, of good standing on chain, not full."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, DateTimeField, JSONField, OuterRef, QuerySet, Subquery
 
 from chain.leadership import lock_for_transaction, try_lock_for_transaction
+from chain.prepared import Parameter, Prepared
 from mining.choice import Candidate
 from mining.deadlines import ONLINE_S
 from mining.models import Assignment, MinerPresence, Node, NodeState
@@ -51,6 +54,23 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
 
     What is free counts for whoever has locked the slots.
     """
+    since = now - timedelta(seconds=ONLINE_S)
+    present = _PRESENT.rows(since=since, models=json.dumps([model_identifier]))
+    return [
+        OnlineMiner(
+            Candidate(
+                address, reputation or 0, speed=json.loads(loaded).get(str(model_identifier))
+            ),
+            slots - (leased or 0),
+            can_decrypt=key != "",
+            shared=standing != NodeState.DEDICATED,
+            canonical=canonical,
+        )
+        for address, slots, loaded, key, canonical, reputation, standing, leased in present
+    ]
+
+
+def _present() -> "QuerySet[MinerPresence, tuple[Any, ...]]":
     node = Node.objects.filter(pk=OuterRef("pk"), state__in=_STANDING)
     leases = (
         Assignment.objects.working()
@@ -59,9 +79,9 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
         .values("miner")
         .annotate(count=Count("id"))
     )
-    present = (
-        MinerPresence.objects.filter(last_seen_at__gte=now - timedelta(seconds=ONLINE_S))
-        .filter(model_identifiers__contains=[model_identifier], draining=False)
+    return (
+        MinerPresence.objects.filter(last_seen_at__gte=Parameter("since", DateTimeField()))
+        .filter(model_identifiers__contains=Parameter("models", JSONField()), draining=False)
         .annotate(
             reputation=Subquery(node.values("reputation")),
             standing=Subquery(node.values("state")),
@@ -69,22 +89,14 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
         )
         .filter(standing__isnull=False)
         .order_by("address")
+        .values_list(
+            *("address", "slots", "loaded", "encryption_key", "canonical"),
+            *("reputation", "standing", "leases"),
+        )
     )
-    return [
-        OnlineMiner(
-            Candidate(address, reputation or 0, speed=(loaded or {}).get(str(model_identifier))),
-            slots - (leased or 0),
-            can_decrypt=key != "",
-            shared=standing != NodeState.DEDICATED,
-            canonical=canonical,
-        )
-        for address, slots, loaded, key, canonical, reputation, standing, leased in (
-            present.values_list(
-                *("address", "slots", "loaded", "encryption_key", "canonical"),
-                *("reputation", "standing", "leases"),
-            )
-        )
-    ]
+
+
+_PRESENT = Prepared(_present)
 
 
 def without_slots_of(

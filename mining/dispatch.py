@@ -13,9 +13,11 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import BigIntegerField
 from django.utils import timezone
 
 from chain import operations, outbox
+from chain.prepared import Parameter, Prepared
 from chain.wakeup import Listener
 from mining.candidates import (
     OnlineMiner,
@@ -29,7 +31,7 @@ from mining.choice import Candidate, choose_miners
 from mining.leases import lease
 from mining.loop import keep_doing
 from sessions import task_states
-from sessions.models import Session, Task
+from sessions.models import Session, Task, TaskStatus, Uint256Field
 
 LOOK_EVERY_S = 2.0
 """A wake-up may be lost with its connection."""
@@ -62,8 +64,8 @@ def give_at_once(task: Task, session: Session) -> bool:
     now: it waits for nothing, since whoever takes a task holds locks.
     """
     model_identifier = int(task.model_identifier)
-    waiting = Task.objects.queued().filter(model_identifier=model_identifier)
-    if waiting.exclude(pk=task.pk).exists() or not try_lock_slots():
+    waiting = _WAITING.rows(model_identifier=model_identifier, but=task.pk)
+    if waiting or not try_lock_slots():
         return False
     now = timezone.now()
     miners = online_miners(model_identifier, now)
@@ -72,6 +74,18 @@ def give_at_once(task: Task, session: Session) -> bool:
         return False
     _assign(task, chosen, now, is_new=True)
     return True
+
+
+_WAITING = Prepared(
+    lambda: (
+        Task.objects.filter(
+            status=TaskStatus.QUEUED, model_identifier=Parameter("model_identifier", Uint256Field())
+        )
+        .exclude(pk=Parameter("but", BigIntegerField()))
+        .values_list("pk")[:1]
+    )
+)
+"""Another task in line, if there is one."""
 
 
 @dataclass

@@ -8,7 +8,10 @@ from chain.models import Event
 
 def unconfirmed_deposits_wei(session_id: int) -> int:
     """The deposits in a session's balance that money may not depend on yet."""
-    deposits = finality.unconfirmed_events().filter(
+    events = finality.unconfirmed_events()
+    if events.query.is_empty():  # then there is nothing to be asked
+        return 0
+    deposits = events.filter(
         contract="SessionPayment", name="SessionDeposited", args__sessionId=session_id
     )
     return sum(deposit.args["amount"] for deposit in deposits)

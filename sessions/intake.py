@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from django.db import transaction
+from django.db.models import BigIntegerField, CharField
 from eth_utils.conversions import to_bytes
 
 from chain import operations, outbox, storage, wakeup
 from chain.digests import task_digest
+from chain.prepared import Parameter, Prepared
 from sessions import encryption, ports
 from sessions.access import admission
 from sessions.completion import CompletionRequest
@@ -33,6 +35,7 @@ from sessions.models import (
     SessionRouter,
     Task,
     TaskOrigin,
+    Uint256Field,
 )
 from sessions.prices import TokenPrice, worst_case_wei
 from sessions.reservations import promised_to, require_balance, require_task_left
@@ -149,6 +152,20 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
     return Quote(_price(fitted, session, input_tokens), input_tokens, fitted.max_tokens)
 
 
+_ROUTER_INDEX = Prepared(
+    lambda: SessionRouter.objects.filter(
+        session_id=Parameter("session_id", BigIntegerField()),
+        address=Parameter("address", CharField()),
+        removed=False,
+    ).values_list("index")
+)
+_PRICES = Prepared(
+    lambda: ModelPrice.objects.filter(pk=Parameter("model_identifier", Uint256Field())).values_list(
+        "input_price_wei", "output_price_wei"
+    )
+)
+
+
 def _require_miners() -> None:
     if ports.miners_online() == 0:
         raise NoMiners(
@@ -215,10 +232,8 @@ def _require_nodes(session: Session) -> None:
 
 def _router_index(session: Session) -> int:
     address = ports.router_address()
-    router = SessionRouter.objects.filter(
-        session_id=session.session_id, address=address, removed=False
-    ).first()
-    if router is None:
+    found = _ROUTER_INDEX.rows(session_id=session.session_id, address=address)
+    if not found:
         raise RouterNotListed(
             f"session {session.session_id} has no router {address} on its list",
             field="session_id",
@@ -226,7 +241,7 @@ def _router_index(session: Session) -> int:
             " metadata)",
             extra={"router": address},
         )
-    return router.index
+    return int(found[0][0])
 
 
 def _fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest, int]:
@@ -263,11 +278,11 @@ def _fit(request: CompletionRequest, session: Session) -> tuple[CompletionReques
 
 
 def _price(request: CompletionRequest, session: Session, input_tokens: int) -> int:
-    price = ModelPrice.objects.filter(pk=session.model_identifier).first()
-    if price is None:
+    prices = _PRICES.rows(model_identifier=session.model_identifier)
+    if not prices:
         raise _not_served(session)
     return worst_case_wei(
-        TokenPrice(int(price.input_price_wei), int(price.output_price_wei)),
+        TokenPrice(*map(int, prices[0])),
         redundancy=session.redundancy,
         max_input_tokens=input_tokens,
         max_tokens=request.max_tokens,

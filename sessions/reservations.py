@@ -6,14 +6,31 @@ A router takes tasks before the chain has seen them, so that its own word counts
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Count, Q, Sum
+from django.db.models import BigIntegerField, Count, DateTimeField, Q, QuerySet, Sum
 from django.utils import timezone
 
+from chain.prepared import Parameter, Prepared, totals
 from sessions.confirmation import unconfirmed_deposits_wei
 from sessions.errors import InsufficientBalance, TooManyTasks
 from sessions.models import Session, Task
 
 SUBMISSION_LANDS_WITHIN = timedelta(minutes=10)
+
+
+def _promised() -> "QuerySet[Task, tuple[int | None, int]]":
+    since, session_id = (
+        Parameter("since", DateTimeField()),
+        Parameter("session_id", BigIntegerField()),
+    )
+    tasks = (
+        Task.objects.filter(session_id=session_id)
+        .filter(Q(ended_at=None) | Q(ended_at__gt=since))
+        .unseen_on_chain()
+    )
+    return totals(tasks, wei=Sum("reserve_wei"), tasks=Count("pk", filter=Q(reserve_wei__gt=0)))
+
+
+_PROMISED = Prepared(_promised)
 
 
 @dataclass(frozen=True)
@@ -29,13 +46,8 @@ def promised_to(session_id: int) -> Promised:
     # A task may fail while its submission is still under way; one that has not landed long after
     # was refused or lost, and holds the session's money no longer.
     since = timezone.now() - SUBMISSION_LANDS_WITHIN
-    found = (
-        Task.objects.of_session(session_id)
-        .filter(Q(ended_at=None) | Q(ended_at__gt=since))
-        .unseen_on_chain()
-        .aggregate(wei=Sum("reserve_wei"), tasks=Count("pk", filter=Q(reserve_wei__gt=0)))
-    )
-    return Promised(int(found["wei"] or 0), found["tasks"])
+    [(wei, tasks)] = _PROMISED.rows(session_id=session_id, since=since)
+    return Promised(int(wei or 0), tasks)
 
 
 def require_task_left(session: Session, promised: Promised) -> None:

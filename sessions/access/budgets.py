@@ -14,10 +14,12 @@ from django.db import connection
 from django.db.models import (
     BigIntegerField,
     Case,
+    CharField,
     Count,
     F,
     OuterRef,
     Q,
+    QuerySet,
     Subquery,
     Sum,
     Value,
@@ -26,6 +28,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from chain.prepared import Parameter, Prepared, totals
 from sessions.access.errors import BudgetSpent, LimitReached
 from sessions.errors import cor
 from sessions.models import ApiKey, OnChainTask, Session, Task, TaskStatus, Uint256Field
@@ -104,16 +107,26 @@ def require_open_task(session: Session, key: ApiKey | None) -> None:
     if not account_limit and not key_limit:
         return
     _take_turns(session.owner, key)
-    sessions = Session.objects.owned_by(session.owner).values("session_id")
-    of_account, of_key = Q(session_id__in=sessions), Q(api_key=key)
-    count = (
-        Task.objects.open()
-        .filter(of_account if key is None else of_account | of_key)
-        .aggregate(account=Count("pk", filter=of_account), key=Count("pk", filter=of_key))
-    )
-    for whose, limit in (("account", account_limit), ("key", key_limit)):
+    # No key has the number 0.
+    [counts] = _OPEN_TASKS.rows(owner=session.owner, key=0 if key is None else key.pk)
+    limits = (("account", account_limit), ("key", key_limit))
+    for count, (whose, limit) in zip(counts, limits, strict=True):
         if limit:
-            _require_fewer(count[whose], limit, whose)
+            _require_fewer(count, limit, whose)
+
+
+def _open_tasks() -> "QuerySet[Task, tuple[int, int]]":
+    sessions = Session.objects.filter(owner=Parameter("owner", CharField())).values("session_id")
+    of_account = Q(session_id__in=sessions)
+    of_key = Q(api_key_id=Parameter("key", BigIntegerField()))
+    return totals(
+        Task.objects.open().filter(of_account | of_key),
+        account=Count("pk", filter=of_account),
+        key=Count("pk", filter=of_key),
+    )
+
+
+_OPEN_TASKS = Prepared(_open_tasks)
 
 
 def _require_fewer(open_tasks: int, limit: int, whose: str) -> None:

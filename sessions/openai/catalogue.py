@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from chain.prepared import Prepared
 from sessions import ports
 from sessions.models import ModelPrice
 from sessions.openai.errors import OpenAIError
@@ -59,8 +60,7 @@ def public_name(identifier: int) -> str:
 
 def served_models() -> list[ServedModel]:
     """All models that tasks can be asked of, by their numbers."""
-    prices = ModelPrice.objects.order_by("model_identifier")
-    return [model for price in prices if (model := _served(price)) is not None]
+    return [model for row in _PRICES.rows() if (model := _served(*map(int, row))) is not None]
 
 
 def find_model(name: str) -> ServedModel:
@@ -81,12 +81,16 @@ def find_model(name: str) -> ServedModel:
     )
 
 
-def _served(price: ModelPrice) -> ServedModel | None:
-    identifier = int(price.model_identifier)
+_PRICES = Prepared(
+    lambda: ModelPrice.objects.order_by("model_identifier").values_list(
+        "model_identifier", "input_price_wei", "output_price_wei"
+    )
+)
+
+
+def _served(identifier: int, input_price_wei: int, output_price_wei: int) -> ServedModel | None:
     try:
         context_tokens = ports.prompt_counter().context_length(identifier)
     except LookupError:
         return None
-    return ServedModel(
-        identifier, context_tokens, int(price.input_price_wei), int(price.output_price_wei)
-    )
+    return ServedModel(identifier, context_tokens, input_price_wei, output_price_wei)

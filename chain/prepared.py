@@ -1,0 +1,69 @@
+"""Queries whose SQL is written once a process, for the path that every task takes.
+
+The ORM takes longer to write a query than PostgreSQL takes to answer it. What it wrote the first
+time serves for every further one; only the parameters change.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+from django.db import connection
+from django.db.models import Aggregate, Expression, Field, Model, QuerySet, Value
+
+M = TypeVar("M", bound=Model)
+
+
+def totals(rows: "QuerySet[M, Any]", **sums: Aggregate) -> "QuerySet[M, Any]":
+    """A query of one row, with aggregates over all the rows of another.
+
+    It is what `aggregate` asks, which cannot be prepared since it asks at once.
+    """
+    whole = rows.order_by().annotate(whole=Value(1)).values("whole").annotate(**sums)
+    return cast("QuerySet[M, Any]", whole.values_list(*sums))
+
+
+@dataclass(frozen=True)
+class _Slot:
+    name: str
+
+
+class Parameter(Expression):
+    """In a prepared query, a value that is named now and given when it is asked.
+
+    It goes to PostgreSQL as it is given: what a field would have made of it, the caller does.
+    """
+
+    def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return "%s", (_Slot(self.name),)
+
+
+class Prepared:
+    """A query that is asked often.
+
+    Args:
+        write: makes the query, with a `Parameter` for each value that changes; it is called once.
+    """
+
+    def __init__(self, write: Callable[[], "QuerySet[Any, Any]"]) -> None:
+        self._write = write
+
+    def rows(self, **values: object) -> list[tuple[Any, ...]]:
+        """The rows, with each column as PostgreSQL gives it: a `Uint256Field`'s is a Decimal."""
+        sql, parameters = self._statement
+        given: list[Any] = [
+            values[one.name] if isinstance(one, _Slot) else one for one in parameters
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    @cached_property
+    def _statement(self) -> tuple[str, tuple[object, ...]]:
+        return self._write().query.sql_with_params()
