@@ -4,10 +4,10 @@ The ORM takes longer to write a query than PostgreSQL takes to answer it. What i
 time serves for every further one; only the parameters change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Aggregate, Expression, Field, Model, QuerySet, Value
@@ -43,27 +43,37 @@ class Parameter(Expression):
         return "%s", (_Slot(self.name),)
 
 
-class Prepared:
+class Prepared(Generic[M]):
     """A query that is asked often.
 
     Args:
         write: makes the query, with a `Parameter` for each value that changes; it is called once.
     """
 
-    def __init__(self, write: Callable[[], "QuerySet[Any, Any]"]) -> None:
+    def __init__(self, write: Callable[[], "QuerySet[M, Any]"]) -> None:
         self._write = write
+
+    def first(self, **values: object) -> M | None:
+        """The first of the objects, if there is one; for a query of whole objects."""
+        sql, given = self._asked(values)
+        return next(iter(self._query.model._default_manager.raw(sql, given)), None)
 
     def rows(self, **values: object) -> list[tuple[Any, ...]]:
         """The rows, with each column as PostgreSQL gives it: a `Uint256Field`'s is a Decimal."""
-        sql, parameters = self._statement
-        given: list[Any] = [
-            values[one.name] if isinstance(one, _Slot) else one for one in parameters
-        ]
+        sql, given = self._asked(values)
         with connection.cursor() as cursor:
             cursor.execute(sql, given)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
+    def _asked(self, values: Mapping[str, object]) -> tuple[str, list[Any]]:
+        sql, parameters = self._statement
+        return sql, [values[one.name] if isinstance(one, _Slot) else one for one in parameters]
+
+    @cached_property
+    def _query(self) -> "QuerySet[M, Any]":
+        return self._write()
+
     @cached_property
     def _statement(self) -> tuple[str, tuple[object, ...]]:
-        return self._write().query.sql_with_params()
+        return self._query.query.sql_with_params()

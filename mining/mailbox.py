@@ -71,6 +71,7 @@ def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> Non
             _messages().send_task(
                 name,
                 kwargs=kwargs,
+                kwargsrepr="",  # for logs, which no prompt belongs into
                 queue=queue,
                 producer=producer,
                 ignore_result=True,

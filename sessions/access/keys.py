@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached, ScopeMissing
 from sessions.access.visibility import find_session
@@ -52,7 +54,7 @@ def make_key(caller: Caller, name: str, terms: KeyTerms) -> tuple[ApiKey, str]:
     _require_no_longer(caller, terms)
     if terms.session_id is not None:
         find_session(terms.session_id, caller, Scope.MANAGE)
-    if ApiKey.objects.in_force().filter(owner=caller.address).count() >= MAX_KEYS:
+    if ApiKey.objects.in_force(timezone.now()).filter(owner=caller.address).count() >= MAX_KEYS:
         raise LimitReached(
             f"an account may have {MAX_KEYS} keys in force",
             wait_s=TRY_AGAIN_S,

@@ -8,6 +8,9 @@ the whole session, each other's tasks included; what is the owner's alone stays 
 import json
 import re
 
+from django.db import models
+
+from chain.prepared import Parameter, Prepared
 from sessions.access.callers import Caller
 from sessions.errors import SessionNotFound
 from sessions.models import ApiKey, Scope, Session
@@ -50,7 +53,17 @@ def find_session(session_id: int, who: Caller | ApiKey, scope: Scope = Scope.REA
     """
     caller = Caller.of_key(who) if isinstance(who, ApiKey) else who
     caller.require(scope)
-    session = sessions_of(caller).filter(session_id=session_id).first()
-    if session is None:
+    session = _SESSION.first(session_id=session_id)
+    if session is None or not _sees(caller, session):
         raise SessionNotFound.of(session_id)
     return session
+
+
+_SESSION = Prepared(
+    lambda: Session.objects.filter(pk=Parameter("session_id", models.BigIntegerField()))
+)
+
+
+def _sees(caller: Caller, session: Session) -> bool:
+    only = None if caller.key is None else caller.key.session_id
+    return session.is_visible_to(caller.address) and only in (None, session.session_id)

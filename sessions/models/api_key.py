@@ -4,12 +4,14 @@ import hashlib
 import hmac
 import re
 import secrets
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from chain.prepared import Parameter, Prepared
 from sessions.models.fields import AddressField, Uint256Field
 
 PREFIX_CHARACTERS = 12
@@ -32,9 +34,9 @@ def usual_scopes() -> list[str]:
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Keys by what is asked of them."""
 
-    def in_force(self) -> "ApiKeyQuerySet":
+    def in_force(self, now: datetime | Parameter) -> "ApiKeyQuerySet":
         """Those that are neither revoked nor expired."""
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
 
 
 class ApiKey(models.Model):
@@ -94,7 +96,7 @@ class ApiKey(models.Model):
         """The key in force whose secret this is, or None."""
         if not _WELL_FORMED.fullmatch(secret):
             return None  # nor could the database be asked for every string
-        key = cls.objects.in_force().filter(prefix=secret[:PREFIX_CHARACTERS]).first()
+        key = _IN_FORCE.first(prefix=secret[:PREFIX_CHARACTERS], now=timezone.now())
         # Compared even when there is none, so that time does not tell which prefixes exist.
         known = key.hashed_secret if key else _digest("")
         return key if hmac.compare_digest(known, _digest(secret)) and key else None
@@ -102,6 +104,13 @@ class ApiKey(models.Model):
     def allows(self, scope: Scope) -> bool:
         """Whether it was made for this."""
         return scope.value in self.scopes
+
+
+_IN_FORCE = Prepared(
+    lambda: ApiKey.objects.in_force(Parameter("now", models.DateTimeField())).filter(
+        prefix=Parameter("prefix", models.CharField())
+    )
+)
 
 
 def _digest(secret: str) -> str:

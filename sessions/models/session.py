@@ -84,6 +84,10 @@ class Session(Mirrored):
     def __str__(self) -> str:
         return f"session {self.session_id}"
 
+    def is_visible_to(self, address: str) -> bool:
+        """Whether an account may see and use it, as `visible_to` says."""
+        return address.lower() in (self.owner, *self.users)
+
     @property
     def balance_wei(self) -> int:
         """What the contract would still let this session reserve or withdraw."""

@@ -85,3 +85,13 @@ def test_too_many_users_are_cut() -> None:
 @given(st.text(max_size=200))
 def test_no_text_stops_the_mirror(metadata: str) -> None:
     assert users_in(metadata) == []
+
+
+@pytest.mark.django_db
+def test_a_row_and_a_query_see_the_same() -> None:
+    session = make_session()
+    describe(session, json.dumps({"users": [FRIEND]}))
+    session.refresh_from_db()
+    for address in (session.owner, FRIEND, FRIEND.lower(), STRANGER):
+        listed = Session.objects.visible_to(address).filter(pk=session.pk).exists()
+        assert session.is_visible_to(address) == listed == (address != STRANGER)
