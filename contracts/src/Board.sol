@@ -38,6 +38,8 @@ uint256 constant PARTS_ON_BOARD = 3;
 uint256 constant PARTS_A_WORD = 5;
 uint256 constant PART_BITS = 45;
 uint256 constant PART_MASK = (1 << PART_BITS) - 1;
+/// @dev The place of a miner that has none.
+uint256 constant NOWHERE = type(uint256).max;
 
 library Boards {
     uint256 internal constant MAX_INPUT_TOKENS_BITS = 20;
@@ -158,7 +160,8 @@ library Boards {
 }
 
 library Parts {
-    uint256 internal constant MAX_NUMBER = (1 << 22) - 1;
+    uint256 private constant NUMBER_BITS = 22;
+    uint256 internal constant MAX_NUMBER = (1 << NUMBER_BITS) - 1;
 
     uint256 private constant NUMBER = 22;
     uint256 private constant LATER = 21;
@@ -168,10 +171,14 @@ library Parts {
     /// @dev The lowest bit of every lane of a word, and where a product's highest lane begins.
     uint256 private constant EVERY_LANE = (1 << 180) | (1 << 135) | (1 << 90) | (1 << 45) | 1;
     uint256 private constant LAST_LANE = (PARTS_A_WORD - 1) * PART_BITS;
+    /// @dev Times a lane's lowest bit, the last lane holds that lane's index and one.
+    uint256 private constant INDEXES = (1 << 180) | (2 << 135) | (3 << 90) | (4 << 45) | 5;
+    uint256 private constant NUMBERS = EVERY_LANE * MAX_NUMBER;
 
-    /// @dev A look at all parts of a word, at most PARTS_A_WORD, given from the lowest lane on.
+    /// @dev A look at all parts of a word, at most PARTS_A_WORD, given from the lowest lane on. They are looked at
+    ///      together, without a loop, since every step of a task does so.
     /// @param number_ the miner that is sought
-    /// @return index its lane, PARTS_A_WORD when it has none
+    /// @return index its lane, NOWHERE when it has none
     /// @return taken how many lanes are not free
     /// @return precommitted how many have precommitted
     /// @return committed how many have revealed
@@ -186,11 +193,32 @@ library Parts {
             uint256 commits = (lanes >> STATE) & precommits;
             precommitted = (precommits * EVERY_LANE) >> LAST_LANE & PART_MASK;
             committed = (commits * EVERY_LANE) >> LAST_LANE & PART_MASK;
-            index = PARTS_A_WORD;
-            for (; lanes != 0; lanes >>= PART_BITS) {
-                if ((lanes & PART_MASK) >> NUMBER == number_) index = taken;
-                ++taken;
-            }
+            uint256 numbers = (lanes >> NUMBER) & NUMBERS;
+            uint256 places = _unlikeZero(numbers);
+            taken = (places * EVERY_LANE) >> LAST_LANE & PART_MASK;
+            index = _laneOf(numbers, places, number_);
+        }
+    }
+
+    /// @return the miner's lane, NOWHERE when it has none
+    function laneOf(uint256 lanes, uint256 number_) internal pure returns (uint256) {
+        uint256 numbers = (lanes >> NUMBER) & NUMBERS;
+        return _laneOf(numbers, _unlikeZero(numbers), number_);
+    }
+
+    /// @dev A miner has one place at most, and a number of at most MAX_NUMBER. A number of 0 is that of free places,
+    ///      which are not looked at.
+    function _laneOf(uint256 numbers, uint256 places, uint256 number_) private pure returns (uint256) {
+        unchecked {
+            uint256 its = places & ~_unlikeZero(numbers ^ (number_ * EVERY_LANE));
+            return ((its * INDEXES) >> LAST_LANE & PART_MASK) - 1;
+        }
+    }
+
+    /// @dev One bit a lane: whether its number is not 0. Then the sum carries into the bit above the number.
+    function _unlikeZero(uint256 numbers) private pure returns (uint256) {
+        unchecked {
+            return ((numbers + NUMBERS) >> NUMBER_BITS) & EVERY_LANE;
         }
     }
 
@@ -216,8 +244,14 @@ library Parts {
 
     /// @dev Ended is not among them: that a result is judged, the task knows.
     function state(Part part) internal pure returns (TaskStatus) {
-        if (Part.unwrap(part) == 0) return TaskStatus.Queued;
-        return TaskStatus(uint256(TaskStatus.Assigned) + ((Part.unwrap(part) >> STATE) & 3));
+        return isFree(part) ? TaskStatus.Queued : TaskStatus(reached(part));
+    }
+
+    /// @dev The same as a number, of a part that is not free.
+    function reached(Part part) internal pure returns (uint256) {
+        unchecked {
+            return uint256(TaskStatus.Assigned) + ((Part.unwrap(part) >> STATE) & 3);
+        }
     }
 
     function hasAcked(Part part) internal pure returns (bool) {

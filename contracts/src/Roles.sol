@@ -57,7 +57,8 @@ abstract contract RoleGuarded {
     }
 
     function _requireModule() private {
-        TransientSlot.BooleanSlot known = keccak256(abi.encode(RoleIds.MODULE, msg.sender)).asBoolean();
+        // Nothing else is kept in these contracts' transient storage, so the account's own slot is free.
+        TransientSlot.BooleanSlot known = bytes32(uint256(uint160(msg.sender))).asBoolean();
         if (known.tload()) return;
         _requireRole(RoleIds.MODULE);
         known.tstore(true);

@@ -329,6 +329,12 @@ abstract contract SessionLedger is ISession {
         return (_routers[sessionId][index], index);
     }
 
+    /// @dev The first number of the router's lane; 0, which is the owner's, when it is not on the list.
+    function _laneOf(uint256 sessionId, address router) internal view returns (uint256) {
+        (bool found, uint256 index) = _findRouter(sessionId, router);
+        return found ? (index + 1) * LANE_SIZE : 0;
+    }
+
     /// @return whether the router is on the list
     /// @return index its place there
     function _findRouter(uint256 sessionId, address router) internal view returns (bool, uint256 index) {

@@ -117,7 +117,7 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
 
     /// @inheritdoc ISession
     function mayWorkFor(uint256 sessionId, address node) external view returns (bool) {
-        return _mayWorkFor(sessionId, _session(sessionId).mode, getNodeId(node));
+        return _session(sessionId).mode != MODE_DEDICATED || _isOwn(sessionId, getNodeId(node));
     }
 
     /// @inheritdoc ISession
@@ -127,9 +127,18 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
         return list.length == 0 ? address(0) : list[uint256(keccak256(abi.encode(seed, attempt))) % list.length];
     }
 
-    /// @dev Only a dedicated session turns nodes away: a hybrid one takes any for what is left.
-    function _mayWorkFor(uint256 sessionId, uint256 mode, bytes32 nodeId) internal view returns (bool) {
-        return mode != MODE_DEDICATED || _hires[nodeId].sessionId == sessionId;
+    /// @dev Whether a session that is known to exist turns nodes away: a hybrid one takes any for what is left.
+    function _isDedicated(uint256 sessionId) internal view returns (bool) {
+        return _modeOf(sessionId) == MODE_DEDICATED;
+    }
+
+    /// @dev How many of the nodes are on the session's list, from the first on.
+    function _ownAmong(uint256 sessionId, bytes32[] calldata nodeIds) internal view returns (uint256 own) {
+        while (own < nodeIds.length && _isOwn(sessionId, nodeIds[own])) ++own;
+    }
+
+    function _isOwn(uint256 sessionId, bytes32 nodeId) private view returns (bool) {
+        return _hires[nodeId].sessionId == sessionId;
     }
 
     function _mayRelease(Hire storage hire, address account) private view returns (bool) {

@@ -190,13 +190,15 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         uint256 paid;
         for (uint256 i; i < marks.length; ++i) {
             Mark mark = marks[i];
-            uint256 amount = (inputWorth + mark.outputTokens() * price.outputPriceWei) * mark.share() / SHARE_UNIT;
-            // Fits: no more is paid than was reserved, or all of this is undone below.
-            payments[i] = mark.withPayment(amount);
-            if (amount == 0) continue;
-            paid += amount;
-            // Fits: what is owed was deposited.
+            // Fits: a price has 128 bits, output tokens 32, a share 32, and the queue holds a verdict's input tokens to the
+            // 20 bits that were reserved for. No more is paid than was reserved, or all of this is undone below; and
+            // what is owed was deposited.
             unchecked {
+                uint256 worth = inputWorth + mark.outputTokens() * price.outputPriceWei;
+                uint256 amount = worth * mark.share() / SHARE_UNIT;
+                payments[i] = mark.withPayment(amount);
+                if (amount == 0) continue;
+                paid += amount;
                 owedTo[mark.node()] += amount;
             }
         }

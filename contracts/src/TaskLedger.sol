@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Board, Part, Parts, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
+import {Board, NOWHERE, Part, Parts, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
 import {ContentAddress} from "./ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
@@ -67,8 +67,6 @@ abstract contract TaskLedger {
     /// @dev How many of the session's latest plans a new task's is compared with.
     uint256 private constant PLANS_COMPARED = 4;
     uint256 private constant TIME_BITS = 12;
-    /// @dev The place of a miner that has none.
-    uint256 internal constant NOWHERE = type(uint256).max;
 
     mapping(uint256 sessionId => mapping(uint256 taskId => Task)) private _tasks;
     mapping(uint256 sessionId => SessionKey) internal _keys;
@@ -117,15 +115,20 @@ abstract contract TaskLedger {
     // ---------------------------------------------------------------- plans and terms
 
     /// @return number of the session's plan that is `plan`; OWN_PLAN when there are too many
-    function _numberOfPlan(uint256 sessionId, uint256 plan) internal returns (uint256 number) {
+    /// @return isFirst whether the session had none before, nor a task
+    function _numberOfPlan(uint256 sessionId, uint256 plan) internal returns (uint256 number, bool isFirst) {
         Plans storage known = _plans[sessionId];
         number = known.count;
-        for (uint256 i; i < PLANS_COMPARED && i < number; ++i) {
-            if (known.plans[number - 1 - i] == plan) return number - 1 - i;
+        // Fits: a number is looked at only where there is one.
+        unchecked {
+            for (uint256 i = 1; i <= PLANS_COMPARED && i <= number; ++i) {
+                if (known.plans[number - i] == plan) return (number - i, false);
+            }
         }
-        if (number == OWN_PLAN) return OWN_PLAN;
+        if (number == OWN_PLAN) return (OWN_PLAN, false);
         known.plans[number] = plan;
         known.count = number + 1;
+        isFirst = number == 0;
     }
 
     function _planOf(uint256 sessionId, Task storage task, Board board) internal view returns (uint256) {
@@ -179,9 +182,13 @@ abstract contract TaskLedger {
         uint256 length = runs.length;
         if (length != 0) {
             Run storage last = runs[length - 1];
-            if (last.first + last.count == taskId) {
-                ++last.count;
-                return;
+            (uint64 first, uint64 count) = (last.first, last.count);
+            // Fits: task numbers are far below 2^64.
+            unchecked {
+                if (first + count == taskId) {
+                    last.count = count + 1;
+                    return;
+                }
             }
         }
         runs.push(Run(uint64(taskId), 1));
@@ -231,6 +238,26 @@ abstract contract TaskLedger {
         return (word & ~(((1 << TIME_BITS) - 1) << shift)) | (after_ << shift);
     }
 
+    // ---------------------------------------------------------------- results
+    // An element of a list is taken for one of several in its word: the compiler would read the word to write it, and
+    // shift what it reads. These are words of their own, and a miner's place is within the list.
+
+    function _result(Task storage task, uint256 i) internal view returns (bytes32 result) {
+        bytes32[MAX_REDUNDANCY] storage results = task.results;
+        assembly ("memory-safe") {
+            result := sload(add(results.slot, i))
+        }
+    }
+
+    function _keepResult(Task storage task, uint256 i, bytes32 result) internal {
+        bytes32[MAX_REDUNDANCY] storage results = task.results;
+        assembly ("memory-safe") {
+            sstore(add(results.slot, i), result)
+        }
+    }
+
+    // ---------------------------------------------------------------- looking for parts
+
     /// @dev One look at all parts.
     /// @return index the miner's place, NOWHERE when it has none
     /// @return placed how many miners have a place
@@ -243,32 +270,20 @@ abstract contract TaskLedger {
     {
         uint256 number = _numberOf[miner];
         (index, placed, precommitted, committed) = Parts.survey(board.lanes(), number);
-        if (index == PARTS_A_WORD) index = NOWHERE;
         if (!board.hasMoreParts()) return (index, placed, precommitted, committed);
         for (uint256 word; word < MORE_WORDS; ++word) {
             (uint256 lane, uint256 taken, uint256 precommits, uint256 commits) =
                 Parts.survey(task.moreParts[word], number);
-            if (lane != PARTS_A_WORD) index = placed + lane;
+            if (lane != NOWHERE) index = placed + lane;
             (placed, precommitted, committed) = (placed + taken, precommitted + precommits, committed + commits);
         }
     }
 
     function _find(Task storage task, Board board, address miner) internal view returns (bool, uint256) {
-        (uint256 index,,,) = _survey(task, board, miner);
+        uint256 index;
+        if (board.hasMoreParts()) (index,,,) = _survey(task, board, miner);
+        else index = Parts.laneOf(board.lanes(), _numberOf[miner]);
         return (index != NOWHERE, index);
-    }
-
-    /// @dev The same, for who is likely to be at a place that is known.
-    function _findNear(Task storage task, Board board, address miner, uint256 likely)
-        internal
-        view
-        returns (bool, uint256)
-    {
-        if (likely < PARTS_ON_BOARD) {
-            uint256 number = _part(task, board, likely).number();
-            if (number != 0 && number == _numberOf[miner]) return (true, likely);
-        }
-        return _find(task, board, miner);
     }
 
     /// @dev How many miners have a place, have precommitted, have revealed.
@@ -317,8 +332,8 @@ abstract contract TaskLedger {
         unchecked {
             for (; lanes != 0; lanes >>= PART_BITS) {
                 Part part = Part.wrap(uint64(lanes & PART_MASK));
-                TaskStatus reached = part.state();
-                if (reached < state || reached >= limit) continue;
+                uint256 reached = part.reached();
+                if (reached < uint256(state) || reached >= uint256(limit)) continue;
                 address miner = _minerOf[part.number()];
                 ++kept;
                 assembly ("memory-safe") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Board, Boards, Part} from "./Board.sol";
+import {Board, Boards, NOWHERE, Part} from "./Board.sol";
 import {ISession} from "./ISession.sol";
 import {Mark, Marks} from "./Marks.sol";
 import {NodeIds} from "./NodeIds.sol";
@@ -31,11 +31,11 @@ abstract contract TaskSteps is TaskFlow {
         }
         uint256 priceId =
             payment.reserve(t.sessionId, t.taskId, t.modelIdentifier, t.redundancy, digest, t.terms);
-        if (_keys[t.sessionId].sid == 0) _keys[t.sessionId] = SessionKey(t.sid, t.modelIdentifier);
         _appendId(t.sessionId, t.taskId);
         // Session has checked the redundancy and packed the terms, the escrow keeps its prices' numbers small.
         uint256 plan = _packedPlan(t.terms, priceId, t.redundancy);
-        uint256 number = _numberOfPlan(t.sessionId, plan);
+        (uint256 number, bool isFirst) = _numberOfPlan(t.sessionId, plan);
+        if (isFirst) _keys[t.sessionId] = SessionKey(t.sid, t.modelIdentifier);
         if (number == OWN_PLAN) task.ownPlan = plan;
         task.content = t.content;
         task.board = Boards.opened(number, t.isText, t.rest != 0, t.terms.maxInputTokens());
@@ -132,7 +132,7 @@ abstract contract TaskSteps is TaskFlow {
         if (block.timestamp > assignedAt + timeout) return (_late(assignedAt + timeout), board);
 
         board = _withPart(task, board, index, part.withPrecommit(block.timestamp - assignedAt));
-        task.results[index] = hash;
+        _keepResult(task, index, hash);
         emit TaskPrecommitted(sessionId, taskId, miner);
         if (precommitted + 1 != placed) return ("", board.withStatus(TaskStatus.Acked));
         board = board.withPhaseOver();
@@ -147,7 +147,7 @@ abstract contract TaskSteps is TaskFlow {
         view
         returns (bytes memory)
     {
-        bytes32 first = task.results[index];
+        bytes32 first = _result(task, index);
         if (part.hasCommitted() || first == hash) return _alreadyDone();
         return abi.encodeWithSelector(HashFixed.selector, hash, first);
     }
@@ -181,11 +181,11 @@ abstract contract TaskSteps is TaskFlow {
             if (refusal.length != 0) return (refusal, board);
             hash = _commitHash(sessionId, taskId, miner, data);
         }
-        bytes32 expected = task.results[index];
+        bytes32 expected = _result(task, index);
         if (hash != expected) return (abi.encodeWithSelector(HashMismatch.selector, hash, expected), board);
 
         board = _withPart(task, board, index, part.withCommit(block.timestamp - stageAt));
-        if (content != 0) task.results[index] = content;
+        if (content != 0) _keepResult(task, index, content);
         else task.resultTexts[index] = data;
         emit TaskCommitted(sessionId, taskId, miner);
         // Who has not precommitted is out already, and counts no more.
@@ -243,39 +243,30 @@ abstract contract TaskSteps is TaskFlow {
             );
             return (refusal, marks);
         }
-        refusal = _aboveMost(v.inputTokens, board.maxInputTokens());
-        if (refusal.length != 0) return (refusal, marks);
+        uint256 most = board.maxInputTokens();
+        if (v.inputTokens > most) return (_tooLarge(v.inputTokens, most), marks);
         (,, uint256 revealed) = _count(task, board);
         marks = new Mark[](revealed);
         uint256 seen;
         uint256 count;
         for (uint256 i; i < miners.length; ++i) {
-            (bool found, uint256 index) = _findNear(task, board, miners[i], i);
+            address miner = miners[i];
+            (bool found, uint256 index) = _find(task, board, miner);
             if (!found) continue;
             Part part = _part(task, board, index);
             if (!part.hasCommitted()) continue;
             if ((seen >> index) & 1 == 1) {
-                return (abi.encodeWithSelector(DuplicateMiner.selector, miners[i]), marks);
+                return (abi.encodeWithSelector(DuplicateMiner.selector, miner), marks);
             }
             seen |= 1 << index;
+            (uint256 accuracyBps, uint256 tokens) = (accuraciesBps[i], outputTokens[i]);
+            if (accuracyBps > BPS) return (_tooLarge(accuracyBps, BPS), marks);
+            most = terms.maxTokens();
+            if (tokens > most) return (_tooLarge(tokens, most), marks);
             uint256 timelinessBps = _timelinessBps(_placedAfter(task, index, part), part, terms.timeout());
-            (refusal, marks[count]) = _markOf(miners[i], accuraciesBps[i], outputTokens[i], timelinessBps, terms);
-            if (refusal.length != 0) return (refusal, marks);
-            ++count;
+            marks[count++] = Marks.given(miner, accuracyBps, timelinessBps, tokens);
         }
         if (count != revealed) refusal = abi.encodeWithSelector(NotAllJudged.selector, count, revealed);
-    }
-
-    function _markOf(
-        address miner,
-        uint256 accuracyBps,
-        uint256 outputTokens,
-        uint256 timelinessBps,
-        uint256 terms
-    ) private pure returns (bytes memory refusal, Mark mark) {
-        refusal = _aboveMost(accuracyBps, BPS);
-        if (refusal.length == 0) refusal = _aboveMost(outputTokens, terms.maxTokens());
-        mark = Marks.given(miner, accuracyBps, timelinessBps, outputTokens);
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
@@ -289,7 +280,7 @@ abstract contract TaskSteps is TaskFlow {
         return BPS - (loss + (timeout - from) - 1) / (timeout - from);
     }
 
-    function _aboveMost(uint256 value, uint256 most) private pure returns (bytes memory) {
-        return value > most ? abi.encodeWithSelector(VerdictTooLarge.selector, value, most) : bytes("");
+    function _tooLarge(uint256 value, uint256 most) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(VerdictTooLarge.selector, value, most);
     }
 }

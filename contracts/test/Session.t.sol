@@ -8,7 +8,7 @@ import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionTasks} from "../src/SessionTasks.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
 import {TaskTerms} from "../src/TaskTerms.sol";
-import {Submission} from "../src/TaskTypes.sol";
+import {Submission, TaskDecoration} from "../src/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 
@@ -121,6 +121,29 @@ contract SessionTest is Network {
         assertEq(skippedReason(other), abi.encodePacked(TaskFlow.TaskIdTaken.selector));
     }
 
+    /// @dev A batch looks a lane up where the session changes, and must not take one session's for another's.
+    function test_each_session_of_a_batch_has_its_own_list_and_lanes() public {
+        uint256 first = fundedSession(1);
+        uint256 closed = fundedSession(1);
+        uint256 third = fundedSession(1);
+        vm.startPrank(client);
+        session.resetAllRouters(closed);
+        session.resetAllRouters(third);
+        session.addRouter(third, second, "");
+        vm.stopPrank();
+        Submission[] memory items = new Submission[](6);
+        items[0] = submission(0, LANE);
+        items[1] = submission(first, LANE);
+        items[2] = submission(closed, LANE);
+        items[3] = submission(first, LANE + 1);
+        items[4] = submission(third, LANE);
+        items[5] = submission(third, 2 * LANE);
+        assertEq(skippedBy(router, items), 1 | (1 << 2) | (1 << 4) | (1 << 5), "by the router of the first alone");
+        items[1].taskId = LANE + 2;
+        items[3].taskId = 2 * LANE;
+        assertEq(skippedBy(second, items), 31, "by the third's second router: its own lane there alone");
+    }
+
     function test_a_router_off_the_list_spends_nothing() public {
         uint256 sessionId = fundedSession(1);
         vm.prank(client);
@@ -166,6 +189,22 @@ contract SessionTest is Network {
         item.llmParams[3] = 0;
         item.taskData = string(new bytes(16 * 1024 + 1));
         assertEq(skippedReason(item), outOfRange("taskData", 16 * 1024 + 1, 16 * 1024));
+    }
+
+    function test_each_parameter_has_its_room_and_no_more() public {
+        uint256 sessionId = fundedSession(1);
+        for (uint256 i; i < 6; ++i) {
+            uint256 most = (1 << (i == 0 || i == 3 ? 24 : 16)) - 1;
+            Submission memory item = submission(sessionId, LANE + i);
+            item.llmParams[i] = most + 1;
+            assertEq(skippedReason(item), outOfRange("llmParams", most + 1, most));
+            item.llmParams[i] = most;
+            assertEq(skippedReason(item).length, 0, "the largest");
+            assertEq(parameterOf(sessionId, LANE + i, i), most, "as it was said");
+        }
+        Submission memory bad = submission(sessionId, LANE + 6);
+        (bad.llmParams[1], bad.llmParams[4]) = (1 << 20, 1 << 21);
+        assertEq(skippedReason(bad), outOfRange("llmParams", 1 << 20, (1 << 16) - 1));
     }
 
     // ---------------------------------------------------------------- money
@@ -224,6 +263,25 @@ contract SessionTest is Network {
     }
 
     // ---------------------------------------------------------------- words of this test
+
+    /// @return places of the elements that were skipped, a bit each
+    function skippedBy(address sender, Submission[] memory items) private returns (uint256 places) {
+        vm.recordLogs();
+        vm.prank(sender);
+        session.relaySubmissions(items);
+        Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].topics[0] != keccak256("RelaySkipped(bytes32,uint256,bytes)")) continue;
+            (uint256 place,) = abi.decode(logs[i].data, (uint256, bytes));
+            places |= 1 << place;
+        }
+    }
+
+    function parameterOf(uint256 sessionId, uint256 taskId, uint256 i) private view returns (uint256) {
+        TaskDecoration memory seen = tasks.getTaskDecoration(sessionId, taskId);
+        if (i < 3) return i == 0 ? seen.maxTokens : i == 1 ? seen.temperature : seen.topP;
+        return i == 3 ? seen.topK : i == 4 ? seen.presencePenalty : seen.frequencyPenalty;
+    }
 
     function skippedReason(Submission memory item) private returns (bytes memory reason) {
         vm.recordLogs();
