@@ -280,9 +280,8 @@ abstract contract TaskLedger {
     }
 
     function _find(Task storage task, Board board, address miner) internal view returns (bool, uint256) {
-        uint256 index;
-        if (board.hasMoreParts()) (index,,,) = _survey(task, board, miner);
-        else index = Parts.laneOf(board.lanes(), _numberOf[miner]);
+        uint256 index = Parts.laneOf(board.lanes(), _numberOf[miner]);
+        if (index == NOWHERE && board.hasMoreParts()) (index,,,) = _survey(task, board, miner);
         return (index != NOWHERE, index);
     }
 
