@@ -5,23 +5,23 @@ many libraries end every path with one. A redirect would drop the body of a POST
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-_PROGRAMS = ("/api/", "/v1/")
+_PROGRAMS = ("/api/", "/v1/", "/ws/")
 _SLASHES = re.compile("/{2,}")
 
 
 class AddressForm:
-    """Hands on `/api/…` and `/v1/…` without doubled slashes and without one at the end."""
+    """Hands on `/api/…`, `/v1/…` and `/ws/…` without doubled slashes and without one at the end."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await self._application(scope | {"path": plain(scope["path"])}, receive, send)
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        await self._application({**scope, "path": plain(scope["path"])}, receive, send)
 
 
 def plain(path: str) -> str:

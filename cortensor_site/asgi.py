@@ -17,6 +17,6 @@ from sessions.live.routing import websocket_urlpatterns  # noqa: E402
 application = ProtocolTypeRouter(
     {
         "http": AddressForm(BodyLimit(http)),
-        "websocket": OriginCheck(URLRouter(websocket_urlpatterns)),
+        "websocket": OriginCheck(AddressForm(URLRouter(websocket_urlpatterns))),
     }
 )

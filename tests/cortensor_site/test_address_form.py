@@ -15,6 +15,7 @@ from cortensor_site.address_form import AddressForm, plain
         ("//api/v1/info", "/api/v1/info"),
         ("/v1//chat/completions/", "/v1/chat/completions"),
         ("/v1/models", "/v1/models"),
+        ("/ws/sessions/1/", "/ws/sessions/1"),
     ],
 )
 def test_an_interfaces_address_may_have_slashes_too_many(asked: str, meant: str) -> None:
