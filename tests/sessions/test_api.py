@@ -73,6 +73,15 @@ def test_an_answer_is_json_whatever_is_accepted(client: Client, accepted: str) -
     assert (response.status_code, response["Content-Type"]) == (200, "application/json")
 
 
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v3/info", "/v1"])
+def test_an_address_beside_the_interface_is_a_404_that_programs_read(
+    client: Client, path: str
+) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("application/")
+
+
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
