@@ -21,6 +21,15 @@ class BodyLimit:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            await _refuse(
+                send,
+                415,
+                "The body must be plain",
+                "a compressed body is not read; send it without Content-Encoding",
+                (b"accept-encoding", b"identity"),
+            )
+            return
         if b"content-length" not in headers and b"transfer-encoding" not in headers:
             await self._application(scope, receive, send)
             return
@@ -62,7 +71,9 @@ async def _read(announced: bytes, receive: Any) -> Message | None:
     return {"type": "http.request", "body": b"".join(parts), "more_body": False}
 
 
-async def _refuse(send: Any, status: int, title: str, detail: str) -> None:
+async def _refuse(
+    send: Any, status: int, title: str, detail: str, *more: tuple[bytes, bytes]
+) -> None:
     problem = {
         "type": "about:blank",
         "title": title,
@@ -75,6 +86,7 @@ async def _refuse(send: Any, status: int, title: str, detail: str) -> None:
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -175,6 +175,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["sessions.api.authentication.CallerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "sessions.api.negotiation.JsonAnyway",
     "DEFAULT_PARSER_CLASSES": ["sessions.api.parsing.ObjectParser"],
     "EXCEPTION_HANDLER": "sessions.api.errors.handle",
     "UNAUTHENTICATED_USER": None,

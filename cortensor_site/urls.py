@@ -1,11 +1,13 @@
 """Every address the router answers."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from cortensor_site.metrics.views import metrics
 from cortensor_site.probes import healthz, readyz
+from sessions.api.errors import not_found as no_such_address
+from sessions.openai.errors import not_found as no_such_url
 
 urlpatterns = [
     path("healthz", healthz),
@@ -20,4 +22,7 @@ urlpatterns = [
     path("api/v1/", include("sessions.api.urls")),
     path("api/v2/", include("sessions.api.v2_urls")),
     path("v1/", include("sessions.openai.urls")),
+    # What a program asks for amiss is answered in its own words, not with a page.
+    re_path(r"^api(?:/|$)", no_such_address),
+    path("v1", no_such_url),
 ]

@@ -34,11 +34,10 @@ def rerun(task: Task) -> Answer:
     try:
         engine = engine_of(int(task.model_identifier))
         prompt = prompt_of(task)
+        tokens = engine.prompts.tokenise(prompt.text, task.prompt_type, task.prompt_template)
         request = GenerationRequest(
-            prompt_tokens=engine.prompts.tokenise(
-                prompt.text, task.prompt_type, task.prompt_template
-            ),
-            max_tokens=task.max_tokens,
+            prompt_tokens=tokens,
+            max_tokens=engine.prompts.answer_tokens(len(tokens), task.max_tokens),
             sampling=SamplingParams(
                 temperature=task.temperature_x100 / 100,
                 top_p=task.top_p_x100 / 100,

@@ -234,10 +234,9 @@ class Miner:
             raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
         prompt, stop = open_prompt(job, self._wallet.encryption_key)
         tokens = prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
-        prompts.require_room(len(tokens), job.max_tokens)
         return GenerationRequest(
             prompt_tokens=tokens,
-            max_tokens=job.max_tokens,
+            max_tokens=prompts.answer_tokens(len(tokens), job.max_tokens),
             sampling=job.sampling,
             seed=job.task_digest,
             stop=stop,

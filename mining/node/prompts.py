@@ -85,9 +85,10 @@ class ModelPrompts:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
-        self.context_tokens = min(
+        self._served_tokens = min(
             model.trained_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
         )
+        self.context_tokens = self._served_tokens
 
     def tokenise(self, prompt: str, prompt_type: int, prompt_template: str = "") -> list[int]:
         """The tokens of a prompt.
@@ -129,6 +130,19 @@ class ModelPrompts:
         """Raise ContextExceeded unless prompt and answer fit into the context."""
         if prompt_tokens + max_tokens > self.context_tokens:
             raise ContextExceeded(prompt_tokens, max_tokens, self.context_tokens)
+
+    def answer_tokens(self, prompt_tokens: int, max_tokens: int) -> int:
+        """How long an answer may be: `max_tokens`, or what the model's context has room for.
+
+        Clients of the chain ask for thousands of tokens without knowing the model. All miners of a
+        model end at the same place; one that holds less than the model can does not end sooner.
+
+        Raises:
+            ContextExceeded: the prompt leaves no room, or more than this machine has is needed.
+        """
+        most = min(max_tokens, max(self._served_tokens - prompt_tokens, 1))
+        self.require_room(prompt_tokens, most)
+        return most
 
     def _chat(self, messages: Sequence[Message]) -> list[int]:
         tokens: list[int] = []

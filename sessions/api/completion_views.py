@@ -5,7 +5,6 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import MethodNotAllowed
 
 from sessions import intake, streams
 from sessions.access import orders, rates
@@ -15,7 +14,7 @@ from sessions.access.visibility import find_session
 from sessions.api import leaving
 from sessions.api.authentication import identify
 from sessions.api.completion_body import CompletionBody, read_completion
-from sessions.api.errors import problem_response
+from sessions.api.errors import problem_response, require_method
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
@@ -32,8 +31,7 @@ RESUMED_WITHIN_S = 5.0
 async def completions(request: HttpRequest, session_id: int | None = None) -> HttpResponseBase:
     """Take the task in a thread of its own, then wait for it without one."""
     try:
-        if request.method != "POST":
-            raise MethodNotAllowed(request.method or "")
+        require_method(request, "POST")
         body, task = await leaving.taken(sync_to_async(_take)(request, session_id), _awaited)
     except Exception as error:
         return problem_response(error)

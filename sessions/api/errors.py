@@ -28,13 +28,26 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "The method is not allowed here",
-    406: "Not available in that form",
     413: "The request is too large",
     415: "The body must be JSON",
     429: "Too many requests",
     500: "The router failed",
     503: "A part of the router is down",
 }
+
+
+class OtherMethod(MethodNotAllowed):
+    """A request whose method the address does not take; `allowed` is the one that it does."""
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(method)
+        self.allowed = allowed
+
+
+def require_method(request: HttpRequest, method: str) -> None:
+    """Raise OtherMethod unless the request has this method."""
+    if request.method != method:
+        raise OtherMethod(request.method or "", method)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -58,8 +71,8 @@ def problem_response(error: Exception) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER_S)
     if problem["status"] == 401:
         response["WWW-Authenticate"] = 'Bearer realm="cortensor"'
-    if isinstance(error, MethodNotAllowed) and error.detail:
-        response["Allow"] = ", ".join(getattr(error, "allowed", [])) or "GET, POST"
+    if isinstance(error, OtherMethod):
+        response["Allow"] = error.allowed
     return response
 
 

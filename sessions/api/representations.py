@@ -1,6 +1,12 @@
-"""How sessions and tasks look in JSON. Amounts are decimal strings of wei, since they pass 2^53."""
+"""How sessions and tasks look in JSON.
+
+Amounts are decimal strings of wei, since they pass 2^53; addresses have their checksum (EIP-55),
+since clients hand them to libraries that take no others.
+"""
 
 from typing import Any
+
+from eth_utils.address import to_checksum_address
 
 from sessions import ports
 from sessions.confirmation import (
@@ -27,7 +33,7 @@ def session(row: Session) -> dict[str, Any]:
     return {
         "session_id": row.session_id,
         "sid": row.sid,
-        "owner": row.owner,
+        "owner": to_checksum_address(row.owner),
         "name": row.name,
         "metadata": row.metadata,
         "state": row.state,
@@ -42,10 +48,14 @@ def session(row: Session) -> dict[str, Any]:
         "reserve_period": row.reserve_period,
         "max_task_execution_count": row.max_task_execution_count,
         "routers": [
-            {"address": router.address, "index": router.index, "metadata": router.metadata}
+            {
+                "address": to_checksum_address(router.address),
+                "index": router.index,
+                "metadata": router.metadata,
+            }
             for router in routers.order_by("index")
         ],
-        "dedicated_nodes": list(nodes.values_list("address", flat=True)),
+        "dedicated_nodes": [to_checksum_address(node.address) for node in nodes],
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "balance_wei": str(row.balance_wei),

@@ -3,6 +3,7 @@
 from operator import itemgetter
 
 from django.utils import timezone
+from eth_utils.address import to_checksum_address
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,7 +37,7 @@ class InfoView(APIView):
             {
                 "name": NAME,
                 "version": VERSION,
-                "address": ports.router_address(),
+                "address": to_checksum_address(ports.router_address()),
                 "encryption_key": _encryption_key(),
                 "miners_online": ports.miners_online(),
                 "models": representations.models(),

@@ -4,14 +4,13 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import MethodNotAllowed
 
 from sessions.access import rates
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import wait_s
-from sessions.api.errors import problem_response
+from sessions.api.errors import problem_response, require_method
 from sessions.api.sse import EventStream, answer_events
 from sessions.errors import StreamGone, TaskNotFound
 from sessions.models import Task, TaskStatus
@@ -27,8 +26,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> HttpResponseBase:
     """Follow a task that any router process took; `Last-Event-ID` says what the client has."""
     try:
-        if request.method != "GET":
-            raise MethodNotAllowed(request.method or "")
+        require_method(request, "GET")
         authorization = request.headers.get("Authorization", "")
         task = await sync_to_async(find_task)(authorization, session_id, task_id)
         after = Position.parse(request.headers.get(LAST_EVENT_ID, ""))

@@ -14,14 +14,13 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import serializers
-from rest_framework.exceptions import MethodNotAllowed
 
 from sessions import embedding_thread, intake, ports
 from sessions.access.visibility import find_session
 from sessions.api.authentication import bearer
 from sessions.api.completion_body import json_object, read_completion
 from sessions.api.completion_views import results_of
-from sessions.api.errors import problem_response
+from sessions.api.errors import problem_response, require_method
 from sessions.api.fields import Text, Whole
 from sessions.api.request_id import request_id
 from sessions.errors import NothingToCompare, RelayError, TaskNotFound
@@ -50,8 +49,7 @@ class Reference:
 async def validate(request: HttpRequest) -> HttpResponse:
     """Compare an answer with a task's results, the best match first."""
     try:
-        if request.method != "POST":
-            raise MethodNotAllowed(request.method or "")
+        require_method(request, "POST")
         answer, task, references = await sync_to_async(_read)(request)
         references = references or await _results(task)
         compared = await embedding_thread.run(_compare, answer, references)

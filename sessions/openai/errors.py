@@ -103,6 +103,8 @@ def error_response(error: Exception, names: Mapping[str, str] | None = None) -> 
     """An error as an answer."""
     shown = read_error(error, names)
     response = JsonResponse(shown.to_json(), status=shown.status)
+    if isinstance(error, OpenAIError) and shown.status == 405:
+        response["Allow"] = "POST"
     if shown.status == 401:
         response["WWW-Authenticate"] = CHALLENGE
     retry_after_s = getattr(error, "retry_after_s", None)

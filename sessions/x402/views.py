@@ -10,14 +10,13 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import MethodNotAllowed
 
 from chain.contracts import deployment
 from sessions import intake
 from sessions.access import rates
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.completion_views import completion_object, results_of, wait_s
-from sessions.api.errors import problem_response
+from sessions.api.errors import problem_response, require_method
 from sessions.api.request_id import request_id
 from sessions.api.sse import EventStream, answer_events
 from sessions.errors import RelayError
@@ -67,8 +66,7 @@ async def paid_completions(request: HttpRequest, session_id: int | None = None) 
     Miners begin at once; nothing of the answer goes out before the chain has made the transfer.
     """
     try:
-        if request.method != "POST":
-            raise MethodNotAllowed(request.method or "")
+        require_method(request, "POST")
         call = await sync_to_async(_take)(request, session_id)
     except _NotPaid as error:
         return _payment_required(error.offer, error.refusal)

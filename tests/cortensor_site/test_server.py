@@ -120,6 +120,21 @@ def test_a_prompt_bomb_is_refused_before_it_is_collected(
     assert resident_bytes(router) - before < 40_000_000
 
 
+def test_a_compressed_body_is_refused_for_what_it_is(router: RouterProcess) -> None:
+    head = b"POST /api/v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
+    answer = exchange(router, head + b"Content-Length: 3\r\n\r\nabc")
+    assert problem(answer)["status"] == 415
+    assert b"accept-encoding: identity" in answer.lower()
+
+
+def test_a_slash_too_many_does_not_hide_an_address(router: RouterProcess) -> None:
+    for path in (b"/api/v1/about/", b"//api/v1/about"):
+        answer = exchange(
+            router, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -205,7 +205,7 @@ def test_a_result_too_long_for_the_chain_goes_by_its_address(
     [
         ({"deadline_at": 1.0}, "deadline_passed"),
         ({"model_identifier": 2}, "model_unknown"),
-        ({"max_tokens": 600}, "context_exceeded"),
+        ({"prompt": "hen " * 600}, "context_exceeded"),
         ({"prompt_type": 9}, "prompt_refused"),
         ({"prompt": "", "prompt_type": 0}, "prompt_empty"),
         ({"task_digest": "0x11"}, "malformed"),
@@ -220,6 +220,13 @@ def test_a_job_that_cannot_be_done_is_refused_before_the_ack(
     assert bench.codes() == [code]
     if code != "malformed":
         assert bench.stream(job) == [{"failed": code}]
+
+
+def test_an_answer_may_be_asked_for_that_is_longer_than_the_context(bench: Bench) -> None:
+    """A client of the chain knows no model's context; `max_tokens` is the most, not the least."""
+    job = new_job(max_tokens=4096)
+    bench.miner.infer(job)
+    assert [type(report) for report in bench.reports()] == [AckReport, PrecommitReport]
 
 
 def test_a_job_without_an_identity_is_dropped(bench: Bench) -> None:

@@ -193,6 +193,24 @@ def test_what_does_not_fit_is_refused_with_figures(model: Model) -> None:
     assert (refused.value.prompt_tokens, refused.value.context_tokens) == (501, 512)
 
 
+def test_an_answer_ends_where_the_models_context_does(model: Model) -> None:
+    prompts = ModelPrompts(model)
+    assert prompts.answer_tokens(500, 8) == 8
+    assert prompts.answer_tokens(500, 4096) == 12
+    with pytest.raises(ContextExceeded):
+        prompts.answer_tokens(512, 4096)
+
+
+def test_a_machine_with_less_room_does_not_end_an_answer_sooner_than_its_peers(
+    model: Model,
+) -> None:
+    prompts = ModelPrompts(model)
+    prompts.context_tokens = 256
+    assert prompts.answer_tokens(200, 56) == 56
+    with pytest.raises(ContextExceeded):
+        prompts.answer_tokens(200, 4096)
+
+
 def test_the_counter_counts_what_the_engine_reads(model_path: Path, model: Model) -> None:
     counter = PromptCounter({1: model_path})
     assert counter.count(1, "the hen", CHAT, "") == len(

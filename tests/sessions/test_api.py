@@ -4,6 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from eth_utils.address import to_checksum_address
 
 from sessions import task_states
 from sessions.models import ApiKey, OnChainTask, SessionState
@@ -63,6 +64,40 @@ def test_the_command_makes_a_key_that_works(api: Api, capsys: pytest.CaptureFixt
         call_command("create_api_key", name="ci", owner="alice")
 
 
+# ── what clients say out of habit ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("accepted", ["text/html", "text/event-stream", "application/xml"])
+def test_an_answer_is_json_whatever_is_accepted(client: Client, accepted: str) -> None:
+    response = client.get("/api/v1/about", headers={"Accept": accepted})
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v3/info", "/v1"])
+def test_an_address_beside_the_interface_is_a_404_that_programs_read(
+    client: Client, path: str
+) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("application/")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/completions", "POST"),
+        ("/api/v1/x402/completions", "POST"),
+        ("/api/v2/validate", "POST"),
+        ("/api/v1/tasks/1/1/stream", "GET"),
+        ("/v1/chat/completions", "POST"),
+        ("/v1/embeddings", "POST"),
+    ],
+)
+def test_a_405_names_the_method_that_is_allowed(client: Client, path: str, allowed: str) -> None:
+    response = client.put(path)
+    assert (response.status_code, response["Allow"]) == (405, allowed)
+
+
 # ── the router about itself ──────────────────────────────────────────────────
 
 
@@ -73,7 +108,7 @@ def test_about_is_public(api: Api) -> None:
 def test_info_names_the_routers_address_and_its_models(api: Api) -> None:
     make_session()
     info = api("GET", "info").json()
-    assert info["address"] == ROUTER
+    assert info["address"] == to_checksum_address(ROUTER)
     assert info["models"] == [
         {
             "model_identifier": 1,
@@ -105,7 +140,10 @@ def test_a_client_sees_its_active_sessions_and_no_others(api: Api) -> None:
     [shown] = api("GET", "sessions").json()["sessions"]
     assert shown["session_id"] == mine.session_id
     assert shown["balance_wei"] == str(10**30)
-    assert shown["routers"] == [{"address": ROUTER, "index": 0, "metadata": ""}]
+    assert shown["owner"] == to_checksum_address(mine.owner)
+    assert shown["routers"] == [
+        {"address": to_checksum_address(ROUTER), "index": 0, "metadata": ""}
+    ]
 
 
 def test_what_belongs_to_others_is_not_there(api: Api) -> None:

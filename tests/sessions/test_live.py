@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from eth_utils.address import to_checksum_address
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -292,7 +293,7 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
         "session_id": task.session_id,
         "task_id": task.task_id,
         "status": "assigned",
-        "miners": [ALICE],
+        "miners": [to_checksum_address(ALICE)],
     }
     socket_.send("junk")
     feeds.publish({"type": "miner", "online": True})

@@ -70,7 +70,7 @@ def test_a_dedicated_session_is_worked_for_by_the_nodes_on_its_list(client: Clie
         f"{client.network.router_url}/api/v1/sessions/{seen['sessionId']}",
         headers={"Authorization": f"Bearer {client.network.api_key}"},
     ).json()
-    assert sorted(shown["dedicated_nodes"]) == sorted(address.lower() for address in own)
+    assert sorted(shown["dedicated_nodes"]) == sorted(own)
     session = client.contracts.session.functions
     for address in own:
         transact(client.w3, client.account, session.removeDedicatedNode(seen["sessionId"], address))
