@@ -17,8 +17,8 @@ class CompletionRequest:
     """A prompt and how it is to be answered; decimals are in hundredths, as on chain.
 
     `max_miners` limits only how many choices come back: the contract reserves by the session's
-    redundancy, and the comparison needs every answer. 0 is all. `max_tokens_is_default` says that
-    the client named no number: where the context has less room, there are fewer.
+    redundancy, and the comparison needs every answer. 0 is all. `may_be_shorter` says that
+    an answer with less room in the model's context than `max_tokens` gets what room there is.
     """
 
     prompt: str
@@ -35,7 +35,7 @@ class CompletionRequest:
     frequency_penalty_x100: int = 0
     stop: tuple[str, ...] = ()
     options: GenerationOptions = field(default_factory=GenerationOptions)
-    max_tokens_is_default: bool = False
+    may_be_shorter: bool = False
 
     @property
     def llm_params(self) -> LlmParams:
@@ -63,4 +63,5 @@ class CompletionRequest:
     def hash(self) -> str:
         """Tells a repeated request from another one: 64 hex digits."""
         members = asdict(self) | {"options": self.options.to_content()}
+        del members["may_be_shorter"]  # the interface says so, not the request
         return hashlib.sha256(canonical_json(members)).hexdigest()

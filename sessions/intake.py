@@ -59,8 +59,8 @@ def accept(
     """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
     assignment, in one transaction.
 
-    The same request under the same `client_reference` gives the same task. Where the client named
-    no `max_tokens`, the default is cut to what the model's context has room for.
+    The same request under the same `client_reference` gives the same task. A `max_tokens` that
+    may be shorter is cut to what the model's context has room for.
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.
@@ -264,7 +264,7 @@ def _fit(request: CompletionRequest, session: Session) -> tuple[CompletionReques
             extra=figures,
         )
     room = context - count
-    if request.max_tokens_is_default:
+    if request.may_be_shorter:
         return replace(request, max_tokens=min(request.max_tokens, room)), count
     if request.max_tokens > room:
         raise InvalidField(

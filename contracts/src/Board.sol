@@ -20,7 +20,7 @@ type Board is uint256;
 
 /// @notice One miner's part in a task.
 /// @dev From the high bits down:
-///      number 22: the miner's in NodePool, 0 for a free place;
+///      number 22: the miner's, 0 for a free place;
 ///      later 1: whether it was put there in place of another: TaskLedger keeps when;
 ///      ackedItself 1: whether it acked before it precommitted: TaskLedger keeps when;
 ///      state 2: assigned, acked, precommitted, committed;

@@ -60,6 +60,8 @@ abstract contract TaskFlow is TaskLedger {
     error WrongNumberOfMiners(uint256 given, uint256 most);
     error DuplicateMiner(address miner);
     error NotEligible(address miner);
+    /// @dev As many as there are numbers for have worked here.
+    error TooManyMiners(uint256 most);
     /// @dev The session takes its own nodes only, and this is none of them.
     error NotOfSession(address miner);
     error NotAssigned(address miner);
@@ -110,15 +112,21 @@ abstract contract TaskFlow is TaskLedger {
     }
 
     /// @dev Gives a place to a miner that has done nothing for the task yet.
-    function _place(Task storage task, Board board, uint256 index, address miner, uint256 number, bool later)
+    function _place(Task storage task, Board board, uint256 index, address miner, bool later)
         internal
         returns (Board)
     {
-        if (_numberOf[miner] == 0) {
-            _numberOf[miner] = number;
-            _minerOf[number] = miner;
-        }
+        uint256 number = _numberOf[miner];
+        if (number == 0) number = _numbered(miner);
         return _withPart(task, board, index, Parts.placed(number, later));
+    }
+
+    /// @dev Numbers are for those who get a place, which takes a stake: whoever registers many nodes uses none up.
+    function _numbered(address miner) private returns (uint256 number) {
+        number = ++_minerCount;
+        if (number > Parts.MAX_NUMBER) revert TooManyMiners(Parts.MAX_NUMBER);
+        _numberOf[miner] = number;
+        _minerOf[number] = miner;
     }
 
     // ---------------------------------------------------------------- checks and refusals

@@ -73,9 +73,10 @@ abstract contract TaskLedger {
     mapping(uint256 sessionId => Plans) private _plans;
     /// @dev Task numbers in order of submission.
     mapping(uint256 sessionId => Run[]) internal _runs;
-    /// @dev The miners' addresses by their numbers in NodePool and back: those that have had a task.
+    /// @dev The miners that have had a place, by their numbers, which count from 1, and back.
     mapping(uint256 number => address) internal _minerOf;
     mapping(address miner => uint256) internal _numberOf;
+    uint256 internal _minerCount;
 
     error TaskNotFound(uint256 sessionId, uint256 taskId);
 

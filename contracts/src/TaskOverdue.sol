@@ -40,9 +40,8 @@ abstract contract TaskOverdue is TaskFlow {
         if (!payment.session().mayWorkFor(sessionId, replacement)) {
             return abi.encodeWithSelector(NotOfSession.selector, replacement);
         }
-        uint256 number = _placeOf(sessionId, replacement);
-        if (number == 0) return abi.encodeWithSelector(NotEligible.selector, replacement);
-        _giveAway(sessionId, taskId, task, digest, index, late, replacement, number);
+        if (!_mayTakePlace(sessionId, replacement)) return abi.encodeWithSelector(NotEligible.selector, replacement);
+        _giveAway(sessionId, taskId, task, digest, index, late, replacement);
     }
 
     /// @dev The drawn replacement, by anyone.
@@ -61,9 +60,8 @@ abstract contract TaskOverdue is TaskFlow {
         for (uint256 attempt; attempt < DRAWS; ++attempt) {
             address replacement = session.drawn(sessionId, seed, attempt);
             if (_isTaken(task, digest, replacement)) continue;
-            uint256 number = _placeOf(sessionId, replacement);
-            if (number == 0) continue;
-            _giveAway(sessionId, taskId, task, digest, index, late, replacement, number);
+            if (!_mayTakePlace(sessionId, replacement)) continue;
+            _giveAway(sessionId, taskId, task, digest, index, late, replacement);
             return "";
         }
         return abi.encodeWithSelector(NobodyDrawn.selector, seed);
@@ -186,13 +184,12 @@ abstract contract TaskOverdue is TaskFlow {
         bytes32 digest,
         uint256 index,
         address late,
-        address replacement,
-        uint256 number
+        address replacement
     ) private {
         _replaced[digest][late] = true;
         Board board = task.board;
         task.placedAfter = _withTime(task.placedAfter, index, block.timestamp - board.assignedAt());
-        task.board = _place(task, board, index, replacement, number, true);
+        task.board = _place(task, board, index, replacement, true);
         emit TaskMinerReplaced(sessionId, taskId, late, replacement);
         address[] memory failed = new address[](1);
         failed[0] = late;
@@ -226,11 +223,10 @@ abstract contract TaskOverdue is TaskFlow {
         return found || _replaced[digest][miner];
     }
 
-    /// @dev The node's number; 0 when it may not take a place.
-    function _placeOf(uint256 sessionId, address node) private view returns (uint256) {
+    function _mayTakePlace(uint256 sessionId, address node) private view returns (bool) {
         address[] memory nodes = new address[](1);
         nodes[0] = node;
-        return pool.usableNumbers(nodes, _keys[sessionId].modelIdentifier)[0];
+        return pool.usableNumbers(nodes, _keys[sessionId].modelIdentifier)[0] != 0;
     }
 
     /// @dev Why a task is not in its precommit phase; empty when it is.

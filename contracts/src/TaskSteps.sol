@@ -80,7 +80,7 @@ abstract contract TaskSteps is TaskFlow {
 
         board = board.withAssignment(miners.length);
         for (uint256 i; i < miners.length; ++i) {
-            board = _place(task, board, i, miners[i], numbers[i], false);
+            board = _place(task, board, i, miners[i], false);
         }
         task.board = board;
         emit TaskAssigned(sessionId, taskId, miners);

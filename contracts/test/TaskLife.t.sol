@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Parts} from "../src/Board.sol";
 import {NodeState} from "../src/NodePool.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {TaskFlow} from "../src/TaskFlow.sol";
@@ -197,6 +198,33 @@ contract TaskLifeTest is Network {
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.NotEligible.selector, miner(1)));
         queue.assignTask(sessionId, LANE, miners(2), MODEL);
         vm.stopPrank();
+    }
+
+    function test_only_who_gets_a_place_uses_a_miners_number_up_and_the_last_is_the_last() public {
+        uint256 slot = slotThatCountsMiners();
+        uint256 before = uint256(vm.load(address(queue), bytes32(slot)));
+        assignedTask(2);
+        assertEq(uint256(vm.load(address(queue), bytes32(slot))), before, "known miners keep their numbers");
+
+        vm.store(address(queue), bytes32(slot), bytes32(Parts.MAX_NUMBER));
+        uint256 sessionId = fundedSession(3);
+        relaySubmission(submission(sessionId, LANE));
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooManyMiners.selector, Parts.MAX_NUMBER));
+        vm.prank(oracle);
+        queue.assignTask(sessionId, LANE, miners(3), MODEL);
+    }
+
+    /// @dev The one that a first task of two miners has changed by two.
+    function slotThatCountsMiners() private returns (uint256) {
+        uint256[] memory before = new uint256[](64);
+        for (uint256 slot; slot < before.length; ++slot) {
+            before[slot] = uint256(vm.load(address(queue), bytes32(slot)));
+        }
+        assignedTask(2);
+        for (uint256 slot; slot < before.length; ++slot) {
+            if (uint256(vm.load(address(queue), bytes32(slot))) == before[slot] + 2) return slot;
+        }
+        revert Untrue("no slot counts miners");
     }
 
     function test_a_miner_that_does_not_ack_is_replaced_and_never_returns() public {

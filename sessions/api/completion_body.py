@@ -92,7 +92,8 @@ def read_completion(
             timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
             client_reference=values["client_reference"],
             max_tokens=values.get("max_tokens", DEFAULT_MAX_TOKENS),
-            max_tokens_is_default="max_tokens" not in values,
+            # As on chain: those who ask do not know every session's model.
+            may_be_shorter=True,
             max_miners=values["max_miners"],
             temperature_x100=values["temperature"],
             top_p_x100=values["top_p"],

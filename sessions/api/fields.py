@@ -7,9 +7,11 @@ from rest_framework import serializers
 
 
 class Whole(serializers.IntegerField):
-    """A JSON number without a fraction."""
+    """A JSON number without a fraction: `60.0`, which Python's clients write, is one as well."""
 
     def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, float) and data.is_integer() and abs(data) < 2**53:
+            return int(data)
         if isinstance(data, bool) or not isinstance(data, int):
             raise serializers.ValidationError(f"must be an integer, not {json_type(data)}")
         return data

@@ -210,7 +210,7 @@ def _request(
         prompt="",
         timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
         max_tokens=values.get(limit, default_max_tokens),
-        max_tokens_is_default=limit not in values,
+        may_be_shorter=limit not in values,
         temperature_x100=values["temperature"],
         # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
         top_p_x100=max(values["top_p"], 1),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from sessions import streams
+from sessions import intake, streams
+from sessions.api.completion_body import read_completion
 from sessions.models import Session, SessionState, Task
 from tests.sessions.factories import make_session, make_task
 from tests.sessions.ports import CONTEXT_LENGTH
@@ -195,6 +196,14 @@ def test_refusals_of_the_intake_reach_the_client_with_their_figures(
     assert_problem(response, 503)
     assert int(response["Retry-After"]) > 0
     assert not Task.objects.exists()
+
+
+def test_an_answer_may_be_asked_to_be_longer_than_the_context() -> None:
+    session = make_session()
+    body = json.dumps({"prompt": "two words", "max_tokens": 4096}).encode()
+    request = read_completion(body, session.session_id).request
+    task = intake.accept(request, session=session, api_key=None)
+    assert task.max_tokens == CONTEXT_LENGTH - task.max_input_tokens
 
 
 def test_an_unexpected_error_tells_nothing(api: Api, settings: Settings) -> None:

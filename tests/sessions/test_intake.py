@@ -93,15 +93,15 @@ def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
     assert task.status == (TaskStatus.ASSIGNED if given else TaskStatus.QUEUED)
 
 
-def test_an_unnamed_maximum_of_tokens_takes_the_room_that_the_context_has() -> None:
+def test_a_maximum_of_tokens_that_may_be_shorter_is_cut_to_the_room_that_the_context_has() -> None:
     session = make_session()
-    long = make_request(" ".join(["w"] * 60), max_tokens=128, max_tokens_is_default=True)
+    long = make_request(" ".join(["w"] * 60), max_tokens=128, may_be_shorter=True)
     task = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
     assert task.max_tokens == CONTEXT_LENGTH - 61
     again = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
     assert again == task
     with pytest.raises(InvalidField, match="128 tokens"):
-        intake.accept(replace(long, max_tokens_is_default=False), session=session, api_key=None)
+        intake.accept(replace(long, may_be_shorter=False), session=session, api_key=None)
 
 
 def test_options_are_bound_by_the_content() -> None:
