@@ -86,7 +86,10 @@ def _messages() -> Celery:
     # It only writes messages; where they go is the producer's business.
     app = Celery("mining.mailbox", broker=settings.REDIS_URL, set_as_current=False)
     app.conf.update(
-        task_ignore_result=True, task_serializer="json", worker_hijack_root_logger=False
+        task_ignore_result=True,
+        task_serializer="json",
+        worker_hijack_root_logger=False,
+        result_backend_thread_safe=True,  # there is none; otherwise each thread would make one
     )
     return app
 

@@ -44,8 +44,9 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
             upcoming = sweep(now)
             hand_over_due(now)
             settle_payments(now)
-            stop.wait(GATHER_S)
-            listener.wait(_pause_s(upcoming, timezone.now()))
+            if listener.wait(_pause_s(upcoming, timezone.now())):
+                # What wakes it is never urgent, and comes while a miner begins.
+                stop.wait(GATHER_S)
 
         keep_doing(step, stop, beat)
 
