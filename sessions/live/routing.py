@@ -4,14 +4,16 @@ from typing import Any, cast
 
 from django.urls import path, re_path
 
+from sessions.live.consumer import CLOSE_NOT_FOUND
 from sessions.live.feed import NetworkConsumer, SessionConsumer
 from sessions.live.task import TaskConsumer
 
 
 async def unknown(scope: Any, receive: Any, send: Any) -> None:
-    """Refuse (403) a socket that nobody serves."""
+    """Close a socket that nobody serves; it is opened first, since browsers show no status."""
     await receive()
-    await send({"type": "websocket.close", "code": 4404})
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": CLOSE_NOT_FOUND})
 
 
 websocket_urlpatterns = [

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import redis
 from eth_utils.address import to_checksum_address
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from sessions import feeds, stream_reader, streams, task_states
@@ -306,9 +306,8 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
     }
 
 
-def test_an_unknown_socket_is_refused(opened: Opened) -> None:
-    with pytest.raises(InvalidStatus):
-        opened("/ws/nothing")
+def test_an_unknown_socket_is_closed_with_the_code_for_it(opened: Opened) -> None:
+    assert close_code(opened("/ws/nothing")) == 4404
 
 
 def followed() -> int:
