@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
-from eth_utils.address import to_checksum_address
 
+from chain.addresses import checksummed
 from chain.errors import ChainError
 from chain.network_messages import NetworkMessage
 
@@ -219,7 +219,7 @@ def signable(message: Message, domain: SigningDomain) -> SignableMessage:
             "name": DOMAIN_NAME,
             "version": DOMAIN_VERSION,
             "chainId": domain.chain_id,
-            "verifyingContract": to_checksum_address(domain.contract),
+            "verifyingContract": checksummed(domain.contract),
         },
         message_types={
             type(message).__name__: [{"name": name, "type": kind} for kind, name in members]

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import models
 from eth_utils.address import to_checksum_address
 
+from chain.addresses import checksummed
 from chain.messages import Ack, Commit, Precommit, Registration, TransferWithAuthorization, Verdict
 from chain.network_messages import (
     NetworkCommit,
@@ -118,7 +119,7 @@ def assign_task(session_id: int, task_id: int, miners: Sequence[str], model_iden
     payload = {
         "session_id": session_id,
         "task_id": task_id,
-        "miners": [to_checksum_address(miner) for miner in miners],
+        "miners": [checksummed(miner) for miner in miners],
         "model_identifier": int(model_identifier),
     }
     return _op(OperationKind.ASSIGN_TASK, payload, "session_id", "task_id")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from eth_utils.address import to_checksum_address
 
+from chain.addresses import checksummed
 from chain.contracts import deployment
 from chain.envelopes import read_public_key, recipients
 from mining import mailbox
@@ -66,7 +66,7 @@ def listen_to(assignment: Assignment, now: datetime) -> None:
 
 
 def _announce(assignment: Assignment) -> None:
-    address = to_checksum_address(assignment.miner)
+    address = checksummed(assignment.miner)
     streams.announce_source(assignment.task, address, assignment.stream_key)
 
 

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
-from eth_utils.address import to_checksum_address
 
+from chain.addresses import checksummed
 from sessions import feeds, streams
 from sessions.errors import IllegalTransition
 from sessions.models import Task, TaskStatus
@@ -175,7 +175,7 @@ def announce_stage(task: Task, miners: Sequence[str] = ()) -> None:
         "task_id": task.task_id,
         "status": status.value,
     }
-    event |= {"miners": [to_checksum_address(miner) for miner in miners]} if miners else {}
+    event |= {"miners": [checksummed(miner) for miner in miners]} if miners else {}
     additions = [streams.stage(task, status), *feeds.additions(event)]
     # Redis may be away: the change itself has committed, and the database says what is.
     transaction.on_commit(lambda: streams.write(*additions), robust=True)

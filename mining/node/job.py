@@ -12,6 +12,7 @@ import types
 import uuid
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from chain.envelopes import InvalidKey, read_public_key
@@ -21,6 +22,7 @@ MAX_LOGPROBS = 20
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 W = TypeVar("W", bound="Wire")
+_hints = cache(get_type_hints)
 
 
 class Malformed(ValueError):
@@ -52,7 +54,7 @@ class Wire:
         """
         if not isinstance(value, Mapping):
             raise Malformed(cls.__name__, f"is {type(value).__name__}", "send a JSON object")
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         given = [
             item.name
             for item in fields(cls)
