@@ -142,6 +142,10 @@ class Asked:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
+# Made once: to make a serializer is to copy each of its fields.
+_CHAT_BODY, _TEXT_BODY = ChatBody(), TextBody()
+
+
 def read_chat(body: bytes, reference: str) -> Asked:
     """Read the body of `POST /chat/completions`.
 
@@ -159,7 +163,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
         )
     tools = read_tools(members)
     prompt = conversation(members["messages"], tools.instruction if tools else "")
-    values = _validated(ChatBody(data=members))
+    values = dict(_CHAT_BODY.run_validation(members))
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
     options = _options(members, top_logprobs)
@@ -183,7 +187,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
 def read_text(body: bytes, reference: str) -> Asked:
     """Read the body of `POST /completions`; as `read_chat`."""
     members = check(json_object(body), TEXT)
-    values = _validated(TextBody(data=members))
+    values = dict(_TEXT_BODY.run_validation(members))
     prompts = values["prompt"]
     if len(prompts) * values["n"] > MAX_CHOICES:
         raise OpenAIError(
@@ -196,11 +200,6 @@ def read_text(body: bytes, reference: str) -> Asked:
     requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
     shown = each if values["echo"] else [""] * len(each)
     return _asked(values, _numbered(requests, reference), shown, values.get("logprobs"))
-
-
-def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
 
 
 def _request(
