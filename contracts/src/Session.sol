@@ -119,7 +119,7 @@ contract Session is SessionTasks {
         record.name = name;
         record.metadata = metadata;
         _setTerms(record, minNumOfNodes, maxNumOfNodes, redundant, numOfValidatorNodes, mode);
-        record.updatedAt = uint40(block.timestamp);
+        _changed(record);
         _describe(sessionId, record);
         emit SessionUpdated(sessionId, msg.sender, record.minNumOfNodes, record.maxNumOfNodes, record.redundant);
     }
@@ -137,7 +137,7 @@ contract Session is SessionTasks {
         Record storage record = _session(sessionId);
         if (record.state != STATE_ACTIVE) revert SessionInactive(sessionId);
         record.state = STATE_INACTIVE;
-        record.updatedAt = uint40(block.timestamp);
+        _changed(record);
         emit SessionDeactivated(sessionId, msg.sender);
     }
 

@@ -32,7 +32,8 @@ struct SessionView {
 /// @title How sessions and their routers are kept, and the published views of them.
 abstract contract SessionLedger is ISession {
     /// @dev Word 0 (248 bits) and word 1 (248 bits) hold what a submission reads and counts.
-    ///      `tasks` counts all submissions, `directTasks` the owner's own, which are numbered by it.
+    ///      `tasks` counts all submissions, `directTasks` the owner's own, which are numbered by it; for `changes`
+    ///      see _changed.
     struct Record {
         address owner;
         uint8 state;
@@ -47,6 +48,7 @@ abstract contract SessionLedger is ISession {
         bool reserveEphemeralNodes;
         uint40 createdAt;
         uint40 updatedAt;
+        uint8 changes;
         bytes32 sid;
         uint256 modelIdentifier;
         uint256 sla;
@@ -302,7 +304,16 @@ abstract contract SessionLedger is ISession {
         ids.pop();
         _sessionIdsOf[newOwner].push(sessionId);
         record.owner = newOwner;
+        _changed(record);
+    }
+
+    /// @dev Counts as well, so that a change costs the same at any time: an estimate that is made in the block of
+    ///      the last change would find the time written already, and the transaction would run out of gas.
+    function _changed(Record storage record) internal {
         record.updatedAt = uint40(block.timestamp);
+        unchecked {
+            ++record.changes;
+        }
     }
 
     /// @dev A router that comes back gets its old index.

@@ -20,6 +20,23 @@ contract SessionTest is Network {
         deployNetwork();
     }
 
+    /// forge-config: default.isolate = true
+    function test_a_change_costs_the_same_in_the_block_of_the_last_one_as_later() public {
+        uint256 sessionId = openSession(3);
+        vm.warp(START + 10);
+        vm.startPrank(client);
+        session.update("a", "m", sessionId, 1, 3, 3, 1, 0);
+        uint256 soon = gasOfUpdate(sessionId, "b");
+        vm.warp(START + 20);
+        assertEq(gasOfUpdate(sessionId, "c"), soon, "gas");
+    }
+
+    function gasOfUpdate(uint256 sessionId, string memory name) private returns (uint256 gas) {
+        gas = gasleft();
+        session.update(name, "m", sessionId, 1, 3, 3, 1, 0);
+        return gas - gasleft();
+    }
+
     function test_a_session_says_what_it_was_made_with() public {
         vm.prank(client);
         session.create("name", "meta", address(0), 2, 5, 3, 1, 0, false, 9, MODEL, 60, 1000);
