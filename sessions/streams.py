@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from sessions.errors import TaskFailed
 from sessions.measures import STREAMS_OPEN, AnswerClock
@@ -61,6 +63,8 @@ __all__ = [
 
 MAX_ENTRIES = 1_000
 """A task's stream has a few entries a stage; the bound only guards against a runaway writer."""
+WRITE_TIMEOUT_S = 1.0
+WRITE_RETRIES = 3
 KEPT_S = 600
 """How long a task's stream outlives the task's timeout."""
 
@@ -210,7 +214,15 @@ def made_so_far(session_id: int, task_id: int) -> Made:
 
 @cache
 def _writer(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, protocol=2)
+    # What is lost here, a client waits for: a connection that stalls is soon given up for another.
+    # An entry that comes twice says nothing new.
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=WRITE_TIMEOUT_S,
+        socket_connect_timeout=WRITE_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), WRITE_RETRIES),
+    )
 
 
 def write(*additions: Addition) -> None:
