@@ -6,8 +6,7 @@ since clients hand them to libraries that take no others.
 
 from typing import Any
 
-from eth_utils.address import to_checksum_address
-
+from chain.addresses import checksummed
 from sessions import ports
 from sessions.confirmation import (
     is_session_confirmed,
@@ -33,7 +32,7 @@ def session(row: Session) -> dict[str, Any]:
     return {
         "session_id": row.session_id,
         "sid": row.sid,
-        "owner": to_checksum_address(row.owner),
+        "owner": checksummed(row.owner),
         "name": row.name,
         "metadata": row.metadata,
         "state": row.state,
@@ -49,13 +48,13 @@ def session(row: Session) -> dict[str, Any]:
         "max_task_execution_count": row.max_task_execution_count,
         "routers": [
             {
-                "address": to_checksum_address(router.address),
+                "address": checksummed(router.address),
                 "index": router.index,
                 "metadata": router.metadata,
             }
             for router in routers.order_by("index")
         ],
-        "dedicated_nodes": [to_checksum_address(node.address) for node in nodes],
+        "dedicated_nodes": [checksummed(node.address) for node in nodes],
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "balance_wei": str(row.balance_wei),

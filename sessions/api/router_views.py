@@ -3,12 +3,12 @@
 from operator import itemgetter
 
 from django.utils import timezone
-from eth_utils.address import to_checksum_address
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from chain.addresses import checksummed
 from sessions import VERSION, encryption, ports
 from sessions.api import representations
 from sessions.api.listing import Reader, filters_of, flag, ordering_of, page_of, word
@@ -37,7 +37,7 @@ class InfoView(APIView):
             {
                 "name": NAME,
                 "version": VERSION,
-                "address": to_checksum_address(ports.router_address()),
+                "address": checksummed(ports.router_address()),
                 "encryption_key": _encryption_key(),
                 "miners_online": ports.miners_online(),
                 "models": representations.models(),
