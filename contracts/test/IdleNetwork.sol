@@ -142,6 +142,16 @@ abstract contract IdleNetwork is Network {
         }
     }
 
+    /// @dev The next task's seed, when all who were drawn have revealed, and the block in which precommits closed.
+    function seedAfter(uint256 id, uint256 closedIn) internal view returns (uint256) {
+        address[] memory drawn = network.get(id).miners;
+        bytes32 salts;
+        for (uint256 i; i < drawn.length; ++i) {
+            salts ^= keccak256(abi.encode(drawn[i], saltOf(drawn[i])));
+        }
+        return uint256(keccak256(abi.encode(network.getSessionSeed(id), blockhash(closedIn), salts)));
+    }
+
     function prepareNext(uint256 id) internal {
         vm.prank(preparer(id));
         cognitive.prepare(id, prompts(2), "", 0);

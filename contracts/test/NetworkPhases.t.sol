@@ -288,16 +288,10 @@ contract NetworkPhasesTest is IdleNetwork {
         cognitive.start(id);
         allPrecommitted(id);
         uint256 closedIn = height - 1;
-        address[] memory drawn = network.get(id).miners;
-        bytes32 salts;
-        for (uint256 i; i < 5; ++i) {
-            commitAs(id, drawn[i]);
-            salts ^= keccak256(abi.encode(drawn[i], saltOf(drawn[i])));
-        }
+        allCommitted(id);
         judgeAll(id, 10_000);
         cognitive.request();
-        uint256 seed = uint256(keccak256(abi.encode(network.getSessionSeed(id), blockhash(closedIn), salts)));
-        assertEq(network.getRequest(2).seed, seed, "seed");
+        assertEq(network.getRequest(2).seed, seedAfter(id, closedIn), "seed");
     }
 
     // ---------------------------------------------------------------- plans

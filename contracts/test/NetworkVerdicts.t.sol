@@ -96,17 +96,10 @@ contract NetworkVerdictsTest is IdleNetwork {
     function test_the_next_seed_comes_of_salts_and_a_block_that_nobody_knew_with_them() public {
         uint256 id = precommitted();
         uint256 closedIn = height - 1;
-        address[] memory drawn = network.get(id).miners;
-        bytes32 salts;
-        for (uint256 i; i < 5; ++i) {
-            commitAs(id, drawn[i]);
-            salts ^= keccak256(abi.encode(drawn[i], saltOf(drawn[i])));
-        }
+        allCommitted(id);
         judgeAll(id, 10_000);
         cognitive.request();
-        uint256 expected =
-            uint256(keccak256(abi.encode(network.getSessionSeed(id), blockhash(closedIn), salts)));
-        assertEq(network.getRequest(2).seed, expected, "seed");
+        assertEq(network.getRequest(2).seed, seedAfter(id, closedIn), "seed");
         assertEq(network.getRequest(2).drawBlock, 0, "drawn at once");
     }
 
