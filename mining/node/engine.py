@@ -255,6 +255,8 @@ class Engine:
         drawing = [self._active[run.sequence] for run in runs if run.wants_logits]
         for number, sequence in enumerate(drawing):
             self._draw(sequence, number)
+        for sequence in drawing:
+            sequence.generation.tell()
         self._measure(len(drawing), decoded - started, time.perf_counter() - decoded)
 
     def _plan(self) -> list[Run]:

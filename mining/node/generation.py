@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -108,50 +109,60 @@ class Piece(NamedTuple):
 
 
 class Generation:
-    """An answer in the making: iterate over its pieces once, then ask for the `result`.
+    """An answer in the making: iterate over its pieces, or `watch` it and `take` them.
 
-    Both raise the GenerationError that ended it. Joined, the pieces are the result's text.
+    Joined, the pieces are the result's text.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
         self.request = request
         self.cancelled = False
+        self.outcome: GenerationResult | GenerationError | None = None
+        """How it ended; when that is known, all of its pieces are there."""
         self._enough_characters: int | None = None
         self._shown_characters = 0
         self._untold: list[TokenLogprobs] = []
         self._on_cancel: Callable[[], object] | None = None
+        self._on_news: Callable[[], object] | None = None
         self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
-        self._begun = threading.Event()
         self._ended = threading.Event()
-        self._outcome: GenerationResult | GenerationError | None = None
 
     def __iter__(self) -> Iterator[str]:
+        """Its pieces as they are made; raises the GenerationError that ended it."""
         return (piece.text for piece in self.pieces())
 
-    def pieces(self, gather_s: float = 0.0) -> Iterator[Piece]:
-        """The pieces as they are made, with their log-probabilities; like iteration, once only.
-
-        Args:
-            gather_s: after each piece, what comes within this time is one piece. The first one
-                and the end never wait; nor does any of a model that takes longer for a token.
-        """
-        while (piece := self._ready()) is not None:
+    def pieces(self) -> Iterator[Piece]:
+        """Like iteration, with what else the request asked for."""
+        while (piece := self._pieces.get()) is not None:
             yield piece
-            self._ended.wait(gather_s)
         self.result()
 
-    def begins_within(self, timeout_s: float) -> bool:
-        """Wait for the first piece, or an end without one; False if neither comes in time."""
-        return self._begun.wait(timeout_s)
+    def watch(self, on_news: Callable[[], object]) -> None:
+        """Have `on_news` called, on whatever thread, when there are pieces to take, or the end."""
+        self._on_news = on_news
+        if self.outcome is not None:
+            on_news()
+        else:
+            self.tell()
+
+    def take(self) -> Piece:
+        """All pieces that are there, as one, which may be empty. It never waits."""
+        texts: list[str] = []
+        logprobs: list[TokenLogprobs] = []
+        with suppress(queue.Empty):
+            while (piece := self._pieces.get_nowait()) is not None:
+                texts.append(piece.text)
+                logprobs += piece.logprobs
+        return Piece("".join(texts), tuple(logprobs))
 
     def result(self, timeout_s: float | None = None) -> GenerationResult:
         """Wait for the end; raises the error that ended it, or TimeoutError."""
         if not self._ended.wait(timeout_s):
             raise TimeoutError(f"generation: not ended within {timeout_s} s")
-        if isinstance(self._outcome, GenerationResult):
-            return self._outcome
-        assert self._outcome is not None
-        raise self._outcome
+        if isinstance(self.outcome, GenerationResult):
+            return self.outcome
+        assert self.outcome is not None
+        raise self.outcome
 
     def cancel(self) -> None:
         """End it before the next step. Harmless when it has ended."""
@@ -180,32 +191,21 @@ class Generation:
         self._untold.append(told)
 
     def add_piece(self, text: str) -> None:
-        """For the engine: the next piece is there."""
+        """For the engine: the next piece is there. Who watches learns of it by `tell`."""
         if text:
             self._shown_characters += len(text)
             self._pieces.put(Piece(text, tuple(self._untold)))
             self._untold.clear()
-            if not self._begun.is_set():
-                self._begun.set()
 
-    def _ready(self) -> Piece | None:
-        """Wait for a piece and return all that are there, as one; None after the last."""
-        piece = self._pieces.get()
-        if piece is None:
-            return None
-        texts, logprobs = [piece.text], list(piece.logprobs)
-        while not self._pieces.empty():
-            piece = self._pieces.get_nowait()
-            if piece is None:
-                self._pieces.put(None)  # for the next time, which returns nothing
-                break
-            texts.append(piece.text)
-            logprobs += piece.logprobs
-        return Piece("".join(texts), tuple(logprobs))
+    def tell(self) -> None:
+        """For the engine: let who watches know of what is there, once a step has all its tokens."""
+        if self._on_news is not None and not self._pieces.empty():
+            self._on_news()
 
     def end(self, outcome: GenerationResult | GenerationError) -> None:
         """For the engine: no piece follows."""
-        self._outcome = outcome
-        self._begun.set()
+        self.outcome = outcome
         self._ended.set()
         self._pieces.put(None)
+        if self._on_news is not None:
+            self._on_news()

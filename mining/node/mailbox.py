@@ -1,4 +1,4 @@
-"""The miner's side of its mailbox: reports, and the pieces of an answer as they are made."""
+"""The miner's side of its mailbox: reports, and the pieces of answers as they are made."""
 
 import json
 import time
@@ -13,25 +13,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from mining.node.errors import NodeError
-from mining.node.generation import GenerationResult
 from mining.node.job import Malformed, NetworkFacts, Wire, write_report
-from mining.node.sampling import TokenLogprobs
+from mining.node.piece_stream import Entry, PieceStream, StreamMismatch
 
 MAX_REPORTS = 10_000
 """About five hours of heartbeats, should nobody read them."""
-STREAM_EXPIRY_S = 3600
+STREAM_EXPIRY_S = 7200
+"""From an answer's first piece, and again from its end: longer than the longest task."""
 MAX_CLOCK_OFFSET_S = 3.0
 _RETRIES = 8
 
 
 class MailboxUnfit(NodeError):
     """The mailbox lacks what a node has to know, or lives in another time."""
-
-
-class StreamMismatch(Exception):
-    """What was streamed before is not the beginning of what is generated now."""
-
-    code = "stream_mismatch"
 
 
 class Mailbox:
@@ -58,9 +52,30 @@ class Mailbox:
         entry = write_report(report)
         self._redis.xadd(self.prefix + "reports", entry, maxlen=MAX_REPORTS, approximate=True)
 
-    def stream(self, assignment_id: str, max_pieces: int) -> "PieceStream":
+    def stream(self, assignment_id: str, max_pieces: int) -> PieceStream:
         """The stream of an assignment's pieces, with what is in it already."""
-        return PieceStream(self._redis, f"{self.prefix}stream:{assignment_id}", max_pieces)
+        key = f"{self.prefix}stream:{assignment_id}"
+        return PieceStream(key, max_pieces, self._redis.xrange(key))
+
+    def append(self, entries: Sequence[Entry]) -> list[StreamMismatch | None]:
+        """Append entries to streams, all in one go, and say what became of each.
+
+        Raises RedisError when there is no telling, after as many tries as are worth it.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for entry in entries:
+            # Numbered, so that one whose confirmation was lost is not appended twice.
+            most = entry.max_entries
+            pipeline.xadd(entry.key, entry.fields, entry.id, maxlen=most, approximate=True)
+            if entry.is_edge:
+                pipeline.expire(entry.key, STREAM_EXPIRY_S)
+        answers = iter(pipeline.execute(raise_on_error=False))
+        outcomes = []
+        for entry in entries:
+            outcomes.append(self._outcome(entry, next(answers)))
+            if entry.is_edge:
+                next(answers)
+        return outcomes
 
     def network(self) -> NetworkFacts:
         """What the router wrote for this node when it made the mailbox; raise MailboxUnfit."""
@@ -95,63 +110,11 @@ class Mailbox:
         """Close the connections."""
         self._redis.close()
 
-
-class PieceStream:
-    """An answer on its way to whoever follows it.
-
-    A job that is delivered again, after a crash say, is generated again from the same seed. What
-    a client may have read is not sent twice: the beginning that is there already is passed over.
-    """
-
-    def __init__(self, redis: Any, key: str, max_pieces: int) -> None:
-        self._redis = redis
-        self._key = key
-        # Twice and some more: trimming must never reach an answer's own beginning.
-        self._max_entries = 2 * max_pieces + 16
-        entries: Sequence[tuple[str, dict[str, str]]] = redis.xrange(key)
-        self._last = int(entries[-1][0].split("-")[0]) if entries else 0
-        self._passed_over = "".join(entry.get("text", "") for _, entry in entries)
-        self._ended = any("done" in entry for _, entry in entries)
-
-    def add(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> None:
-        """Append a piece; raise StreamMismatch."""
-        known, self._passed_over = self._passed_over[: len(text)], self._passed_over[len(text) :]
-        if not text.startswith(known):
-            raise StreamMismatch("stream: this run differs from what was streamed before")
-        if text[len(known) :]:
-            told = {"logprobs": json.dumps([each.to_json() for each in logprobs])}
-            self._append({"text": text[len(known) :], **(told if logprobs else {})})
-
-    def done(self, result: GenerationResult) -> None:
-        """Append the end of an answer that is complete; raise StreamMismatch."""
-        if self._passed_over:
-            raise StreamMismatch("stream: this run is shorter than what was streamed before")
-        if self._ended:
-            return
-        self._append(
-            {
-                "done": "1",
-                "finish_reason": result.finish_reason.value,
-                "prompt_tokens": str(result.prompt_tokens),
-                "completion_tokens": str(result.completion_tokens),
-            }
-        )
-
-    def failed(self, code: str) -> None:
-        """Append the end of an answer that will not be completed."""
-        self._append({"failed": code})
-
-    def _append(self, entry: dict[str, str]) -> None:
-        # Entries are numbered, so that one whose confirmation was lost is not appended twice.
-        self._last += 1
-        number = f"{self._last}-0"
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.xadd(self._key, entry, id=number, maxlen=self._max_entries, approximate=True)
-        pipeline.expire(self._key, STREAM_EXPIRY_S)
-        added, _ = pipeline.execute(raise_on_error=False)
-        if not isinstance(added, Exception):
-            return
-        if not isinstance(added, ResponseError):
-            raise added
-        if self._redis.xrange(self._key, number, number) != [(number, entry)]:
-            raise StreamMismatch(f"stream: entry {number} was refused ({added})")
+    def _outcome(self, entry: Entry, answer: object) -> StreamMismatch | None:
+        if not isinstance(answer, Exception):
+            return None
+        if not isinstance(answer, ResponseError):
+            raise answer
+        if self._redis.xrange(entry.key, entry.id, entry.id) == [(entry.id, entry.fields)]:
+            return None
+        return StreamMismatch(f"stream: entry {entry.id} was refused ({answer})")

@@ -20,11 +20,9 @@ from mining.node.binding import bind
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import (
     DeadlinePassed,
-    Generation,
     GenerationError,
     GenerationRequest,
     GenerationResult,
-    Piece,
 )
 from mining.node.grammar import GrammarInvalid
 from mining.node.job import (
@@ -37,7 +35,9 @@ from mining.node.job import (
     NodeStatus,
     PrecommitReport,
 )
-from mining.node.mailbox import Mailbox, PieceStream, StreamMismatch
+from mining.node.mailbox import Mailbox
+from mining.node.piece_stream import PieceStream, StreamMismatch
+from mining.node.piece_writer import PieceWriter
 from mining.node.prompts import PromptError
 from mining.node.running_jobs import RunningJobs
 from mining.node.sealing import SealedPromptUnreadable, open_prompt
@@ -53,9 +53,6 @@ BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
 ACK_WITHIN_S = 0.1
 """How long an ack waits for a first piece that may go out before it."""
-GATHER_S = 0.01
-"""A fast model's tokens go out together, as often as this: nobody sees the difference, and each
-entry costs the miner, Redis, the router and the client more than a small model's token does."""
 
 
 class Busy(Exception):
@@ -111,6 +108,7 @@ class Miner:
         self._beating = threading.Lock()
         self._last_beat_ms = 0
         self._running = RunningJobs()
+        self._writer = PieceWriter(mailbox)
 
     def infer(self, value: object) -> None:
         """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
@@ -171,6 +169,10 @@ class Miner:
     def drain(self) -> None:
         """Begin nothing more, and say so with the next heartbeat; what runs is finished."""
         self._draining = True
+
+    def close(self) -> None:
+        """End the thread that writes answers; call it when nothing runs any more."""
+        self._writer.close()
 
     def hand_back(self, value: object) -> None:
         """Say of a job that was not begun that it will not be."""
@@ -252,29 +254,14 @@ class Miner:
             job.assignment_id, lambda: engine.submit(request), job.enough_characters
         )
         try:
-            for piece in self._acked(job, generation):
-                stream.add(piece.text, piece.logprobs)
+            writing = self._writer.write(generation, stream)
+            # A signature takes milliseconds beside a running engine, and a client waits for the
+            # first piece; so the ack goes out behind it, or before it where that takes a while.
+            writing.begins_within(ACK_WITHIN_S)
+            self._report_ack(job)
+            return writing.result()
         finally:
             generation.cancel()
-        result = generation.result()
-        stream.done(result)
-        return result
-
-    def _acked(self, job: Job, generation: Generation) -> Iterator[Piece]:
-        """The pieces; the ack goes out behind the first, or before it where that takes a while.
-
-        A signature takes milliseconds beside a running engine, and a client waits for this piece.
-        """
-        is_acked = not generation.begins_within(ACK_WITHIN_S)
-        if is_acked:
-            self._report_ack(job)
-        for piece in generation.pieces(GATHER_S):
-            yield piece
-            if not is_acked:
-                self._report_ack(job)
-                is_acked = True
-        if not is_acked:
-            self._report_ack(job)
 
     # ── reports ──────────────────────────────────────────────────────────────
 
@@ -304,7 +291,7 @@ class Miner:
         return True
 
     def _fail(self, job: Job, stream: PieceStream, code: str, message: str) -> None:
-        stream.failed(code)
+        self._mailbox.append([stream.failed(code)])
         self._mailbox.report(
             FailedReport(assignment_id=job.assignment_id, code=code, message=message)
         )

@@ -160,6 +160,7 @@ class UpstreamEngine:
         def show(piece: str) -> None:
             pieces.append(piece)
             generation.add_piece(piece)
+            generation.tell()
 
         reason = None
         async for text, ended in self._choices(self._body(request)):

@@ -100,6 +100,7 @@ def _run(config: NodeConfig, tell: Progress) -> int:
     finally:
         heart.stop()
         shelf.close()
+        miner.close()
         mailbox.close()
 
 

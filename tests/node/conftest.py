@@ -38,5 +38,6 @@ def shelf(engine: Engine) -> Shelf:
 def bench(redis_url: str, shelf: Shelf, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(redis_url, shelf, tmp_path)
     yield bench
+    bench.miner.close()
     bench.mailbox.close()
     bench.redis.close()

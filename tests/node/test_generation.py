@@ -1,7 +1,6 @@
 """How an answer's pieces come out of a generation."""
 
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from mining.node.generation import (
     GenerationRequest,
     GenerationResult,
 )
+from mining.node.sampling import TokenLogprobs
 
 RESULT = GenerationResult("one two three", (1, 2, 3), FinishReason.STOP, 4)
 
@@ -21,35 +21,14 @@ def generation() -> Generation:
     return Generation(GenerationRequest([1], 8))
 
 
-def test_the_first_piece_comes_at_once_and_the_next_together(generation: Generation) -> None:
-    pieces = generation.pieces(gather_s=1)
+def test_iteration_gives_each_piece_as_it_comes(generation: Generation) -> None:
+    pieces = iter(generation)
     generation.add_piece("one")
-    started = time.monotonic()
-    assert next(pieces).text == "one"
-    assert time.monotonic() - started < 1
+    assert next(pieces) == "one"
     threading.Timer(0.01, generation.add_piece, [" two"]).start()
-    threading.Timer(0.02, generation.add_piece, [" three"]).start()
-    assert next(pieces).text == " two three"
-
-
-def test_a_piece_that_comes_later_than_the_gathering_is_not_kept_back(
-    generation: Generation,
-) -> None:
-    pieces = generation.pieces(gather_s=0.01)
-    generation.add_piece("one")
-    next(pieces)
-    threading.Timer(0.1, generation.add_piece, [" two"]).start()
-    assert next(pieces).text == " two"
-
-
-def test_the_end_does_not_wait_for_the_gathering(generation: Generation) -> None:
-    pieces = generation.pieces(gather_s=30)
-    generation.add_piece("one")
-    assert next(pieces).text == "one"
-    generation.add_piece(" two three")
-    threading.Timer(0.02, generation.end, [RESULT]).start()
-    assert [piece.text for piece in pieces] == [" two three"]
-    assert generation.result() is RESULT
+    assert next(pieces) == " two"
+    threading.Timer(0.01, generation.end, [RESULT]).start()
+    assert list(pieces) == []
 
 
 def test_an_answer_that_failed_gives_its_pieces_and_then_the_reason(
@@ -57,10 +36,48 @@ def test_an_answer_that_failed_gives_its_pieces_and_then_the_reason(
 ) -> None:
     generation.add_piece("one")
     generation.end(EngineFailed("engine: no memory"))
-    pieces = generation.pieces()
-    assert next(pieces).text == "one"
+    pieces = iter(generation)
+    assert next(pieces) == "one"
     with pytest.raises(EngineFailed):
         next(pieces)
+
+
+def test_who_watches_takes_all_that_is_there_as_one_piece(generation: Generation) -> None:
+    told: list[str] = []
+    generation.watch(lambda: told.append(generation.take().text))
+    generation.add_piece("one")
+    generation.add_piece(" two")
+    assert told == []
+    generation.tell()
+    generation.tell()
+    assert told == ["one two"]
+    assert generation.outcome is None
+    generation.end(RESULT)
+    assert told == ["one two", ""]
+    assert generation.outcome is RESULT
+
+
+def test_log_probabilities_of_pieces_that_are_taken_together_stay_in_order(
+    generation: Generation,
+) -> None:
+    rows = [TokenLogprobs(token, -1.0, ()) for token in (1, 2, 3)]
+    generation.add_logprobs(rows[0])
+    generation.add_logprobs(rows[1])
+    generation.add_piece("one")
+    generation.add_logprobs(rows[2])
+    generation.add_piece(" two")
+    assert generation.take() == ("one two", tuple(rows))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_watches_late_learns_of_what_was_there(generation: Generation, ended: bool) -> None:
+    if ended:
+        generation.end(RESULT)
+    else:
+        generation.add_piece("one")
+    told: list[str] = []
+    generation.watch(lambda: told.append(generation.take().text))
+    assert told == ["" if ended else "one"]
 
 
 def test_an_answer_without_text_has_no_pieces(generation: Generation) -> None:

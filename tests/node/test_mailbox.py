@@ -10,11 +10,12 @@ import redis
 
 from mining.node.generation import FinishReason, GenerationResult
 from mining.node.job import FailedReport, HeartbeatReport, NetworkFacts, read_report
-from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit, StreamMismatch
+from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit
+from mining.node.piece_stream import StreamMismatch
 
 ADDRESS = "0x" + "Ab" * 20
 PREFIX = f"miner:{ADDRESS.lower()}:"
-ID = str(uuid.UUID(int=7))
+ID, OTHER_ID = str(uuid.UUID(int=7)), str(uuid.UUID(int=8))
 KEY = f"{PREFIX}stream:{ID}"
 RESULT = GenerationResult("one two", (1, 2, 3), FinishReason.STOP, 12)
 
@@ -71,70 +72,50 @@ def test_a_clock_that_is_wrong_is_found_out(
 
 def test_pieces_end_with_the_figures_and_expire(mailbox: Mailbox, server: "redis.Redis") -> None:
     stream = mailbox.stream(ID, 10)
-    stream.add("one")
-    stream.add(" two")
-    stream.done(RESULT)
-    assert [entry for _, entry in server.xrange(KEY)] == [
-        {"text": "one"},
-        {"text": " two"},
-        {
-            "done": "1",
-            "finish_reason": "stop",
-            "prompt_tokens": "12",
-            "completion_tokens": "3",
-        },
-    ]
+    entries = [*stream.piece("one"), *stream.piece(" two"), *stream.done(RESULT)]
+    assert mailbox.append(entries) == [None, None, None]
+    assert texts_and_end(server) == ["one", " two", "done"]
     assert 0 < server.ttl(KEY) <= STREAM_EXPIRY_S
 
 
-def test_a_repeated_run_adds_only_what_was_missing(mailbox: Mailbox, server: "redis.Redis") -> None:
-    first = mailbox.stream(ID, 10)
-    first.add("one")
-    first.add(" t")
-    again = mailbox.stream(ID, 10)
-    again.add("on")
-    again.add("e tw")
-    again.add("o")
-    again.done(RESULT)
-    entries = [entry for _, entry in server.xrange(KEY)]
-    assert [entry.get("text") for entry in entries] == ["one", " t", "w", "o", None]
-    third = mailbox.stream(ID, 10)
-    third.add("one two")
-    third.done(RESULT)
-    assert len(server.xrange(KEY)) == len(entries)
+def test_a_stream_that_has_only_begun_expires_too(mailbox: Mailbox, server: "redis.Redis") -> None:
+    mailbox.append(mailbox.stream(ID, 10).piece("one"))
+    assert 0 < server.ttl(KEY) <= STREAM_EXPIRY_S
 
 
-def test_a_repeated_run_that_differs_is_refused(mailbox: Mailbox) -> None:
-    mailbox.stream(ID, 10).add("one")
-    with pytest.raises(StreamMismatch, match="differs"):
-        mailbox.stream(ID, 10).add("two")
-    shorter = mailbox.stream(ID, 10)
-    shorter.add("o")
-    with pytest.raises(StreamMismatch, match="shorter"):
-        shorter.done(RESULT)
+def test_what_is_appended_again_is_not_doubled(mailbox: Mailbox, server: "redis.Redis") -> None:
+    entries = mailbox.stream(ID, 10).piece("one")
+    for _ in range(2):  # as if the connection had broken before the answer
+        assert mailbox.append(entries) == [None]
+    assert texts_and_end(server) == ["one"]
 
 
-def test_a_piece_whose_confirmation_was_lost_is_not_doubled(
+def test_an_entry_that_is_refused_is_told_and_those_of_others_are_not(
     mailbox: Mailbox, server: "redis.Redis"
 ) -> None:
-    stream = mailbox.stream(ID, 10)
-    stream.add("one")
-    stream._last -= 1  # as if the connection had broken before the answer, and it were sent again
-    stream.add("one")
-    assert [entry for _, entry in server.xrange(KEY)] == [{"text": "one"}]
-
-
-def test_a_piece_that_cannot_be_appended_is_no_silent_loss(
-    mailbox: Mailbox, server: "redis.Redis"
-) -> None:
-    stream = mailbox.stream(ID, 10)
+    refused, other = mailbox.stream(ID, 10), mailbox.stream(OTHER_ID, 10)
     server.xadd(KEY, {"text": "not mine"}, id="5-0")
-    with pytest.raises(StreamMismatch, match="refused"):
-        stream.add("one")
+    outcomes = mailbox.append([*refused.piece("one"), *other.piece("two")])
+    assert isinstance(outcomes[0], StreamMismatch)
+    assert "refused" in str(outcomes[0])
+    assert outcomes[1] is None
+    assert server.xlen(f"{PREFIX}stream:{OTHER_ID}") == 1
+
+
+def test_a_stream_goes_on_behind_what_redis_has_of_it(
+    mailbox: Mailbox, server: "redis.Redis"
+) -> None:
+    mailbox.append(mailbox.stream(ID, 10).piece("one"))
+    mailbox.append(mailbox.stream(ID, 10).piece("one two"))
+    assert texts_and_end(server) == ["one", " two"]
 
 
 def test_a_long_answer_is_kept_whole(mailbox: Mailbox, server: "redis.Redis") -> None:
     stream = mailbox.stream(ID, 3000)
     for number in range(3000):
-        stream.add(f"{number} ")
+        mailbox.append(stream.piece(f"{number} "))
     assert server.xlen(KEY) == 3000
+
+
+def texts_and_end(server: "redis.Redis") -> list[str]:
+    return [entry.get("text", "done") for _, entry in server.xrange(KEY)]
