@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import cache
 
 from django.conf import settings
@@ -24,8 +25,12 @@ TIME_S = 45.0
 logger = logging.getLogger(__name__)
 
 
-def rerun(task: Task) -> Answer:
+def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
     """The answer that the task's model, parameters and seed lead to, as far as it counts.
+
+    Args:
+        draft: the tokens that a miner says it has: where that is true, this is several times as
+            fast. Where it is not, it changes nothing.
 
     Raises:
         ValidationImpossible: the model is missing here, or takes too long.
@@ -51,6 +56,7 @@ def rerun(task: Task) -> Answer:
             grammar=prompt.options.grammar,
             logprobs=prompt.options.logprobs,
             deadline_at=time.time() + TIME_S,
+            draft=draft,
         )
         generation = engine.submit(request)
         if task.enough_characters is not None:

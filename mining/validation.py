@@ -156,7 +156,7 @@ def _measure(task: Task, answers: Sequence[Answer], *, with_logprobs: bool) -> M
         return Measure(ValidationMethod.MAJORITY, judgement, disbelieved=disbelieved or ())
     method = ValidationMethod.AUDIT if audited else ValidationMethod.RERUN
     try:
-        reference = rerun(task)
+        reference = rerun(task, answers[0].token_ids)
     except ValidationImpossible:
         if judgement is None:
             raise

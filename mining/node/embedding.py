@@ -41,7 +41,7 @@ class Embedder:
         Raises LlamaError when llama.cpp fails.
         """
         self._context.clear()
-        self._context.decode([Run(n, 0, tokens, False) for n, tokens in enumerate(batch)])
+        self._context.decode([Run(n, 0, tokens, outputs=0) for n, tokens in enumerate(batch)])
         vectors = [self._context.embedding(number) for number in range(len(batch))]
         return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
 

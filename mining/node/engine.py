@@ -7,8 +7,8 @@ sequence has ended: a prompt that begins like one that is there, or is being rea
 where they part. The thread is the engine's own where llama.cpp computes with one, and that of all
 engines of the process where it computes with several (see `mining.node.turns`).
 
-Whatever else is in a batch changes logits in their last bits; `mining.node.sampling` says what
-that means.
+A token's logits do not depend on what else there is to do, as far as llama.cpp allows:
+`mining.node.batching` says how far, `mining.node.sampling` what that means.
 """
 
 import logging
@@ -17,11 +17,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from mining.node import batching, sampling
+from mining.node.cells import Cells
 from mining.node.embedding import Embedder, Vector, in_batches
 from mining.node.generation import (
     Cancelled,
@@ -37,38 +37,17 @@ from mining.node.generation import (
 )
 from mining.node.grammar import Grammar
 from mining.node.llama import Context, Model, Run
-from mining.node.pieces import TextAssembler
-from mining.node.prefixes import common_prefix
 from mining.node.prompts import ModelPrompts
-from mining.node.sampling import TokenLogprobs, logprobs
+from mining.node.sampling import logprobs
+from mining.node.sequence import SequenceState
 from mining.node.trial import fastest_threads, is_faster_apart
 from mining.node.turns import Turns, shared
 
 logger = logging.getLogger(__name__)
 
-SHORTEST_SHARED_PREFIX = 32
-"""Fewer tokens are read again sooner than a slot's cells are copied."""
 SLOWEST_GRAMMAR_S = 0.5
 """A token whose grammar takes more of the processor's time keeps all others waiting."""
 _RATE_DECAY = 0.98
-
-
-@dataclass(eq=False)
-class _Sequence:
-    """One request on its way through the cache."""
-
-    generation: Generation
-    pending: list[int]
-    """Tokens that the model has not read yet."""
-    assembler: TextAssembler
-    grammar: Grammar | None
-    slot: int = -1
-    begun: bool = False
-    """Whether any of it is read, or copied from another slot."""
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[TokenLogprobs] = field(default_factory=list)
-    drawn: dict[int, int] = field(default_factory=dict)
-    pieces: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -115,10 +94,9 @@ class Engine:
             threads=threads or 1,
         )
         self._incoming: queue.SimpleQueue[Generation] = queue.SimpleQueue()
-        self._waiting: deque[_Sequence] = deque()
-        self._active: dict[int, _Sequence] = {}
-        self._cells: list[list[int]] = [[] for _ in range(slots)]
-        """The tokens that each slot's cells hold."""
+        self._waiting: deque[SequenceState] = deque()
+        self._active: dict[int, SequenceState] = {}
+        self._cells = Cells(self._context, slots, self.prompts.context_tokens)
         self._closed = False
         self._gate = threading.Lock()
         """Held to close, and by whoever must not come after that."""
@@ -196,7 +174,7 @@ class Engine:
             logger.exception("a step failed; the sequences in it end here")
             for slot, sequence in list(self._active.items()):
                 self._end(sequence, EngineFailed(f"engine: {error}"))
-                self._forget(slot)
+                self._cells.keep(slot, 0)
         return bool(self._active or self._waiting)
 
     def _stop(self) -> None:
@@ -220,10 +198,8 @@ class Engine:
             generation = self._incoming.get()
             request = generation.request
             grammar = Grammar(self._model, request.grammar) if request.grammar else None
-            assembler = TextAssembler(request.stop)
-            self._waiting.append(
-                _Sequence(generation, list(request.prompt_tokens), assembler, grammar)
-            )
+            vocabulary_size = self._model.vocabulary_size
+            self._waiting.append(SequenceState.of(generation, grammar, vocabulary_size))
 
     def _drop_unwanted(self) -> None:
         now = time.time()
@@ -246,79 +222,79 @@ class Engine:
 
     def _step(self) -> None:
         started = time.perf_counter()
-        runs = self._plan()
-        self._decode(runs)
-        for run in runs:
-            self._cells[run.sequence] += run.tokens
-            del self._active[run.sequence].pending[: len(run.tokens)]
-        decoded = time.perf_counter()
-        drawing = [self._active[run.sequence] for run in runs if run.wants_logits]
-        for number, sequence in enumerate(drawing):
-            self._draw(sequence, number)
-        for sequence in drawing:
-            sequence.generation.tell()
-        self._measure(len(drawing), decoded - started, time.perf_counter() - decoded)
+        drawn, draw_s = 0, 0.0
+        for piece in batching.pieces(self._plan()):
+            self._cells.decode(piece)
+            decoded = time.perf_counter()
+            sequences = [self._active[run.sequence] for run in piece]
+            first = 0
+            for sequence, run in zip(sequences, piece, strict=True):
+                self._go_on(sequence, run, first)
+                first += run.outputs
+            for sequence in sequences:
+                sequence.generation.tell()
+            drawn += first
+            draw_s += time.perf_counter() - decoded
+        self._measure(drawn, time.perf_counter() - started, draw_s)
 
     def _plan(self) -> list[Run]:
-        """What is in the next batch, by slot: llama.cpp takes neighbours together."""
-        counts = {slot: 1 for slot, sequence in self._active.items() if sequence.token_ids}
+        """What is read in the next step, by slot."""
+        counts = {slot: 1 for slot, sequence in self._active.items() if sequence.is_generating}
         # In the order in which they came.
-        reading = [s for s in self._active.values() if not s.token_ids and self._begin(s)]
+        reading = [s for s in self._active.values() if not s.is_generating and self._begin(s)]
         room = batching.room_for_prompts(len(reading), len(counts), on_gpu=self._on_gpu)
-        unread = [len(sequence.pending) for sequence in reading]
-        for sequence, count in zip(reading, batching.shares(unread, room), strict=True):
+        shares = batching.shares([sequence.unread for sequence in reading], room)
+        for sequence, count in zip(reading, shares, strict=True):
             if count:
                 counts[sequence.slot] = count
                 self.prefill_tokens += count
         runs = []
         for slot, count in sorted(counts.items()):
-            pending = self._active[slot].pending
-            last = count == len(pending)
-            runs.append(Run(slot, len(self._cells[slot]), pending[:count], last))
+            tokens = self._active[slot].pending[:count]
+            outputs = self._active[slot].read(count)
+            runs.append(Run(slot, self._cells.length(slot), tokens, outputs))
         return runs
 
-    def _decode(self, runs: list[Run]) -> None:
-        """Run a batch, bridged: a token in idle slots between, which nobody reads on from."""
-        room = max(0, batching.FULL_TOKENS - sum(len(run.tokens) for run in runs))
-        bridges = [
-            Run(slot, len(self._cells[slot]), [0], wants_logits=False)
-            for slot in batching.gaps([run.sequence for run in runs])
-            if len(self._cells[slot]) < self.prompts.context_tokens
-        ][:room]
-        try:
-            self._context.decode(sorted([*runs, *bridges], key=lambda run: run.sequence))
-        finally:
-            for bridge in bridges:
-                self._context.cut(bridge.sequence, bridge.position)
-
-    def _begin(self, sequence: _Sequence) -> bool:
+    def _begin(self, sequence: SequenceState) -> bool:
         """Take over what slots hold of its prompt; False while one is reading more of it."""
         if sequence.begun:
             return True
-        prompt, slot = sequence.pending, sequence.slot
-        # Its own last token is always read: what follows it has to be computed.
-        held = [min(common_prefix(cells, prompt), len(prompt) - 1) for cells in self._cells]
-        best = max(range(self.slots), key=held.__getitem__)
-        for other in self._active.values():
-            if other.begun and other is not sequence and not other.token_ids:
-                coming = common_prefix([*self._cells[other.slot], *other.pending], prompt)
-                if min(coming, len(prompt) - 1) >= held[best] + SHORTEST_SHARED_PREFIX:
-                    return False
-        kept = held[slot]
-        if held[best] >= kept + SHORTEST_SHARED_PREFIX:
-            kept = held[best]
-            self._forget(slot)
-            self._context.copy(best, slot, kept)
-            self._cells[slot] = self._cells[best][:kept]
-        else:
-            self._context.cut(slot, kept)
-            del self._cells[slot][kept:]
-        del sequence.pending[:kept]
+        coming = [
+            (other.slot, other.pending[: other.unread_prompt])
+            for other in self._active.values()
+            if other.begun and other.unread_prompt
+        ]
+        prompt = sequence.pending[: sequence.unread_prompt]
+        kept = self._cells.take_over(sequence.slot, prompt, coming)
+        if kept is None:
+            return False
+        sequence.read(kept)
         self.shared_tokens += kept
         sequence.begun = True
         return True
 
-    def _draw(self, sequence: _Sequence, number: int) -> None:
+    def _go_on(self, sequence: SequenceState, run: Run, number: int) -> None:
+        """Draw what follows a run's tokens, as far as they are the answer's.
+
+        Args:
+            number: of the run's first logits in the piece.
+        """
+        drafted = [*run.tokens[len(run.tokens) - run.outputs + 1 :], *sequence.pending[:1]]
+        for index in range(run.outputs):
+            if index and sequence.generation.is_enough:
+                self._finish(sequence, FinishReason.CANCELLED)
+                return
+            token = self._draw(sequence, number + index)
+            if token is None:
+                return
+            if drafted[index : index + 1] != [token]:
+                sequence.pending = [token]
+                if unread := run.outputs - index - 1:  # was read behind another token than this
+                    self._cells.keep(run.sequence, run.position + len(run.tokens) - unread)
+                return
+
+    def _draw(self, sequence: SequenceState, number: int) -> int | None:
+        """Draw, and show, the next token; None where the answer ends with it."""
         request = sequence.generation.request
         logits = self._context.logits(number)
         allowed = logits
@@ -328,7 +304,7 @@ class Engine:
             if time.thread_time() - started > SLOWEST_GRAMMAR_S:
                 message = "grammar: too many ways to go on are open at once; simplify it"
                 self._end(sequence, GrammarTooSlow(message))
-                return
+                return None
         token = sampling.draw(
             allowed,
             request.sampling,
@@ -347,16 +323,17 @@ class Engine:
         sequence.drawn[token] = sequence.drawn.get(token, 0) + 1
         if self._model.is_end(token):
             self._finish(sequence, FinishReason.STOP)
-            return
+            return None
         self._show(sequence, sequence.assembler.feed(self._model.piece(token)))
         if sequence.assembler.stopped:
             self._finish(sequence, FinishReason.STOP)
-        elif len(sequence.token_ids) == request.max_tokens:
+            return None
+        if len(sequence.token_ids) == request.max_tokens:
             self._finish(sequence, FinishReason.LENGTH)
-        else:
-            sequence.pending = [token]
+            return None
+        return token
 
-    def _finish(self, sequence: _Sequence, reason: FinishReason) -> None:
+    def _finish(self, sequence: SequenceState, reason: FinishReason) -> None:
         self._show(sequence, sequence.assembler.finish())
         if sequence.assembler.stopped and reason is not FinishReason.CANCELLED:
             reason = FinishReason.STOP
@@ -367,15 +344,15 @@ class Engine:
             GenerationResult(text, token_ids, reason, prompt_tokens, tuple(sequence.logprobs)),
         )
 
-    def _show(self, sequence: _Sequence, piece: str) -> None:
+    def _show(self, sequence: SequenceState, piece: str) -> None:
         sequence.pieces.append(piece)
         sequence.generation.add_piece(piece)
 
-    def _end(self, sequence: _Sequence, outcome: GenerationResult | GenerationError) -> None:
+    def _end(self, sequence: SequenceState, outcome: GenerationResult | GenerationError) -> None:
         self._leave(sequence)
         sequence.generation.end(outcome)
 
-    def _leave(self, sequence: _Sequence) -> None:
+    def _leave(self, sequence: SequenceState) -> None:
         """Take a sequence out. Its cells stay for whoever's prompt begins like it."""
         if self._active.get(sequence.slot) is sequence:
             del self._active[sequence.slot]
@@ -384,14 +361,10 @@ class Engine:
         if sequence.grammar is not None:
             sequence.grammar.close()
 
-    def _forget(self, slot: int) -> None:
-        self._context.cut(slot, 0)
-        self._cells[slot] = []
-
-    def _measure(self, drawn: int, decode_s: float, draw_s: float) -> None:
+    def _measure(self, drawn: int, step_s: float, draw_s: float) -> None:
         self.draw_s += draw_s
-        self.step_s += decode_s + draw_s
+        self.step_s += step_s
         if drawn:
-            rate = drawn / max(decode_s + draw_s, 1e-9)
+            rate = drawn / max(step_s, 1e-9)
             old = self.tokens_per_s or rate
             self.tokens_per_s = _RATE_DECAY * old + (1 - _RATE_DECAY) * rate

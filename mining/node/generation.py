@@ -72,6 +72,8 @@ class GenerationRequest:
         logprobs: of how many of the likeliest tokens, beside the one drawn, the result tells the
             log-probabilities at each position; 0 tells none at all.
         grammar: in GBNF; the answer is a text of it, cut off at `max_tokens` if need be.
+        draft: the tokens that somebody says the answer has. As far as they are those that are
+            drawn, it is made many tokens at a time. What it says does not depend on them.
     """
 
     prompt_tokens: Sequence[int]
@@ -82,6 +84,7 @@ class GenerationRequest:
     deadline_at: float = float("inf")
     logprobs: int = 0
     grammar: str = ""
+    draft: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,12 @@ class ModelUnreadable(LlamaError):
 
 @dataclass(frozen=True)
 class Run:
-    """Successive tokens of one sequence in a batch; `wants_logits` are those after the last."""
+    """Successive tokens of one sequence in a batch; logits are wanted of the last `outputs`."""
 
     sequence: int
     position: int
     tokens: Sequence[int]
-    wants_logits: bool
+    outputs: int
 
 
 class Model:
@@ -210,8 +210,8 @@ class Context:
             self._tokens[start:end] = run.tokens
             self._positions[start:end] = range(run.position, run.position + len(run.tokens))
             self._wanted[start:end] = self._embeds
-            self._wanted[end - 1] = self._embeds or run.wants_logits
-            outputs += run.wants_logits
+            self._wanted[end - run.outputs : end] = True
+            outputs += run.outputs
             for index in range(start, end):
                 self._sequences[index][0] = run.sequence
         self._batch.n_tokens = end

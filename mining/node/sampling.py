@@ -5,8 +5,8 @@ The filters are top-k, top-p and min-p, in this order.
 Gumbel-max draws from the softmax by adding noise to every candidate's logit and taking the
 largest. The noise depends on the task's seed, the position and the token alone, so that whoever
 computes the same logits draws the same token, whatever else is in the batch and in whichever order.
-Logits themselves differ in their last bits with the batch's composition and the machine;
-that flips a draw only where two candidates are that close, which is rare.
+Logits themselves differ in their last bits with the machine and, where weights are not quantised,
+with the batch's composition; that flips a draw only where two candidates are that close.
 
 The noise of token `t` at position `p` is `-log(-log(u))`, with
 

@@ -19,7 +19,7 @@ def fastest_threads(context: Context, slots: int) -> int:
     has to be empty, and is left so.
     """
     threads = processors()
-    runs = [Run(slot, 0, [0], wants_logits=True) for slot in range(min(_TOGETHER, slots))]
+    runs = [Run(slot, 0, [0], outputs=1) for slot in range(min(_TOGETHER, slots))]
     fastest_s = _time_with(context, threads, runs)
     fewer = threads // 2
     while fewer and fastest_s < LONG_STEP_S:
@@ -44,7 +44,7 @@ def is_faster_apart(context: Context, slots: int) -> bool:
     That depends on the model's format, the processor and the number of threads. The context has
     to be empty, and is left so.
     """
-    together = [Run(slot, 0, [0], wants_logits=True) for slot in range(min(_TOGETHER, slots))]
+    together = [Run(slot, 0, [0], outputs=1) for slot in range(min(_TOGETHER, slots))]
     lone_s, together_s = (_best_time(context, runs) for runs in (together[:1], together))
     return together_s > len(together) * lone_s
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mining.node import batching
-from mining.node.batching import gaps
-from mining.node.engine import SHORTEST_SHARED_PREFIX, Engine
+from mining.node.batching import TILE_TOKENS, gaps
+from mining.node.engine import Engine
 from mining.node.generation import (
     Cancelled,
     DeadlinePassed,
@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: Engine) -> None:
 def test_a_prompt_that_begins_like_another_is_read_from_where_they_part(model_path: Path) -> None:
     engine = Engine(model_path, slots=4)
     try:
-        shared = engine.prompts.tokenise("the inn and the hen " * 8, PLAIN)
+        shared = engine.prompts.tokenise("the inn and the hen " * 20, PLAIN)
         requests = [
             request(engine, seed, prompt_tokens=[*shared, *engine.prompts.tokenise(f"{seed}", 0)])
             for seed in range(8)
@@ -139,8 +139,8 @@ def test_a_prompt_that_begins_like_another_is_read_from_where_they_part(model_pa
             alone.append(fresh.submit(item).result())
             fresh.close()
         together = [each.result(10) for each in [engine.submit(item) for item in requests]]
-        assert engine.prefill_tokens < len(shared) + 8 * SHORTEST_SHARED_PREFIX
-        assert engine.shared_tokens >= 7 * (len(shared) - 1)
+        assert engine.prefill_tokens < len(shared) + 8 * 2 * TILE_TOKENS
+        assert engine.shared_tokens >= 7 * (len(shared) - 2 * TILE_TOKENS)
         same = sum(a.token_ids == b.token_ids for a, b in zip(alone, together, strict=True))
         assert same >= 7
     finally:

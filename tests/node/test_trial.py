@@ -54,7 +54,7 @@ def test_a_trial_leaves_the_context_empty(model_path: Path) -> None:
         assert isinstance(trial.is_faster_apart(context, slots=4), bool)
         assert 1 <= trial.fastest_threads(context, slots=4) <= trial.processors()
         # There is room for exactly so many tokens, from the first place on.
-        context.decode([Run(slot, 0, [1, 2, 3, 4], wants_logits=False) for slot in range(4)])
+        context.decode([Run(slot, 0, [1, 2, 3, 4], outputs=0) for slot in range(4)])
     finally:
         context.close()
         model.close()

@@ -18,8 +18,14 @@ CHAT_TEMPLATE = (
 _WIDTH, _LAYERS, _HEADS, _FEED_FORWARD = 32, 2, 2, 64
 
 
-def write(path: Path, *, seed: int = 1, chat_template: str | None = CHAT_TEMPLATE) -> Path:
-    """Write the model; the same seed makes the same model."""
+def write(
+    path: Path,
+    *,
+    seed: int = 1,
+    chat_template: str | None = CHAT_TEMPLATE,
+    quantised: bool = False,
+) -> Path:
+    """Write the model, of floats or as Q8_0; the same seed makes the same model."""
     tokens = [USER, ASSISTANT, END] + [letter for _, letter in sorted(_byte_letters().items())]
     merged = [" t", " a", "he", "in", " the"]
     merges = ["Ġ t", "Ġ a", "h e", "i n", "Ġt he"]
@@ -46,7 +52,8 @@ def write(path: Path, *, seed: int = 1, chat_template: str | None = CHAT_TEMPLAT
     writer.add_add_bos_token(False)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    _add_weights(writer, np.random.default_rng(seed), len(tokens))
+    kind = gguf.GGMLQuantizationType.Q8_0 if quantised else gguf.GGMLQuantizationType.F32
+    _add_weights(writer, np.random.default_rng(seed), len(tokens), kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -54,20 +61,26 @@ def write(path: Path, *, seed: int = 1, chat_template: str | None = CHAT_TEMPLAT
     return path
 
 
-def _add_weights(writer: gguf.GGUFWriter, random: np.random.Generator, vocabulary: int) -> None:
-    def matrix(*shape: int) -> np.ndarray:
-        return (random.standard_normal(shape) * 2 / np.sqrt(shape[-1])).astype(np.float32)
+def _add_weights(
+    writer: gguf.GGUFWriter,
+    random: np.random.Generator,
+    vocabulary: int,
+    kind: gguf.GGMLQuantizationType,
+) -> None:
+    def add(name: str, *shape: int) -> None:
+        matrix = (random.standard_normal(shape) * 2 / np.sqrt(shape[-1])).astype(np.float32)
+        writer.add_tensor(name, gguf.quants.quantize(matrix, kind), raw_dtype=kind)
 
     one = np.ones(_WIDTH, np.float32)
-    writer.add_tensor("token_embd.weight", matrix(vocabulary, _WIDTH))
-    writer.add_tensor("output.weight", matrix(vocabulary, _WIDTH))
+    add("token_embd.weight", vocabulary, _WIDTH)
+    add("output.weight", vocabulary, _WIDTH)
     writer.add_tensor("output_norm.weight", one)
     for layer in range(_LAYERS):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", matrix(_WIDTH, _WIDTH))
+            add(f"blk.{layer}.{name}.weight", _WIDTH, _WIDTH)
         for name in ("ffn_gate", "ffn_up"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", matrix(_FEED_FORWARD, _WIDTH))
-        writer.add_tensor(f"blk.{layer}.ffn_down.weight", matrix(_WIDTH, _FEED_FORWARD))
+            add(f"blk.{layer}.{name}.weight", _FEED_FORWARD, _WIDTH)
+        add(f"blk.{layer}.ffn_down.weight", _WIDTH, _FEED_FORWARD)
         writer.add_tensor(f"blk.{layer}.attn_norm.weight", one)
         writer.add_tensor(f"blk.{layer}.ffn_norm.weight", one)
 
