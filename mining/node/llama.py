@@ -83,6 +83,8 @@ class Model:
         self.bos_text = self._text_of(bos)
         self.eos = int(c.llama_vocab_eos(self._vocab))
         self.eos_text = self._text_of(self.eos)
+        self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
 
     def metadata(self, key: str) -> str | None:
         """The value of a key of the file's header, as text."""
@@ -116,6 +118,12 @@ class Model:
 
     def piece(self, token: int) -> bytes:
         """A token's bytes, which need not be whole characters; a control token has none."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._piece(token)
+        return piece
+
+    def _piece(self, token: int) -> bytes:
         room = 64
         buffer = ctypes.create_string_buffer(room)
         length = c.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
@@ -127,7 +135,10 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its answer with this token."""
-        return bool(c.llama_vocab_is_eog(self._vocab, token))
+        ends = self._ends.get(token)
+        if ends is None:
+            ends = self._ends[token] = bool(c.llama_vocab_is_eog(self._vocab, token))
+        return ends
 
     def close(self) -> None:
         """Free the model; its contexts must be closed before."""

@@ -34,6 +34,8 @@ Tokens = npt.NDArray[np.int64]
 Noise = npt.NDArray[np.uint64]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _HEAD = 64
 """How many of the likeliest tokens are looked at first."""
 _STRIDE = 16
@@ -127,10 +129,12 @@ def candidates(scores: Scores, params: SamplingParams) -> Tokens:
     """The tokens that top-k, top-p and min-p leave, in ascending order; at least one."""
     tokens: Tokens
     if 0 < params.top_k < len(scores):
-        tokens = top_k(scores, params.top_k)
+        tokens = _ranked(scores, params.top_k)
         if 0 < params.top_p < 1:
             weights = np.exp(_tempered(scores[tokens], params.temperature))
-            tokens = tokens[_fewest(weights, params.top_p * float(weights.sum()))]
+            enough = weights.cumsum().searchsorted(params.top_p * float(weights.sum()))
+            tokens = tokens[: enough + 1]
+        tokens = np.sort(tokens)
     elif 0 < params.top_p < 1:
         tokens = top_p(scores, params.top_p, params.temperature)
     else:
@@ -144,14 +148,7 @@ def top_k(scores: Scores, k: int) -> Tokens:
     """The ids of the `k` largest scores in ascending order; of equals the lowest ids."""
     if not 0 < k < len(scores):
         return np.arange(len(scores))
-    head = _head(scores, k)
-    values = scores[head]
-    threshold = np.partition(values, len(values) - k)[len(values) - k]
-    above = values > threshold
-    equal = np.flatnonzero(values == threshold)
-    above[equal[: k - int(np.count_nonzero(above))]] = True
-    kept: Tokens = head[above]
-    return kept
+    return np.sort(_ranked(scores, k))
 
 
 def top_p(scores: Scores, p: float, temperature: float = 1.0) -> Tokens:
@@ -217,7 +214,7 @@ def _draw_of_all(scores: Scores, temperature: float, key: np.uint64) -> int:
 
 def _loudest(scores: Scores, tokens: Tokens, temperature: float, key: np.uint64) -> int:
     noisy = scores[tokens].astype(np.float64) / temperature
-    noisy += _noise(_mixed(key, _steps(tokens)))
+    noisy += _noise(_mixed(key, _all_steps(len(scores))[tokens]))
     return int(tokens[noisy.argmax()])
 
 
@@ -227,13 +224,20 @@ def _head(scores: Scores, k: int) -> Tokens:
     rank = 2 * k // _STRIDE + 8
     if rank < len(sample):
         threshold = np.partition(sample, len(sample) - rank)[len(sample) - rank]
-        head = np.flatnonzero(scores >= threshold)
+        head: Tokens = (scores >= threshold).nonzero()[0]
         if len(head) >= k:
             return head
     if k >= len(scores):
         return np.arange(len(scores))
     threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
     return np.flatnonzero(scores >= threshold)
+
+
+def _ranked(scores: Scores, k: int) -> Tokens:
+    """The ids of the `k` largest scores, the largest first; of equals the lowest first."""
+    head = _head(scores, k)
+    ranked: Tokens = head[(-scores[head]).argsort(kind="stable")[:k]]
+    return ranked
 
 
 def _fewest(weights: npt.NDArray[np.floating], wanted: float) -> Tokens:
@@ -263,11 +267,11 @@ def _all_steps(size: int) -> Noise:
 
 def _mixed(key: np.uint64, steps: Noise) -> Noise:
     z = steps + key  # arrays of whole numbers wrap around silently
-    z ^= z >> np.uint64(30)
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= z >> np.uint64(27)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
+    z ^= z >> _SHIFTS[0]
+    z *= _FACTORS[0]
+    z ^= z >> _SHIFTS[1]
+    z *= _FACTORS[1]
+    z ^= z >> _SHIFTS[2]
     return z
 
 
