@@ -8,7 +8,8 @@ the machine's noise meets them alike; a ratio is the median over rounds of each 
 disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short
 prompts while long ones are read in, divided by the server's: below 1 is better.
 
-MODEL names another GGUF than the random one of about 100 million parameters; TTFT is left out then,
+The model has about 100 million random parameters, in the format of the model that this project
+ships; FORMAT=Q8_0, Q4_0 or BF16 makes it another. MODEL names another GGUF; TTFT is left out then,
 for want of room in a small model's context. `same_answers_in_a_batch` is the share of answers that
 are the same, token for token, alone and beside 31 others.
 
@@ -49,6 +50,7 @@ from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
 from mining.node.sampling import SamplingParams
 
+FORMAT = os.environ.get("FORMAT", "F16")
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 THREADS = int(os.environ.get("THREADS", str(os.cpu_count() or 1)))
 CLIENTS = (1, 4, 16, 32)
@@ -83,7 +85,8 @@ Speeds = dict[tuple[str, int], list[tuple[float, float]]]
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
         given = os.environ.get("MODEL")
-        model = Path(given) if given else random_model.write(Path(folder) / "random-100m.gguf")
+        name = Path(folder) / "random-100m.gguf"
+        model = Path(given) if given else random_model.write(name, format_=FORMAT)
         turns = three_miners.measure(model, max(1, ROUNDS - 1), NETWORK_TOKENS, _questions)
         if os.environ.get("ONLY") == "network":
             publish("miner", ["", "network", "engines", "ratio"], *three_miners.compare(turns))
@@ -163,7 +166,7 @@ def _agreement(model: Path) -> float:
     chooser = random.Random(1)
     requests = [
         GenerationRequest(
-            engine.prompts.tokenise(_prompt(chooser, PROMPT_WORDS[number % 3]), 0),
+            engine.prompts.tokenise(_prompt(chooser, PROMPT_WORDS[number % len(PROMPT_WORDS)]), 0),
             MAX_TOKENS,
             SAMPLING,
             seed=number.to_bytes(32, "big"),

@@ -42,7 +42,10 @@ Prompts = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side made of the prompts, and the processor time of each of its processes."""
+    """What one side made of the prompts, and the processor time of each of its processes.
+
+    `seconds` end with the last answer; the processor time is counted until all is paid.
+    """
 
     tokens: int
     seconds: float
@@ -181,7 +184,17 @@ def _through(
         started = time.perf_counter()
         tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
         seconds = time.perf_counter() - started
+    _wait_until_settled(http, session_id)
     return Turn(tokens, seconds, {name: cpu_s(pid) - before[name] for name, pid in pids.items()})
+
+
+def _wait_until_settled(http: httpx.Client, session_id: int) -> None:
+    """What is judged and paid after the answers costs time too, and not the other side's."""
+    while True:
+        tasks = http.get(f"tasks/{session_id}", params={"limit": 200}).json()["tasks"]
+        if all(task["status"] in ("ended", "failed") for task in tasks):
+            return
+        time.sleep(0.5)
 
 
 @contextmanager
