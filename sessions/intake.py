@@ -1,7 +1,8 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from django.db import transaction
@@ -84,7 +85,10 @@ def accept(
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
     _require_nodes(session)
-    cid = _store(request.content) if client_key is None else ""
+    cid, finish_storing = "", _nothing
+    if client_key is None:
+        with _storing():
+            cid, finish_storing = storage.put_meanwhile(request.content)
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = Session.objects.select_for_update().get(pk=session.pk)
@@ -100,9 +104,11 @@ def accept(
         task_id = _take_id(session, router_index)
         if client_key is not None:
             # The envelope binds the task's number, which nobody knew before.
-            cid = _store(
-                encryption.seal_prompt(request.content, session.session_id, task_id, client_key)
+            sealed = encryption.seal_prompt(
+                request.content, session.session_id, task_id, client_key
             )
+            with _storing():
+                cid = storage.put(sealed)
         task = _create(
             request,
             session,
@@ -116,6 +122,8 @@ def accept(
             request_hash=_request_hash(asked, client_key is not None),
         )
         outbox.enqueue(_submission(task, request))
+        with _storing():
+            finish_storing()
         if also is not None:
             also(task)
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
@@ -173,14 +181,19 @@ def _require_miners() -> None:
         )
 
 
-def _store(content: bytes) -> str:
+@contextmanager
+def _storing() -> Iterator[None]:
     try:
-        return storage.put(content)
+        yield
     except (storage.StorageError, OSError) as error:
         logger.error("a prompt was not stored: %s", error)
         raise StorageDown(
             "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
         ) from error
+
+
+def _nothing() -> None:
+    pass
 
 
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:

@@ -12,6 +12,7 @@ from chain.storage.contents import (
     address,
     get,
     put,
+    put_meanwhile,
     put_stream,
     stream,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "address",
     "get",
     "put",
+    "put_meanwhile",
     "put_stream",
     "stream",
 ]

@@ -75,3 +75,17 @@ class LocalBlocks:
         name = str(cid)
         # The first characters are the same for every block; the last ones spread evenly.
         return self._folder / name[-3:-1] / name
+
+
+class Nowhere:
+    """Stores nothing: for a content's CID alone."""
+
+    def put(self, cid: Cid, block: bytes) -> None:
+        """Nothing to do."""
+
+    def get(self, cid: Cid) -> bytes:
+        """Raise BlockMissing."""
+        raise BlockMissing(f"{cid}: nothing is stored here")
+
+    def keep(self, root: Cid) -> None:
+        """Nothing to do."""

@@ -1,11 +1,13 @@
 """Contents into the store that the settings name, and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 
-from chain.storage.blocks import Blocks, LocalBlocks
+from chain.storage.blocks import Blocks, LocalBlocks, Nowhere
 from chain.storage.cids import Cid
 from chain.storage.errors import ContentTooLarge
 from chain.storage.kubo import kubo
@@ -14,6 +16,8 @@ from chain.storage.writer import write
 
 SCHEME = "ipfs://"
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
+THREADS = 16
+"""How many contents may be on their way to the disk."""
 
 
 def put(content: bytes) -> str:
@@ -24,6 +28,20 @@ def put(content: bytes) -> str:
         StorageError: the store does not take it.
     """
     return put_stream([content])
+
+
+def put_meanwhile(content: bytes) -> tuple[str, Callable[[], None]]:
+    """Return a content's CID at once; the content is stored once the callable has returned.
+
+    A disk takes a while to confirm, which the caller has other uses for. A store that is elsewhere
+    may take long, and has the content before this returns. Both raise like `put`.
+    """
+    blocks = _blocks()
+    if not isinstance(blocks, LocalBlocks):
+        return put(content), lambda: None
+    cid = str(write(Nowhere(), _bounded([content])))
+    storing = _threads().submit(write, blocks, [content])
+    return cid, lambda: _ended(storing)
 
 
 def put_stream(pieces: Iterable[bytes]) -> str:
@@ -58,6 +76,15 @@ def _blocks() -> Blocks:
     if settings.IPFS_API_URL:
         return kubo(settings.IPFS_API_URL, settings.IPFS_TIMEOUT_S)
     return LocalBlocks(Path(settings.STORAGE_DIR))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, "storage")
+
+
+def _ended(storing: "Future[Cid]") -> None:
+    storing.result()
 
 
 def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:

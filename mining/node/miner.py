@@ -36,7 +36,7 @@ from mining.node.job import (
     PrecommitReport,
 )
 from mining.node.mailbox import Mailbox
-from mining.node.piece_stream import PieceStream, StreamMismatch
+from mining.node.piece_stream import StreamMismatch
 from mining.node.piece_writer import PieceWriter
 from mining.node.prompts import PromptError
 from mining.node.running_jobs import RunningJobs
@@ -179,8 +179,7 @@ class Miner:
         with suppress(Malformed):
             job = Job.from_json(value)
             if not self._precommit_again(job):
-                stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
-                self._fail(job, stream, Draining.code, "node: it stops; give the job to another")
+                self._fail(job, Draining.code, "node: it stops; give the job to another")
 
     def beat(self) -> NodeStatus:
         """Report that the miner is there, and what it can take."""
@@ -210,7 +209,6 @@ class Miner:
     # ── one attempt at a job ─────────────────────────────────────────────────
 
     def _attempt(self, job: Job) -> None:
-        stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
         try:
             if self._draining:
                 raise Draining("node: it stops; give the job to another")
@@ -218,14 +216,14 @@ class Miner:
             with self._slot(), self._shelf.take(job.model_identifier, BUSY_WAIT_S) as place:
                 if self._check is not None:
                     self._check.require(job)
-                result = self._generate(job, place.engine(), request, stream)
+                result = self._generate(job, place.engine(), request)
                 self._stash.put(bind(job, result, self.address))
         except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
-            self._fail(job, stream, error.code, str(error))
+            self._fail(job, error.code, str(error))
         except Exception:
             logger.exception("assignment %s failed", job.assignment_id)
-            self._fail(job, stream, "internal_error", "node: an error that its log describes")
+            self._fail(job, "internal_error", "node: an error that its log describes")
         else:
             self._precommit_again(job)
 
@@ -248,12 +246,14 @@ class Miner:
         )
 
     def _generate(
-        self, job: Job, engine: TextEngine, request: GenerationRequest, stream: PieceStream
+        self, job: Job, engine: TextEngine, request: GenerationRequest
     ) -> GenerationResult:
         generation = self._running.begin(
             job.assignment_id, lambda: engine.submit(request), job.enough_characters
         )
         try:
+            # Asked for while the prompt is being read.
+            stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
             writing = self._writer.write(generation, stream)
             # A signature takes milliseconds beside a running engine, and a client waits for the
             # first piece; so the ack goes out behind it, or before it where that takes a while.
@@ -290,7 +290,8 @@ class Miner:
         )
         return True
 
-    def _fail(self, job: Job, stream: PieceStream, code: str, message: str) -> None:
+    def _fail(self, job: Job, code: str, message: str) -> None:
+        stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
         self._mailbox.append([stream.failed(code)])
         self._mailbox.report(
             FailedReport(assignment_id=job.assignment_id, code=code, message=message)
