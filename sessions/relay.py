@@ -193,7 +193,8 @@ class Relay:
                     self.end_soon()
                 return [Stage(status)]
             case "results":
-                return [Results(tuple(_result(row) for row in json.loads(entry["body"])))]
+                results = tuple(_result(row) for row in json.loads(entry["body"]))
+                return [*self._tell_unheard(results), Results(results)]
             case "failed":
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
@@ -212,16 +213,28 @@ class Relay:
                 said = _Said()
         yield from self._read_text(said)
         if end is not None:
-            if self._to_match or self._characters < self.resume.characters:
-                raise _diverged()
-            self.done = True
-            yield Done(
-                self.miner,
+            yield self._end(
                 _finish_reason(end.get("finish_reason")),
                 _count(end.get("prompt_tokens")),
                 _count(end.get("completion_tokens")),
-                str(Position(self._characters, self._checksum, is_end=True)),
             )
+
+    def _tell_unheard(self, results: Sequence[Result]) -> Iterator[StreamEvent]:
+        """The best result as if it were streamed, where the word of whose stream it is was lost."""
+        if not results or self.source_key is not None or self.done:
+            return
+        best = results[0]
+        self.miner = best.address
+        yield Source(best.address)
+        yield from self._read_text(_Said(best.text, list(best.logprobs)))
+        yield self._end(best.finish_reason, best.prompt_tokens, best.completion_tokens)
+
+    def _end(self, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> Done:
+        if self._to_match or self._characters < self.resume.characters:
+            raise _diverged()
+        self.done = True
+        position = Position(self._characters, self._checksum, is_end=True)
+        return Done(self.miner, finish_reason, prompt_tokens, completion_tokens, str(position))
 
     def _read_text(self, said: "_Said") -> Iterator[Text]:
         piece = self._unseen(said.text) if said.text else ""

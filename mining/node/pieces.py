@@ -16,6 +16,7 @@ class TextAssembler:
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._stop = [text for text in stop if text]
+        self._longest = max(map(len, self._stop), default=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
         self.stopped = False
@@ -34,6 +35,8 @@ class TextAssembler:
 
     def _take(self, text: str) -> None:
         self._held += text.replace(_NUL, _REPLACEMENT)
+        if not self._stop:
+            return
         found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
         if found:
             self._held = self._held[: min(found)]
@@ -41,8 +44,7 @@ class TextAssembler:
 
     def _possible_stop(self) -> int:
         """How many characters at the end may be the beginning of a stop string."""
-        longest = max((len(stop) for stop in self._stop), default=1) - 1
-        for length in range(min(longest, len(self._held)), 0, -1):
+        for length in range(min(self._longest - 1, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):
                 return length
         return 0

@@ -131,9 +131,9 @@ def candidates(scores: Scores, params: SamplingParams) -> Tokens:
     if 0 < params.top_k < len(scores):
         tokens = _ranked(scores, params.top_k)
         if 0 < params.top_p < 1:
-            weights = np.exp(_tempered(scores[tokens], params.temperature))
-            enough = weights.cumsum().searchsorted(params.top_p * float(weights.sum()))
-            tokens = tokens[: enough + 1]
+            ranked = scores[tokens].astype(np.float64)
+            mass = np.exp((ranked - ranked[0]) / params.temperature).cumsum()
+            tokens = tokens[: mass.searchsorted(params.top_p * mass[-1]) + 1]
         tokens = np.sort(tokens)
     elif 0 < params.top_p < 1:
         tokens = top_p(scores, params.top_p, params.temperature)
@@ -250,10 +250,6 @@ def _fewest(weights: npt.NDArray[np.floating], wanted: float) -> Tokens:
 def _least(best: float, params: SamplingParams) -> np.float32:
     """The score that a token needs to be `min_p` times as likely as the best one."""
     return np.float32(float(best) + params.temperature * math.log(min(params.min_p, 1.0)))
-
-
-def _tempered(scores: Scores, temperature: float) -> Floats:
-    return (scores.astype(np.float64) - float(scores.max())) / temperature
 
 
 def _steps(tokens: Tokens) -> Noise:

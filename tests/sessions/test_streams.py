@@ -83,6 +83,23 @@ async def test_an_answer_that_is_judged_already_is_told_again(miner: Miner) -> N
     assert text_of(await read()) == "Paris is it"
 
 
+async def test_an_answer_whose_source_nobody_told_of_is_told_by_its_result(
+    client: "redis.asyncio.Redis",
+) -> None:
+    streams.announce_stage(TASK, TaskStatus.QUEUED)
+    results = [streams.Result(ALICE, "Paris is it", "length", 3, 2), streams.Result(BOB, "No", "stop", 3, 1)]
+    streams.announce_results(TASK, results)
+    events = await read()
+    assert text_of(events) == "Paris is it"
+    assert events[-1] == streams.Done(ALICE, "length", 3, 2)
+    after = streams.Position.parse(f"5-{zlib.crc32(b'Paris'):08x}")
+    rest = [event async for event in streams.follow_answer(7, 1_000_000, 5, after)]
+    assert text_of(rest) == " is it"
+    after = streams.Position.parse(f"5-{zlib.crc32(b'Berne'):08x}")
+    with pytest.raises(SourceDiverged):
+        [event async for event in streams.follow_answer(7, 1_000_000, 5, after)]
+
+
 async def test_pieces_come_as_they_are_written(miner: Miner) -> None:
     source(ALICE)
     events = streams.follow_answer(TASK.session_id, TASK.task_id, 5)
