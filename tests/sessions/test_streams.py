@@ -87,7 +87,10 @@ async def test_an_answer_whose_source_nobody_told_of_is_told_by_its_result(
     client: "redis.asyncio.Redis",
 ) -> None:
     streams.announce_stage(TASK, TaskStatus.QUEUED)
-    results = [streams.Result(ALICE, "Paris is it", "length", 3, 2), streams.Result(BOB, "No", "stop", 3, 1)]
+    results = [
+        streams.Result(ALICE, "Paris is it", "length", 3, 2),
+        streams.Result(BOB, "No", "stop", 3, 1),
+    ]
     streams.announce_results(TASK, results)
     events = await read()
     assert text_of(events) == "Paris is it"
