@@ -127,6 +127,7 @@ def record_mined(
     )
     operations = list(row.operations.order_by("position"))
     kind = OperationKind(row.kind)
+    unlike: list[Operation] = []
     for operation in operations:
         if isinstance(refusals, Refusal):
             refusal: Refusal | None = refusals
@@ -139,8 +140,14 @@ def record_mined(
             None if refusal is None else Meaning.TRY_AGAIN if shared else meaning_of(kind, refusal)
         )
         _settle(operation, meaning, refusal, alone=not succeeded, at_once=shared)
-    fields = ["status", "error", "attempts", "due_at", "transaction", "alone"]
-    Operation.objects.bulk_update(operations, fields)
+        if refusal is not None:
+            unlike.append(operation)
+    if len(unlike) < len(operations):  # the most are simply done, which one statement says of all
+        done = row.operations.exclude(pk__in=[operation.pk for operation in unlike])
+        done.update(status=OperationStatus.CONFIRMED, error="")
+    if unlike:
+        fields = ["status", "error", "attempts", "due_at", "transaction", "alone"]
+        Operation.objects.bulk_update(unlike, fields)
     _announce_on_commit(operations)
 
 
