@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Field
 from django.utils import timezone
 
 from chain.models import Operation, OperationStatus
@@ -35,19 +38,25 @@ def _add(op: Op, channels: Sequence[str]) -> bool:
 
     One statement: every stage of every task comes here, with its client waiting.
     """
+    fields, statement = _insertion(len(channels))
     row = Operation(kind=op.kind, key=op.key, payload=op.payload)
-    fields = [field for field in Operation._meta.local_concrete_fields if not field.primary_key]
     values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
-    wake = ", ".join(["pg_notify(%s, '')"] * len(channels))
-    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH added AS (INSERT INTO {Operation._meta.db_table} ({names})"  # noqa: S608 - our names
-            f" VALUES ({', '.join(['%s'] * len(values))})"
-            f" ON CONFLICT (key) DO NOTHING RETURNING 1) SELECT {wake} FROM added",
-            [*values, *channels],
-        )
+        cursor.execute(statement, [*values, *channels])
         return cursor.fetchone() is not None
+
+
+@cache
+def _insertion(channels: int) -> "tuple[list[Field[Any, Any]], str]":
+    """The columns of a new operation, and the statement that wants them and so many channels."""
+    fields = [field for field in Operation._meta.local_concrete_fields if not field.primary_key]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    wake = ", ".join(["pg_notify(%s, '')"] * channels)
+    return fields, (
+        f"WITH added AS (INSERT INTO {Operation._meta.db_table} ({names})"  # noqa: S608 - our names
+        f" VALUES ({', '.join(['%s'] * len(fields))})"
+        f" ON CONFLICT (key) DO NOTHING RETURNING 1) SELECT {wake} FROM added"
+    )
 
 
 def _reopen(op: Op) -> bool:
