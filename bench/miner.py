@@ -50,7 +50,8 @@ from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
 from mining.node.sampling import SamplingParams
 
-FORMAT = os.environ.get("FORMAT", "F16")
+FORMATS = ("F16", "BF16", "Q8_0", "Q4_0")
+FORMAT = os.environ.get("FORMAT", FORMATS[0])
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 THREADS = int(os.environ.get("THREADS", str(os.cpu_count() or 1)))
 CLIENTS = (1, 4, 16, 32)
@@ -83,6 +84,8 @@ Speeds = dict[tuple[str, int], list[tuple[float, float]]]
 
 
 def main() -> None:
+    if FORMAT not in FORMATS:
+        raise SystemExit(f"FORMAT: {FORMAT!r} is none; choose one of {', '.join(FORMATS)}")
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
         given = os.environ.get("MODEL")
         name = Path(folder) / "random-100m.gguf"

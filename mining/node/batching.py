@@ -51,6 +51,11 @@ def order(slots: int, *, apart: bool) -> list[int]:
     return [*lone, *(slot for slot in range(slots) if slot not in lone)]
 
 
+def reads_in_tiles(prompt_tokens: int) -> bool:
+    """Whether a prompt of this length is read in runs of `TILE_TOKENS` and more."""
+    return prompt_tokens >= TILE_TOKENS
+
+
 @dataclass(frozen=True)
 class Unread:
     """So many tokens to read, in runs of `TILE_TOKENS` and more, or in shorter ones."""

@@ -56,7 +56,7 @@ class Cells:
 
         Returns None if another slot is about to hold more of it, which is worth waiting for.
         """
-        in_tiles = len(prompt) >= batching.TILE_TOKENS
+        in_tiles = batching.reads_in_tiles(len(prompt))
         most = len(prompt) - (batching.TILE_TOKENS if in_tiles else 1)
 
         def usable(other: int) -> int:
@@ -68,7 +68,7 @@ class Cells:
         best = max(range(len(held)), key=held.__getitem__)
         for other, unread in coming:
             whole = [*self._held[other], *unread]
-            if (len(whole) >= batching.TILE_TOKENS) is in_tiles:
+            if batching.reads_in_tiles(len(whole)) is in_tiles:
                 soon = min(common_prefix(whole, prompt), most)
                 if soon >= held[best] + SHORTEST_SHARED_PREFIX:
                     return None

@@ -292,7 +292,9 @@ class Miner:
 
     def _fail(self, job: Job, code: str, message: str) -> None:
         stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
-        self._mailbox.append([stream.failed(code)])
+        [refused] = self._mailbox.append([stream.failed(code)])
+        if refused is not None:
+            logger.warning("assignment %s: its stream has no end: %s", job.assignment_id, refused)
         self._mailbox.report(
             FailedReport(assignment_id=job.assignment_id, code=code, message=message)
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from mining.node.batching import TILE_TOKENS, Unread
+from mining.node.batching import Unread, reads_in_tiles
 from mining.node.generation import Generation, GenerationRequest
 from mining.node.grammar import Grammar
 from mining.node.pieces import TextAssembler
@@ -43,8 +43,7 @@ class SequenceState:
     @property
     def unread(self) -> Unread:
         """What of it may be read next."""
-        prompt_tokens = len(self.generation.request.prompt_tokens)
-        if self.unread_prompt and prompt_tokens >= TILE_TOKENS:
+        if self.unread_prompt and reads_in_tiles(len(self.generation.request.prompt_tokens)):
             return Unread(self.unread_prompt, in_tiles=True)
         return Unread(len(self.pending), in_tiles=False)
 
