@@ -85,7 +85,7 @@ def accept(
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
     _require_nodes(session)
-    cid, finish_storing = "", _nothing
+    cid, finish_storing = "", None
     if client_key is None:
         with _storing():
             cid, finish_storing = storage.put_meanwhile(request.content)
@@ -122,8 +122,9 @@ def accept(
             request_hash=_request_hash(asked, client_key is not None),
         )
         outbox.enqueue(_submission(task, request))
-        with _storing():
-            finish_storing()
+        if finish_storing is not None:
+            with _storing():
+                finish_storing()
         if also is not None:
             also(task)
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
@@ -190,10 +191,6 @@ def _storing() -> Iterator[None]:
         raise StorageDown(
             "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
         ) from error
-
-
-def _nothing() -> None:
-    pass
 
 
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:

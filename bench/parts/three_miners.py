@@ -190,11 +190,14 @@ def _through(
 
 def _wait_until_settled(http: httpx.Client, session_id: int) -> None:
     """What is judged and paid after the answers costs time too, and not the other side's."""
-    while True:
-        tasks = http.get(f"tasks/{session_id}", params={"limit": 200}).json()["tasks"]
+    until = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < until:
+        answer = http.get(f"tasks/{session_id}", params={"limit": 200}).raise_for_status()
+        tasks = answer.json()["tasks"]
         if all(task["status"] in ("ended", "failed") for task in tasks):
             return
         time.sleep(0.5)
+    raise SystemExit(f"not all tasks were settled within {TIMEOUT_S} s")
 
 
 @contextmanager

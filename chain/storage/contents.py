@@ -1,7 +1,7 @@
 """Contents into the store that the settings name, and back."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def put(content: bytes) -> str:
     return put_stream([content])
 
 
-def put_meanwhile(content: bytes) -> tuple[str, Callable[[], None]]:
+def put_meanwhile(content: bytes) -> tuple[str, Callable[[], object]]:
     """Return a content's CID at once; the content is stored once the callable has returned.
 
     A disk takes a while to confirm, which the caller has other uses for. A store that is elsewhere
@@ -40,8 +40,7 @@ def put_meanwhile(content: bytes) -> tuple[str, Callable[[], None]]:
     if not isinstance(blocks, LocalBlocks):
         return put(content), lambda: None
     cid = str(write(Nowhere(), _bounded([content])))
-    storing = _threads().submit(write, blocks, [content])
-    return cid, lambda: _ended(storing)
+    return cid, _threads().submit(write, blocks, [content]).result
 
 
 def put_stream(pieces: Iterable[bytes]) -> str:
@@ -81,10 +80,6 @@ def _blocks() -> Blocks:
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, "storage")
-
-
-def _ended(storing: "Future[Cid]") -> None:
-    storing.result()
 
 
 def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
