@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis.asyncio
@@ -13,54 +12,26 @@ from pytest_django.fixtures import Settings
 from sessions import stream_reader, streams
 from sessions.errors import (
     DeadlinePassed,
-    InvalidField,
     RelayUnavailable,
     SourceDiverged,
     TaskFailed,
 )
 from sessions.models import Task, TaskStatus
 from sessions.stream_follower import LONG_WAIT_S
+from tests.sessions.followed_task import (
+    ALICE,
+    BOB,
+    TASK,
+    Miner,
+    anext_of,
+    client,
+    miner,
+    read,
+    source,
+    text_of,
+)
 
-TASK = Task(session_id=7, task_id=1_000_000, timeout_s=5)
-ALICE, BOB = "0x" + "aa" * 20, "0x" + "bb" * 20
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    connection = redis.asyncio.Redis.from_url(redis_url, protocol=2)
-    yield connection
-    await connection.aclose()
-
-
-Miner = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def miner(client: "redis.asyncio.Redis") -> Miner:
-    async def write(address: str, *pieces: str, done: bool = True) -> None:
-        key = streams.miner_stream_key(address, "1")
-        for piece in pieces:
-            await client.xadd(key, {"text": piece})
-        if done:
-            await client.xadd(
-                key,
-                {"done": "1", "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 2},
-            )
-
-    return write
-
-
-def source(address: str) -> None:
-    streams.announce_source(TASK, address, streams.miner_stream_key(address, "1"))
-
-
-async def read(deadline_s: float = 5.0) -> list[streams.StreamEvent]:
-    events = streams.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
-    return [event async for event in events]
-
-
-def text_of(events: list[streams.StreamEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, streams.Text))
+__all__ = ["client", "miner"]
 
 
 async def test_an_answer_is_relayed_from_its_beginning_however_late_the_reader(
@@ -287,118 +258,3 @@ async def test_a_key_that_is_no_stream_hurts_only_its_own_followers(
     assert text_of(await read()) == "fine"
     with pytest.raises((DeadlinePassed, RelayUnavailable)):
         await wrong
-
-
-async def anext_of(events: AsyncIterator[streams.StreamEvent]) -> list[streams.StreamEvent]:
-    return [event async for event in events]
-
-
-# ── resuming ─────────────────────────────────────────────────────────────────
-
-
-async def resumed(position: str) -> list[streams.StreamEvent]:
-    after = streams.Position.parse(position)
-    return await anext_of(streams.follow_answer(TASK.session_id, TASK.task_id, 5, after))
-
-
-async def test_whoever_comes_back_gets_what_it_has_not_had(miner: Miner) -> None:
-    source(ALICE)
-    await miner(ALICE, "The ", "capital ", "is ", "Zürich")
-    whole = await read()
-    pieces = [event for event in whole if isinstance(event, streams.Text)]
-    for number, piece in enumerate(pieces):
-        rest = await resumed(piece.position)
-        assert text_of(rest) == "".join(event.text for event in pieces[number + 1 :])
-        assert rest[-1] == whole[-1]
-
-
-async def test_a_position_holds_in_another_miners_stream(miner: Miner) -> None:
-    source(ALICE)
-    await miner(ALICE, "The capital", " of", done=False)
-    events = streams.follow_answer(TASK.session_id, TASK.task_id, 5)
-    had = [await anext(events) for _ in range(2)]
-    await events.aclose()
-    source(BOB)
-    await miner(BOB, "The cap", "ital of Fra", "nce")
-    last = had[-1]
-    assert isinstance(last, streams.Text)
-    rest = await resumed(last.position)
-    assert text_of(had + rest) == "The capital of France"
-
-
-async def test_a_position_in_another_text_is_refused(miner: Miner) -> None:
-    source(ALICE)
-    await miner(ALICE, "The capital", " of")
-    position = str(streams.Position(7, zlib.crc32(b"The tow")))
-    with pytest.raises(SourceDiverged):
-        await resumed(position)
-
-
-async def test_a_position_beyond_the_end_is_refused(miner: Miner) -> None:
-    source(ALICE)
-    await miner(ALICE, "short")
-    with pytest.raises(SourceDiverged):
-        await resumed("700-00000000")
-
-
-@pytest.mark.parametrize(
-    "text", ["x", "-1-00000000", "1-", "1-zz", "1-123456789", "9" * 30, "1_0-"]
-)
-def test_what_is_no_position_is_refused(text: str) -> None:
-    with pytest.raises(InvalidField):
-        streams.Position.parse(text)
-
-
-# ── many ─────────────────────────────────────────────────────────────────────
-
-
-async def test_a_follower_that_falls_behind_loses_nothing(
-    miner: Miner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
-    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
-    source(ALICE)
-    slow = streams.follow_answer(TASK.session_id, TASK.task_id, 10)
-    assert await anext(slow) == streams.Source(ALICE)
-    pieces = [f"{number} " for number in range(100)]
-    quick = asyncio.ensure_future(read())
-    await miner(ALICE, *pieces)
-    assert text_of(await quick) == "".join(pieces)
-    assert text_of(await anext_of(slow)) == "".join(pieces)
-
-
-async def test_what_nobody_takes_is_not_read(
-    client: "redis.asyncio.Redis", miner: Miner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
-    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
-    async with stream_reader.current_reader().follower() as follower:
-        follower.add("busy")
-        for number in range(100):
-            await client.xadd("busy", {"n": number})
-        await asyncio.sleep(0.2)
-        assert len(follower.cursors["busy"].stream.entries) <= 8
-        seen: list[str] = []
-        while len(seen) < 100:
-            seen += [entry.fields["n"] for entry in (await follower.read(2))["busy"]]
-        assert seen == [str(number) for number in range(100)]
-
-
-async def test_every_follower_of_many_streams_gets_its_own(client: "redis.asyncio.Redis") -> None:
-    async def follow(key: str) -> list[str]:
-        async with stream_reader.current_reader().follower() as follower:
-            follower.add(key)
-            seen: list[str] = []
-            while len(seen) < 30:
-                seen += [entry.fields["n"] for entry in (await follower.read(5))[key]]
-            return seen
-
-    following = [asyncio.ensure_future(follow(f"many:{n % 40}")) for n in range(120)]
-    for number in range(30):
-        pipeline = client.pipeline(transaction=False)
-        for stream in range(40):
-            pipeline.xadd(f"many:{stream}", {"n": f"{stream}/{number}"})
-        await pipeline.execute()
-        await asyncio.sleep(0)
-    for n, seen in enumerate(await asyncio.gather(*following)):
-        assert seen == [f"{n % 40}/{number}" for number in range(30)]

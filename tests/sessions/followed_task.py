@@ -1,0 +1,54 @@
+"""A task without a row, its miners' streams, and what a follower of it reads."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import redis.asyncio
+
+from sessions import streams
+from sessions.models import Task
+
+TASK = Task(session_id=7, task_id=1_000_000, timeout_s=5)
+ALICE, BOB = "0x" + "aa" * 20, "0x" + "bb" * 20
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator["redis.asyncio.Redis"]:
+    connection = redis.asyncio.Redis.from_url(redis_url, protocol=2)
+    yield connection
+    await connection.aclose()
+
+
+Miner = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def miner(client: "redis.asyncio.Redis") -> Miner:
+    async def write(address: str, *pieces: str, done: bool = True) -> None:
+        key = streams.miner_stream_key(address, "1")
+        for piece in pieces:
+            await client.xadd(key, {"text": piece})
+        if done:
+            await client.xadd(
+                key,
+                {"done": "1", "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 2},
+            )
+
+    return write
+
+
+def source(address: str) -> None:
+    streams.announce_source(TASK, address, streams.miner_stream_key(address, "1"))
+
+
+async def read(deadline_s: float = 5.0) -> list[streams.StreamEvent]:
+    events = streams.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
+    return [event async for event in events]
+
+
+def text_of(events: list[streams.StreamEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, streams.Text))
+
+
+async def anext_of(events: AsyncIterator[streams.StreamEvent]) -> list[streams.StreamEvent]:
+    return [event async for event in events]

@@ -1,0 +1,73 @@
+"""Slow followers and many of them: each gets its own, and what nobody takes is not read."""
+
+import asyncio
+
+import pytest
+import redis.asyncio
+
+from sessions import stream_reader, streams
+from tests.sessions.followed_task import (
+    ALICE,
+    TASK,
+    Miner,
+    anext_of,
+    client,
+    miner,
+    read,
+    source,
+    text_of,
+)
+
+__all__ = ["client", "miner"]
+
+
+async def test_a_follower_that_falls_behind_loses_nothing(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
+    source(ALICE)
+    slow = streams.follow_answer(TASK.session_id, TASK.task_id, 10)
+    assert await anext(slow) == streams.Source(ALICE)
+    pieces = [f"{number} " for number in range(100)]
+    quick = asyncio.ensure_future(read())
+    await miner(ALICE, *pieces)
+    assert text_of(await quick) == "".join(pieces)
+    assert text_of(await anext_of(slow)) == "".join(pieces)
+
+
+async def test_what_nobody_takes_is_not_read(
+    client: "redis.asyncio.Redis", miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
+    async with stream_reader.current_reader().follower() as follower:
+        follower.add("busy")
+        for number in range(100):
+            await client.xadd("busy", {"n": number})
+        await asyncio.sleep(0.2)
+        assert len(follower.cursors["busy"].stream.entries) <= 8
+        seen: list[str] = []
+        while len(seen) < 100:
+            seen += [entry.fields["n"] for entry in (await follower.read(2))["busy"]]
+        assert seen == [str(number) for number in range(100)]
+
+
+async def test_every_follower_of_many_streams_gets_its_own(client: "redis.asyncio.Redis") -> None:
+    async def follow(key: str) -> list[str]:
+        async with stream_reader.current_reader().follower() as follower:
+            follower.add(key)
+            seen: list[str] = []
+            while len(seen) < 30:
+                seen += [entry.fields["n"] for entry in (await follower.read(5))[key]]
+            return seen
+
+    following = [asyncio.ensure_future(follow(f"many:{n % 40}")) for n in range(120)]
+    for number in range(30):
+        pipeline = client.pipeline(transaction=False)
+        for stream in range(40):
+            pipeline.xadd(f"many:{stream}", {"n": f"{stream}/{number}"})
+        await pipeline.execute()
+        await asyncio.sleep(0)
+    for n, seen in enumerate(await asyncio.gather(*following)):
+        assert seen == [f"{n % 40}/{number}" for number in range(30)]
