@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_django.fixtures import Settings
 
 from chain import storage
 from chain.digests import task_digest
+from chain.models import Operation
 from sessions import intake
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
@@ -25,6 +27,7 @@ from sessions.errors import (
     RouterNotListed,
     SessionInactive,
     SessionNotFound,
+    StorageDown,
     TooFewNodes,
     TooManyTasks,
 )
@@ -309,3 +312,20 @@ def test_concurrent_repetitions_of_a_reference_make_one_task() -> None:
     for thread in threads:
         thread.join()
     assert ids == [LANE_SIZE] * 4
+
+
+def test_a_disk_that_takes_no_prompt_refuses_and_reserves_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
+    session = make_session()
+    settings.STORAGE_DIR = tmp_path / "full"
+    settings.STORAGE_DIR.write_text("no folder")
+    with pytest.raises(StorageDown) as refusal:
+        intake.accept(make_request(), session=session, api_key=None)
+    assert str(tmp_path) not in refusal.value.detail
+    assert Task.objects.count() == Operation.objects.count() == 0
+    assert promised_to(session.session_id).wei == 0
+    settings.STORAGE_DIR = tmp_path / "blocks"
+    task = intake.accept(make_request(), session=session, api_key=None)
+    assert task.task_id % LANE_SIZE == 0, "the number that was not used is given again"
+    assert storage.get(task.prompt_cid) == make_request().content
