@@ -17,11 +17,12 @@ The engine and `Llama` are called in processes of their own, the engine's as a m
 servers answer over HTTP and do not stream, which is the cheapest that they can do.
 
 `network_vs_engines_32` is the throughput of a whole network with three miners and 32 clients, each
-of which asks twice, divided by that of the three engines alone (`bench.parts.three_miners`). All of
-the network runs on this machine, so that what its other processes use is missing to the miners:
-`cpu_network_vs_engines_32` is tokens per second of all its processor time over the engines', and
-`cpu_miners_vs_engines_32` of its miners' alone, which is what it comes to where these have machines
-of their own. ONLY=network measures this part and no other.
+of which asks twice, divided by that of the three engines alone (`bench.parts.three_miners`). Miners
+have machines of their own, so they and the engines get the same half of this machine's processors,
+and the rest of the network the other. `shared_network_vs_engines_32` is the same with everything on
+all processors, so that what the rest uses is missing to the miners. `cpu_network_…` are tokens per
+second of the processor time of all of the network's own processes, over the engines', and
+`cpu_miners_…` of its miners' alone. ONLY=network measures this part and no other.
 """
 
 import multiprocessing
@@ -42,7 +43,7 @@ import httpx
 from llama_cpp import Llama
 
 from bench.parts import three_miners
-from bench.parts.three_miners import Turn
+from bench.parts.processors import apart, shared
 from bench.peers import random_model
 from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
@@ -90,15 +91,31 @@ def main() -> None:
         given = os.environ.get("MODEL")
         name = Path(folder) / "random-100m.gguf"
         model = Path(given) if given else random_model.write(name, format_=FORMAT)
-        turns = three_miners.measure(model, max(1, ROUNDS - 1), NETWORK_TOKENS, _questions)
+        rows, ratios = _networks(model)
         if os.environ.get("ONLY") == "network":
-            publish("miner", ["", "network", "engines", "ratio"], *three_miners.compare(turns))
+            publish("miner", ["", "network", "engines", "ratio"], rows, ratios)
             return
         speeds, cost = _throughput(model)
         same = _agreement(model)
         waits = {} if given else _first_tokens(model)
     shares = {"draw_share_of_step": cost, "same_answers_in_a_batch": same}
-    _publish(speeds, waits, shares, turns)
+    ratios |= shares
+    rows += [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
+    _publish(speeds, waits, rows, ratios)
+
+
+def _networks(model: Path) -> tuple[list[list[str]], dict[str, float]]:
+    """Rows and ratios of the network beside the engines, on processors of their own and shared."""
+    rows: list[list[str]] = []
+    ratios: dict[str, float] = {}
+    for prefix, processors in (("", apart()), ("shared_", shared())):
+        turns = three_miners.measure(
+            model, max(1, ROUNDS - 1), NETWORK_TOKENS, _questions, processors
+        )
+        more_rows, more_ratios = three_miners.compare(turns, prefix)
+        rows += more_rows
+        ratios |= more_ratios
+    return rows, ratios
 
 
 def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
@@ -259,6 +276,10 @@ def _plainly(model: Path) -> Iterator[System]:
         yield System(ask, (1,), partial(cpu_s, pid))
 
 
+plain: Llama
+"""The model of the process that `_plainly` starts."""
+
+
 def _load_plain(model: Path) -> None:
     global plain
     plain = Llama(str(model), n_ctx=CONTEXT, n_threads=THREADS, verbose=False)
@@ -282,13 +303,10 @@ def _filters() -> dict[str, float]:
 def _publish(
     speeds: Speeds,
     waits: dict[str, list[float]],
-    shares: dict[str, float],
-    turns: Sequence[tuple[Turn, Turn]],
+    rows: list[list[str]],
+    ratios: dict[str, float],
 ) -> None:
-    network_rows, network_ratios = three_miners.compare(turns)
-    ratios = shares | network_ratios
-    rows = [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
-    rows += network_rows
+    """Add the comparisons with the servers to the rows and ratios, and show them all."""
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
         own, theirs = speeds["engine", clients], speeds[peer, clients]

@@ -1,8 +1,8 @@
 """Three miners behind the whole network, beside their three engines alone.
 
-Both sides have the same model, slots, threads, prompts and number of clients; each of the engines
-runs in a process of its own, as a miner's does. They take turns, with the other side idle. The
-network's clients stream, over HTTP; the engines are called where they are.
+Both sides have the same model, slots, threads, processors, prompts and number of clients; each of
+the engines runs in a process of its own, as a miner's does. They take turns, with the other side
+idle. The network's clients stream, over HTTP; the engines are called where they are.
 """
 
 import json
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.parts.processors import Processors, confine
 from bench.peers.servers import cpu_s
 from bench.report import median_and_spread
 from chain.contracts import Deployment, connect
@@ -35,6 +36,8 @@ from mining.node.sampling import SamplingParams
 MINERS, CLIENTS, SLOTS, CONTEXT, THREADS = 3, 32, 11, 640, 1
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 TIMEOUT_S = 600
+MINER = "miner-"
+"""What the names of the miners' processes begin with."""
 
 Prompts = Sequence[Sequence[str]]
 """Of each client, one after the other."""
@@ -61,7 +64,7 @@ class Turn:
 
     def per_miners_cpu_s(self) -> float:
         """Tokens per second of the miners' processor time."""
-        own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith("miner-"))
+        own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith(MINER))
         return self.tokens / sum(own)
 
 
@@ -70,16 +73,24 @@ def measure(
     rounds: int,
     max_tokens: int,
     questions: Callable[[random.Random, int], Prompts],
+    processors: Processors,
 ) -> list[tuple[Turn, Turn]]:
     """What the network made of each round's questions, and what the engines did.
 
     Args:
         questions: those of so many clients, none asked before.
+        processors: the miners and the engines have the same; the rest is the rest of the network
+            and its clients.
     """
     turns = []
     with ExitStack() as stack:
+        stack.callback(confine, os.getpid(), os.sched_getaffinity(0))
+        confine(os.getpid(), processors.rest)
         network = stack.enter_context(_network(model))
-        engines = stack.enter_context(_engines(model, max_tokens))
+        for name, pid in _pids(network).items():
+            if name.startswith(MINER):
+                confine(pid, processors.miners)
+        engines = stack.enter_context(_engines(model, max_tokens, processors))
         http, session_id = stack.enter_context(_client(network))
         _through(network, http, session_id, questions(random.Random(0), 4), max_tokens)
         for round_ in range(1, rounds + 1):
@@ -99,7 +110,9 @@ def measure(
     return turns
 
 
-def compare(turns: Sequence[tuple[Turn, Turn]]) -> tuple[list[list[str]], dict[str, float]]:
+def compare(
+    turns: Sequence[tuple[Turn, Turn]], prefix: str = ""
+) -> tuple[list[list[str]], dict[str, float]]:
     """Rows of network, engines and their ratio, and the ratios by key."""
     rows, ratios = [], {}
     for key, title, network, engines in (
@@ -108,10 +121,11 @@ def compare(turns: Sequence[tuple[Turn, Turn]]) -> tuple[list[list[str]], dict[s
         ("cpu_miners_vs_engines_32", "miners, tokens/CPU s", Turn.per_miners_cpu_s, Turn.per_cpu_s),
     ):
         own, theirs = [network(a) for a, _ in turns], [engines(b) for _, b in turns]
-        ratios[key] = statistics.median(x / y for x, y in zip(own, theirs, strict=True))
-        title = f"{CLIENTS} clients, three engines: {title}"
+        ratio = statistics.median(x / y for x, y in zip(own, theirs, strict=True))
+        ratios[prefix + key] = ratio
+        title = f"{CLIENTS} clients, three engines: {prefix.replace('_', ' ')}{title}"
         spreads = map(median_and_spread, (own, theirs))
-        rows.append([title, *spreads, f"{ratios[key]:.2f}×"])
+        rows.append([title, *spreads, f"{ratio:.2f}×"])
     return rows, ratios
 
 
@@ -178,7 +192,7 @@ def _through(
             raise SystemExit(f"a stream broke off: {last}")
         return int(last["usage"]["completion_tokens"])
 
-    pids = {name: network.supervisor.pid(name) for name in network.supervisor.states()}
+    pids = _pids(network)
     before = {name: cpu_s(pid) for name, pid in pids.items()}
     with ThreadPoolExecutor(len(prompts)) as pool:
         started = time.perf_counter()
@@ -186,6 +200,10 @@ def _through(
         seconds = time.perf_counter() - started
     _wait_until_settled(http, session_id)
     return Turn(tokens, seconds, {name: cpu_s(pid) - before[name] for name, pid in pids.items()})
+
+
+def _pids(network: Network) -> dict[str, int]:
+    return {name: network.supervisor.pid(name) for name in network.supervisor.states()}
 
 
 def _wait_until_settled(http: httpx.Client, session_id: int) -> None:
@@ -201,13 +219,17 @@ def _wait_until_settled(http: httpx.Client, session_id: int) -> None:
 
 
 @contextmanager
-def _engines(model: Path, max_tokens: int) -> Iterator[Callable[[Prompts], Turn]]:
+def _engines(
+    model: Path, max_tokens: int, processors: Processors
+) -> Iterator[Callable[[Prompts], Turn]]:
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for number in range(MINERS):
         ours, theirs = context.Pipe()
         process = context.Process(target=_engine, args=(theirs, model, max_tokens, number))
         process.start()
+        if process.pid is not None:
+            confine(process.pid, processors.miners)
         pipes.append(ours)
         processes.append(process)
     try:
