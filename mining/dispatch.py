@@ -13,7 +13,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField
 from django.utils import timezone
 
 from chain import operations, outbox
@@ -57,35 +56,37 @@ def dispatch_all() -> int:
     return sum(_dispatch_model(model_identifier) for model_identifier in settings.MODELS)
 
 
-def give_at_once(task: Task, session: Session) -> bool:
-    """Give a new task to miners in the transaction that takes it (`settings.TASK_GIVER`).
+def give_at_once(task: Task, session: Session, submission: operations.Op) -> bool:
+    """Write a new task and its submission down, given to miners (`settings.TASK_GIVER`).
 
-    False where others are before it, no miner is free, or somebody else is giving out slots just
-    now: it waits for nothing, since whoever takes a task holds locks.
+    False, and nothing is written, where others are before it, no miner is free, or somebody else is
+    giving out slots just now: it waits for nothing, since whoever takes a task holds locks.
     """
     model_identifier = int(task.model_identifier)
-    waiting = _WAITING.rows(model_identifier=model_identifier, but=task.pk)
-    if waiting or not try_lock_slots():
+    if _WAITING.rows(model_identifier=model_identifier) or not try_lock_slots():
         return False
     now = timezone.now()
     miners = online_miners(model_identifier, now)
     chosen = _chosen(task, suitable(task, session.mode, miners))
     if chosen is None:
         return False
-    _assign(task, chosen, now, is_new=True)
+    addresses = [miner.address for miner in chosen]
+    task.status, task.assigned_at = TaskStatus.ASSIGNED, now
+    task.save(force_insert=True)
+    # First, since on commit the jobs go out before anybody is told of it.
+    lease(task, dict(enumerate(addresses)), now, live=0)
+    task_states.announce_stage(task, addresses, passed=[TaskStatus.QUEUED])
+    outbox.enqueue(submission, _assignment(task, addresses), wake=["deadlines"])
+    logger.info("%s: assigned to %s", task, ", ".join(addresses))
     return True
 
 
 _WAITING = Prepared(
-    lambda: (
-        Task.objects.filter(
-            status=TaskStatus.QUEUED, model_identifier=Parameter("model_identifier", Uint256Field())
-        )
-        .exclude(pk=Parameter("but", BigIntegerField()))
-        .values_list("pk")[:1]
-    )
+    lambda: Task.objects.filter(
+        status=TaskStatus.QUEUED, model_identifier=Parameter("model_identifier", Uint256Field())
+    ).values_list("pk")[:1]
 )
-"""Another task in line, if there is one."""
+"""A task in line, if there is one."""
 
 
 @dataclass
@@ -168,18 +169,15 @@ def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | 
     return choose_miners(free, task.redundancy, draw_seed(task))
 
 
-def _assign(task: Task, miners: list[Candidate], now: datetime, *, is_new: bool = False) -> None:
-    """The task's row is locked, or new: then nobody has been told of it."""
+def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
+    """The task's row is locked."""
     addresses = [miner.address for miner in miners]
     # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
-    if is_new:
-        task_states.announce_stage(task)
     task_states.mark_assigned(task, addresses, at=now, is_locked=True)
-    outbox.enqueue(
-        operations.assign_task(
-            task.session_id, task.task_id, addresses, int(task.model_identifier)
-        ),
-        "deadlines",
-    )
+    outbox.enqueue(_assignment(task, addresses), wake=["deadlines"])
     logger.info("%s: assigned to %s", task, ", ".join(addresses))
+
+
+def _assignment(task: Task, miners: Sequence[str]) -> operations.Op:
+    return operations.assign_task(task.session_id, task.task_id, miners, int(task.model_identifier))

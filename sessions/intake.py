@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, CharField
 from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox, storage, wakeup
+from chain import operations, outbox, storage
 from chain.digests import task_digest
 from chain.prepared import Parameter, Prepared
 from sessions import encryption, ports
@@ -22,6 +22,7 @@ from sessions.errors import (
     ReferenceTaken,
     RouterNotListed,
     SessionInactive,
+    SessionNotFound,
     StorageDown,
     TooFewNodes,
     TooManyTasks,
@@ -91,7 +92,7 @@ def accept(
             cid, finish_storing = storage.put_meanwhile(request.content)
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
-        session = Session.objects.select_for_update().get(pk=session.pk)
+        session = _locked(session.pk)
         earlier = _earlier(asked, session)
         if earlier is not None:
             return earlier
@@ -109,7 +110,7 @@ def accept(
             )
             with _storing():
                 cid = storage.put(sealed)
-        task = _create(
+        task = _new(
             request,
             session,
             task_id=task_id,
@@ -121,17 +122,18 @@ def accept(
             request_id=request_id,
             request_hash=_request_hash(asked, client_key is not None),
         )
-        outbox.enqueue(_submission(task, request))
+        # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
+        submission = _submission(task, request)
+        if not ports.give_task(task, session, submission):
+            _require_miners()
+            task.save(force_insert=True)
+            outbox.enqueue(submission, wake=[TASK_QUEUED])
+            announce_stage(task)
+        if also is not None:
+            also(task)
         if finish_storing is not None:
             with _storing():
                 finish_storing()
-        if also is not None:
-            also(task)
-        # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
-        if not ports.give_task(task, session):
-            _require_miners()
-            announce_stage(task)
-            wakeup.notify(TASK_QUEUED)
     return task
 
 
@@ -161,6 +163,11 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
     return Quote(_price(fitted, session, input_tokens), input_tokens, fitted.max_tokens)
 
 
+_LOCKED = Prepared(
+    lambda: Session.objects.filter(
+        pk=Parameter("session_id", BigIntegerField())
+    ).select_for_update()
+)
 _ROUTER_INDEX = Prepared(
     lambda: SessionRouter.objects.filter(
         session_id=Parameter("session_id", BigIntegerField()),
@@ -191,6 +198,13 @@ def _storing() -> Iterator[None]:
         raise StorageDown(
             "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
         ) from error
+
+
+def _locked(session_id: int) -> Session:
+    session = _LOCKED.first(session_id=session_id)
+    if session is None:  # a fork has taken it back
+        raise SessionNotFound.of(session_id)
+    return session
 
 
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:
@@ -332,7 +346,7 @@ def _submission(task: Task, request: CompletionRequest) -> operations.Op:
     )
 
 
-def _create(
+def _new(
     request: CompletionRequest,
     session: Session,
     *,
@@ -357,7 +371,7 @@ def _create(
         request.client_reference,
         input_tokens,
     )
-    return Task.objects.create(
+    return Task(
         session_id=session.session_id,
         task_id=task_id,
         task_digest="0x" + digest.hex(),

@@ -7,7 +7,7 @@
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
 | `EMBEDDER` | `Embedder` |
-| `TASK_GIVER` | `(Task, Session) -> bool`: give a new task to miners, in the caller's transaction |
+| `TASK_GIVER` | `(Task, Session, Op) -> bool`: `give_task` |
 | `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypedDict, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from chain.operations import Op
 from sessions.errors import SessionsError
 from sessions.models import Session, Task
 
@@ -159,13 +160,14 @@ def miners_online() -> int:
     return cast(Callable[[], int], import_string(settings.MINERS_ONLINE))()
 
 
-def give_task(task: Task, session: Session) -> bool:
-    """Give a new task to miners in the transaction that takes it, and tell who follows it.
+def give_task(task: Task, session: Session, submission: Op) -> bool:
+    """Write a new task and its submission down as given to miners, and tell who follows it.
 
-    False if it has to wait; then nobody is told. It waits for no lock.
+    All of it is part of the caller's transaction. False if the task has to wait; then nothing is
+    written, and nobody told. It waits for no lock.
     """
     giver = import_string(settings.TASK_GIVER)
-    return cast(Callable[[Task, Session], bool], giver)(task, session)
+    return cast(Callable[[Task, Session, Op], bool], giver)(task, session, submission)
 
 
 def miner_directory() -> list[MinerEntry]:

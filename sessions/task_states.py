@@ -10,6 +10,7 @@ what it holds: then it is not read again.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -166,16 +167,29 @@ def _advance(
     return changed
 
 
-def announce_stage(task: Task, miners: Sequence[str] = ()) -> None:
-    """Tell the task's followers and the network, on commit, which stage it is in."""
+def announce_stage(
+    task: Task, miners: Sequence[str] = (), *, passed: Sequence[TaskStatus] = ()
+) -> None:
+    """Tell the task's followers and the network, on commit, which stage it is in.
+
+    Args:
+        miners: who has brought it there.
+        passed: stages that nobody has been told of yet.
+    """
     status = TaskStatus(task.status)
-    event = {
+    additions = [news for stage in passed for news in _news(task, stage)]
+    additions += _news(task, status, miners)
+    # Redis may be away: the change itself has committed, and the database says what is.
+    transaction.on_commit(lambda: streams.write(*additions), robust=True)
+
+
+def _news(task: Task, status: TaskStatus, miners: Sequence[str] = ()) -> list[streams.Addition]:
+    event: dict[str, Any] = {
         "type": "task",
         "session_id": task.session_id,
         "task_id": task.task_id,
         "status": status.value,
     }
-    event |= {"miners": [checksummed(miner) for miner in miners]} if miners else {}
-    additions = [streams.stage(task, status), *feeds.additions(event)]
-    # Redis may be away: the change itself has committed, and the database says what is.
-    transaction.on_commit(lambda: streams.write(*additions), robust=True)
+    if miners:
+        event["miners"] = [checksummed(miner) for miner in miners]
+    return [streams.stage(task, status), *feeds.additions(event)]

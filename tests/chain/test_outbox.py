@@ -22,6 +22,19 @@ def test_an_operation_is_its_key() -> None:
     assert operation.payload == {"session_id": 3, "task_id": 1_000_000}
 
 
+def test_of_several_those_that_are_known_are_left_alone_and_failed_ones_tried_again() -> None:
+    done, failed, new = (operations.end_task(3, number) for number in (1, 2, 3))
+    outbox.enqueue(done, failed)
+    Operation.objects.filter(key=done.key).update(status=OperationStatus.CONFIRMED)
+    Operation.objects.filter(key=failed.key).update(status=OperationStatus.FAILED)
+    outbox.enqueue(new, failed, done)
+    assert list(Operation.objects.values_list("key", "status")) == [
+        (done.key, OperationStatus.CONFIRMED),
+        (failed.key, OperationStatus.PENDING),
+        (new.key, OperationStatus.PENDING),
+    ]
+
+
 def test_it_is_taken_back_with_its_transaction() -> None:
     with transaction.atomic():
         outbox.enqueue(operations.end_task(3, 1))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from chain import outbox
+from chain.operations import Op
 from sessions import task_states
 from sessions.models import Session, Task
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
@@ -93,11 +95,13 @@ def task_records(task: Task) -> TaskRecords:
     return TaskRecords()
 
 
-def task_giver(task: Task, session: Session) -> bool:
+def task_giver(task: Task, session: Session, submission: Op) -> bool:
     return False
 
 
-def eager_task_giver(task: Task, session: Session) -> bool:
+def eager_task_giver(task: Task, session: Session, submission: Op) -> bool:
+    task.save(force_insert=True)
+    outbox.enqueue(submission)
     return task_states.mark_assigned(task, ["0x" + "b2" * 20], is_locked=True)
 
 
