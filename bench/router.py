@@ -34,7 +34,7 @@ from mining.node.llama import Model
 
 MODEL = MODELS_DIR / "cortensor-mini.gguf"
 MAX_TOKENS = 64
-ROUNDS = {1: int(os.environ.get("ROUNDS", "20")), 8: 3, 64: 1}
+ROUNDS = {1: int(os.environ.get("ROUNDS", "60")), 8: 3, 64: 1}
 """How many rounds each number of streams gets."""
 DIRECT, LITELLM, ROUTER = "llama_cpp.server", "LiteLLM", "router"
 

@@ -77,7 +77,7 @@ def give_at_once(task: Task, session: Session, submission: operations.Op) -> boo
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.announce_stage(task, addresses, passed=[TaskStatus.QUEUED])
     outbox.enqueue(submission, _assignment(task, addresses), wake=["deadlines"])
-    logger.info("%s: assigned to %s", task, ", ".join(addresses))
+    _log(task, addresses)
     return True
 
 
@@ -176,7 +176,14 @@ def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.mark_assigned(task, addresses, at=now, is_locked=True)
     outbox.enqueue(_assignment(task, addresses), wake=["deadlines"])
-    logger.info("%s: assigned to %s", task, ", ".join(addresses))
+    _log(task, addresses)
+
+
+def _log(task: Task, miners: Sequence[str]) -> None:
+    """Say so once it is true, and nobody waits for it."""
+    transaction.on_commit(
+        lambda: logger.info("%s: assigned to %s", task, ", ".join(miners)), robust=True
+    )
 
 
 def _assignment(task: Task, miners: Sequence[str]) -> operations.Op:

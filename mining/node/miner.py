@@ -226,6 +226,10 @@ class Miner:
             self._fail(job, "internal_error", "node: an error that its log describes")
         else:
             self._precommit_again(job)
+            logger.info(
+                "assignment %s: %d tokens of answer to %d of prompt",
+                *(job.assignment_id, result.completion_tokens, result.prompt_tokens),
+            )
 
     def _request(self, job: Job) -> GenerationRequest:
         """Check everything that can be checked before work starts."""

@@ -88,44 +88,59 @@ class PieceWriter:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._news: queue.SimpleQueue[Writing | None] = queue.SimpleQueue()
+        self._due: dict[Writing, None] = {}
+        """Those with something to write, in the order in which they had it."""
+        self._lock = threading.Lock()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_idle = True
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="pieces", daemon=True)
         self._thread.start()
 
     def write(self, generation: Generation, stream: PieceStream) -> Writing:
         """Append a generation's pieces to a stream as they come, and its end."""
         writing = Writing(generation, stream)
-        generation.watch(partial(self._news.put, writing))
+        generation.watch(partial(self._note, writing))
         return writing
 
     def close(self) -> None:
         """Stop, once what there is has been written."""
-        self._news.put(None)
+        self._closing = True
+        self._wake.put(None)
         self._thread.join()
 
-    def _run(self) -> None:
-        due: dict[Writing, None] = {}
-        written_at = 0.0
-        while self._gather(due, written_at + GATHER_S):
-            self._flush(due)
-            due.clear()
-            written_at = time.monotonic()
-        self._flush(due)
+    def _note(self, writing: Writing) -> None:
+        """A generation has news. On the engine's thread, whose time is every answer's."""
+        with self._lock:
+            self._due[writing] = None
+            wakes = self._is_idle or writing.is_urgent
+        # While it gathers, an answer's next token is no reason to wake it.
+        if wakes:
+            self._wake.put(None)
 
-    def _gather(self, due: dict[Writing, None], until: float) -> bool:
-        """Wait for news, and then for more, unless somebody waits for it; False to stop."""
-        urgent = False
-        while not (urgent and self._news.empty()):
+    def _run(self) -> None:
+        written_at = 0.0
+        is_last = False
+        while not is_last:
+            self._gather(written_at + GATHER_S)
+            is_last = self._closing
+            with self._lock:
+                due, self._due = self._due, {}
+            self._flush(due)
+            written_at = time.monotonic()
+
+    def _gather(self, until: float) -> None:
+        """Wait for news, and then for more, unless somebody waits for what there is."""
+        while not self._closing:
+            with self._lock:
+                self._is_idle = not self._due
+                if any(writing.is_urgent for writing in self._due):
+                    return
+            wait_s = None if self._is_idle else until - time.monotonic()
             try:
-                wait_s = max(0.0, until - time.monotonic()) if due else None
-                writing = self._news.get(timeout=wait_s)
+                self._wake.get(timeout=None if wait_s is None else max(0.0, wait_s))
             except queue.Empty:
-                break
-            if writing is None:
-                return False
-            due[writing] = None
-            urgent = urgent or writing.is_urgent
-        return True
+                return
 
     def _flush(self, due: Iterable[Writing]) -> None:
         taken: dict[Writing, list[Entry]] = {}

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
+_TALKATIVE = ("celery.worker.strategy", "celery.app.trace")
+"""They name every message twice, while its client waits; the miner says what came of it."""
 VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
 
@@ -246,6 +248,8 @@ def _take_up(app: Celery) -> None:
 
 
 def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,
