@@ -4,7 +4,7 @@ The ORM takes longer to write a query than PostgreSQL takes to answer it. What i
 time serves for every further one; only the parameters change.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
@@ -27,6 +27,20 @@ def totals(rows: "QuerySet[M, Any]", **sums: Aggregate) -> "QuerySet[M, Any]":
 @dataclass(frozen=True)
 class _Slot:
     name: str
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A field's name, and how its values are read from what PostgreSQL gives."""
+
+    name: str
+    expression: Any
+    converters: Sequence[Callable[[Any, Any, Any], Any]]
+
+    def read(self, value: Any) -> Any:
+        for convert in self.converters:
+            value = convert(value, self.expression, connection)
+        return value
 
 
 class Parameter(Expression):
@@ -55,8 +69,12 @@ class Prepared(Generic[M]):
 
     def first(self, **values: object) -> M | None:
         """The first of the objects, if there is one; for a query of whole objects."""
-        sql, given = self._asked(values)
-        return next(iter(self._query.model._default_manager.raw(sql, given)), None)
+        rows = self.rows(**values)
+        if not rows:
+            return None
+        columns = self._columns
+        found = [column.read(value) for column, value in zip(columns, rows[0], strict=True)]
+        return self._query.model.from_db(connection.alias, [each.name for each in columns], found)
 
     def rows(self, **values: object) -> list[tuple[Any, ...]]:
         """The rows, with each column as PostgreSQL gives it: a `Uint256Field`'s is a Decimal."""
@@ -69,6 +87,18 @@ class Prepared(Generic[M]):
     def _asked(self, values: Mapping[str, object]) -> tuple[str, list[Any]]:
         sql, parameters = self._statement
         return sql, [values[one.name] if isinstance(one, _Slot) else one for one in parameters]
+
+    @cached_property
+    def _columns(self) -> list[_Column]:
+        """What the rows of a query of whole objects consist of."""
+        compiler = self._query.query.get_compiler(connection.alias)
+        compiler.setup_query()
+        expressions = [expression for expression, *_ in compiler.select]
+        converters = compiler.get_converters(expressions)
+        return [
+            _Column(expression.target.attname, expression, converters.get(number, ((),))[0])
+            for number, expression in enumerate(expressions)
+        ]
 
     @cached_property
     def _query(self) -> "QuerySet[M, Any]":

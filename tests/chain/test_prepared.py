@@ -1,9 +1,10 @@
 """Queries that are written once and asked often."""
 
 import pytest
-from django.db.models import BigIntegerField, Count, QuerySet, Sum
+from django.db.models import BigIntegerField, CharField, Count, QuerySet, Sum
 
-from chain.models import Block
+from chain import operations, outbox
+from chain.models import Block, Operation
 from chain.prepared import Parameter, Prepared, totals
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,21 @@ def test_a_whole_object_is_the_one_that_the_query_gives_first() -> None:
     assert found is not None
     assert found.timestamp == Block.objects.get(number=3).timestamp
     assert prepared.first(number=4) is None
+
+
+def test_a_whole_object_has_its_fields_own_types_and_can_be_saved() -> None:
+    outbox.enqueue(operations.end_task(3, 1))
+    prepared = Prepared(lambda: Operation.objects.filter(key=Parameter("key", CharField())))
+    found, meant = prepared.first(key="end_task:3:1"), Operation.objects.get()
+    assert found is not None
+    values = [
+        (getattr(each, f.attname) for f in Operation._meta.concrete_fields)
+        for each in (found, meant)
+    ]
+    assert list(values[0]) == list(values[1])
+    found.attempts = 4
+    found.save()
+    assert Operation.objects.get().attempts == 4
 
 
 def test_totals_are_one_row_even_of_nothing() -> None:
