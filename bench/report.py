@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 160
+
 
 def median_and_spread(values: Sequence[float]) -> str:
     """The median with the minimum and maximum beside it."""
@@ -22,6 +24,9 @@ def publish(
         table.add_column(column, justify="left" if column == columns[0] else "right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a file has no edge to cut the cells off at
+        console = Console(width=WIDTH)
+    console.print(table)
     rounded = {key: round(value, 3) for key, value in ratios.items()}
     print(json.dumps({"name": name, "ratios": rounded}), flush=True)
