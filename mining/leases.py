@@ -95,6 +95,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         grammar=prompt.options.grammar,
         logprobs=prompt.options.logprobs,
         logit_bias=dict(prompt.options.logit_bias),
+        seed=prompt.options.seed_bytes,
         deadline_at=(started_at + timedelta(seconds=task.timeout_s)).timestamp(),
         inline=task.inline,
         sealed_prompt=_seal_for(assignment, task, prompt) if sealed else "",

@@ -51,7 +51,7 @@ def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
                 frequency_penalty=task.frequency_penalty_x100 / 100,
                 logit_bias=dict(prompt.options.logit_bias),
             ),
-            seed=bytes.fromhex(task.task_digest.removeprefix("0x")),
+            seed=prompt.options.seed_bytes or bytes.fromhex(task.task_digest.removeprefix("0x")),
             stop=list(prompt.stop),
             grammar=prompt.options.grammar,
             logprobs=prompt.options.logprobs,

@@ -5,13 +5,14 @@ them. An inline prompt has none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_GRAMMAR_CHARACTERS = 65_536
 MAX_LOGPROBS = 20
 MAX_BIASES = 1_024
 LARGEST_BIAS = 100
+SMALLEST_SEED, LARGEST_SEED = -(2**63), 2**63 - 1
 
 
 class OptionsUnreadable(ValueError):
@@ -26,11 +27,25 @@ class GenerationOptions:
         grammar: GBNF that every answer has to follow; none if empty.
         logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
         logit_bias: token ids and what is added to their logits, -100 to 100.
+        seed: what the noise of every draw is made of; the task's digest, if None.
     """
 
     grammar: str = ""
     logprobs: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def seed_bytes(self) -> bytes:
+        """The seed as it is drawn from: 8 bytes, or none where there is no seed."""
+        return b"" if self.seed is None else self.seed.to_bytes(8, "big", signed=True)
+
+    def of_choice(self, index: int) -> "GenerationOptions":
+        """Those of one of several answers to the same prompt, which are not to be alike."""
+        if self.seed is None:
+            return self
+        range_ = LARGEST_SEED - SMALLEST_SEED + 1
+        return replace(self, seed=(self.seed + index - SMALLEST_SEED) % range_ + SMALLEST_SEED)
 
     def to_content(self) -> dict[str, Any]:
         """The members of the content block; an option that says nothing is left out."""
@@ -39,7 +54,8 @@ class GenerationOptions:
             "logprobs": self.logprobs,
             "logit_bias": {str(token): bias for token, bias in self.logit_bias.items()},
         }
-        return {name: value for name, value in members.items() if value}
+        seed = {} if self.seed is None else {"seed": self.seed}
+        return {name: value for name, value in members.items() if value} | seed
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "GenerationOptions":
@@ -56,7 +72,10 @@ class GenerationOptions:
         logprobs = content.get("logprobs", 0)
         if type(logprobs) is not int or not 0 <= logprobs <= MAX_LOGPROBS:
             raise OptionsUnreadable(f"'logprobs' may be a whole number from 0 to {MAX_LOGPROBS}")
-        return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})))
+        seed = content.get("seed")
+        if seed is not None and not (type(seed) is int and SMALLEST_SEED <= seed <= LARGEST_SEED):
+            raise OptionsUnreadable("'seed' may be a whole number of 64 bits")
+        return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})), seed)
 
 
 def read_biases(value: object) -> dict[int, float]:

@@ -19,6 +19,7 @@ from chain.envelopes import InvalidKey, read_public_key
 from mining.node.sampling import SamplingParams
 
 MAX_LOGPROBS = 20
+SEED_BYTES = 8
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 W = TypeVar("W", bound="Wire")
@@ -70,6 +71,7 @@ class Job(Wire):
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
     whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
     (by token), `grammar` (GBNF) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
+    `seed` is what draws are made from, if it is not the digest: 8 bytes that the client chose.
     `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
 
     Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
@@ -101,12 +103,15 @@ class Job(Wire):
     logit_bias: dict[int, float] = field(default_factory=dict)
     grammar: str = ""
     min_p: float = 0.0
+    seed: bytes = b""
     enough_characters: int = -1
 
     def __post_init__(self) -> None:
         _require_uuid(self.assignment_id)
         if len(self.task_digest) != 32:
             raise Malformed("task_digest", f"has {len(self.task_digest)} bytes", "send 32")
+        if len(self.seed) not in (0, SEED_BYTES):
+            raise Malformed("seed", f"has {len(self.seed)} bytes", f"send {SEED_BYTES} or none")
         if not _ADDRESS.fullmatch(self.queue_address):
             raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
         for name in ("session_id", "task_id", "prompt_type", "top_k", "logprobs"):

@@ -242,7 +242,7 @@ class Miner:
             prompt_tokens=tokens,
             max_tokens=prompts.answer_tokens(len(tokens), job.max_tokens),
             sampling=job.sampling,
-            seed=job.task_digest,
+            seed=job.seed or job.task_digest,
             stop=stop,
             deadline_at=job.deadline_at,
             logprobs=job.logprobs,

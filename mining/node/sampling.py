@@ -92,7 +92,7 @@ def draw(
     Args:
         logits: one a token of the vocabulary; left as they are.
         drawn: how often the answer already has each token.
-        seed: the task's digest.
+        seed: the task's digest, or the 8 bytes that its client chose.
     """
     scores = adjust(logits, params, drawn)
     if params.temperature <= 0:

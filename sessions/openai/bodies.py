@@ -26,7 +26,14 @@ from sessions.openai.errors import OpenAIError
 from sessions.openai.grammars import grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
 from sessions.openai.tools import Tools, read_tools
-from sessions.options import MAX_LOGPROBS, GenerationOptions, OptionsUnreadable, read_biases
+from sessions.options import (
+    LARGEST_SEED,
+    MAX_LOGPROBS,
+    SMALLEST_SEED,
+    GenerationOptions,
+    OptionsUnreadable,
+    read_biases,
+)
 
 MAX_CHOICES = 16
 """The most tasks that one request may be."""
@@ -74,6 +81,7 @@ class Sampling(serializers.Serializer):
     top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
     presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
     frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    seed = Whole(min_value=SMALLEST_SEED, max_value=LARGEST_SEED, required=False)
     timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
     session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
     max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
@@ -166,7 +174,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
     values = dict(_CHAT_BODY.run_validation(members))
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
-    options = _options(members, top_logprobs)
+    options = _options(members, top_logprobs, values.get("seed"))
     if tools is not None and options.grammar:
         raise OpenAIError(
             "Invalid 'response_format': it does not go with 'tools'; send one of them.",
@@ -178,7 +186,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
     request = _request(values, limit, CHAT_MAX_TOKENS, options)
     _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
-    requests = _numbered([request] * values["n"], reference)
+    requests = _numbered(_choices(request, values["n"]), reference)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
     return replace(asked, names=names, tools=tools)
@@ -193,12 +201,12 @@ def read_text(body: bytes, reference: str) -> Asked:
         raise OpenAIError(
             f"'n' × prompts may be at most {MAX_CHOICES}.", param="n", code="invalid_value"
         )
-    options = _options(members, values.get("logprobs"))
+    options = _options(members, values.get("logprobs"), values.get("seed"))
     request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
     _require_reportable(request, "logprobs")
-    each = [prompt for prompt in prompts for _ in range(values["n"])]
-    requests = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in each]
-    shown = each if values["echo"] else [""] * len(each)
+    each = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in prompts]
+    requests = [choice for one in each for choice in _choices(one, values["n"])]
+    shown = [one.prompt if values["echo"] else "" for one in requests]
     return _asked(values, _numbered(requests, reference), shown, values.get("logprobs"))
 
 
@@ -221,7 +229,13 @@ def _request(
     )
 
 
-def _options(members: Mapping[str, Any], top_logprobs: int | None) -> GenerationOptions:
+def _choices(request: CompletionRequest, count: int) -> list[CompletionRequest]:
+    return [replace(request, options=request.options.of_choice(index)) for index in range(count)]
+
+
+def _options(
+    members: Mapping[str, Any], top_logprobs: int | None, seed: int | None
+) -> GenerationOptions:
     """What goes to the miners with the prompt; `parameters` decides what gets this far."""
     try:
         biases = read_biases(members.get("logit_bias", {}))
@@ -230,7 +244,7 @@ def _options(members: Mapping[str, Any], top_logprobs: int | None) -> Generation
     grammar = grammar_of(members["response_format"]) if "response_format" in members else ""
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
-    return GenerationOptions(grammar=grammar, logprobs=logprobs, logit_bias=biases)
+    return GenerationOptions(grammar, logprobs, biases, seed)
 
 
 def _require_reportable(request: CompletionRequest, param: str) -> None:

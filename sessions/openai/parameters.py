@@ -57,11 +57,7 @@ _SAMPLING = (
     _honoured("top_p", "0.01 … 1 in hundredths"),
     _honoured("presence_penalty", "0 … 2 in hundredths; below 0 is refused"),
     _honoured("frequency_penalty", "0 … 2 in hundredths; below 0 is refused"),
-    _ignored(
-        "seed",
-        "the task's digest is the seed, so that no miner chooses it; at temperature 0 an answer"
-        " depends on no seed",
-    ),
+    _honoured("seed", "64 bits; the same seed and request draw the same answer (above)"),
     _honoured("logit_bias", "at most 1,024 of the model's own token ids, each -100 … 100"),
     _ignored("user"),
 )

@@ -12,7 +12,13 @@ from sessions.openai.embedding_views import MAX_CHARACTERS, MAX_TEXTS
 from sessions.openai.parameters import CHAT, EMBEDDINGS, TEXT, Parameter, Treatment
 from sessions.openai.schema_terms import NULL, Schema, decimal, list_of, object_of, text, whole
 from sessions.openai.tools import MAX_DESCRIPTION_CHARACTERS, MAX_FUNCTIONS, NAME
-from sessions.options import LARGEST_BIAS, MAX_BIASES, MAX_LOGPROBS
+from sessions.options import (
+    LARGEST_BIAS,
+    LARGEST_SEED,
+    MAX_BIASES,
+    MAX_LOGPROBS,
+    SMALLEST_SEED,
+)
 
 _STOP = text(minLength=1, maxLength=MAX_STOP_CHARACTERS)
 _STREAM_OPTIONS = object_of(
@@ -70,6 +76,7 @@ _COMMON: dict[str, Schema] = {
         "maxProperties": MAX_BIASES,
         "additionalProperties": decimal(-LARGEST_BIAS, LARGEST_BIAS),
     },
+    "seed": whole(SMALLEST_SEED, LARGEST_SEED),
     "top_k": whole(0, default=0),
     "timeout": whole(1, default=DEFAULT_TIMEOUT_S),
     "session_id": whole(1, 2**63 - 1),

@@ -16,6 +16,7 @@ from mining.leases import lease
 from mining.models import AssignmentStatus, ValidationMethod
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
+from mining.node.sampling import SamplingParams
 from mining.validation import is_audited, validate
 from sessions.models import TaskStatus
 from sessions.task_states import mark_assigned, mark_committed, mark_precommitted
@@ -40,13 +41,14 @@ def validator(settings, model):
     keys.validator.cache_clear()
 
 
-def honest(engine, task, prompt=None, logprobs=0):
+def honest(engine, task, prompt=None, logprobs=0, seed=b""):
     """What an honest miner answers: text and tokens."""
     tokens = engine.prompts.tokenise(prompt or task.task_data, task.prompt_type)
     request = GenerationRequest(
         tokens,
         task.max_tokens,
-        seed=bytes.fromhex(task.task_digest[2:]),
+        SamplingParams(temperature=task.temperature_x100 / 100),
+        seed=seed or bytes.fromhex(task.task_digest[2:]),
         deadline_at=time.time() + 30,
         logprobs=logprobs,
     )
@@ -145,6 +147,20 @@ def test_a_lonely_wrong_answer_is_found_where_it_is_audited(
     settings.AUDIT_SHARE = share
     task = make_task(redundancy=1)
     revealed(task, [honest(engine, task, "another prompt altogether")])
+    validate(task.pk)
+    assert accuracies(task) == [worth]
+
+
+@pytest.mark.parametrize(("seed", "worth"), [((7).to_bytes(8, "big"), 10_000), (b"", 0)])
+def test_an_audit_draws_from_the_seed_that_the_client_chose(
+    validator, engine, settings, seed, worth
+):
+    settings.AUDIT_SHARE = 1.0
+    prompt = "Tell me about the hen."
+    cid = storage.put(canonical_json({"prompt": prompt, "stop": [], "seed": 7}))
+    stored = {"inline": False, "prompt_cid": cid, "task_data": storage.address(cid)}
+    task = make_task(redundancy=1, temperature_x100=200, **stored)
+    revealed(task, [honest(engine, task, prompt, seed=seed)])
     validate(task.pk)
     assert accuracies(task) == [worth]
 

@@ -56,6 +56,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "logit_bias": {"17": -1.5},
         "grammar": 'root ::= "a"',
         "min_p": 0.05,
+        "seed": "0x0000000000000007",
         "enough_characters": 120,
         **changes,
     }
@@ -93,6 +94,8 @@ def test_what_a_later_router_adds_is_ignored() -> None:
         ("inline", 1),
         ("prompt", None),
         ("logprobs", 21),
+        ("seed", "0x07"),
+        ("seed", 7),
         ("min_p", 1.5),
         ("logit_bias", {"-1": 1.0}),
         ("logit_bias", {"1": float("nan")}),
@@ -122,7 +125,7 @@ def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[st
 
 
 OPTIONAL = {
-    *("stop", "logprobs", "logit_bias", "grammar", "min_p"),
+    *("stop", "logprobs", "logit_bias", "grammar", "min_p", "seed"),
     *("sealed_prompt", "seal_for", "enough_characters"),
 }
 

@@ -60,6 +60,18 @@ def test_the_first_piece_goes_out_before_the_ack_unless_that_would_be_late(
     assert [count == 0 for count in pieces_at_ack] == [is_slow]
 
 
+def test_the_clients_seed_is_drawn_from_where_the_task_has_one(bench: Bench) -> None:
+    def said(digest: bytes, seed: bytes = b"") -> str:
+        changes = {"task_digest": f"0x{digest.hex()}", "seed": f"0x{seed.hex()}"}
+        job = new_job(**changes, temperature_x100=100, top_k=0)
+        bench.miner.infer(job)
+        return "".join(entry.get("text", "") for entry in bench.stream(job))
+
+    one, another = bytes(31) + b"\1", bytes(31) + b"\2"
+    assert said(one, b"seed no1") == said(another, b"seed no1")
+    assert len({said(one), said(another), said(one, b"seed no1"), said(one, b"seed no2")}) == 4
+
+
 @pytest.mark.parametrize("inline", [True, False])
 def test_a_reveal_is_what_was_precommitted_and_streamed(bench: Bench, inline: bool) -> None:
     job = new_job(inline=inline)

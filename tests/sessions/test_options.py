@@ -18,6 +18,21 @@ def test_options_come_back_as_they_were_put() -> None:
     assert GenerationOptions.from_content(content | {"prompt": "x"}) == options
 
 
+@pytest.mark.parametrize("seed", [0, 7, -1, 2**63 - 1, -(2**63)])
+def test_a_seed_is_64_bits_and_0_is_one(seed: int) -> None:
+    options = GenerationOptions(seed=seed)
+    assert options.to_content() == {"seed": seed}
+    assert GenerationOptions.from_content({"seed": seed}) == options
+    assert int.from_bytes(options.seed_bytes, "big", signed=True) == seed
+    assert len(options.seed_bytes) == 8
+
+
+def test_choices_have_seeds_of_their_own_if_any() -> None:
+    assert GenerationOptions().of_choice(3).seed_bytes == b""
+    assert [GenerationOptions(seed=7).of_choice(n).seed for n in range(3)] == [7, 8, 9]
+    assert GenerationOptions(seed=2**63 - 1).of_choice(1).seed == -(2**63)
+
+
 def test_what_says_nothing_is_left_out() -> None:
     assert GenerationOptions().to_content() == {}
     assert GenerationOptions.from_content({"prompt": "x"}) == GenerationOptions()
@@ -31,6 +46,11 @@ def test_what_says_nothing_is_left_out() -> None:
         ("logprobs", True),
         ("logprobs", 21),
         ("logprobs", -1),
+        ("seed", 2**63),
+        ("seed", -(2**63) - 1),
+        ("seed", 1.0),
+        ("seed", True),
+        ("seed", "7"),
         ("logit_bias", [1]),
         ("logit_bias", {"the": 1}),
         ("logit_bias", {"-1": 1}),

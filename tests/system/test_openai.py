@@ -393,5 +393,25 @@ def test_with_redundancy_the_judged_answer_comes(client: Client, options: Any) -
         client.router.wait_until_ended(notices, answer, lambda _: None)
 
 
+def test_the_same_seed_gives_the_same_answer_of_many(client: Client, options: Any) -> None:
+    judged = client.session(3)
+    headers = {"X-Session-ID": str(judged)}
+
+    def asked(seed: int, n: int = 1) -> list[str | None]:
+        completion = sdk.chat.completions.create(
+            model=MODEL, messages=QUESTION, temperature=2, seed=seed, n=n, max_tokens=24
+        )
+        return [choice.message.content for choice in completion.choices]
+
+    with openai.OpenAI(**(options | {"default_headers": headers})) as sdk:
+        [first] = asked(7)
+        assert asked(7, n=2)[0] == first
+        assert asked(8) != [first]
+    with client.router.notices() as notices:
+        for task in client.router.tasks(judged):
+            answer = Answer(judged, task["task_id"], "", 0.0, time.monotonic())
+            client.router.wait_until_ended(notices, answer, lambda _: None)
+
+
 def _dot(a: list[float], b: list[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))

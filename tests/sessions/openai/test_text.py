@@ -45,6 +45,13 @@ def test_several_prompts_have_their_choices_in_order_with_echo(api: Api, miners:
     assert prompts == ["one ", "one ", "two ", "two "]
 
 
+def test_a_seed_is_each_prompts_and_counts_on_with_its_choices(api: Api, miners: None) -> None:
+    make_session()
+    body = ASKED | {"prompt": ["one ", "two "], "n": 2, "seed": -1}
+    assert api("POST", "completions", body).status_code == 200
+    assert [content_of(task)["seed"] for task in Task.objects.order_by("pk")] == [-1, 0, -1, 0]
+
+
 def test_an_echo_comes_first_in_a_stream(api: Api, miners: None) -> None:
     make_session()
     *chunks, done = events(api("POST", "completions", ASKED | {"echo": True, "stream": True}))
@@ -85,6 +92,7 @@ def test_log_probabilities_have_the_older_form(api: Api, miners: None) -> None:
         ({"logprobs": 6}, "invalid_value", "logprobs"),
         ({"logprobs": 1, "echo": True}, "invalid_value", "logprobs"),
         ({"best_of": 3}, "unsupported_parameter", "best_of"),
+        ({"seed": 2**63}, "invalid_value", "seed"),
         ({"suffix": "end"}, "unsupported_parameter", "suffix"),
         ({"messages": []}, "unknown_parameter", "messages"),
     ],
