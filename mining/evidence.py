@@ -31,7 +31,7 @@ from mining.assignment_states import advance
 from mining.deadlines import ONLINE_S
 from mining.errors import ReportRefused
 from mining.models import Assignment, AssignmentStatus, MinerPresence
-from mining.node.job import (
+from mining.node.reports import (
     AckReport,
     CommitReport,
     FailedReport,

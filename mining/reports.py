@@ -22,7 +22,8 @@ from mining.evidence import accept
 from mining.loop import keep_doing
 from mining.models import MinerPresence
 from mining.network import reports as network_reports
-from mining.node.job import Malformed, read_report
+from mining.node.reports import read_report
+from mining.node.wire import Malformed
 
 BLOCK_MS = 1_000
 BATCH = 64

@@ -26,7 +26,6 @@ from chain.network_messages import (
 from chain.operations import Op
 from mining.errors import ReportRefused
 from mining.models import NetworkAsk
-from mining.node.job import read_entry
 from mining.node.network.job import (
     NETWORK_REPORTS,
     NetworkCommitReport,
@@ -38,6 +37,7 @@ from mining.node.network.job import (
     NetworkReport,
     Stage,
 )
+from mining.node.wire import read_entry
 
 PING_LIFETIME_S = 120
 """Of NodeRoll: a signed ping is accepted for so long."""

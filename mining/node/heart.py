@@ -11,9 +11,9 @@ from typing import Any
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from mining.node.job import NodeStatus
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
+from mining.node.reports import NodeStatus
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from mining.node.errors import NodeError
-from mining.node.job import Malformed, NetworkFacts, Wire, write_report
+from mining.node.job import NetworkFacts
 from mining.node.piece_stream import Entry, PieceStream, StreamMismatch
+from mining.node.reports import write_report
+from mining.node.wire import Malformed, Wire
 
 MAX_REPORTS = 10_000
 """About five hours of heartbeats, should nobody read them."""

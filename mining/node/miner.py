@@ -25,26 +25,26 @@ from mining.node.generation import (
     GenerationResult,
 )
 from mining.node.grammar import GrammarInvalid
-from mining.node.job import (
-    AckReport,
-    CommitReport,
-    FailedReport,
-    HeartbeatReport,
-    Job,
-    Malformed,
-    NodeStatus,
-    PrecommitReport,
-)
+from mining.node.job import Job
 from mining.node.mailbox import Mailbox
 from mining.node.piece_stream import StreamMismatch
 from mining.node.piece_writer import PieceWriter
 from mining.node.prompts import PromptError
+from mining.node.reports import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    NodeStatus,
+    PrecommitReport,
+)
 from mining.node.running_jobs import RunningJobs
 from mining.node.sealing import SealedPromptUnreadable, open_prompt
 from mining.node.shelf import NoRoom, Shelf, TextEngine
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.task_check import JobRefused, TaskCheck
 from mining.node.wallet import Wallet
+from mining.node.wire import Malformed
 
 logger = logging.getLogger(__name__)
 

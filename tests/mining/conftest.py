@@ -19,7 +19,7 @@ from chain.contracts import Deployment
 from chain.messages import Heartbeat, SigningDomain, sign
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
-from mining.node.job import HeartbeatReport, NodeStatus
+from mining.node.reports import HeartbeatReport, NodeStatus
 from sessions.models import OnChainStatus, OnChainTask, Session, SessionNode, Task, TaskOrigin
 from tests.node import tiny_model
 

@@ -18,7 +18,7 @@ from chain.sync import Follower
 from mining.evidence import accept
 from mining.leases import lease
 from mining.models import Assignment, MinerPresence
-from mining.node.job import CommitReport, PrecommitReport
+from mining.node.reports import CommitReport, PrecommitReport
 from sessions.models import Session, Task
 from sessions.task_states import mark_assigned
 from tests.anvil import MODEL, ORACLE, ROUTER, Chain

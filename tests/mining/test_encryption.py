@@ -28,7 +28,8 @@ from mining.errors import ReportRefused
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.node.engine import Engine
-from mining.node.job import FailedReport, Job
+from mining.node.job import Job
+from mining.node.reports import FailedReport
 from mining.node.sealing import open_prompt
 from mining.validation import validate
 from sessions import encryption

@@ -14,7 +14,13 @@ from mining.errors import ReportRefused
 from mining.evidence import accept
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
-from mining.node.job import AckReport, CommitReport, FailedReport, HeartbeatReport, PrecommitReport
+from mining.node.reports import (
+    AckReport,
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    PrecommitReport,
+)
 from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_assigned
 from tests.mining.conftest import (

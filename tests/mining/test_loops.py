@@ -12,7 +12,7 @@ from mining import dispatch, oracle, reports
 from mining.enrolment import enrol
 from mining.loop import keep_doing
 from mining.models import MinerPresence
-from mining.node.job import write_report
+from mining.node.reports import write_report
 from sessions.models import Task, TaskStatus
 from tests.mining.conftest import heartbeat, make_account, make_miner, make_session, make_task
 

@@ -12,7 +12,7 @@ from mining import reports
 from mining.directory import miners_online
 from mining.enrolment import enrol
 from mining.models import MinerPresence
-from mining.node.job import write_report
+from mining.node.reports import write_report
 from mining.reports import Collector, reports_key
 from tests.mining.conftest import heartbeat, make_account
 

@@ -9,9 +9,9 @@ from typing import Any
 import redis
 
 from chain.messages import SigningDomain
-from mining.node.job import FailedReport, Report, read_report
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
+from mining.node.reports import FailedReport, Report, read_report
 from mining.node.shelf import Shelf
 from mining.node.stash import Stash
 from mining.node.task_check import TaskCheck

@@ -18,7 +18,7 @@ from celery import Celery
 from chain.contracts import Deployment
 from cortensor_site.stack.embedded import start_redis
 from mining.enrolment import enrol
-from mining.node.job import CommitReport, PrecommitReport, Report, read_report
+from mining.node.reports import CommitReport, PrecommitReport, Report, read_report
 from mining.node.wallet import Wallet
 from mining.node.worker import INFER, REVEAL
 from tests.node.bench import POOL

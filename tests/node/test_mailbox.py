@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from mining.node.generation import FinishReason, GenerationResult
-from mining.node.job import FailedReport, HeartbeatReport, NetworkFacts, read_report
+from mining.node.job import NetworkFacts
 from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit
 from mining.node.piece_stream import StreamMismatch
+from mining.node.reports import FailedReport, HeartbeatReport, read_report
 
 ADDRESS = "0x" + "Ab" * 20
 PREFIX = f"miner:{ADDRESS.lower()}:"

@@ -13,16 +13,16 @@ from chain.digests import canonical_json, commit_hash, raw_cid
 from chain.envelopes import public_key, read_public_key
 from chain.messages import Ack, Commit, Heartbeat, Precommit, recover
 from mining.node import miner
-from mining.node.job import (
+from mining.node.mailbox import Mailbox
+from mining.node.reports import (
     AckReport,
     CommitReport,
     FailedReport,
     HeartbeatReport,
     PrecommitReport,
-    Wire,
 )
-from mining.node.mailbox import Mailbox
 from mining.node.shelf import Shelf
+from mining.node.wire import Wire
 from tests.node.bench import DIGEST, DOMAIN, POOL, Bench, endless_job, new_job, until
 
 

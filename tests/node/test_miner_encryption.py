@@ -7,7 +7,7 @@ import pytest
 
 from chain.digests import canonical_json, commit_hash
 from chain.envelopes import Context, Role, encryption_key, public_key, seal, unseal
-from mining.node.job import CommitReport, FailedReport, PrecommitReport
+from mining.node.reports import CommitReport, FailedReport, PrecommitReport
 from tests.node.bench import Bench, new_job
 
 CLIENT = encryption_key(b"\x07" * 32)

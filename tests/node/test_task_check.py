@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mining.node.evm import CallReverted, ChainUnavailable, Rpc
-from mining.node.job import FailedReport, Job
+from mining.node.job import Job
+from mining.node.reports import FailedReport
 from mining.node.shelf import Shelf
 from mining.node.task_check import JobRefused, TaskCheck, Terms
 from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account

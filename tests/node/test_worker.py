@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chain.messages import Heartbeat, recover
 from chain.params import MAX_TIMEOUT_S
-from mining.node.job import AckReport, FailedReport, HeartbeatReport, PrecommitReport
+from mining.node.reports import AckReport, FailedReport, HeartbeatReport, PrecommitReport
 from mining.node.worker import CANCEL, INFER, VISIBILITY_TIMEOUT_S
 from tests.node import tiny_model
 from tests.node.bench import POOL, new_job

@@ -9,7 +9,7 @@ import pytest
 from mining.enrolment import enrol
 from mining.node.cli import TRY_LATER
 from mining.node.heart import MAILBOX_CLOSED
-from mining.node.job import PrecommitReport
+from mining.node.reports import PrecommitReport
 from mining.node.worker import INFER
 from tests.node.bench import new_job
 from tests.node.router import TIMEOUT_S, Router

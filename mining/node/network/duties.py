@@ -21,7 +21,6 @@ from chain.network_messages import (
 )
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import DeadlinePassed, GenerationError, GenerationRequest
-from mining.node.job import Malformed
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Draining
 from mining.node.network.answering import answer_request, completion_of
@@ -47,6 +46,7 @@ from mining.node.prompts import PromptError
 from mining.node.shelf import NoRoom, Shelf
 from mining.node.task_check import JobRefused
 from mining.node.wallet import Wallet
+from mining.node.wire import Malformed
 
 logger = logging.getLogger(__name__)
 

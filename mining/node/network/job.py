@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import ClassVar, get_args
 
 from chain.network_messages import completion_hash
-from mining.node.job import Malformed, Wire
+from mining.node.wire import Malformed, Wire
 
 MAX_DOMAIN_BYTES = 128
 MAX_CHALLENGE_BYTES = 2048

@@ -14,12 +14,13 @@ from chain.network_messages import NetworkMessage, NetworkPrecommit, Ping
 from mining.errors import ReportRefused
 from mining.models import NetworkAsk
 from mining.network.reports import accept, is_network_report
-from mining.node.job import Malformed, Wire, write_report
 from mining.node.network.job import (
     NetworkDeclinedReport,
     NetworkPingReport,
     NetworkPrecommitReport,
 )
+from mining.node.reports import write_report
+from mining.node.wire import Malformed, Wire
 from tests.mining.conftest import CHAIN_ID, make_account
 
 pytestmark = pytest.mark.django_db

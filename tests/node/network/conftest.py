@@ -8,7 +8,6 @@ import pytest
 import redis
 
 from mining.node.engine import Engine
-from mining.node.job import read_entry
 from mining.node.mailbox import Mailbox
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
@@ -16,6 +15,7 @@ from mining.node.network.job import NETWORK_REPORTS, NetworkReport
 from mining.node.network.stash import CompletionStash
 from mining.node.shelf import Shelf, ShelvedModel
 from mining.node.wallet import Wallet
+from mining.node.wire import read_entry
 
 COGNITIVE = "0x" + "c0" * 20
 CHAIN_ID = 31337

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from mining.node.job import read_entry
 from mining.node.network.job import (
     NETWORK_REPORTS,
     NetworkCommitReport,
@@ -11,6 +10,7 @@ from mining.node.network.job import (
     NetworkPrecommitReport,
     NetworkReport,
 )
+from mining.node.wire import read_entry
 from mining.node.worker import NETWORK, NETWORK_QUEUE
 from tests.anvil import Chain
 from tests.node.network.conftest import job

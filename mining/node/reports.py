@@ -1,0 +1,122 @@
+"""What a miner reports to its router, which reads it as a stranger's word."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+from mining.node.wire import Malformed, Wire, read_entry, read_json, require_uuid
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus(Wire):
+    """What a node can take, and how fast it has lately been.
+
+    Args:
+        sent_at_ms: Unix milliseconds; no two of a node are the same, and later ones are higher.
+        draining: it finishes what it has, and takes no more.
+        models: all that it serves.
+        loaded: those of them in memory, with the tokens a second that each has lately made.
+        canonical: whether it draws tokens by the protocol's rule, so that others can check them.
+        encryption_key: the public key (0x hex) that prompts are sealed for.
+    """
+
+    sent_at_ms: int
+    slots: int
+    in_flight: int
+    draining: bool
+    models: list[int]
+    loaded: dict[int, float]
+    canonical: bool
+    software: str
+    encryption_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeartbeatReport(Wire):
+    """The node is there: a `NodeStatus` as JSON text; the signature is over `chain.messages`'
+    Heartbeat of just this text."""
+
+    TYPE: ClassVar[str] = "heartbeat"
+
+    status: str
+    signature: bytes
+
+    def read(self) -> NodeStatus:
+        """The status; raise Malformed."""
+        return NodeStatus.from_json(read_json(self.status, "status"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AckReport(Wire):
+    """The job is taken; the signature is over `chain.messages.Ack`."""
+
+    TYPE: ClassVar[str] = "ack"
+
+    assignment_id: str
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        require_uuid(self.assignment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecommitReport(Wire):
+    """The result is fixed; the signature is over `chain.messages.Precommit`."""
+
+    TYPE: ClassVar[str] = "precommit"
+
+    assignment_id: str
+    hash: bytes
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        require_uuid(self.assignment_id)
+        if len(self.hash) != 32:
+            raise Malformed("hash", f"has {len(self.hash)} bytes", "send 32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitReport(Wire):
+    """The result; the signature is over `chain.messages.Commit` of `data`.
+
+    `content` is the canonical JSON, `data` that text itself or its content address.
+    """
+
+    TYPE: ClassVar[str] = "commit"
+
+    assignment_id: str
+    data: str
+    content: str
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        require_uuid(self.assignment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedReport(Wire):
+    """There will be no result from this miner."""
+
+    TYPE: ClassVar[str] = "failed"
+
+    assignment_id: str
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        require_uuid(self.assignment_id)
+
+
+Report = HeartbeatReport | AckReport | PrecommitReport | CommitReport | FailedReport
+_REPORTS: dict[str, type[Report]] = {kind.TYPE: kind for kind in get_args(Report)}
+
+
+def write_report(report: Wire) -> dict[str, str]:
+    """A report as an entry of the reports stream."""
+    return {"type": report.TYPE, "body": json.dumps(report.to_json(), ensure_ascii=False)}
+
+
+def read_report(entry: Mapping[str, str]) -> Report:
+    """Read an entry of the reports stream; raise Malformed."""
+    return read_entry(entry, _REPORTS)

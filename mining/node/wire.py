@@ -1,0 +1,126 @@
+"""Objects that cross the trust boundary, in either direction, as JSON.
+
+Reading validates: a value that is missing or of the wrong kind raises `Malformed`, which names it.
+"""
+
+import json
+import re
+import types
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
+
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
+W = TypeVar("W", bound="Wire")
+_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
+
+
+class Malformed(ValueError):
+    """A job or a report is not what it has to be; `field` names the culprit."""
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{name}: {reason}; {remedy}")
+        self.field = name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """A dataclass that travels as a JSON object; bytes travel as 0x hex.
+
+    `TYPE` names those that are reports.
+    """
+
+    TYPE: ClassVar[str] = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object, of plain JSON values."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read an object, ignoring members that this version does not know; raise Malformed.
+
+        What has a default may be missing.
+        """
+        if not isinstance(value, Mapping):
+            raise Malformed(cls.__name__, f"is {type(value).__name__}", "send a JSON object")
+        hints = _hints(cls)
+        given = [
+            item.name
+            for item in fields(cls)
+            if item.name in value or (item.default is MISSING and item.default_factory is MISSING)
+        ]
+        return cls(**{name: _read(value, name, hints[name]) for name in given})
+
+
+def read_entry(entry: Mapping[str, str], kinds: Mapping[str, type[W]]) -> W:
+    """Read an entry that is one of some kinds of reports, by their types; raise Malformed."""
+    kind = kinds.get(entry.get("type", ""))
+    if kind is None:
+        raise Malformed("type", "is unknown", f"send one of {', '.join(kinds)}")
+    return kind.from_json(read_json(entry.get("body", ""), "body"))
+
+
+def read_json(text: str, name: str) -> object:
+    """JSON that a stranger wrote; raise Malformed, which names it."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(name, f"is no JSON ({error})", "send a JSON object") from error
+    return value
+
+
+def require_uuid(text: str) -> None:
+    """An assignment's id names files and keys, so that it must not be just any text."""
+    try:
+        canonical = str(uuid.UUID(text))
+    except ValueError:
+        canonical = ""
+    if text != canonical:
+        raise Malformed("assignment_id", "is no UUID", "send one in lower case with hyphens")
+
+
+def require_at_least(name: str, value: int, least: int) -> None:
+    """Raise Malformed where a number is too small."""
+    if value < least:
+        raise Malformed(name, f"is {value}", f"send at least {least}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, dict):
+        return {str(key): member for key, member in value.items()}
+    return list(value) if isinstance(value, list) else value
+
+
+def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
+    if name not in source:
+        raise Malformed(name, "is missing", "send it")
+    value = source[name]
+    if kind is bytes:
+        if isinstance(value, str) and _HEX.fullmatch(value):
+            return bytes.fromhex(value[2:])
+        raise Malformed(name, "is no hex text", "send 0x and lower-case hex digits")
+    if kind is float and type(value) is int:
+        return float(value)
+    plain = get_origin(kind) or kind
+    if type(value) is not plain:
+        wanted = plain.__name__ if isinstance(plain, type) else str(plain)
+        raise Malformed(name, f"is {type(value).__name__}", f"send {wanted}")
+    if isinstance(kind, types.GenericAlias):
+        *_, inner = get_args(kind)
+        if plain is dict:
+            return {_number(key, name): _read({name: value[key]}, name, inner) for key in value}
+        return [_read({name: member}, name, inner) for member in value]
+    return value
+
+
+def _number(text: object, name: str) -> int:
+    """A member's name that stands for a token or a model."""
+    if isinstance(text, str) and text.isdecimal() and len(text) < 20:
+        return int(text)
+    raise Malformed(name, f"has {text!r}, which is no number", "send numbers as names")
