@@ -14,14 +14,6 @@ from eth_utils.address import to_checksum_address
 
 from chain.addresses import checksummed
 from chain.messages import Ack, Commit, Precommit, Registration, TransferWithAuthorization, Verdict
-from chain.network_messages import (
-    NetworkCommit,
-    NetworkCreate,
-    NetworkPrecommit,
-    NetworkPrepare,
-    NetworkVerdict,
-    Ping,
-)
 
 
 class OperationKind(models.TextChoices):
@@ -73,9 +65,9 @@ def register_node(registration: Registration, signature: bytes) -> Op:
         "node": to_checksum_address(registration.node),
         "operator": to_checksum_address(registration.operator),
         "nonce": registration.nonce,
-        "signature": _hex(signature),
+        "signature": hex_text(signature),
     }
-    return _op(OperationKind.REGISTER_NODE, payload, "node", "nonce")
+    return operation(OperationKind.REGISTER_NODE, payload, "node", "nonce")
 
 
 def set_node_state(node: str, state: int, change: str) -> Op:
@@ -84,7 +76,7 @@ def set_node_state(node: str, state: int, change: str) -> Op:
     `change` tells this change from an earlier one to the same state.
     """
     payload = {"node": to_checksum_address(node), "state": state, "change": change}
-    return _op(OperationKind.SET_NODE_STATE, payload, "node", "state", "change")
+    return operation(OperationKind.SET_NODE_STATE, payload, "node", "state", "change")
 
 
 def submit_task(
@@ -111,7 +103,7 @@ def submit_task(
         "client_reference": client_reference,
         "max_input_tokens": max_input_tokens,
     }
-    return _op(OperationKind.SUBMIT_TASK, payload, "session_id", "task_id")
+    return operation(OperationKind.SUBMIT_TASK, payload, "session_id", "task_id")
 
 
 def assign_task(session_id: int, task_id: int, miners: Sequence[str], model_identifier: int) -> Op:
@@ -122,7 +114,7 @@ def assign_task(session_id: int, task_id: int, miners: Sequence[str], model_iden
         "miners": [checksummed(miner) for miner in miners],
         "model_identifier": int(model_identifier),
     }
-    return _op(OperationKind.ASSIGN_TASK, payload, "session_id", "task_id")
+    return operation(OperationKind.ASSIGN_TASK, payload, "session_id", "task_id")
 
 
 def replace_miner(session_id: int, task_id: int, late: str, replacement: str) -> Op:
@@ -133,13 +125,13 @@ def replace_miner(session_id: int, task_id: int, late: str, replacement: str) ->
         "late": to_checksum_address(late),
         "replacement": to_checksum_address(replacement),
     }
-    return _op(OperationKind.REPLACE_MINER, payload, "session_id", "task_id", "late")
+    return operation(OperationKind.REPLACE_MINER, payload, "session_id", "task_id", "late")
 
 
 def replace_miner_by_draw(session_id: int, task_id: int, late: str) -> Op:
     """Give a late miner's place to the next of the chain's draw, once no oracle may choose."""
     payload = {"session_id": session_id, "task_id": task_id, "late": to_checksum_address(late)}
-    return _op(OperationKind.REPLACE_MINER_BY_DRAW, payload, "session_id", "task_id", "late")
+    return operation(OperationKind.REPLACE_MINER_BY_DRAW, payload, "session_id", "task_id", "late")
 
 
 def relay_ack(message: Ack, signature: bytes) -> Op:
@@ -149,7 +141,7 @@ def relay_ack(message: Ack, signature: bytes) -> Op:
 
 def relay_precommit(message: Precommit, signature: bytes) -> Op:
     """Relay a miner's precommit."""
-    return _relayed(OperationKind.RELAY_PRECOMMIT, message, signature, hash=_hex(message.hash))
+    return _relayed(OperationKind.RELAY_PRECOMMIT, message, signature, hash=hex_text(message.hash))
 
 
 def relay_commit(message: Commit, signature: bytes) -> Op:
@@ -162,14 +154,14 @@ def relay_verdict(message: Verdict, signature: bytes) -> Op:
     payload = {
         "session_id": message.session_id,
         "task_id": message.task_id,
-        "task_digest": _hex(message.task_digest),
+        "task_digest": hex_text(message.task_digest),
         "input_tokens": message.input_tokens,
         "miners": [to_checksum_address(miner) for miner in message.miners],
         "accuracies_bps": list(message.accuracies_bps),
         "output_tokens": list(message.output_tokens),
-        "signature": _hex(signature),
+        "signature": hex_text(signature),
     }
-    return _op(OperationKind.RELAY_VERDICT, payload, "session_id", "task_id")
+    return operation(OperationKind.RELAY_VERDICT, payload, "session_id", "task_id")
 
 
 def end_precommit(session_id: int, task_id: int) -> Op:
@@ -190,7 +182,7 @@ def end_task(session_id: int, task_id: int) -> Op:
 def withdraw_node_payment(node: str, change: str) -> Op:
     """Push to a node all that it is owed; `change` tells this withdrawal from an earlier one."""
     payload = {"node": to_checksum_address(node), "change": change}
-    return _op(OperationKind.WITHDRAW_NODE_PAYMENT, payload, "node", "change")
+    return operation(OperationKind.WITHDRAW_NODE_PAYMENT, payload, "node", "change")
 
 
 def settle_payment(transfer: TransferWithAuthorization, signature: bytes) -> Op:
@@ -210,112 +202,10 @@ def _transfer(kind: OperationKind, transfer: TransferWithAuthorization, signatur
         "value": transfer.value,
         "valid_after": transfer.valid_after,
         "valid_before": transfer.valid_before,
-        "nonce": _hex(transfer.nonce),
-        "signature": _hex(signature),
+        "nonce": hex_text(transfer.nonce),
+        "signature": hex_text(signature),
     }
-    return _op(kind, payload, "payer", "nonce")
-
-
-def relay_ping(message: Ping, signature: bytes) -> Op:
-    """Relay that a node is there."""
-    payload = {"node": to_checksum_address(message.node), "time": message.time}
-    payload["signature"] = _hex(signature)
-    return _op(OperationKind.RELAY_PING, payload, "node", "time")
-
-
-def prune_node(node: str, pinged_at: int) -> Op:
-    """Take a node off the roll that has not pinged since `pinged_at`, in seconds since 1970."""
-    payload = {"node": to_checksum_address(node), "pinged_at": pinged_at}
-    return _op(OperationKind.PRUNE_NODE, payload, "node", "pinged_at")
-
-
-def request_network_task(request_id: int) -> Op:
-    """Ask for the next network task, which will have this number."""
-    return _op(OperationKind.REQUEST_NETWORK_TASK, {"request_id": request_id}, "request_id")
-
-
-def next_network_creator(request_id: int, asked: int, draw_block: int) -> Op:
-    """Draw the creators of a request, or pass the turn of the one after `asked` others."""
-    payload = {"request_id": request_id, "asked": asked, "draw_block": draw_block}
-    return _op(OperationKind.NEXT_NETWORK_CREATOR, payload, *payload)
-
-
-def create_network_task(message: NetworkCreate, signature: bytes) -> Op:
-    """Relay a creator's virtual block."""
-    payload = {
-        "request_id": message.request_id,
-        "seed": message.seed,
-        "domain": message.domain,
-        "subdomain": message.subdomain,
-        "signature": _hex(signature),
-    }
-    return _op(OperationKind.CREATE_NETWORK_TASK, payload, "request_id", "seed")
-
-
-def prepare_network_task(message: NetworkPrepare, preparer: str, signature: bytes) -> Op:
-    """Relay a preparer's prompts."""
-    payload = {
-        "id": message.id,
-        "seed": message.seed,
-        "preparer": to_checksum_address(preparer),
-        "challenges": list(message.challenges),
-        "signature": _hex(signature),
-    }
-    return _op(OperationKind.PREPARE_NETWORK_TASK, payload, "id", "seed", "preparer")
-
-
-def start_network_task(session_id: int, seed: int) -> Op:
-    """Have the completers of a prepared network task drawn."""
-    payload = {"id": session_id, "seed": seed}
-    return _op(OperationKind.START_NETWORK_TASK, payload, "id", "seed")
-
-
-def network_precommit(message: NetworkPrecommit, miner: str, signature: bytes) -> Op:
-    """Relay a completer's precommit."""
-    payload = {
-        "id": message.id,
-        "seed": message.seed,
-        "miner": to_checksum_address(miner),
-        "hash": _hex(message.hash),
-        "signature": _hex(signature),
-    }
-    return _op(OperationKind.NETWORK_PRECOMMIT, payload, "id", "seed", "miner")
-
-
-def network_commit(message: NetworkCommit, miner: str, signature: bytes) -> Op:
-    """Relay a completer's reveal."""
-    payload = {
-        "id": message.id,
-        "seed": message.seed,
-        "miner": to_checksum_address(miner),
-        "completion": message.completion,
-        "salt": message.salt,
-        "signature": _hex(signature),
-    }
-    return _op(OperationKind.NETWORK_COMMIT, payload, "id", "seed", "miner")
-
-
-def judge_network_task(message: NetworkVerdict, signature: bytes) -> Op:
-    """Relay a validator's verdict on a network task."""
-    payload = {
-        "id": message.id,
-        "seed": message.seed,
-        "accuracies_bps": list(message.accuracies_bps),
-        "signature": _hex(signature),
-    }
-    return _op(OperationKind.JUDGE_NETWORK_TASK, payload, "id", "seed")
-
-
-def force_network_task(session_id: int, seed: int, stage: str) -> Op:
-    """Force a network task on after the deadline of its stage; `stage` tells this from others."""
-    payload = {"id": session_id, "seed": seed, "stage": stage}
-    return _op(OperationKind.FORCE_NETWORK_TASK, payload, "id", "seed", "stage")
-
-
-def claim_network_reward(node: str, epoch: int) -> Op:
-    """Have a node paid what it earned in an epoch that is over."""
-    payload = {"node": to_checksum_address(node), "epoch": epoch}
-    return _op(OperationKind.CLAIM_NETWORK_REWARD, payload, "node", "epoch")
+    return operation(kind, payload, "payer", "nonce")
 
 
 def _relayed(
@@ -327,22 +217,24 @@ def _relayed(
     payload = {
         "session_id": message.session_id,
         "task_id": message.task_id,
-        "task_digest": _hex(message.task_digest),
+        "task_digest": hex_text(message.task_digest),
         "miner": to_checksum_address(message.miner),
-        "signature": _hex(signature),
+        "signature": hex_text(signature),
         **values,
     }
-    return _op(kind, payload, "session_id", "task_id", "miner")
+    return operation(kind, payload, "session_id", "task_id", "miner")
 
 
 def _forced(kind: OperationKind, session_id: int, task_id: int) -> Op:
-    return _op(kind, {"session_id": session_id, "task_id": task_id}, "session_id", "task_id")
+    return operation(kind, {"session_id": session_id, "task_id": task_id}, "session_id", "task_id")
 
 
-def _op(kind: OperationKind, payload: dict[str, Any], *identity: str) -> Op:
+def operation(kind: OperationKind, payload: dict[str, Any], *identity: str) -> Op:
+    """An operation that is the only one with these members of its payload."""
     key = ":".join([kind.value, *(str(payload[name]).lower() for name in identity)])
     return Op(kind, key, payload)
 
 
-def _hex(value: bytes) -> str:
+def hex_text(value: bytes) -> str:
+    """Bytes as payloads have them."""
     return "0x" + value.hex()

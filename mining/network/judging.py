@@ -9,7 +9,8 @@ import time
 from django.db import transaction
 from django.utils import timezone
 
-from chain import operations, outbox, storage
+from chain import network_operations as operations
+from chain import outbox, storage
 from chain.contracts import deployment
 from chain.endpoints import endpoints
 from chain.messages import SigningDomain, sign

@@ -3,7 +3,8 @@
 A node, or anyone for it, can claim as well; who comes second finds it done.
 """
 
-from chain import operations, outbox
+from chain import network_operations as operations
+from chain import outbox
 from mining.enrolment import enrolled
 from mining.models import NetworkCredit, NetworkEpoch
 

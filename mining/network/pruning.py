@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from chain import operations, outbox
+from chain import network_operations as operations
+from chain import outbox
 from mining.models import NetworkNode
 
 GONE_S = 960.0

@@ -12,7 +12,8 @@ from typing import Any
 from django.db import transaction
 from eth_utils.address import to_checksum_address
 
-from chain import operations, outbox
+from chain import network_operations as operations
+from chain import outbox
 from chain.contracts import deployment
 from chain.messages import InvalidSignature, SigningDomain, recover
 from chain.network_messages import (

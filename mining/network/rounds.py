@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
-from chain import operations, outbox
+from chain import network_operations as operations
+from chain import outbox
 from chain.contracts import Deployment, deployment
 from chain.endpoints import endpoints
 from chain.leadership import Leadership

@@ -8,7 +8,7 @@ from eth_abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
 
-from chain import operations
+from chain import network_operations as operations
 from chain.batches import BASE_GAS
 from chain.messages import SigningDomain, recover, sign, signable
 from chain.network_messages import (

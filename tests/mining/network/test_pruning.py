@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chain import operations, outbox
+from chain import network_operations as operations
+from chain import outbox
 from chain.messages import SigningDomain, sign
 from chain.models import Operation
 from chain.network_messages import Ping
