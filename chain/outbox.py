@@ -18,7 +18,7 @@ REOPEN_AFTER_S = 10
 """A failed operation that is enqueued again is not tried at once, lest it fail in a tight loop."""
 
 
-def enqueue(*ops: Op, wake: Sequence[str] = ()) -> None:
+def enqueue(first: Op, *others: Op, wake: Sequence[str] = ()) -> None:
     """Have the sender do operations, once the caller's transaction is committed.
 
     Idempotent by the operation's key: what waits, is under way or done is left alone. One that
@@ -27,6 +27,7 @@ def enqueue(*ops: Op, wake: Sequence[str] = ()) -> None:
     Args:
         wake: channels to wake beside the sender's, if an operation is new.
     """
+    ops = (first, *others)
     added = _add(ops, [CHANNEL, *wake])
     for op in ops:
         if op.key not in added:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Aggregate, Expression, Field, Model, QuerySet, Value
+from django.db.transaction import TransactionManagementError
 
 M = TypeVar("M", bound=Model)
 
@@ -68,7 +69,13 @@ class Prepared(Generic[M]):
         self._write = write
 
     def first(self, **values: object) -> M | None:
-        """The first of the objects, if there is one; for a query of whole objects."""
+        """The first of the objects, if there is one; for a query of whole objects.
+
+        Raises TransactionManagementError where it locks rows, and no transaction would hold them.
+        """
+        # Django asks when it writes a query, which is done once here.
+        if self._query.query.select_for_update and connection.get_autocommit():
+            raise TransactionManagementError("select_for_update outside of a transaction")
         rows = self.rows(**values)
         if not rows:
             return None

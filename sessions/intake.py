@@ -66,7 +66,8 @@ def accept(
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.
-        also: done with a new task in the same transaction; what it raises undoes all of it.
+        also: done with a new task in the same transaction, quickly, since slots may be taken; what
+            it raises undoes all of it.
 
     Raises:
         IntakeError: it is not taken, and nothing has changed.
@@ -122,18 +123,20 @@ def accept(
             request_id=request_id,
             request_hash=_request_hash(asked, client_key is not None),
         )
+        # Before the slots are taken, which everybody waits for who gives out tasks.
+        if finish_storing is not None:
+            with _storing():
+                finish_storing()
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
         submission = _submission(task, request)
         if not ports.give_task(task, session, submission):
             _require_miners()
             task.save(force_insert=True)
+            # It is new, as the task's number is; so the dispatcher is always woken.
             outbox.enqueue(submission, wake=[TASK_QUEUED])
             announce_stage(task)
         if also is not None:
             also(task)
-        if finish_storing is not None:
-            with _storing():
-                finish_storing()
     return task
 
 

@@ -32,6 +32,10 @@ def apart() -> Processors:
 
 def confine(pid: int, processors: Collection[int]) -> None:
     """Have all threads of a process, and whatever they start, run on these processors alone."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(ProcessLookupError):  # it has just ended
-            os.sched_setaffinity(int(thread.name), processors)
+    confined: set[str] = set()
+    # Again, for those that a thread which was not yet confined has started meanwhile.
+    while found := {thread.name for thread in Path(f"/proc/{pid}/task").iterdir()} - confined:
+        for thread in found:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.sched_setaffinity(int(thread), processors)
+        confined |= found

@@ -40,7 +40,8 @@ INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network
 INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
 SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
 _TALKATIVE = ("celery.worker.strategy", "celery.app.trace")
-"""They name every message twice, while its client waits; the miner says what came of it."""
+"""They name every message twice, the job's while its client waits; the miner says what came of a
+job, and of all else what went wrong."""
 VISIBILITY_TIMEOUT_S = 3700
 """Longer than the longest task, so that what still runs is not delivered again."""
 
@@ -248,8 +249,9 @@ def _take_up(app: Celery) -> None:
 
 
 def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    if logger.getEffectiveLevel() >= logging.INFO:
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
     worker = app.Worker(
         pool="threads",
         concurrency=slots + 1,

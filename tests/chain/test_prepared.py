@@ -1,7 +1,9 @@
 """Queries that are written once and asked often."""
 
 import pytest
+from django.db import transaction
 from django.db.models import BigIntegerField, CharField, Count, QuerySet, Sum
+from django.db.transaction import TransactionManagementError
 
 from chain import operations, outbox
 from chain.models import Block, Operation
@@ -57,6 +59,15 @@ def test_a_whole_object_has_its_fields_own_types_and_can_be_saved() -> None:
     found.attempts = 4
     found.save()
     assert Operation.objects.get().attempts == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_locked_within_a_transaction_only() -> None:
+    prepared = Prepared(lambda: Block.objects.select_for_update().filter(number=1))
+    with transaction.atomic():
+        assert prepared.first() is not None
+    with pytest.raises(TransactionManagementError):
+        prepared.first()
 
 
 def test_totals_are_one_row_even_of_nothing() -> None:

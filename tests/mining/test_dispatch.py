@@ -1,5 +1,7 @@
 """Queued tasks to miners."""
 
+import base64
+import json
 import threading
 
 import pytest
@@ -7,7 +9,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chain import operations
+from chain import operations, storage
+from chain.digests import canonical_json
 from chain.models import Operation
 from mining.candidates import lock_slots
 from mining.dispatch import dispatch_all, dispatch_some, give_at_once
@@ -212,6 +215,31 @@ def test_a_new_task_is_given_to_a_free_miner_at_once(
     told = router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
     stages = [entry["status"] for _, entry in told if entry["type"] == "stage"]
     assert stages == ["queued", "assigned"]
+
+
+def test_the_oracle_is_woken_for_the_deadlines_of_a_new_lease():
+    session, _ = make_session(redundancy=1), make_miner(slots=2)
+    with CaptureQueriesContext(connection) as queries:
+        assert give_at_once(*giving(session))
+    assert sum("'deadlines'" in query["sql"] for query in queries) == 1
+    make_task(session)
+    with CaptureQueriesContext(connection) as queries:
+        assert dispatch_all() == 1
+    assert sum("'deadlines'" in query["sql"] for query in queries) == 1
+
+
+@pytest.mark.parametrize(("asked", "sent"), [({"seed": -2}, "0xfffffffffffffffe"), ({}, "0x")])
+def test_a_job_has_the_seed_that_its_client_chose(
+    router_redis, django_capture_on_commit_callbacks, asked, sent
+):
+    miner = make_miner()
+    cid = storage.put(canonical_json({"prompt": "hello", "stop": []} | asked))
+    make_task(inline=False, prompt_cid=cid, task_data=storage.address(cid), redundancy=1)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert dispatch_all() == 1
+    message = json.loads(router_redis.lindex(mailbox_prefix(miner) + "inference", 0))
+    _, given, _ = json.loads(base64.b64decode(message["body"]))
+    assert given["job"]["seed"] == sent
 
 
 def test_a_new_task_that_finds_no_slot_is_not_written_down():

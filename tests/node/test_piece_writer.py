@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -54,6 +54,21 @@ def writer(mailbox: Recorded) -> Iterator[PieceWriter]:
     writer.close()
 
 
+class CountingQueue:
+    """Counts what is put, and hands nothing out."""
+
+    count = 0
+
+    def put(self, _: object) -> None:
+        self.count += 1
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5
+    while not is_true() and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 def new_generation() -> Generation:
     return Generation(GenerationRequest([1], 8))
 
@@ -67,19 +82,37 @@ def say(generation: Generation, *pieces: str) -> None:
 def test_the_first_piece_is_written_at_once_and_what_follows_is_gathered(
     writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 0.2)
+    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
     generation = new_generation()
     writing = writer.write(generation, PieceStream("a", 8))
-    started = time.monotonic()
     say(generation, "one")
     assert writing.begins_within(5)
-    assert time.monotonic() - started < 0.2
     say(generation, " two")
+    time.sleep(0.05)  # it gathers now
     say(generation, " three")
     generation.end(RESULT)  # the end does not wait
+    assert writing.generation.result(5) is RESULT
+    wait_until(lambda: len(mailbox.appended) == 2)
     assert writing.result() is RESULT
-    assert time.monotonic() - started < 0.2
     assert mailbox.appended == [["a one"], ["a  two three", "a done"]]
+
+
+def test_while_it_gathers_a_further_token_does_not_wake_it(
+    writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    generation = new_generation()
+    writing = writer.write(generation, PieceStream("a", 8))
+    say(generation, "one")
+    assert writing.begins_within(5)
+    say(generation, " two")
+    time.sleep(0.05)
+    wakes = CountingQueue()
+    monkeypatch.setattr(writer, "_wake", wakes)
+    for _ in range(3):
+        say(generation, " more")
+    assert wakes.count == 0
+    monkeypatch.undo()
 
 
 def test_pieces_that_nobody_waits_for_are_written_after_a_moment(
@@ -90,9 +123,7 @@ def test_pieces_that_nobody_waits_for_are_written_after_a_moment(
     say(generation, "one")
     writing.begins_within(5)
     say(generation, " two")
-    until_there = time.monotonic() + 5
-    while len(mailbox.appended) < 2 and time.monotonic() < until_there:
-        time.sleep(0.001)
+    wait_until(lambda: len(mailbox.appended) == 2)
     assert mailbox.appended == [["a one"], ["a  two"]]
 
 
@@ -171,3 +202,17 @@ def test_what_is_there_when_it_stops_is_written(mailbox: Recorded) -> None:
     generation.end(RESULT)
     writer.close()
     assert writing.result() is RESULT
+
+
+def test_what_was_gathered_when_it_stops_is_written(
+    mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    writer = PieceWriter(mailbox)
+    generation = new_generation()
+    writing = writer.write(generation, PieceStream("a", 8))
+    say(generation, "one")
+    assert writing.begins_within(5)
+    say(generation, " two")
+    writer.close()
+    assert mailbox.appended == [["a one"], ["a  two"]]
