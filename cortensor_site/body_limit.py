@@ -4,11 +4,16 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
+from sessions.api.request_id import echoed
+from sessions.openai.errors import INVALID_REQUEST, ErrorObject
+
 BODY_WITHIN_S = float(os.environ.get("BODY_WITHIN_S", "30"))
+_CODES = {408: "request_timeout", 413: "request_too_large", 415: "unsupported_media_type"}
 Message = MutableMapping[str, Any]
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -21,9 +26,9 @@ class BodyLimit:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
+        refuse = partial(_refuse, scope, send)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            await _refuse(
-                send,
+            await refuse(
                 415,
                 "The body must be plain",
                 "a compressed body is not read; send it without Content-Encoding",
@@ -37,11 +42,11 @@ class BodyLimit:
             async with asyncio.timeout(BODY_WITHIN_S):
                 body = await _read(headers.get(b"content-length", b"0"), receive)
         except TimeoutError:
-            await _refuse(send, 408, "The body did not come in time", f"{BODY_WITHIN_S:g} s")
+            await refuse(408, "The body did not come in time", f"{BODY_WITHIN_S:g} s")
             return
         if body is None:
             limit = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes"
-            await _refuse(send, 413, "The request is too large", f"the body is larger than {limit}")
+            await refuse(413, "The request is too large", f"the body is larger than {limit}")
             return
         if body.get("type") == "http.disconnect":
             return
@@ -72,8 +77,32 @@ async def _read(announced: bytes, receive: Any) -> Message | None:
 
 
 async def _refuse(
-    send: Any, status: int, title: str, detail: str, *more: tuple[bytes, bytes]
+    scope: dict[str, Any],
+    send: Any,
+    status: int,
+    title: str,
+    detail: str,
+    *more: tuple[bytes, bytes],
 ) -> None:
+    """Answer in the words of the interface that was asked."""
+    content, content_type = _document(scope["path"], status, title, detail)
+    body = json.dumps(content).encode()
+    sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        (b"x-request-id", echoed(sent).encode()),
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _document(path: str, status: int, title: str, detail: str) -> tuple[dict[str, Any], bytes]:
+    if path.startswith("/v1/"):
+        error = ErrorObject(status, f"{title}: {detail}.", INVALID_REQUEST, None, _CODES[status])
+        return error.to_json(), b"application/json"
     problem = {
         "type": "about:blank",
         "title": title,
@@ -81,12 +110,4 @@ async def _refuse(
         "detail": detail,
         "errors": [],
     }
-    body = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return problem, b"application/problem+json"

@@ -19,6 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
 API = ("/api/", "/v1/")
+PROBES = ("/healthz", "/readyz", "/metrics")
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
@@ -26,6 +27,14 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 def is_programs(request: HttpRequest) -> bool:
     """Whether a program asks, which says itself who it is."""
     return "HTTP_AUTHORIZATION" in request.META and request.path_info.startswith(API)
+
+
+def is_page(request: HttpRequest) -> bool:
+    """Whether it is for people: the host that a browser names is looked at for these alone.
+
+    What programs ask does not depend on it; what does says so itself.
+    """
+    return not request.path_info.startswith(API) and request.path_info not in PROBES
 
 
 class _ForPages:
@@ -64,13 +73,15 @@ class Security(SecurityMiddleware):
         return self.process_response(request, cast(HttpResponse, answer))
 
 
-class Common(_ForPages, CommonMiddleware):
+class Common(CommonMiddleware):
     """Addresses and lengths; a program is told the length as well."""
 
+    get_response: Callable[[HttpRequest], Answer]
+
     def __call__(self, request: HttpRequest) -> Answer:
-        answer = super().__call__(request)
-        if not is_programs(request):
-            return answer
+        if is_page(request):
+            return super().__call__(request)
+        answer = self.get_response(request)
         if isinstance(answer, HttpResponseBase):
             return _with_length(answer)
         return _with_length_later(answer)

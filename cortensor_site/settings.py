@@ -179,6 +179,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["sessions.api.parsing.ObjectParser"],
     "EXCEPTION_HANDLER": "sessions.api.errors.handle",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,  # there is one format
 }
 
 # ── Who may: docs/access.md says how these work. 0 is no limit. ──────────────

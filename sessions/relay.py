@@ -92,19 +92,19 @@ class Position:
     is_end: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "Position":
-        """Read what `str` writes; empty is the start. Raises InvalidField."""
+    def parse(cls, text: str, field: str = "Last-Event-ID") -> "Position":
+        """Read what `str` writes; empty is the start. Raises InvalidField, which names `field`."""
         if not text:
             return cls()
         characters, _, checksum = text.removesuffix(_END).partition("-")
         if not (characters.isascii() and characters.isdecimal() and len(characters) <= 7):
-            raise _no_position(text)
+            raise _no_position(text, field)
         try:
             value = int(checksum, 16)
         except ValueError as error:
-            raise _no_position(text) from error
+            raise _no_position(text, field) from error
         if len(checksum) != 8 or value < 0:
-            raise _no_position(text)
+            raise _no_position(text, field)
         return cls(int(characters), value, text.endswith(_END))
 
     def __str__(self) -> str:
@@ -275,10 +275,10 @@ def _diverged() -> SourceDiverged:
     )
 
 
-def _no_position(text: str) -> InvalidField:
+def _no_position(text: str, field: str) -> InvalidField:
     return InvalidField(
         f"{text[:40]!r} is no position in an answer",
-        field="Last-Event-ID",
+        field=field,
         remedy="send the id of the last event as it came, or none to start over",
     )
 

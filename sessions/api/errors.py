@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -84,11 +84,17 @@ def to_problem(error: Exception) -> dict[str, Any]:
         case ValidationError():
             errors = list(_field_errors(error.detail))
             detail = "; ".join(f"{item['field']}: {item['reason']}" for item in errors)
-            return _problem(400, detail, "A field is not valid", errors)
+            problem = _problem(400, detail, "A field is not valid", errors)
+            return problem | {"remedy": "send each field as /api/docs describes it"}
         case APIException():
             return _problem(error.status_code, str(error.detail))
         case Http404():
             return _problem(404, str(error) or "there is nothing here")
+        case DisallowedHost():
+            reason = "the host that the request names is none of this router's"
+            remedy = "use its own address; its operator adds others to ALLOWED_HOSTS"
+            errors = [{"field": "Host", "reason": reason}]
+            return _problem(400, f"Host: {reason}; {remedy}", errors=errors)
         case RequestDataTooBig():
             return _problem(413, "the body is larger than this router takes; shorten the prompt")
         case OperationalError() | InterfaceError() | RedisError():

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase
 from sessions import log_context
 
 HEADER = "X-Request-ID"
-_WELL_FORMED = re.compile(r"[\x21-\x7e]{1,128}")
+_WELL_FORMED = re.compile(r"[\x20-\x7e]{1,128}")
 
 logger = logging.getLogger("sessions.api.requests")
 
@@ -23,6 +23,11 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 def request_id(request: HttpRequest) -> str:
     """The id of a request that has passed the middleware."""
     return str(request.META.get("cortensor.request_id", ""))
+
+
+def echoed(sent: str) -> str:
+    """What is echoed of a header: itself, or a new id for one that is no line of 128 characters."""
+    return sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
 
 
 class RequestIdMiddleware:
@@ -38,10 +43,7 @@ class RequestIdMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
-        sent = request.headers.get(HEADER, "")
-        request.META["cortensor.request_id"] = (
-            sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
-        )
+        request.META["cortensor.request_id"] = echoed(request.headers.get(HEADER, ""))
         log_context.bind(request_id=request_id(request))
         started = time.monotonic()
         if self._is_async:

@@ -72,7 +72,10 @@ def _read(request: HttpRequest) -> tuple[str, Task, list[Reference]]:
     """The answer, its task, and the results of one that is there already."""
     try:
         key = bearer(request.headers.get("Authorization", ""))
-        body = ValidationBody(data=json_object(request.body))
+        members = json_object(request.body)
+        # A member that is null says no more than one that is missing.
+        given = {name: value for name, value in members.items() if value is not None}
+        body = ValidationBody(data=given)
         body.is_valid(raise_exception=True)
         values = body.validated_data
         session = find_session(values["session_id"], key, Scope.SUBMIT)
@@ -84,6 +87,7 @@ def _read(request: HttpRequest) -> tuple[str, Task, list[Reference]]:
                 raise TaskNotFound(
                     f"session {session.session_id} has no task {values['task_id']}",
                     field="task_id",
+                    remedy="send a task_id of GET /api/v1/tasks/{sessionId}, or a prompt",
                 )
             return values["answer"], task, _counted(task)
         asked = read_completion(request.body, session.session_id).request

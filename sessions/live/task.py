@@ -25,7 +25,7 @@ class TaskConsumer(FollowingConsumer):
         authorization = await self.authorization()
         task = await database_sync_to_async(find_task)(authorization, session_id, task_id)
         self.last_id = self.resumes_after()
-        after = Position.parse(self.last_id)
+        after = Position.parse(self.last_id, "last_event_id")
         if after.is_end:
             return
         await require_stream(task)

@@ -59,10 +59,10 @@ class OneOrMany(serializers.ListField):
 class StreamOptions(serializers.Serializer):
     """What a stream has beside the answer."""
 
-    include_usage = Flag(default=False)
-    include_obfuscation = Flag(default=False)
+    include_usage = Flag(default=False, allow_null=True)
+    include_obfuscation = Flag(default=False, allow_null=True)
 
-    def validate_include_obfuscation(self, value: bool) -> bool:
+    def validate_include_obfuscation(self, value: bool | None) -> bool | None:
         if value:
             raise serializers.ValidationError("is not served here; pad the stream with TLS")
         return value
@@ -288,7 +288,7 @@ def _asked(
         model=values["model"],
         requests=requests,
         stream=values["stream"],
-        include_usage=values.get("stream_options", {}).get("include_usage", False),
+        include_usage=bool(values.get("stream_options", {}).get("include_usage")),
         session_id=values.get("session_id"),
         shown_before=shown_before,
         top_logprobs=top_logprobs,

@@ -77,6 +77,10 @@ class CallShape(ChatShape):
         called = self._readers[index].name and not self._tools.is_named
         return "tool_calls" if called and finish_reason == "stop" else finish_reason
 
+    def _opening_piece(self, index: int) -> dict[str, Any]:
+        # Whether there will be any content is not known yet.
+        return {"delta": {"role": "assistant", "content": None, "refusal": None}}
+
     def _whole_choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:
         reader = self._readers[index]
         said = reader.feed(text) + reader.finish(is_whole=finish_reason == "stop")

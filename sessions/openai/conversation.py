@@ -120,6 +120,8 @@ def _part(path: str, part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
+    if kind == "refusal" and isinstance(part.get("refusal"), str):  # an answer's own words
+        return str(part["refusal"])
     if kind in ("image_url", "input_audio", "file"):
         raise _unsupported(path, "the models here read text only")
     raise _invalid(path, "send {'type': 'text', 'text': …}")

@@ -11,7 +11,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAuthenticated,
+    ValidationError,
+)
+from rest_framework.fields import Field
 
 from sessions.access.errors import BudgetSpent, CredentialsRefused, LimitReached
 from sessions.api.authentication import CHALLENGE
@@ -27,6 +33,7 @@ INVALID_REQUEST, SERVER_ERROR = "invalid_request_error", "server_error"
 INSUFFICIENT_QUOTA = "insufficient_quota"
 _NOT_TO_BE_TRIED_AGAIN = (InsufficientBalance, BudgetSpent, DeadlinePassed)
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
+_REQUIRED = str(Field.default_error_messages["required"])
 _FIELDS = {"session_id": "X-Session-ID", "client_reference": "Idempotency-Key"}
 """What this face calls the members of the intake's requests."""
 
@@ -65,7 +72,8 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
     Args:
         names: what the endpoint calls the intake's members (`prompt`, `max_tokens`).
     """
-    names = _FIELDS | dict(names or {})
+    own_names = dict(names or {})
+    names = _FIELDS | own_names
     match error:
         case OpenAIError():
             return ErrorObject(
@@ -92,11 +100,18 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
     problem = to_problem(error)
     if isinstance(error, ValidationError):
         first = problem["errors"][0]
-        param = _INDEX.sub(r"[\1]", names.get(first["field"], first["field"]))
+        field = first["field"].removesuffix(".body")
+        param = _INDEX.sub(r"[\1]", own_names.get(field, field))
+        if first["reason"] == _REQUIRED:
+            message = f"Missing required parameter: '{param}'."
+            return ErrorObject(400, message, INVALID_REQUEST, param, "missing_required_parameter")
         message = f"Invalid '{param}': {first['reason']}"
         return ErrorObject(400, message, INVALID_REQUEST, param, "invalid_value")
     status = problem["status"]
-    return ErrorObject(status, problem["detail"], _type(status), None, None)
+    code = error.get_codes() if isinstance(error, APIException) else None
+    return ErrorObject(
+        status, problem["detail"], _type(status), None, code if isinstance(code, str) else None
+    )
 
 
 def error_response(error: Exception, names: Mapping[str, str] | None = None) -> HttpResponse:

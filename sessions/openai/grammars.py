@@ -33,9 +33,14 @@ _UNHELD = frozenset(
         *("patternProperties", "propertyNames", "minProperties", "maxProperties", "uniqueItems"),
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
         *("unevaluatedItems", "unevaluatedProperties", "minContains", "maxContains"),
+        *("contentEncoding", "contentMediaType"),
     }
 )
 """What no grammar of the converter's holds an answer to."""
+_VALUES = ("const", "enum", "default", "examples")
+"""What is under these is a value to be said, whatever it looks like."""
+_HELD_FORMATS = ("date", "time", "date-time", "uuid")
+_ANYTHING = {"type": ["string", "number", "boolean", "object", "array", "null"]}
 
 
 def grammar_of(response_format: Any) -> str:
@@ -59,14 +64,16 @@ def grammar_from_schema(schema: dict[str, Any], param: str, *, strict: bool = Fa
     """The grammar of the JSON texts that fit a schema. Raises OpenAIError."""
     from llama_cpp.llama_grammar import json_schema_to_gbnf  # a library that only this needs
 
-    text = _text_of(schema, param)
+    _require_short(schema, param)
     for path, member in _parts(schema, param):
         _require_bounded(member, path)
-        if strict and (unheld := sorted(_UNHELD & member.keys())):
+        if strict and (unheld := sorted(_UNHELD & member.keys()) or _unheld_format(member)):
             raise _unsupported(f"{path}.{unheld[0]}", "a grammar cannot hold an answer to it")
     try:
         # It reads nothing but the schema: references to other places are refused.
-        grammar = str(json_schema_to_gbnf(text))
+        grammar = str(json_schema_to_gbnf(json.dumps(_declared(schema, param))))
+    except OpenAIError:
+        raise
     except Exception as error:  # a client wrote the schema, and the converter trusts it
         raise _invalid(param, f"it cannot be turned into a grammar ({_why(error)})") from error
     if len(grammar) > MAX_GRAMMAR_CHARACTERS:
@@ -86,11 +93,38 @@ def _from_json_schema(response_format: dict[str, Any]) -> str:
     return grammar_from_schema(schema, f"{PARAM}.json_schema.schema", strict=bool(strict))
 
 
-def _text_of(schema: dict[str, Any], param: str) -> str:
-    text = json.dumps(schema)
-    if len(text) > MAX_SCHEMA_CHARACTERS:
+def _require_short(schema: dict[str, Any], param: str) -> None:
+    if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
         raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
-    return text
+
+
+def _declared(value: Any, path: str) -> Any:
+    """A schema whose required properties are all declared: the converter passes over the others."""
+    if isinstance(value, list):
+        return [_declared(member, f"{path}[{index}]") for index, member in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    held = {
+        name: member if name in _VALUES else _declared(member, f"{path}.{name}"[:200])
+        for name, member in value.items()
+    }
+    required, properties = held.get("required"), held.get("properties", {})
+    if not isinstance(required, list) or not isinstance(properties, dict):
+        return held
+    missing = [name for name in required if isinstance(name, str) and name not in properties]
+    if not missing:
+        return held
+    if held.get("additionalProperties") is False:
+        raise _invalid(f"{path}.required", f"its 'properties' have no {missing[0][:64]!r}")
+    return (
+        held | {"properties": properties | dict.fromkeys(missing, _ANYTHING)} if missing else held
+    )
+
+
+def _unheld_format(member: dict[str, Any]) -> list[str]:
+    # A property may have this name; then it is an object.
+    held = not isinstance(member.get("format"), str) or member["format"] in _HELD_FORMATS
+    return [] if held else ["format"]
 
 
 def _parts(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -100,8 +134,7 @@ def _parts(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, dict[st
     if isinstance(value, dict):
         yield path, value
         for name, member in value.items():
-            # What is under these is a value to be said, whatever it looks like.
-            if name not in ("const", "enum", "default", "examples"):
+            if name not in _VALUES:
                 yield from _parts(member, f"{path}.{name}"[:200], depth + 1)
     elif isinstance(value, list):
         for index, member in enumerate(value):
@@ -149,6 +182,8 @@ def _repeats_nothing(bare: str) -> bool:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, (AttributeError, TypeError, LookupError)):  # in Python's own words
+        return "a member has a value that no schema has there"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 

@@ -20,6 +20,16 @@ class Spelling:
         return self.bytes_of(token).decode(errors="replace")
 
 
+def of_text(told: Sequence[TokenLogprob], text: str, spelling: Spelling) -> Sequence[TokenLogprob]:
+    """Those of the tokens that spell a text: a stop string cuts off what follows."""
+    left = len(text.encode(errors="replace"))
+    for count, each in enumerate(told):
+        if left <= 0:
+            return told[:count]
+        left -= len(spelling.bytes_of(each.token))
+    return told
+
+
 def chat_logprobs(told: Sequence[TokenLogprob], top: int, spelling: Spelling) -> dict[str, Any]:
     """`{"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}`."""
 

@@ -1,9 +1,11 @@
 """Which session pays for a request: the one that the caller names, or the key's newest.
 
 The header `X-Session-ID` (or the member `session_id`) names it. Without one it is the newest
-active session that the key's owner may use and that runs the model and has this router on its list.
+active session that the key's owner may use and that runs the model and has this router on its list;
+one that has nothing left comes behind all others.
 """
 
+from django.db.models import BooleanField, ExpressionWrapper, F, Q
 from django.http import HttpRequest
 
 from sessions import ports
@@ -14,6 +16,7 @@ from sessions.openai.catalogue import ServedModel, public_name
 from sessions.openai.errors import OpenAIError
 
 HEADER = "X-Session-ID"
+_HAS_MONEY = Q(deposited_wei__gt=F("withdrawn_wei") + F("reserved_wei") + F("paid_wei"))
 
 
 def paying_session(
@@ -32,6 +35,12 @@ def paying_session(
     if header:
         if not (header.isascii() and header.isdecimal() and len(header) <= 18):
             raise OpenAIError(f"{HEADER} must be a session's number.", HEADER, "invalid_value")
+        if named not in (None, int(header)):
+            raise OpenAIError(
+                f"'session_id' is {named}, and {HEADER} is {header}; send one of them.",
+                "session_id",
+                "invalid_value",
+            )
         named = int(header)
     if named is None:
         return _newest(key, model)
@@ -51,7 +60,8 @@ def _newest(key: ApiKey, model: ServedModel) -> Session:
         sessions_of(Caller.of_key(key))
         .active()
         .filter(model_identifier=model.identifier, session_id__in=listed.values_list("session_id"))
-        .order_by("-session_id")
+        .annotate(has_money=ExpressionWrapper(_HAS_MONEY, BooleanField()))
+        .order_by("-has_money", "-session_id")
         .first()
     )
     if session is None:

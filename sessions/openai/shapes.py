@@ -12,7 +12,7 @@ from sessions.api.sse import usage
 from sessions.logprobs import TokenLogprob
 from sessions.models import Task
 from sessions.openai.catalogue import public_name
-from sessions.openai.logprobs import Spelling, chat_logprobs, text_logprobs
+from sessions.openai.logprobs import Spelling, chat_logprobs, of_text, text_logprobs
 from sessions.streams import Result
 
 
@@ -45,7 +45,7 @@ class Shape(ABC):
             | _choice(
                 index,
                 self.reason(index, result.finish_reason),
-                self._told(result.logprobs, 0),
+                self._told(of_text(result.logprobs, result.text, self._spelling), 0),
             )
             | {"address": result.address}
             for index, result in enumerate(results)

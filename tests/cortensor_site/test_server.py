@@ -127,6 +127,26 @@ def test_a_compressed_body_is_refused_for_what_it_is(router: RouterProcess) -> N
     assert b"accept-encoding: identity" in answer.lower()
 
 
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        (b"Content-Length: 99999999", 413, "request_too_large"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 3", 415, "unsupported_media_type"),
+    ],
+)
+def test_openais_clients_read_such_a_refusal_as_they_read_all_others(
+    router: RouterProcess, header: bytes, status: int, code: str
+) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: big 1\r\n"
+    answer = exchange(router, head + header + b"\r\n\r\nabc")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"x-request-id: big 1" in head.lower()
+    assert b"application/json" in head
+    error = json.loads(body)["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", code)
+
+
 def test_a_slash_too_many_does_not_hide_an_address(router: RouterProcess) -> None:
     for path in (b"/api/v1/about/", b"//api/v1/about"):
         answer = exchange(

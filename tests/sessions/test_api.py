@@ -199,16 +199,31 @@ def test_unknown_addresses_and_methods_are_problems_too(api: Api) -> None:
 # ── request ids ──────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("sent", ["order-7", "order 7", "x" * 128])
 def test_a_request_id_is_echoed_and_logged(
-    client: Client, caplog: pytest.LogCaptureFixture
+    client: Client, caplog: pytest.LogCaptureFixture, sent: str
 ) -> None:
     caplog.set_level("INFO", "sessions.api.requests")
-    response = client.get("/api/v1/about", headers={"X-Request-ID": "order-7"})
-    assert response["X-Request-ID"] == "order-7"
-    assert "order-7" in caplog.text
+    response = client.get("/api/v1/about", headers={"X-Request-ID": sent})
+    assert response["X-Request-ID"] == sent
+    assert sent in caplog.text
 
 
-@pytest.mark.parametrize("sent", ["", "x" * 129, "two words"])
+def test_a_host_that_is_not_the_routers_is_no_matter_but_for_addresses_and_pages(
+    client: Client,
+) -> None:
+    for path in ("/api/v1/about", "/healthz"):
+        assert client.get(path, HTTP_HOST="router.example:5010").status_code == 200
+    for _ in range(2):
+        make_session()
+    _, secret = make_key()
+    headers = {"Authorization": f"Bearer {secret}", "Host": "router.example:5010"}
+    assert client.get("/api/v1/ping", headers=headers).status_code == 200
+    assert_problem(client.get("/api/v1/sessions?limit=1", headers=headers), 400, "Host")
+    assert client.get("/", HTTP_HOST="router.example:5010").status_code == 400
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 129, "tab\there"])
 def test_an_unfit_request_id_is_replaced(client: Client, sent: str) -> None:
     response = client.get("/api/v1/about", headers={"X-Request-ID": sent} if sent else {})
     assert len(response["X-Request-ID"]) == 32

@@ -72,6 +72,12 @@ def test_an_answer_is_compared_with_the_results_that_count(api: Api, settings: S
     assert (shown["valid"], shown["accuracy_bps"]) == (False, 0)
 
 
+def test_a_member_that_is_null_says_no_more_than_one_that_is_missing(api: Api) -> None:
+    session = make_session()
+    asked = body(session, task_id=None, prompt=None, answer="four")
+    assert api("validate", asked).json()["errors"][0]["field"] == "prompt"
+
+
 def test_a_task_without_a_result_that_counts_compares_with_nothing(api: Api) -> None:
     session = make_session()
     response = api("validate", body(session, task_id=make_task(session).task_id, answer="x"))

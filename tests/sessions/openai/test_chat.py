@@ -184,8 +184,28 @@ def test_the_newest_active_session_that_this_router_may_use_pays(api: Api, miner
     make_session(state=SessionState.INACTIVE)
     make_session(owner=STRANGER)
     SessionRouter.objects.filter(session_id=make_session().session_id).update(removed=True)
+    spent = make_session(deposited_wei=100, paid_wei=100)
     reply = api("POST", "chat/completions", HELLO).json()
     assert reply["session_id"] == newest.session_id
+    Session.objects.exclude(pk=spent.pk).update(state=SessionState.INACTIVE)
+    assert_error(api("POST", "chat/completions", HELLO), 429, "insufficient_quota")
+
+
+def test_a_header_and_a_member_that_name_two_sessions_are_refused(api: Api, miners: None) -> None:
+    session, other = make_session(), make_session()
+    named, both = {"session_id": session.session_id}, {"X_Session_ID": str(session.session_id)}
+    assert api("POST", "chat/completions", HELLO | named, **both).status_code == 200
+    named = {"session_id": other.session_id}
+    refused = api("POST", "chat/completions", HELLO | named, **both)
+    assert_error(refused, 400, "invalid_value", "session_id")
+
+
+def test_options_of_a_stream_that_are_null_ask_for_nothing(api: Api, miners: None) -> None:
+    make_session()
+    options = {"include_usage": None, "include_obfuscation": None}
+    body = HELLO | {"stream": True, "stream_options": options}
+    *chunks, _ = events(api("POST", "chat/completions", body))
+    assert all(chunk["choices"] for chunk in chunks)
 
 
 @pytest.mark.parametrize("by_header", [True, False])
@@ -311,5 +331,5 @@ def test_models_are_listed_and_found_by_name(api: Api) -> None:
     assert api("GET", "models/letters").json() == listed["data"][1]
     assert_error(api("GET", "models/other/one"), 404, "model_not_found", "model")
     assert_error(api("GET", "models", key="cor_wrong"), 401, "invalid_api_key")
-    assert_error(api("POST", "models", {}), 405, None)
+    assert_error(api("POST", "models", {}), 405, "method_not_allowed")
     assert Session.objects.count() == 1

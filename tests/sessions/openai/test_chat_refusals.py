@@ -101,8 +101,10 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
             "messages[0].content",
         ),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "invalid_value", "messages"),
-        ({"model": None}, "invalid_value", "model"),
+        ({"model": None}, "missing_required_parameter", "model"),
         ({"model": 7}, "invalid_value", "model"),
+        ({"session_id": "1"}, "invalid_value", "session_id"),
+        ({"stream": True, "stream_options": "x"}, "invalid_value", "stream_options"),
         ({"n": 0}, "invalid_value", "n"),
         ({"n": 17}, "invalid_value", "n"),
         ({"temperature": 2.5}, "invalid_value", "temperature"),
@@ -134,7 +136,7 @@ def test_a_wrong_value_is_a_400_that_names_its_parameter(
 
 @pytest.mark.parametrize("body", ["", "{", "[]", b"\xff\xfe", '{"a":' * 100_000])
 def test_a_body_that_is_no_json_object_is_a_400(api: Api, body: str | bytes) -> None:
-    assert_error(api("POST", "chat/completions", body), 400, None)
+    assert_error(api("POST", "chat/completions", body), 400, "parse_error")
 
 
 def test_unknown_addresses_and_methods_are_openais_errors_too(api: Api) -> None:

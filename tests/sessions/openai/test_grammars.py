@@ -42,6 +42,34 @@ def test_a_schemas_members_are_in_its_grammar() -> None:
     assert all(word in grammar for word in ("root ::=", "city", "small", "large"))
 
 
+def test_a_required_property_that_is_not_declared_is_there_all_the_same() -> None:
+    value = {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a", "zz"]}
+    assert "zz" in grammar_of(schema(value))
+    assert "zz" in grammar_of(schema({"type": "array", "items": {"required": ["zz"]}}))
+    with pytest.raises(OpenAIError, match="zz") as refused:
+        grammar_of(schema(value | {"additionalProperties": False}))
+    assert refused.value.param == f"{SCHEMA}.required"
+
+
+@pytest.mark.parametrize(("member", "value"), [("format", "email"), ("contentEncoding", "base64")])
+def test_what_a_text_cannot_be_held_to_is_refused_where_strict_is_asked(
+    member: str, value: str
+) -> None:
+    asked = schema({"type": "object", "properties": {"a": {"type": "string", member: value}}})
+    assert "root ::=" in grammar_of(asked)
+    asked["json_schema"]["strict"] = True
+    with pytest.raises(OpenAIError, match="cannot hold") as refused:
+        grammar_of(asked)
+    assert refused.value.param == f"{SCHEMA}.properties.a.{member}"
+
+
+@pytest.mark.parametrize("value", [{"properties": 5}, {"type": "string", "minLength": "a"}])
+def test_a_schema_that_is_none_is_refused_in_words_for_its_author(value: Any) -> None:
+    with pytest.raises(OpenAIError) as refused:
+        grammar_of(schema(value))
+    assert "'" not in refused.value.message.removeprefix(f"Invalid '{SCHEMA}'")
+
+
 def test_a_property_may_have_the_name_of_a_bound() -> None:
     named = {"type": "object", "properties": {"minItems": {"type": "string"}}}
     assert "minItems" in grammar_of(schema(named))
