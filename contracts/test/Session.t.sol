@@ -31,6 +31,26 @@ contract SessionTest is Network {
         assertEq(gasOfUpdate(sessionId, "c"), soon, "gas");
     }
 
+    /// forge-config: default.isolate = true
+    function test_a_gas_limit_that_is_enough_in_the_block_of_the_creation_is_enough_later() public {
+        for (uint256 id = 1; id <= 5; id++) openSession(3);
+        leastGas(abi.encodeCall(session.deactivateSession, (1))); // what the first of such calls alone pays
+        uint256 toClose = leastGas(abi.encodeCall(session.deactivateSession, (2)));
+        uint256 toUpdate = leastGas(abi.encodeCall(session.update, ("a", "m", 3, 1, 3, 3, 1, 0)));
+        vm.warp(START + 20);
+        assertEq(leastGas(abi.encodeCall(session.deactivateSession, (4))), toClose, "to close");
+        assertEq(leastGas(abi.encodeCall(session.update, ("a", "m", 5, 1, 3, 3, 1, 0))), toUpdate, "to update");
+    }
+
+    /// @dev A node estimates like this, and a client without a margin sends with just that much.
+    function leastGas(bytes memory call) private returns (uint256 gas) {
+        bool done;
+        for (gas = 10_000; !done; gas += 20) {
+            vm.prank(client);
+            (done,) = address(session).call{gas: gas}(call);
+        }
+    }
+
     function gasOfUpdate(uint256 sessionId, string memory name) private returns (uint256 gas) {
         gas = gasleft();
         session.update(name, "m", sessionId, 1, 3, 3, 1, 0);
