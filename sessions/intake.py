@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import BigIntegerField, CharField
@@ -12,12 +12,10 @@ from eth_utils.conversions import to_bytes
 from chain import operations, outbox, storage
 from chain.digests import task_digest
 from chain.prepared import Parameter, Prepared
-from sessions import encryption, ports
+from sessions import encryption, ports, worst_case
 from sessions.access import admission
 from sessions.completion import CompletionRequest
 from sessions.errors import (
-    InvalidField,
-    ModelNotServed,
     NoMiners,
     ReferenceTaken,
     RouterNotListed,
@@ -30,16 +28,13 @@ from sessions.errors import (
 from sessions.lanes import take_task_id
 from sessions.models import (
     ApiKey,
-    ModelPrice,
     Session,
     SessionMode,
     SessionNode,
     SessionRouter,
     Task,
     TaskOrigin,
-    Uint256Field,
 )
-from sessions.prices import TokenPrice, worst_case_wei
 from sessions.reservations import promised_to, require_balance, require_task_left
 from sessions.task_states import announce_stage
 
@@ -83,7 +78,7 @@ def accept(
     client_key = encryption.client_key(session)
     if client_key is not None:
         encryption.require_encryptable(request)
-    asked, (request, input_tokens) = request, _fit(request, session)
+    asked, (request, input_tokens) = request, worst_case.fit(request, session)
     tokens = input_tokens + request.max_tokens
     admission.admit(caller, tokens)
     _require_nodes(session)
@@ -100,7 +95,7 @@ def accept(
         _require_active(session)
         promised = promised_to(session.session_id)
         require_task_left(session, promised)
-        reserve_wei = _price(request, session, input_tokens)
+        reserve_wei = worst_case.price_wei(request, session, input_tokens)
         require_balance(session, reserve_wei, promised)
         admission.require_room(caller, session, reserve_wei, tokens)
         task_id = _take_id(session, router_index)
@@ -160,10 +155,12 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
     _router_index(session)
     if encryption.client_key(session) is not None:
         encryption.require_encryptable(request)
-    fitted, input_tokens = _fit(request, session)
+    fitted, input_tokens = worst_case.fit(request, session)
     _require_miners()
     _require_nodes(session)
-    return Quote(_price(fitted, session, input_tokens), input_tokens, fitted.max_tokens)
+    return Quote(
+        worst_case.price_wei(fitted, session, input_tokens), input_tokens, fitted.max_tokens
+    )
 
 
 _LOCKED = Prepared(
@@ -177,11 +174,6 @@ _ROUTER_INDEX = Prepared(
         address=Parameter("address", CharField()),
         removed=False,
     ).values_list("index")
-)
-_PRICES = Prepared(
-    lambda: ModelPrice.objects.filter(pk=Parameter("model_identifier", Uint256Field())).values_list(
-        "input_price_wei", "output_price_wei"
-    )
 )
 
 
@@ -269,59 +261,6 @@ def _router_index(session: Session) -> int:
             extra={"router": address},
         )
     return int(found[0][0])
-
-
-def _fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest, int]:
-    """The request with a maximum of tokens that fits the model's context, and its input tokens."""
-    counter, model = ports.prompt_counter(), session.model_identifier
-    try:
-        context = counter.context_length(model)
-        count = counter.count(model, request.prompt, request.prompt_type, request.prompt_template)
-    except LookupError as error:
-        raise _not_served(session) from error
-    except ports.PromptUnfit as error:
-        raise InvalidField(str(error), field="prompt") from error
-    figures = {"prompt_tokens": count, "context_length": context}
-    if count >= context:
-        raise InvalidField(
-            f"the prompt has {count} tokens, and the model's context holds {context}, the answer"
-            " included",
-            field="prompt",
-            remedy="shorten the prompt",
-            extra=figures,
-        )
-    room = context - count
-    if request.may_be_shorter:
-        return replace(request, max_tokens=min(request.max_tokens, room)), count
-    if request.max_tokens > room:
-        raise InvalidField(
-            f"{request.max_tokens} tokens of answer and {count} of prompt are more than the model's"
-            f" context of {context}",
-            field="max_tokens",
-            remedy=f"ask for at most {room}",
-            extra=figures,
-        )
-    return request, count
-
-
-def _price(request: CompletionRequest, session: Session, input_tokens: int) -> int:
-    prices = _PRICES.rows(model_identifier=session.model_identifier)
-    if not prices:
-        raise _not_served(session)
-    return worst_case_wei(
-        TokenPrice(*map(int, prices[0])),
-        redundancy=session.redundancy,
-        max_input_tokens=input_tokens,
-        max_tokens=request.max_tokens,
-    )
-
-
-def _not_served(session: Session) -> ModelNotServed:
-    return ModelNotServed(
-        f"model {session.model_identifier} of session {session.session_id} is not served here",
-        field="session_id",
-        remedy="create a session with a model that GET /api/v1/info lists",
-    )
 
 
 def _take_id(session: Session, router_index: int) -> int:

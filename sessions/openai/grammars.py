@@ -69,11 +69,10 @@ def grammar_from_schema(schema: dict[str, Any], param: str, *, strict: bool = Fa
         _require_bounded(member, path)
         if strict and (unheld := sorted(_UNHELD & member.keys()) or _unheld_format(member)):
             raise _unsupported(f"{path}.{unheld[0]}", "a grammar cannot hold an answer to it")
+    text = json.dumps(_declared(schema, param))
     try:
         # It reads nothing but the schema: references to other places are refused.
-        grammar = str(json_schema_to_gbnf(json.dumps(_declared(schema, param))))
-    except OpenAIError:
-        raise
+        grammar = str(json_schema_to_gbnf(text))
     except Exception as error:  # a client wrote the schema, and the converter trusts it
         raise _invalid(param, f"it cannot be turned into a grammar ({_why(error)})") from error
     if len(grammar) > MAX_GRAMMAR_CHARACTERS:

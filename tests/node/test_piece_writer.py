@@ -16,7 +16,7 @@ from mining.node.generation import (
 )
 from mining.node.mailbox import Mailbox
 from mining.node.piece_stream import Entry, PieceStream, StreamMismatch
-from mining.node.piece_writer import PieceWriter
+from mining.node.piece_writer import PieceWriter, Writing
 
 RESULT = GenerationResult("one two", (1, 2), FinishReason.STOP, 4)
 
@@ -79,14 +79,20 @@ def say(generation: Generation, *pieces: str) -> None:
     generation.tell()
 
 
-def test_the_first_piece_is_written_at_once_and_what_follows_is_gathered(
-    writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+def begun(writer: PieceWriter) -> tuple[Generation, Writing]:
+    """An answer whose first piece is written."""
     generation = new_generation()
     writing = writer.write(generation, PieceStream("a", 8))
     say(generation, "one")
     assert writing.begins_within(5)
+    return generation, writing
+
+
+def test_the_first_piece_is_written_at_once_and_what_follows_is_gathered(
+    writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    generation, writing = begun(writer)
     say(generation, " two")
     time.sleep(0.05)  # it gathers now
     say(generation, " three")
@@ -101,10 +107,7 @@ def test_while_it_gathers_a_further_token_does_not_wake_it(
     writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
-    generation = new_generation()
-    writing = writer.write(generation, PieceStream("a", 8))
-    say(generation, "one")
-    assert writing.begins_within(5)
+    generation, _ = begun(writer)
     say(generation, " two")
     time.sleep(0.05)
     wakes = CountingQueue()
@@ -209,10 +212,7 @@ def test_what_was_gathered_when_it_stops_is_written(
 ) -> None:
     monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
     writer = PieceWriter(mailbox)
-    generation = new_generation()
-    writing = writer.write(generation, PieceStream("a", 8))
-    say(generation, "one")
-    assert writing.begins_within(5)
+    generation, _ = begun(writer)
     say(generation, " two")
     writer.close()
     assert mailbox.appended == [["a one"], ["a  two"]]

@@ -1,11 +1,13 @@
 """A whole network with real parts, one for all system tests, and what a client does to it."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
@@ -13,6 +15,7 @@ from web3 import Web3
 from chain.contracts import Deployment, connect
 from chain.keys import load
 from cortensor_site.stack.example import (
+    Answer,
     Contracts,
     Router,
     grant_test_tokens,
@@ -23,6 +26,7 @@ from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner
 from tests.money import assert_every_unit_is_accounted_for
 
+TIMEOUT_S = 60.0
 BLOCK_TIME_S = 0.25
 """The chain waits for no test, and every test waits for it: quick blocks, as some layers 2 have."""
 HONEST, CHEAP = (str(MODELS_DIR / f"cortensor-{name}.gguf") for name in ("mini", "micro"))
@@ -46,6 +50,13 @@ class Client:
         session_id = open_session(self.contracts, self.account, redundancy=redundancy)
         self.router.wait_for_session(session_id, self.balance_wei(session_id))
         return session_id
+
+    def wait_until_settled(self, session_id: int) -> None:
+        """Wait for the chain to end each of a session's tasks."""
+        with self.router.notices() as notices:
+            for task in self.router.tasks(session_id):
+                answer = Answer(session_id, task["task_id"], "", 0.0, time.monotonic())
+                self.router.wait_until_ended(notices, answer, lambda _: None)
 
     def balance_wei(self, session_id: int) -> int:
         return int(self.contracts.payment.functions.sessionBalance(session_id).call())
@@ -90,6 +101,31 @@ def client(funded: Client) -> Iterator[Client]:
     """The client; after the test, every unit of money must be accounted for."""
     yield funded
     assert_every_unit_is_accounted_for(funded.contracts.payment, funded.contracts.token)
+
+
+@pytest.fixture
+def session_id(client: Client) -> Iterator[int]:
+    """A session whose tasks have all been settled when the test is over."""
+    session_id = client.session(1)
+    yield session_id
+    client.wait_until_settled(session_id)
+
+
+@pytest.fixture
+def options(client: Client, session_id: int) -> dict[str, Any]:
+    """What OpenAI's clients are made with, so that the session pays."""
+    return {
+        "base_url": f"{client.network.router_url}/v1",
+        "api_key": client.network.api_key,
+        "default_headers": {"X-Session-ID": str(session_id)},
+        "timeout": TIMEOUT_S,
+    }
+
+
+@pytest.fixture
+def sdk(options: dict[str, Any]) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(**options) as sdk:
+        yield sdk
 
 
 @pytest.fixture
