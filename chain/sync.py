@@ -6,6 +6,7 @@ that is lower than before is a node that lags, not a fork.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from chain.endpoints import endpoints
 from chain.fetch import Fetcher
 from chain.finality import Confirmations
 from chain.heads import HeadWatch
+from chain.liveness import CHAIN, tell
 from chain.models import Block
 from chain.progress import Position, Progress
 from chain.projections import EventRecord
@@ -44,6 +46,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     try:
         while not stop.is_set():
             beat()
+            looked_at = time.time()
             try:
                 moved = follower.step()
             except RpcError as error:
@@ -58,6 +61,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
                 progress.report(follower.position)
                 pause_s, failures = FIRST_PAUSE_S, 0
                 if not moved:
+                    tell(CHAIN, looked_at)
                     heads.wait()
                 continue
             stop.wait(pause_s)

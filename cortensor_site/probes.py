@@ -1,36 +1,36 @@
 """`/healthz` and `/readyz`, for whatever starts, stops and chooses router processes. No secrets."""
 
-import redis.asyncio
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
+from cortensor_site import health
+from sessions import ports
+from sessions.availability import broken_rule
 from sessions.stream_reader import is_stopping
-
-CHECK_WITHIN_S = 2.0
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
     """Whether this process answers at all; asks nobody else."""
-    return _answer({"process": True})
+    return _answer("ok", {"process": True})
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Whether this process can serve: its servers answer, and it is not about to stop."""
-    return _answer(
-        {
-            "serving": not is_stopping(),
-            "database": await sync_to_async(_database_answers)(),
-            "redis": await _redis_answers(),
-        }
-    )
+    """Whether this process takes tasks: `ok`, `degraded` (it does, and a part is away) or
+    `unavailable` (it refuses them)."""
+    away = await sync_to_async(health.read_away)()
+    checks = {"serving": not is_stopping(), "database": await sync_to_async(_database_answers)()}
+    checks["miners"] = checks["database"] and await sync_to_async(_has_miners)()
+    is_able = all(checks.values()) and broken_rule(away) is None
+    checks |= health.components(away)
+    if not is_able:
+        return _answer("unavailable", checks)
+    return _answer("ok" if all(checks.values()) else "degraded", checks)
 
 
-def _answer(checks: dict[str, bool]) -> JsonResponse:
-    ok = all(checks.values())
+def _answer(status: str, checks: dict[str, bool]) -> JsonResponse:
     response = JsonResponse(
-        {"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503
+        {"status": status, "checks": checks}, status=503 if status == "unavailable" else 200
     )
     response["Cache-Control"] = "no-store"
     return response
@@ -44,20 +44,18 @@ def _database_answers() -> bool:
     except DatabaseError:
         return False
     finally:
-        if not connection.in_atomic_block:
-            connection.close()
+        _give_back_connection()
 
 
-async def _redis_answers() -> bool:
-    client = redis.asyncio.Redis.from_url(
-        settings.REDIS_URL,
-        protocol=2,
-        socket_timeout=CHECK_WITHIN_S,
-        socket_connect_timeout=CHECK_WITHIN_S,
-    )
+def _has_miners() -> bool:
     try:
-        return bool(await client.ping())
-    except (redis.RedisError, OSError):
+        return ports.miners_online() > 0
+    except DatabaseError:
         return False
     finally:
-        await client.aclose()
+        _give_back_connection()
+
+
+def _give_back_connection() -> None:
+    if not connection.in_atomic_block:
+        connection.close()

@@ -66,6 +66,7 @@ TASK_GIVER = "mining.dispatch.give_at_once"
 ANSWER_JUDGE = "mining.comparison.judge_answer"
 EMBEDDER = "mining.embeddings.embedder"
 ROUTER_HEALTH = "cortensor_site.health.components"
+PARTS_AWAY = "cortensor_site.health.away_s"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # How clients reach the routers, as `https://router.example`; empty for the host that they asked.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")

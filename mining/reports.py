@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from chain.liveness import REPORTS, tell
 from mining.enrolment import enrolled, mailbox_prefix
 from mining.errors import ReportRefused
 from mining.evidence import accept
@@ -68,6 +69,7 @@ class Collector:
             time.sleep(block_ms / 1000)
             return 0
         keys = {reports_key(address): address for address in self._cursors}
+        looked_at = time.time()
         streams: dict[Any, Any] = {key: self._cursors[a] for key, a in keys.items()}
         try:
             answer: Any = self._client.xread(streams, count=BATCH, block=block_ms)
@@ -81,6 +83,8 @@ class Collector:
                 self._handle_all(address, entries[start : start + TOGETHER])
             self._client.xtrim(key, maxlen=MAX_KEPT, approximate=True)
             handled += len(entries)
+        if all(len(entries) < BATCH for _, entries in answer):
+            tell(REPORTS, looked_at)
         return handled
 
     def _look_for_miners(self) -> None:

@@ -76,6 +76,12 @@ def _answer(result: GenerationResult) -> Answer:
     return Answer(result.text, result.finish_reason.value, result.token_ids, told)
 
 
+def preload() -> None:
+    """Load every model that is served; raise LlamaError where one cannot be."""
+    for model_identifier in settings.MODELS:
+        engine_of(model_identifier)
+
+
 def first_model() -> int:
     """The model that answers where nobody asks for one."""
     return min(settings.MODELS)

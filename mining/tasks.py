@@ -1,12 +1,15 @@
 """Celery's entrance to the validator: `celery -A cortensor_site worker -Q validation -P solo`."""
 
+import logging
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_process_init
 
-from mining import embeddings, validation
+from mining import embeddings, rerun, validation
 from mining.network import judging
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="mining.validate", queue="validation", ignore_result=True)
@@ -23,5 +26,11 @@ def judge_network_task(number: int) -> None:
 
 @worker_process_init.connect
 def _preload(**_: Any) -> None:
-    """Load the embedding model before the first task waits for it."""
-    embeddings.preload()
+    """Load what judges before the worker counts as ready: no task is to wait for it."""
+    try:
+        embeddings.preload()
+        rerun.preload()
+    except Exception:
+        # Celery logs what a receiver raises, and would take tasks all the same.
+        logger.exception("the validator cannot load what it judges by; it ends")
+        raise SystemExit(1) from None

@@ -147,6 +147,12 @@ class NoMiners(IntakeError):
     code, title, status, retry_after_s = "no_miners", "No miner is online", 503, 10
 
 
+class PartAway(IntakeError):
+    """A part of the router is away without which a task would come to nothing."""
+
+    code, title, status, retry_after_s = "part_away", "A part of the router is away", 503, 5
+
+
 class TooFewNodes(IntakeError):
     """A session that works with its own nodes only has too few of them."""
 

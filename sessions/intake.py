@@ -14,6 +14,7 @@ from chain.digests import task_digest
 from chain.prepared import Parameter, Prepared
 from sessions import encryption, ports, worst_case
 from sessions.access import admission
+from sessions.availability import require_parts
 from sessions.completion import CompletionRequest
 from sessions.errors import (
     NoMiners,
@@ -73,6 +74,7 @@ def accept(
     earlier = _earlier(request, session)
     if earlier is not None:
         return earlier
+    require_parts()
     _require_active(session)
     router_index = _router_index(session)
     client_key = encryption.client_key(session)
@@ -126,6 +128,7 @@ def accept(
         submission = _submission(task, request)
         if not ports.give_task(task, session, submission):
             _require_miners()
+            require_parts(is_queued=True)
             task.save(force_insert=True)
             # It is new, as the task's number is; so the dispatcher is always woken.
             outbox.enqueue(submission, wake=[TASK_QUEUED])
@@ -151,6 +154,7 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
         IntakeError: it would not take it, whoever asks.
     """
     admission.require_right(None, session, request.prompt)
+    require_parts()
     _require_active(session)
     _router_index(session)
     if encryption.client_key(session) is not None:

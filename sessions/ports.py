@@ -10,10 +10,11 @@
 | `TASK_GIVER` | `(Task, Session, Op) -> bool`: `give_task` |
 | `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
 | `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
+| `PARTS_AWAY` | `() -> Mapping[str, float]`: those that are not, and for how many seconds |
 | `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict, cast
 
@@ -186,6 +187,11 @@ def judge_answer(answer: str, reference: str) -> AnswerWorth:
 
 def router_health() -> dict[str, bool]:
     return cast(Callable[[], dict[str, bool]], import_string(settings.ROUTER_HEALTH))()
+
+
+def parts_away() -> Mapping[str, float]:
+    """The router's parts that are away, and for how many seconds. It costs next to nothing."""
+    return cast(Callable[[], Mapping[str, float]], import_string(settings.PARTS_AWAY))()
 
 
 def router_address() -> str:

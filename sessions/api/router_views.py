@@ -56,7 +56,7 @@ class StatusView(APIView):
     """`GET /status`: which of the router's parts are alive."""
 
     def get(self, request: Request) -> Response:
-        components = {"router": True} | ports.router_health()
+        components = {"router": True, "miners": ports.miners_online() > 0} | ports.router_health()
         status = "ok" if all(components.values()) else "degraded"
         return Response({"status": status, "components": components})
 

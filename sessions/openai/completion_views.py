@@ -16,6 +16,7 @@ from sessions.api import leaving
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import results_of
 from sessions.api.request_id import request_id
+from sessions.availability import require_parts
 from sessions.models import Task
 from sessions.openai.bodies import IDEMPOTENCY_KEY, Asked, read_chat, read_text
 from sessions.openai.calls import CallShape
@@ -83,6 +84,7 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
             rates.admit_stream(Caller.of_key(key))
         model = find_model(asked.model)
         _require_grammars(asked, model)
+        require_parts()  # a router that has just begun may not know the caller's sessions yet
         session = paying_session(request, key, model, asked.session_id)
         # One task is a transaction by itself; within another it would be a savepoint.
         with transaction.atomic() if len(asked.requests) > 1 else nullcontext():

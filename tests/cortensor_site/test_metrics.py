@@ -39,14 +39,12 @@ def test_a_process_that_lives_is_healthy_whatever_else_is_down(
 
 
 def test_a_router_without_redis_is_not_ready(client: Client, settings: Settings) -> None:
-    assert client.get("/readyz").json() == {
-        "status": "ok",
-        "checks": {"serving": True, "database": True, "redis": True},
-    }
     settings.REDIS_URL = nobodys_redis()
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"]["redis"] is False
+    checks = response.json()["checks"]
+    assert checks["redis"] is False
+    assert checks["database"] is True
 
 
 def nobodys_redis() -> str:

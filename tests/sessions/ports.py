@@ -113,5 +113,9 @@ def router_health() -> dict[str, bool]:
     return {"dispatch": True, "sync": False}
 
 
+def parts_away() -> dict[str, float]:
+    return {}
+
+
 def router_address() -> str:
     return ROUTER

@@ -122,7 +122,7 @@ def test_info_names_the_routers_address_and_its_models(api: Api) -> None:
 def test_status_names_what_is_not_alive(api: Api) -> None:
     assert api("GET", "status").json() == {
         "status": "degraded",
-        "components": {"router": True, "dispatch": True, "sync": False},
+        "components": {"router": True, "miners": True, "dispatch": True, "sync": False},
     }
 
 
