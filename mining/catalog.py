@@ -65,14 +65,14 @@ class PromptCounter:
         return model.piece(token) if 0 <= token < model.vocabulary_size else b""
 
     def require_grammar(self, model_identifier: int, grammar: str) -> None:
-        """Have a grammar (GBNF) read as a miner would.
+        """Have a grammar (llguidance's Lark) read as a miner would.
 
         Raises:
             LookupError: no such model.
             PromptUnfit: it is none.
         """
         try:
-            Grammar(vocabulary(model_identifier), grammar).close()
+            Grammar(vocabulary(model_identifier), grammar)
         except GrammarInvalid as error:
             raise PromptUnfit(str(error)) from error
 

@@ -54,7 +54,7 @@ MAX_SLOTS = 256
 MAX_MODELS = 32
 HOPELESS_CODES = frozenset(
     {
-        *("context_exceeded", "grammar_invalid", "grammar_too_slow"),
+        *("context_exceeded", "grammar_invalid", "grammar_failed", "grammar_too_slow"),
         *("prompt_empty", "prompt_refused", "template_unusable"),
     }
 )

@@ -13,7 +13,7 @@ from mining import mailbox
 from mining.deadlines import ack_deadline, lease_deadline
 from mining.errors import MailboxUnavailable
 from mining.models import Assignment, MinerPresence
-from mining.node.job import Job
+from mining.node.job import Job, JobGrammar
 from sessions import encryption, streams
 from sessions.models import Task
 from sessions.prompts import Prompt, prompt_of
@@ -92,7 +92,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         presence_penalty_x100=task.presence_penalty_x100,
         frequency_penalty_x100=task.frequency_penalty_x100,
         stop=[] if sealed else list(prompt.stop),
-        grammar=prompt.options.grammar,
+        grammar=_grammar(prompt),
         logprobs=prompt.options.logprobs,
         logit_bias=dict(prompt.options.logit_bias),
         seed=prompt.options.seed_bytes,
@@ -102,6 +102,13 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         seal_for=["0x" + key.hex() for key in recipients(prompt.envelope)] if sealed else [],
         enough_characters=-1 if task.enough_characters is None else task.enough_characters,
     )
+
+
+def _grammar(prompt: Prompt) -> JobGrammar | None:
+    bound = prompt.options.grammar
+    if bound is None:
+        return None
+    return JobGrammar(library=bound.library, version=bound.version, lark=bound.lark)
 
 
 def _seal_for(assignment: Assignment, task: Task, prompt: Prompt) -> str:

@@ -12,15 +12,21 @@ from mining.answers import Answer, up_to
 from mining.errors import ValidationImpossible
 from mining.node.engine import Engine
 from mining.node.generation import GenerationError, GenerationRequest, GenerationResult
+from mining.node.grammar import GrammarInvalid, require_version
 from mining.node.llama import LlamaError
 from mining.node.prompts import PromptError
 from mining.node.sampling import SamplingParams
 from sessions.logprobs import read_logprobs
 from sessions.models import Task
+from sessions.options import BoundGrammar
 from sessions.prompts import PromptUnreadable, prompt_of
 
 TIME_S = 45.0
 """Less than the contract's window for verdicts."""
+
+_REASONS = (
+    *(LookupError, LlamaError, PromptError, GenerationError, GrammarInvalid, PromptUnreadable),
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
             ),
             seed=prompt.options.seed_bytes or bytes.fromhex(task.task_digest.removeprefix("0x")),
             stop=list(prompt.stop),
-            grammar=prompt.options.grammar,
+            grammar=_lark(prompt.options.grammar),
             logprobs=prompt.options.logprobs,
             deadline_at=time.time() + TIME_S,
             draft=draft,
@@ -65,10 +71,18 @@ def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
         if task.enough_characters is not None:
             vocabulary = catalog.vocabulary(int(task.model_identifier))
             answer = up_to(answer, task.enough_characters, prompt.stop, vocabulary)
-    except (LookupError, LlamaError, PromptError, GenerationError, PromptUnreadable) as error:
+    except _REASONS as error:
         raise ValidationImpossible(f"{task}: the validator cannot run it: {error}") from error
     logger.info("%s: run again in %.1f s", task, time.monotonic() - started)
     return answer
+
+
+def _lark(grammar: BoundGrammar | None) -> str:
+    """A grammar that this machine reads as the task says, or none; raise GrammarInvalid."""
+    if grammar is None:
+        return ""
+    require_version(grammar.library, grammar.version)
+    return grammar.lark
 
 
 def _answer(result: GenerationResult) -> Answer:

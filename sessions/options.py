@@ -5,10 +5,14 @@ them. An inline prompt has none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
+GRAMMAR_LIBRARY = "llguidance"
+GRAMMAR_VERSION = version(GRAMMAR_LIBRARY)
 MAX_GRAMMAR_CHARACTERS = 65_536
+MAX_VERSION_CHARACTERS = 40
 MAX_LOGPROBS = 20
 MAX_BIASES = 1_024
 LARGEST_BIAS = 100
@@ -20,17 +24,26 @@ class OptionsUnreadable(ValueError):
 
 
 @dataclass(frozen=True)
+class BoundGrammar:
+    """What an answer may be, and the library and version by which every miner reads it."""
+
+    lark: str
+    library: str = GRAMMAR_LIBRARY
+    version: str = GRAMMAR_VERSION
+
+
+@dataclass(frozen=True)
 class GenerationOptions:
     """What a miner has to heed.
 
     Args:
-        grammar: GBNF that every answer has to follow; none if empty.
+        grammar: what every answer has to follow; any text will do if None.
         logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
         logit_bias: token ids and what is added to their logits, -100 to 100.
         seed: what the noise of every draw is made of; the task's digest, if None.
     """
 
-    grammar: str = ""
+    grammar: BoundGrammar | None = None
     logprobs: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
@@ -50,7 +63,7 @@ class GenerationOptions:
     def to_content(self) -> dict[str, Any]:
         """The members of the content block; an option that says nothing is left out."""
         members = {
-            "grammar": self.grammar,
+            "grammar": asdict(self.grammar) if self.grammar else {},
             "logprobs": self.logprobs,
             "logit_bias": {str(token): bias for token, bias in self.logit_bias.items()},
         }
@@ -64,11 +77,7 @@ class GenerationOptions:
         Raises:
             OptionsUnreadable: an option has the wrong type or passes its bounds.
         """
-        grammar = content.get("grammar", "")
-        if not isinstance(grammar, str) or len(grammar) > MAX_GRAMMAR_CHARACTERS:
-            raise OptionsUnreadable(
-                f"'grammar' may be a string of {MAX_GRAMMAR_CHARACTERS} characters"
-            )
+        grammar = _grammar(content["grammar"]) if "grammar" in content else None
         logprobs = content.get("logprobs", 0)
         if type(logprobs) is not int or not 0 <= logprobs <= MAX_LOGPROBS:
             raise OptionsUnreadable(f"'logprobs' may be a whole number from 0 to {MAX_LOGPROBS}")
@@ -76,6 +85,23 @@ class GenerationOptions:
         if seed is not None and not (type(seed) is int and SMALLEST_SEED <= seed <= LARGEST_SEED):
             raise OptionsUnreadable("'seed' may be a whole number of 64 bits")
         return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})), seed)
+
+
+def _grammar(value: object) -> BoundGrammar:
+    if not isinstance(value, dict):
+        raise OptionsUnreadable(
+            f"'grammar' may be an object of 'library' ({GRAMMAR_LIBRARY}), 'version' and 'lark'"
+        )
+    limits = {
+        "lark": MAX_GRAMMAR_CHARACTERS,
+        "library": MAX_VERSION_CHARACTERS,
+        "version": MAX_VERSION_CHARACTERS,
+    }
+    for name, limit in limits.items():
+        member = value.get(name)
+        if not isinstance(member, str) or not 0 < len(member) <= limit:
+            raise OptionsUnreadable(f"'grammar.{name}' may be a string of 1 to {limit} characters")
+    return BoundGrammar(**{name: value[name] for name in limits})
 
 
 def read_biases(value: object) -> dict[int, float]:

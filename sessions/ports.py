@@ -47,7 +47,7 @@ class PromptCounter(Protocol):
         """What a token spells; nothing, if it is none. Raises LookupError: no such model."""
 
     def require_grammar(self, model_identifier: int, grammar: str) -> None:
-        """Have a grammar (GBNF) read as a miner would.
+        """Have a grammar (llguidance's Lark) read as a miner would.
 
         Raises:
             LookupError: no such model.

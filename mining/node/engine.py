@@ -33,6 +33,7 @@ from mining.node.generation import (
     GenerationError,
     GenerationRequest,
     GenerationResult,
+    GrammarFailed,
     GrammarTooSlow,
 )
 from mining.node.grammar import Grammar
@@ -93,7 +94,7 @@ class Engine:
             batch_tokens=max(batching.FULL_TOKENS, slots),
             threads=threads or 1,
         )
-        self._incoming: queue.SimpleQueue[Generation] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[SequenceState] = queue.SimpleQueue()
         self._waiting: deque[SequenceState] = deque()
         self._active: dict[int, SequenceState] = {}
         self._cells = Cells(self._context, slots, self.prompts.context_tokens)
@@ -121,9 +122,9 @@ class Engine:
         generation = Generation(request)
         with self._gate:
             self._require_open()
-            if request.grammar:
-                Grammar(self._model, request.grammar).close()
-            self._incoming.put(generation)
+            grammar = Grammar(self._model, request.grammar) if request.grammar else None
+            state = SequenceState.of(generation, grammar, self._model.vocabulary_size)
+            self._incoming.put(state)
             self._turns.take(self._turn)
         return generation
 
@@ -195,11 +196,7 @@ class Engine:
 
     def _take_in(self) -> None:
         while not self._incoming.empty():
-            generation = self._incoming.get()
-            request = generation.request
-            grammar = Grammar(self._model, request.grammar) if request.grammar else None
-            vocabulary_size = self._model.vocabulary_size
-            self._waiting.append(SequenceState.of(generation, grammar, vocabulary_size))
+            self._waiting.append(self._incoming.get())
 
     def _drop_unwanted(self) -> None:
         now = time.time()
@@ -300,7 +297,11 @@ class Engine:
         allowed = logits
         if sequence.grammar is not None:
             started = time.thread_time()
-            allowed = sequence.grammar.allowed(logits)
+            try:
+                allowed = sequence.grammar.allowed(logits)
+            except GrammarFailed as error:
+                self._end(sequence, error)
+                return None
             if time.thread_time() - started > SLOWEST_GRAMMAR_S:
                 message = "grammar: too many ways to go on are open at once; simplify it"
                 self._end(sequence, GrammarTooSlow(message))
@@ -312,8 +313,12 @@ class Engine:
             seed=request.seed,
             position=len(sequence.token_ids),
         )
-        if sequence.grammar is not None:
-            sequence.grammar.accept(token)
+        if sequence.grammar is not None and not self._model.is_end(token):
+            try:
+                sequence.grammar.accept(token)
+            except GrammarFailed as error:
+                self._end(sequence, error)
+                return None
         if request.logprobs:
             told = logprobs(logits, token, request.logprobs)
             sequence.logprobs.append(told)
@@ -358,8 +363,6 @@ class Engine:
             del self._active[sequence.slot]
         else:
             self._waiting.remove(sequence)
-        if sequence.grammar is not None:
-            sequence.grammar.close()
 
     def _measure(self, drawn: int, step_s: float, draw_s: float) -> None:
         self.draw_s += draw_s

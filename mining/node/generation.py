@@ -47,6 +47,12 @@ class EngineFailed(GenerationError):
     code = "engine_failed"
 
 
+class GrammarFailed(GenerationError):
+    """The grammar lets no token follow, or cannot be worked out any further."""
+
+    code = "grammar_failed"
+
+
 class GrammarTooSlow(GenerationError):
     """The grammar leaves so many ways open that others would have to wait for this answer."""
 
@@ -71,7 +77,8 @@ class GenerationRequest:
         deadline_at: Unix seconds.
         logprobs: of how many of the likeliest tokens, beside the one drawn, the result tells the
             log-probabilities at each position; 0 tells none at all.
-        grammar: in GBNF; the answer is a text of it, cut off at `max_tokens` if need be.
+        grammar: in llguidance's dialect of Lark; the answer is a text of it, cut off at
+            `max_tokens` if need be.
         draft: the tokens that somebody says the answer has. As far as they are those that are
             drawn, it is made many tokens at a time. What it says does not depend on them.
     """

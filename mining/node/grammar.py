@@ -1,25 +1,35 @@
-"""What an answer may look like: a grammar in llama.cpp's GBNF, or a JSON schema.
+"""What an answer may look like: a grammar in the Lark dialect of the library llguidance.
 
 The grammar says first which tokens may follow; bias, penalties, filters and the draw see only
-those. An answer ends when its text is complete.
+those. An answer ends when its text is complete. What binds a task is the grammar and the library's
+version: a node with another version could allow other tokens, so it refuses.
+
+Nothing here throws what a grammar's author could cause but the two errors below: the library
+catches its own panics and bounds its own work, and what it lets through is caught here.
 """
 
-import json
-import re
-from itertools import accumulate
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import llama_cpp as c
 import numpy as np
 import numpy.typing as npt
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llguidance import LLMatcher, LLParserLimits, __version__
 
+from mining.node.generation import GrammarFailed
+from mining.node.grammar_tokens import NoEnd, tokenizer_of
 from mining.node.llama import Model
 
-MAX_GRAMMAR_BYTES = 64 * 1024
-MAX_NESTING = 512
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#.*')
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+LIBRARY, VERSION = "llguidance", str(__version__)
+MAX_GRAMMAR_BYTES = 256 * 1024
+LIMITS = LLParserLimits(
+    max_lexer_states=50_000,  # of up to 2 kB each
+    verbose_errors=False,  # they would tell the whole grammar, and reach logs
+)
+"""Everybody who draws has the same ones, since a task may fail by them."""
+MAX_REASON = 300
+"""Characters of the library's own words that go into an error."""
+_NEVER = np.float32(-np.inf)
 
 
 class GrammarInvalid(Exception):
@@ -28,60 +38,96 @@ class GrammarInvalid(Exception):
     code = "grammar_invalid"
 
 
+class GrammarVersionDiffers(GrammarInvalid):
+    """The grammar is bound to another library, or to another version of it."""
+
+    code = "grammar_version"
+
+
+def require_version(library: str, version: str) -> None:
+    """Raise GrammarVersionDiffers where this node could mask otherwise than the task says."""
+    if (library, version) != (LIBRARY, VERSION):
+        raise GrammarVersionDiffers(
+            f"grammar: it is bound to {library[:40]} {version[:40]}, and this machine has"
+            f" {LIBRARY} {VERSION}; give the job to another"
+        )
+
+
 class Grammar:
     """A grammar, and how far an answer has come in it. It belongs to one answer and thread.
 
     Raises:
-        GrammarInvalid: llama.cpp cannot read it, or it has more than MAX_GRAMMAR_BYTES.
+        GrammarInvalid: it cannot be read, is too large, or asks for too much work.
     """
 
-    def __init__(self, model: Model, gbnf: str) -> None:
-        text = gbnf.encode()
-        if len(text) > MAX_GRAMMAR_BYTES or b"\0" in text:
+    def __init__(self, model: Model, lark: str) -> None:
+        size = len(lark.encode(errors="replace"))
+        if size > MAX_GRAMMAR_BYTES or "\0" in lark:
             raise GrammarInvalid(
-                f"grammar: it has {len(text)} bytes, or a NUL; give at most {MAX_GRAMMAR_BYTES}"
+                f"grammar: it has {size} bytes, or a NUL; give at most {MAX_GRAMMAR_BYTES}"
             )
-        if _nesting(gbnf) > MAX_NESTING:
-            raise GrammarInvalid(f"grammar: it is nested more than {MAX_NESTING} deep; simplify it")
-        vocabulary = c.llama_model_get_vocab(model.handle)
-        self._sampler: Any = c.llama_sampler_init_grammar(vocabulary, text, b"root")
-        if not self._sampler:
-            raise GrammarInvalid("grammar: llama.cpp cannot read it; give GBNF with a rule 'root'")
-        self._candidates = np.zeros(model.vocabulary_size, _CANDIDATE)
-        self._array = c.llama_token_data_array(
-            data=self._candidates.ctypes.data_as(c.llama_token_data_p),
-            size=model.vocabulary_size,
-            selected=-1,
-            sorted=False,
-        )
+        try:
+            with _fenced():
+                text = LLMatcher.grammar_from_lark(lark)
+                tokenizer = tokenizer_of(model)
+                self._matcher = LLMatcher(tokenizer, text, log_level=0, limits=LIMITS)
+                error = self._matcher.get_error()
+        except (GrammarFailed, NoEnd) as failure:
+            raise GrammarInvalid(str(failure)) from failure
+        if error:
+            raise GrammarInvalid(f"grammar: it cannot be read: {_reason(error)}")
+        words = -(-model.vocabulary_size // 32)
+        self._bits = np.zeros(words, np.uint32)
+        self._address, self._size_bytes = self._bits.ctypes.data, self._bits.nbytes
+        self._vocabulary_size = model.vocabulary_size
 
     def allowed(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The logits, with minus infinity for every token that may not follow."""
-        self._candidates["id"] = np.arange(len(logits), dtype=np.int32)
-        self._candidates["logit"] = logits
-        c.llama_sampler_apply(self._sampler, self._array)
-        return np.ascontiguousarray(self._candidates["logit"])
+        """The logits, with minus infinity for every token that may not follow.
+
+        Raises:
+            GrammarFailed: no token may follow, or to find out took too much work.
+        """
+        with _fenced():
+            self._matcher.unsafe_compute_mask_ptr(self._address, self._size_bytes)
+            error = self._matcher.get_error()
+        if error:
+            raise GrammarFailed(f"grammar: the answer cannot go on: {_why(error)}")
+        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
+        mask = bits[: self._vocabulary_size].view(np.bool_)
+        if not mask.any():
+            raise GrammarFailed("grammar: no token of this model may follow; change the grammar")
+        return np.where(mask, logits, _NEVER)
 
     def accept(self, token: int) -> None:
-        """Go on by a token that was allowed."""
-        c.llama_sampler_accept(self._sampler, token)
-
-    def close(self) -> None:
-        """Free it. Harmless when it is freed."""
-        if self._sampler:
-            c.llama_sampler_free(self._sampler)
-            self._sampler = None
-
-
-def _nesting(gbnf: str) -> int:
-    """How deep parentheses are: llama.cpp reads them by recursion, and would overflow its stack."""
-    bare = _QUOTED.sub("", gbnf)
-    return max(accumulate((sign == "(") - (sign == ")") for sign in bare), default=0)
+        """Go on by a token that was allowed. Raises GrammarFailed if it was not."""
+        with _fenced():
+            accepted = self._matcher.consume_token(token)
+        if not accepted:
+            raise GrammarFailed(
+                f"grammar: token {token} may not follow: {_reason(self._matcher.get_error())}"
+            )
 
 
-def from_json_schema(schema: object) -> str:
-    """The GBNF of the JSON texts that fit a schema; raise GrammarInvalid."""
+@contextmanager
+def _fenced() -> Iterator[None]:
+    """Have whatever the library throws, its panics included, end this answer and nothing else."""
     try:
-        return str(json_schema_to_gbnf(json.dumps(schema)))
-    except Exception as error:  # llama-cpp-python's converter raises whatever comes to hand
-        raise GrammarInvalid(f"json_schema: it cannot be made a grammar ({error})") from error
+        yield
+    except (NoEnd, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        raise GrammarFailed(
+            f"grammar: the library failed ({type(error).__name__}: {_reason(str(error))})"
+        ) from error
+
+
+def _why(error: str) -> str:
+    if error.startswith("NoExtension"):
+        return "no token of this model says what has to follow; change the grammar"
+    return _reason(error)
+
+
+def _reason(error: str) -> str:
+    """The library's own words: the first line, of printable characters only."""
+    line: Any = error.strip().partition("\n")[0]
+    return "".join(c if c.isprintable() else " " for c in line[:MAX_REASON]).strip()

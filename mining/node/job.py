@@ -12,12 +12,21 @@ SEED_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobGrammar(Wire):
+    """What the answer has to keep to, and the library and version that say what that means."""
+
+    library: str
+    version: str
+    lark: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job(Wire):
     """One assignment: what to generate, and what to sign it as.
 
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
     whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
-    (by token), `grammar` (GBNF) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
+    (by token) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
     `seed` is what draws are made from, if it is not the digest: 8 bytes that the client chose.
     `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
 
@@ -48,7 +57,7 @@ class Job(Wire):
     seal_for: list[str] = field(default_factory=list)
     logprobs: int = 0
     logit_bias: dict[int, float] = field(default_factory=dict)
-    grammar: str = ""
+    grammar: JobGrammar | None = None
     min_p: float = 0.0
     seed: bytes = b""
     enough_characters: int = -1

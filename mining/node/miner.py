@@ -24,7 +24,7 @@ from mining.node.generation import (
     GenerationRequest,
     GenerationResult,
 )
-from mining.node.grammar import GrammarInvalid
+from mining.node.grammar import LIBRARY, VERSION, GrammarInvalid, require_version
 from mining.node.job import Job
 from mining.node.mailbox import Mailbox
 from mining.node.piece_stream import StreamMismatch
@@ -48,7 +48,7 @@ from mining.node.wire import Malformed
 
 logger = logging.getLogger(__name__)
 
-SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__}"
+SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__} {LIBRARY}/{VERSION}"
 BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
 ACK_WITHIN_S = 0.1
@@ -236,6 +236,8 @@ class Miner:
         prompts = self._shelf.prompts(job.model_identifier)
         if time.time() >= job.deadline_at:
             raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
+        if job.grammar is not None:
+            require_version(job.grammar.library, job.grammar.version)
         prompt, stop = open_prompt(job, self._wallet.encryption_key)
         tokens = prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
         return GenerationRequest(
@@ -246,7 +248,7 @@ class Miner:
             stop=stop,
             deadline_at=job.deadline_at,
             logprobs=job.logprobs,
-            grammar=job.grammar,
+            grammar=job.grammar.lark if job.grammar else "",
         )
 
     def _generate(

@@ -23,12 +23,12 @@ class Malformed(ValueError):
 
     def __init__(self, name: str, reason: str, remedy: str) -> None:
         super().__init__(f"{name}: {reason}; {remedy}")
-        self.field = name
+        self.field, self.reason, self.remedy = name, reason, remedy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """A dataclass that travels as a JSON object; bytes travel as 0x hex.
+    """A dataclass that travels as a JSON object; bytes travel as 0x hex, None not at all.
 
     `TYPE` names those that are reports.
     """
@@ -37,7 +37,8 @@ class Wire:
 
     def to_json(self) -> dict[str, Any]:
         """The object, of plain JSON values."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -90,6 +91,8 @@ def require_at_least(name: str, value: int, least: int) -> None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Wire):
+        return value.to_json()
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if isinstance(value, dict):
@@ -101,6 +104,10 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
     if name not in source:
         raise Malformed(name, "is missing", "send it")
     value = source[name]
+    if isinstance(kind, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not types.NoneType)
+    if isinstance(kind, type) and issubclass(kind, Wire):
+        return _read_object(value, name, kind)
     if kind is bytes:
         if isinstance(value, str) and _HEX.fullmatch(value):
             return bytes.fromhex(value[2:])
@@ -117,6 +124,16 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
             return {_number(key, name): _read({name: value[key]}, name, inner) for key in value}
         return [_read({name: member}, name, inner) for member in value]
     return value
+
+
+def _read_object(value: object, name: str, kind: type[W]) -> W:
+    if not isinstance(value, Mapping):
+        members = ", ".join(item.name for item in fields(kind))
+        raise Malformed(name, f"is {type(value).__name__}", f"send an object of {members}")
+    try:
+        return kind.from_json(value)
+    except Malformed as error:
+        raise Malformed(f"{name}.{error.field}", error.reason, error.remedy) from error
 
 
 def _number(text: object, name: str) -> int:

@@ -30,6 +30,7 @@ from sessions.options import (
     LARGEST_SEED,
     MAX_LOGPROBS,
     SMALLEST_SEED,
+    BoundGrammar,
     GenerationOptions,
     OptionsUnreadable,
     read_biases,
@@ -182,7 +183,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
             "invalid_value",
         )
     if tools is not None:
-        options = replace(options, grammar=tools.grammar)
+        options = replace(options, grammar=BoundGrammar(tools.grammar))
     request = _request(values, limit, CHAT_MAX_TOKENS, options)
     _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
@@ -241,7 +242,8 @@ def _options(
         biases = read_biases(members.get("logit_bias", {}))
     except OptionsUnreadable as error:
         raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
-    grammar = grammar_of(members["response_format"]) if "response_format" in members else ""
+    lark = grammar_of(members["response_format"]) if "response_format" in members else ""
+    grammar = BoundGrammar(lark) if lark else None
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
     return GenerationOptions(grammar, logprobs, biases, seed)

@@ -113,7 +113,7 @@ def _require_grammars(asked: Asked, model: ServedModel) -> None:
     """Refuse here what every miner would refuse."""
     for grammar in {one.options.grammar for one in asked.requests if one.options.grammar}:
         try:
-            ports.prompt_counter().require_grammar(model.identifier, grammar)
+            ports.prompt_counter().require_grammar(model.identifier, grammar.lark)
         except ports.PromptUnfit as error:
             raise OpenAIError(
                 f"Invalid 'response_format': {error}.", "response_format", "invalid_value"

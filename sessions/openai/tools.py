@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessions.openai.errors import OpenAIError
-from sessions.openai.grammars import grammar_from_schema
+from sessions.openai.grammars import grammar_from_schema, json_rule
 
 MAX_FUNCTIONS = 32
 MAX_DESCRIPTION_CHARACTERS = 4_096
@@ -54,7 +54,9 @@ class Tools:
     def grammar(self) -> str:
         """What an answer may be. Raises OpenAIError."""
         if self.only is not None:
-            return _grammar(self.only.parameters, self._path(self.only), strict=self.only.strict)
+            return grammar_from_schema(
+                self.only.parameters, self._path(self.only), strict=self.only.strict
+            )
         definitions: dict[str, Any] = {}
         calls = [
             {
@@ -70,12 +72,11 @@ class Tools:
         ]
         for function in self.functions:
             # By itself, so that an error names it.
-            _grammar(function.parameters, self._path(function), strict=function.strict)
-        grammar = _grammar({"anyOf": calls, "$defs": definitions}, "tools", strict=False)
+            json_rule(function.parameters, self._path(function), strict=function.strict)
+        call = json_rule({"anyOf": calls, "$defs": definitions}, "tools")
         if self.choice == "required":
-            return grammar
-        called = re.sub(r"(?m)^root ::=", "call ::=", grammar)
-        return f"{called}\nroot ::= call | ([^{{] [^\\x00]*)?\n"
+            return f"start: {call}"
+        return f"start: call | TEXT\ncall: {call}\nTEXT: /([^{{](.|\\n)*)?/\n"
 
     @property
     def instruction(self) -> str:
@@ -150,10 +151,6 @@ def _function(tool: Any, path: str) -> Function:
     if not isinstance(strict, bool):
         raise _invalid(f"{path}.strict", "it has to be true or false")
     return Function(name, description, parameters, strict)
-
-
-def _grammar(schema: dict[str, Any], path: str, *, strict: bool) -> str:
-    return grammar_from_schema(schema, path, strict=strict)
 
 
 def _hoisted(value: Any, prefix: str, definitions: dict[str, Any]) -> Any:

@@ -5,7 +5,6 @@ import pytest
 
 from mining.node.engine import Engine
 from mining.node.generation import FinishReason, GenerationResult
-from mining.node.grammar import from_json_schema
 from mining.node.llama import Context, Run
 from tests.node.generation_requests import WARM, endless, request
 
@@ -68,7 +67,7 @@ def test_with_a_draft_penalties_grammar_and_log_probabilities_are_what_they_are_
     engine: Engine,
 ) -> None:
     sampling = type(WARM)(**vars(WARM) | {"frequency_penalty": 0.5, "presence_penalty": 0.2})
-    grammar = from_json_schema({"type": "object", "properties": {"a": {"type": "integer"}}})
+    grammar = 'start: %json {"type": "object", "properties": {"a": {"type": "integer"}}}'
     asked: dict[str, object] = {"sampling": sampling, "grammar": grammar, "logprobs": 2}
     answer = made(engine, 3, **asked)
     again = made(engine, 3, **asked, draft=answer.token_ids)

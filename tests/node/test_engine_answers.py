@@ -3,17 +3,24 @@
 import json
 import math
 import time
+from typing import Any
 
 import pytest
 
 from mining.node.engine import Engine
 from mining.node.generation import (
     FinishReason,
+    GenerationError,
+    GrammarFailed,
     GrammarTooSlow,
 )
-from mining.node.grammar import GrammarInvalid, from_json_schema
+from mining.node.grammar import Grammar, GrammarInvalid
 from mining.node.sampling import SamplingParams
 from tests.node.generation_requests import endless, request
+
+
+class Panic(BaseException):
+    """What a panic of Rust is to Python."""
 
 
 def test_max_tokens_ends_an_answer(engine: Engine) -> None:
@@ -62,7 +69,7 @@ def test_a_bias_forbids_and_forces(engine: Engine) -> None:
 
 def test_an_answer_keeps_to_its_grammar(engine: Engine) -> None:
     for seed in range(5):
-        either = request(engine, seed, grammar='root ::= "hen" | "inn, the inn"')
+        either = request(engine, seed, grammar='start: "hen" | "inn, the inn"')
         result = engine.submit(either).result()
         assert result.text in ("hen", "inn, the inn")
         assert result.finish_reason is FinishReason.STOP
@@ -75,7 +82,7 @@ def test_an_answer_keeps_to_a_json_schema(engine: Engine) -> None:
         "required": ["n", "ok"],
         "additionalProperties": False,
     }
-    asked = request(engine, 5, grammar=from_json_schema(schema), max_tokens=300)
+    asked = request(engine, 5, grammar=f"start: %json {json.dumps(schema)}", max_tokens=300)
     answers = [engine.submit(asked).result() for _ in range(2)]
     assert answers[0] == answers[1]
     read = json.loads(answers[0].text)
@@ -84,7 +91,17 @@ def test_an_answer_keeps_to_a_json_schema(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "grammar", ['root ::= "', "leaf ::= [a-z]", "\0", "x" * 100_000, "root ::= root"]
+    "grammar",
+    [
+        'start: "',
+        "leaf: /[a-z]/",
+        "\0",
+        "x" * 300_000,
+        'root ::= "a"',
+        'start: %json {"type": "mystery"}',
+        'start: %json {"type": "string", "pattern": "^[b-a]$"}',
+        "start: " + "(" * 20_000 + '"a"' + ")" * 20_000,
+    ],
 )
 def test_what_is_no_grammar_is_refused_before_any_work(engine: Engine, grammar: str) -> None:
     with pytest.raises(GrammarInvalid):
@@ -137,23 +154,62 @@ def test_pieces_carry_the_log_probabilities_of_their_tokens(engine: Engine) -> N
     assert len(told) >= result.completion_tokens - 1
 
 
-@pytest.mark.parametrize("nest", ["({})", "({})?"])
-def test_a_grammar_that_would_overflow_llama_cpps_stack_is_refused(
-    engine: Engine, nest: str
+# What no token can say, what asks for endless work, what never says anything: each had ended, or
+# could have ended, the process.
+HOSTILE = {
+    "a NUL": ('start: %json {"enum": ["a\\u0000b"]}', None),
+    "endless recursion": ('start: "a" start', "grammar_failed"),
+    "nothing but itself": ("start: start", "grammar_failed"),
+    "what no text is": (r'start: "a" /[^\x00-\x{10FFFF}]/', "grammar_failed"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_grammar_costs_its_own_answer_alone(engine: Engine, name: str) -> None:
+    grammar, code = HOSTILE[name]
+    hostile = engine.submit(request(engine, 1, grammar=grammar))
+    other = engine.submit(request(engine, 2))
+    if code is None:
+        assert hostile.result(5).finish_reason is FinishReason.STOP
+    else:
+        with pytest.raises(GenerationError) as failed:
+            hostile.result(5)
+        assert failed.value.code == code
+    assert other.result(5).text
+
+
+def test_a_string_with_a_nul_is_said_as_json_says_it(engine: Engine) -> None:
+    asked = request(engine, 1, grammar='start: %json {"enum": ["a\\u0000b"]}')
+    assert json.loads(engine.submit(asked).result(5).text) == "a\0b"
+
+
+@pytest.mark.parametrize("thrown", [SystemError, Panic])
+def test_whatever_the_library_throws_ends_the_answer_and_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, thrown: type[BaseException]
 ) -> None:
-    before, after = nest.split("{}")
-    text = f'root ::= {before * 20_000}"a"{after * 20_000}'
-    with pytest.raises(GrammarInvalid, match="nested"):
-        engine.submit(request(engine, 1, grammar=text))
-    quoted = 'root ::= "' + "(" * 1_000 + '" [(((] # ((('
-    assert engine.submit(request(engine, 1, grammar=quoted, max_tokens=4)).result(5)
+    class Broken:
+        def unsafe_compute_mask_ptr(self, *_: object) -> None:
+            raise thrown("index out of bounds")
+
+    whole = Grammar.__init__
+
+    def breaks(grammar: Grammar, *args: Any) -> None:
+        whole(grammar, *args)
+        grammar._matcher = Broken()  # type: ignore[assignment]
+
+    monkeypatch.setattr(Grammar, "__init__", breaks)
+    broken = engine.submit(request(engine, 1, grammar='start: "a"'))
+    other = engine.submit(request(engine, 2))
+    with pytest.raises(GrammarFailed, match="index out of bounds"):
+        broken.result(5)
+    assert other.result(5).text
 
 
 def test_an_answer_whose_grammar_keeps_the_others_waiting_ends(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mining.node.engine.SLOWEST_GRAMMAR_S", 0.0)
-    slow = engine.submit(request(engine, 1, grammar="root ::= [a-z ]*"))
+    slow = engine.submit(request(engine, 1, grammar="start: /[a-z ]*/"))
     other = engine.submit(request(engine, 2))
     with pytest.raises(GrammarTooSlow, match="simplify"):
         slow.result(5)

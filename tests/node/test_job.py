@@ -42,7 +42,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "seal_for": [],
         "logprobs": 2,
         "logit_bias": {"17": -1.5},
-        "grammar": 'root ::= "a"',
+        "grammar": {"library": "llguidance", "version": "1.9.1", "lark": 'start: "a"'},
         "min_p": 0.05,
         "seed": "0x0000000000000007",
         "enough_characters": 120,
@@ -89,6 +89,8 @@ def test_what_a_later_router_adds_is_ignored() -> None:
         ("logit_bias", {"1": float("nan")}),
         ("logit_bias", {str(2**31): 1.0}),
         ("logit_bias", [1]),
+        ("grammar", 'root ::= "a"'),
+        ("grammar", None),
     ],
 )
 def test_a_wrong_member_is_named(name: str, value: object) -> None:
@@ -96,6 +98,12 @@ def test_a_wrong_member_is_named(name: str, value: object) -> None:
         Job.from_json(job(**{name: value}))
     assert refused.value.field == name
     assert str(refused.value).startswith(name + ":")
+
+
+def test_a_wrong_member_of_a_grammar_is_named() -> None:
+    with pytest.raises(Malformed, match=r"grammar\.version: is int") as refused:
+        Job.from_json(job(grammar={"library": "llguidance", "version": 1, "lark": "start: /a/"}))
+    assert refused.value.field == "grammar.version"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ OPTIONAL = {
 
 def test_what_an_older_router_leaves_out_has_its_default() -> None:
     plain = Job.from_json({name: value for name, value in job().items() if name not in OPTIONAL})
-    assert (plain.stop, plain.logprobs, plain.logit_bias, plain.grammar) == ([], 0, {}, "")
+    assert (plain.stop, plain.logprobs, plain.logit_bias, plain.grammar) == ([], 0, {}, None)
     assert plain.sampling.min_p == 0
 
 

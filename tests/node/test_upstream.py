@@ -310,7 +310,7 @@ def test_a_server_that_is_away_or_lacks_the_model_is_found_out_at_once(
 
 
 def test_what_cannot_be_promised_is_refused(upstream: UpstreamEngine, vocabulary: Model) -> None:
-    for changes in ({"grammar": 'root ::= "a"'}, {"logprobs": 3}):
+    for changes in ({"grammar": 'start: "a"'}, {"logprobs": 3}):
         with pytest.raises(UpstreamUnable, match="give the job to another"):
             upstream.submit(request(vocabulary, **changes))
 

@@ -44,7 +44,7 @@ from sessions.models import (
     TaskOrigin,
     TaskStatus,
 )
-from sessions.options import GenerationOptions
+from sessions.options import BoundGrammar, GenerationOptions
 from sessions.prompts import prompt_of
 from sessions.reservations import promised_to
 from tests.sessions.factories import (
@@ -108,7 +108,7 @@ def test_a_maximum_of_tokens_that_may_be_shorter_is_cut_to_the_room_that_the_con
 
 
 def test_options_are_bound_by_the_content() -> None:
-    options = GenerationOptions(grammar='root ::= "a"', logit_bias={5: -100})
+    options = GenerationOptions(grammar=BoundGrammar('start: "a"'), logit_bias={5: -100})
     task = intake.accept(make_request(options=options), session=make_session(), api_key=None)
     assert prompt_of(task).options == options
 

@@ -4,14 +4,22 @@ from typing import Any
 
 import pytest
 
-from sessions.options import MAX_GRAMMAR_CHARACTERS, GenerationOptions, OptionsUnreadable
+from sessions.options import (
+    GRAMMAR_VERSION,
+    MAX_GRAMMAR_CHARACTERS,
+    BoundGrammar,
+    GenerationOptions,
+    OptionsUnreadable,
+)
+
+BOUND = {"library": "llguidance", "version": GRAMMAR_VERSION, "lark": "start: /a/"}
 
 
 def test_options_come_back_as_they_were_put() -> None:
-    options = GenerationOptions('root ::= "a"', 3, {5: -100, 17: 0.5})
+    options = GenerationOptions(BoundGrammar('start: "a"'), 3, {5: -100, 17: 0.5})
     content = options.to_content()
     assert content == {
-        "grammar": 'root ::= "a"',
+        "grammar": {"library": "llguidance", "version": GRAMMAR_VERSION, "lark": 'start: "a"'},
         "logprobs": 3,
         "logit_bias": {"5": -100, "17": 0.5},
     }
@@ -42,7 +50,12 @@ def test_what_says_nothing_is_left_out() -> None:
     ("name", "value"),
     [
         ("grammar", 5),
-        ("grammar", "x" * (MAX_GRAMMAR_CHARACTERS + 1)),
+        ("grammar", 'root ::= "a"'),
+        ("grammar", {}),
+        ("grammar", BOUND | {"version": 1}),
+        ("grammar", BOUND | {"library": "x" * 41}),
+        ("grammar", BOUND | {"lark": ""}),
+        ("grammar", BOUND | {"lark": "x" * (MAX_GRAMMAR_CHARACTERS + 1)}),
         ("logprobs", True),
         ("logprobs", 21),
         ("logprobs", -1),

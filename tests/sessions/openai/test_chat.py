@@ -318,7 +318,7 @@ def test_biases_and_formats_are_bound_by_the_task(api: Api, miners: None) -> Non
     assert api("POST", "chat/completions", asked).status_code == 200
     content = content_of(Task.objects.get())
     assert content["logit_bias"] == {"7": -100, "9": 2.5}
-    assert "city" in content["grammar"]
+    assert "city" in content["grammar"]["lark"]
 
 
 def test_models_are_listed_and_found_by_name(api: Api) -> None:

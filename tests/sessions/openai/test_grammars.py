@@ -28,7 +28,7 @@ def test_text_needs_no_grammar() -> None:
 
 
 def test_a_json_object_is_any_object() -> None:
-    assert "root ::=" in grammar_of({"type": "json_object"})
+    assert "start: %json" in grammar_of({"type": "json_object"})
 
 
 def test_a_schemas_members_are_in_its_grammar() -> None:
@@ -39,35 +39,14 @@ def test_a_schemas_members_are_in_its_grammar() -> None:
         "$defs": {"size": {"enum": ["small", "large"]}},
     }
     grammar = grammar_of(schema(value))
-    assert all(word in grammar for word in ("root ::=", "city", "small", "large"))
-
-
-def test_a_required_property_that_is_not_declared_is_there_all_the_same() -> None:
-    value = {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a", "zz"]}
-    assert "zz" in grammar_of(schema(value))
-    assert "zz" in grammar_of(schema({"type": "array", "items": {"required": ["zz"]}}))
-    with pytest.raises(OpenAIError, match="zz") as refused:
-        grammar_of(schema(value | {"additionalProperties": False}))
-    assert refused.value.param == f"{SCHEMA}.required"
-
-
-@pytest.mark.parametrize(("member", "value"), [("format", "email"), ("contentEncoding", "base64")])
-def test_what_a_text_cannot_be_held_to_is_refused_where_strict_is_asked(
-    member: str, value: str
-) -> None:
-    asked = schema({"type": "object", "properties": {"a": {"type": "string", member: value}}})
-    assert "root ::=" in grammar_of(asked)
-    asked["json_schema"]["strict"] = True
-    with pytest.raises(OpenAIError, match="cannot hold") as refused:
-        grammar_of(asked)
-    assert refused.value.param == f"{SCHEMA}.properties.a.{member}"
+    assert all(word in grammar for word in ("start: %json", "city", "small", "large"))
 
 
 @pytest.mark.parametrize("value", [{"properties": 5}, {"type": "string", "minLength": "a"}])
 def test_a_schema_that_is_none_is_refused_in_words_for_its_author(value: Any) -> None:
     with pytest.raises(OpenAIError) as refused:
         grammar_of(schema(value))
-    assert "'" not in refused.value.message.removeprefix(f"Invalid '{SCHEMA}'")
+    assert "must be" in refused.value.message or "Expected" in refused.value.message
 
 
 def test_a_property_may_have_the_name_of_a_bound() -> None:
@@ -87,20 +66,27 @@ def test_a_property_may_have_the_name_of_a_bound() -> None:
     ],
 )
 def test_a_modest_pattern_is_held(pattern: str) -> None:
-    assert "root ::=" in grammar_of(schema({"type": "string", "pattern": pattern}))
+    assert "start: %json" in grammar_of(schema({"type": "string", "pattern": pattern}))
 
 
-@pytest.mark.parametrize("unheld", [{"minimum": 3}, {"uniqueItems": True}, {"not": {}}])
+@pytest.mark.parametrize("unheld", [{"uniqueItems": True}, {"contains": {"type": "null"}}])
 def test_what_no_grammar_holds_is_passed_over_unless_the_schema_is_strict(
     unheld: dict[str, Any],
 ) -> None:
-    loose = schema({"type": "integer"} | unheld)
-    assert "root ::=" in grammar_of(loose)
+    loose = schema({"type": "array"} | unheld)
+    assert "start: %json" in grammar_of(loose)
     loose["json_schema"]["strict"] = True
-    with pytest.raises(OpenAIError) as refused:
+    with pytest.raises(OpenAIError, match=next(iter(unheld))) as refused:
         grammar_of(loose)
-    assert refused.value.param == f"{SCHEMA}.{next(iter(unheld))}"
-    assert refused.value.code == "unsupported_parameter"
+    assert refused.value.param == SCHEMA
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "a\udc00b"])
+def test_half_a_character_is_refused(text: str) -> None:
+    for value in ({"type": "string", "pattern": f"^{text}$"}, {"enum": [text]}):
+        with pytest.raises(OpenAIError) as refused:
+            grammar_of(schema(value))
+        assert refused.value.param == SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -112,17 +98,9 @@ def test_what_no_grammar_holds_is_passed_over_unless_the_schema_is_strict(
         (schema("object"), "response_format.json_schema.schema"),
         (schema({"type": "mystery"}), "response_format.json_schema.schema"),
         (schema({"$ref": "https://example.org/a.json"}), "response_format.json_schema.schema"),
+        (schema({"type": "string", "pattern": "^[b-a]$"}), "response_format.json_schema.schema"),
         (schema({"$ref": "#/nowhere"}), "response_format.json_schema.schema"),
         (schema({"enum": ["x" * 40_000]}), "response_format.json_schema.schema"),
-        (schema({"type": "array", "items": {}, "minItems": 10**9}), f"{SCHEMA}.minItems"),
-        (schema({"type": "string", "pattern": "^a{9999999}$"}), f"{SCHEMA}.pattern"),
-        (schema({"type": "string", "pattern": "^" + "a" * 300 + "$"}), f"{SCHEMA}.pattern"),
-        *(
-            (schema({"type": "string", "pattern": pattern}), f"{SCHEMA}.pattern")
-            for pattern in ("^(a?){99}$", "^((a*)b){9}$", "^((ab)*){2}$", "^a?{99}$", "^(a|){9}$")
-        ),
-        (schema({"type": "string", "pattern": f"^{'a?' * 20}$"}), f"{SCHEMA}.pattern"),
-        (schema(nested(12, maxItems=256)), SCHEMA),
         (schema(nested(30)), SCHEMA + ".items" * 25),
     ],
 )
