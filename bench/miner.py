@@ -49,6 +49,7 @@ from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
+from mining.node.prompts import PLAIN
 from mining.node.sampling import SamplingParams
 
 FORMATS = ("F16", "BF16", "Q8_0", "Q4_0")
@@ -186,7 +187,9 @@ def _agreement(model: Path) -> float:
     chooser = random.Random(1)
     requests = [
         GenerationRequest(
-            engine.prompts.tokenise(_prompt(chooser, PROMPT_WORDS[number % len(PROMPT_WORDS)]), 0),
+            engine.prompts.tokenise(
+                _prompt(chooser, PROMPT_WORDS[number % len(PROMPT_WORDS)]), PLAIN
+            ),
             MAX_TOKENS,
             SAMPLING,
             seed=number.to_bytes(32, "big"),
@@ -246,7 +249,7 @@ def _prompt(chooser: random.Random, words: int) -> str:
 
 def _through_engine(engine: Engine) -> Ask:
     def ask(prompt: str, max_tokens: int) -> int:
-        tokens = engine.prompts.tokenise(prompt, 0)
+        tokens = engine.prompts.tokenise(prompt, PLAIN)
         request = GenerationRequest(tokens, max_tokens, SAMPLING, seed=prompt.encode())
         return engine.submit(request).result().completion_tokens
 

@@ -2,10 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 
 from chain.errors import ChainError
 
 MIN_TIMEOUT_S, MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S = 5, 3600, 60
+
+
+class PromptType(IntEnum):
+    """How a model reads a task's prompt, by the numbers that `Session.submit` takes.
+
+    0 to 2 are those of the published interface. Ours begin at 128, out of its way.
+    """
+
+    MESSAGE = 0
+    """A user's message, put into the model's own chat template."""
+    RAW = 1
+    """The text as it is, where it holds control tokens of the model's chat template, which its
+    client has then written itself; any other text is a user's message."""
+    SYSTEM = 2
+    """A user's message behind a system message, which `promptTemplate` is."""
+    CONTINUATION = 128
+    """Plain text that the model continues, without a template."""
+    CONVERSATION = 129
+    """JSON of a list of messages, put into the model's chat template."""
 
 
 class InvalidParams(ChainError, ValueError):

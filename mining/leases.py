@@ -83,7 +83,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         queue_address=network.addresses["SessionQueue"],
         model_identifier=int(task.model_identifier),
         prompt="" if sealed else prompt.text,
-        prompt_type=task.prompt_type,
+        prompt_form=task.prompt_type,
         prompt_template=task.prompt_template,
         max_tokens=task.max_tokens,
         temperature_x100=task.temperature_x100,

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 
 from chain.digests import canonical_json
-from chain.params import LlmParams, RequestParams
+from chain.params import LlmParams, PromptType, RequestParams
 from sessions.options import GenerationOptions
 
 DEFAULT_MAX_TOKENS = 128
@@ -22,7 +22,7 @@ class CompletionRequest:
     """
 
     prompt: str
-    prompt_type: int = 1
+    prompt_type: int = PromptType.MESSAGE
     prompt_template: str = ""
     timeout_s: int = DEFAULT_TIMEOUT_S
     client_reference: str = ""

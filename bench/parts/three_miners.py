@@ -31,6 +31,7 @@ from cortensor_site.stack.network import Network, keystore_password, running_net
 from cortensor_site.stack.ports import Ports
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
+from mining.node.prompts import PLAIN
 from mining.node.sampling import SamplingParams
 
 MINERS, CLIENTS, SLOTS, CONTEXT, THREADS = 3, 32, 11, 640, 1
@@ -173,7 +174,7 @@ def _through(
     def ask(prompt: str) -> int:
         body = {
             "prompt": prompt,
-            "prompt_type": 0,
+            "prompt_type": int(PLAIN),
             "max_tokens": max_tokens,
             "temperature": SAMPLING.temperature,
             "top_p": SAMPLING.top_p,
@@ -258,7 +259,7 @@ def _engine(pipe: Connection, model: Path, max_tokens: int, number: int) -> None
     chance = random.Random(number)
 
     def ask(prompt: str) -> int:
-        tokens = engine.prompts.tokenise(prompt, 0)
+        tokens = engine.prompts.tokenise(prompt, PLAIN)
         request = GenerationRequest(tokens, max_tokens, SAMPLING, seed=chance.randbytes(32))
         return engine.submit(request).result().completion_tokens
 

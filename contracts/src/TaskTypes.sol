@@ -19,7 +19,8 @@ enum TaskStatus {
 
 /// @notice All that a task says. `taskDigest` binds it (see TaskTerms.digestOf).
 /// @param taskData the prompt itself, or the content address of it
-/// @param promptType 1: a user's message, 0: plain continuation
+/// @param promptType 0: a user's message, 1: text with the model's control tokens in it, 2: a message behind the
+/// system message that promptTemplate is; from 128 on the routers' own
 /// @param llmParams maxTokens, temperature×100, topP×100, topK, presencePenalty×100, frequencyPenalty×100, …
 /// @param requestParams timeout in seconds, …
 /// @param maxInputTokens the most input tokens that miners can charge for

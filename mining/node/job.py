@@ -1,14 +1,23 @@
 """What a router hands to a miner. The router imports this module too."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Self
 
 from chain.envelopes import InvalidKey, read_public_key
+from chain.params import PromptType
 from mining.node.sampling import SamplingParams
 from mining.node.wire import ADDRESS, Malformed, Wire, require_at_least, require_uuid
 
 MAX_LOGPROBS = 20
 SEED_BYTES = 8
+_OLDER_FORMS = {
+    0: PromptType.CONTINUATION,
+    1: PromptType.MESSAGE,
+    2: PromptType.CONVERSATION,
+}
+"""What `prompt_type` said in jobs of routers from before the published numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +36,8 @@ class Job(Wire):
     `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
     whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
     (by token) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
+    `prompt_form` is a number of `PromptType`. Its name is newer than the published numbers: a node
+    that reads by the older ones finds no `prompt_type`, and refuses the job.
     `seed` is what draws are made from, if it is not the digest: 8 bytes that the client chose.
     `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
 
@@ -42,7 +53,7 @@ class Job(Wire):
     queue_address: str
     model_identifier: int
     prompt: str
-    prompt_type: int
+    prompt_form: int
     prompt_template: str
     max_tokens: int
     temperature_x100: int
@@ -70,7 +81,7 @@ class Job(Wire):
             raise Malformed("seed", f"has {len(self.seed)} bytes", f"send {SEED_BYTES} or none")
         if not ADDRESS.fullmatch(self.queue_address):
             raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
-        for name in ("session_id", "task_id", "prompt_type", "top_k", "logprobs"):
+        for name in ("session_id", "task_id", "prompt_form", "top_k", "logprobs"):
             require_at_least(name, getattr(self, name), 0)
         for name in ("chain_id", "max_tokens"):
             require_at_least(name, getattr(self, name), 1)
@@ -92,6 +103,15 @@ class Job(Wire):
             raise Malformed("logit_bias", "has what is no token", "send token numbers as names")
         if not all(map(math.isfinite, self.logit_bias.values())):
             raise Malformed("logit_bias", "has a value that is no number", "send finite ones")
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read a job, one of an older router as well; raise Malformed."""
+        if isinstance(value, Mapping) and "prompt_form" not in value:
+            older = value.get("prompt_type")
+            if isinstance(older, int) and older in _OLDER_FORMS:
+                value = {**value, "prompt_form": int(_OLDER_FORMS[older])}
+        return super().from_json(value)
 
     @property
     def sampling(self) -> SamplingParams:

@@ -80,9 +80,9 @@ class Model:
         self.chat_template = self.metadata("tokenizer.chat_template")
         bos = int(c.llama_vocab_bos(self._vocab))
         self.bos: int | None = bos if c.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
-        self.bos_text = self._text_of(bos)
+        self.bos_text = self.text_of(bos)
         self.eos = int(c.llama_vocab_eos(self._vocab))
-        self.eos_text = self._text_of(self.eos)
+        self.eos_text = self.text_of(self.eos)
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
@@ -140,16 +140,21 @@ class Model:
             ends = self._ends[token] = bool(c.llama_vocab_is_eog(self._vocab, token))
         return ends
 
+    def is_control(self, token: int) -> bool:
+        """Whether this is one of the model's own marks, which no text spells."""
+        return bool(c.llama_vocab_is_control(self._vocab, token))
+
+    def text_of(self, token: int) -> str:
+        """A token as the vocabulary writes it, a control token's name as well; "" below 0."""
+        if token < 0:
+            return ""
+        return str(c.llama_vocab_get_text(self._vocab, token).decode(errors="replace"))
+
     def close(self) -> None:
         """Free the model; its contexts must be closed before."""
         if self.handle:
             c.llama_model_free(self.handle)
             self.handle = None
-
-    def _text_of(self, token: int) -> str:
-        if token < 0:
-            return ""
-        return str(c.llama_vocab_get_text(self._vocab, token).decode(errors="replace"))
 
 
 class Context:

@@ -239,7 +239,7 @@ class Miner:
         if job.grammar is not None:
             require_version(job.grammar.library, job.grammar.version)
         prompt, stop = open_prompt(job, self._wallet.encryption_key)
-        tokens = prompts.tokenise(prompt, job.prompt_type, job.prompt_template)
+        tokens = prompts.tokenise(prompt, job.prompt_form, job.prompt_template)
         return GenerationRequest(
             prompt_tokens=tokens,
             max_tokens=prompts.answer_tokens(len(tokens), job.max_tokens),

@@ -4,11 +4,16 @@ A user's text is only ever text: the model's chat template is rendered with a ma
 each message; its parts become special tokens, the text between them never does. That
 also keeps the template, which is code from a model's file, away from what users write. It runs
 in Jinja's immutable sandbox.
+
+There is one exception: a prompt of the type `RAW` that holds control tokens of the template. Its
+client has put it into the template itself, and its control tokens are read as such. They can do
+no harm beyond that prompt, which nobody else's text is a part of.
 """
 
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +22,12 @@ from typing import Any
 from jinja2 import TemplateError as JinjaError
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from chain.params import PromptType
 from mining.node.chat import Message, MessagesUnreadable, read_messages
 from mining.node.llama import Model
 
-PLAIN, CHAT, MESSAGES = 0, 1, 2
-"""Prompt types: plain continuation, a user's message for the model's chat template, and a whole
-conversation for it, as `mining.node.chat` has it."""
+PLAIN, CHAT, MESSAGES = PromptType.CONTINUATION, PromptType.MESSAGE, PromptType.CONVERSATION
+RAW, SYSTEM = PromptType.RAW, PromptType.SYSTEM
 PLACEHOLDER = "{prompt}"
 MAX_CONTEXT_TOKENS = 8192
 """More than this is not served, however far a model was trained: every slot pays for it."""
@@ -94,11 +99,10 @@ class ModelPrompts:
         """The tokens of a prompt.
 
         Args:
-            prompt_type: 1 puts the text into the model's chat template, 0 continues it; 2 reads
-                it as JSON of messages and puts all of them into the template.
+            prompt_type: a number of `PromptType`.
             prompt_template: the client's own words around the prompt, which stands where the
-                first `{prompt}` is, or after all of it. They are text like the prompt. A
-                conversation takes none.
+                first `{prompt}` is, or after all of it. They are text like the prompt. With
+                `SYSTEM` they are the system message. A conversation takes none.
 
         Raises:
             PromptEmpty: there is nothing to continue.
@@ -110,6 +114,10 @@ class ModelPrompts:
             tokens = self._model.tokenise(_wrap(prompt, prompt_template), special=False)
         elif prompt_type == CHAT:
             tokens = self._chat([Message("user", _wrap(prompt, prompt_template))])
+        elif prompt_type == RAW:
+            tokens = self._raw(_wrap(prompt, prompt_template))
+        elif prompt_type == SYSTEM:
+            tokens = self._with_system(prompt_template, prompt)
         elif prompt_type == MESSAGES:
             if prompt_template:
                 raise MessagesUnfit(
@@ -117,9 +125,8 @@ class ModelPrompts:
                 )
             tokens = self._chat(_messages(prompt))
         else:
-            raise PromptError(
-                f"prompt_type: {prompt_type} is unknown; use 2 (messages), 1 (chat) or 0 (plain)"
-            )
+            known = ", ".join(f"{each.value} ({each.name.lower()})" for each in PromptType)
+            raise PromptError(f"prompt_type: {prompt_type} is unknown; use one of {known}")
         if self._model.bos is not None and tokens[:1] != [self._model.bos]:
             tokens.insert(0, self._model.bos)
         if not tokens:
@@ -143,6 +150,39 @@ class ModelPrompts:
         most = min(max_tokens, max(self._served_tokens - prompt_tokens, 1))
         self.require_room(prompt_tokens, most)
         return most
+
+    def _raw(self, text: str) -> list[int]:
+        """A text with control tokens of the template as it is; any other as a user's message."""
+        bos = self._model.bos_text if self._model.bos is not None else ""
+        begun = text.lstrip() if bos and text.lstrip().startswith(bos) else ""
+        if begun or any(name in text for name in self._controls):
+            # A start token behind white space would be doubled.
+            return self._model.tokenise(begun or text, special=True)
+        return self._chat([Message("user", text)])
+
+    def _with_system(self, system: str, text: str) -> list[int]:
+        message = Message("user", text)
+        if not system:
+            return self._chat([message])
+        try:
+            return self._chat([Message("system", system), message])
+        except MessagesUnfit:
+            # Some templates know no system message; their models are told in the user's words.
+            return self._chat([Message("user", f"{system}\n\n{text}")])
+
+    @cached_property
+    def _controls(self) -> tuple[str, ...]:
+        """The control tokens that the chat template writes, but for the start token.
+
+        That one says something at the beginning only: `<s>` is HTML as well.
+        """
+        found: set[int] = set()
+        for roles in (("user",), ("system", "user", "assistant", "user")):
+            with suppress(MessagesUnfit):
+                for part in self._template(roles):
+                    found.update([] if isinstance(part, int) else part)
+        controls = {token for token in found if self._model.is_control(token)}
+        return tuple(self._model.text_of(token) for token in controls - {self._model.bos})
 
     def _chat(self, messages: Sequence[Message]) -> list[int]:
         tokens: list[int] = []
@@ -193,7 +233,10 @@ class ModelPrompts:
     @cached_property
     def _formatter(self) -> Any:
         if self._model.chat_template is None:
-            raise TemplateUnusable("prompt_type: this model has no chat template; use 0 (plain)")
+            raise TemplateUnusable(
+                "prompt_type: this model has no chat template;"
+                f" use {PLAIN.value} ({PLAIN.name.lower()})"
+            )
         try:
             formatter: Any = Jinja2ChatFormatter(
                 self._model.chat_template,

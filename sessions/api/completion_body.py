@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, PromptType
 from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type
 from sessions.completion import (
     DEFAULT_MAX_TOKENS,
@@ -32,7 +32,7 @@ class CompletionSerializer(serializers.Serializer):
 
     session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
     prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
-    prompt_type = Whole(min_value=0, max_value=2, default=1)
+    prompt_type = Whole(default=int(PromptType.MESSAGE))
     prompt_template = Text(max_length=MAX_TEMPLATE_CHARACTERS, allow_blank=True, default="")
     stream = Flag(default=False)
     timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
@@ -47,6 +47,12 @@ class CompletionSerializer(serializers.Serializer):
     stop = serializers.ListField(
         child=Text(max_length=MAX_STOP_CHARACTERS), max_length=MAX_STOPS, default=list
     )
+
+    def validate_prompt_type(self, value: int) -> int:
+        if value not in set(PromptType):
+            known = ", ".join(str(int(each)) for each in PromptType)
+            raise serializers.ValidationError(f"must be one of {known}")
+        return value
 
     def validate_client_reference(self, value: str) -> str:
         if len(value.encode()) > MAX_REFERENCE_CHARACTERS:

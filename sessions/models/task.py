@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from chain.models import Mirrored
+from chain.params import PromptType
 from sessions.models.api_key import ApiKey
 from sessions.models.fields import Uint256Field
 
@@ -90,7 +91,9 @@ class Task(models.Model):
     encrypted = models.BooleanField(
         default=False, help_text="whether prompt and results are kept as envelopes only"
     )
-    prompt_type = models.PositiveIntegerField(default=1)
+    prompt_type = models.PositiveIntegerField(
+        default=PromptType.MESSAGE, help_text="how a model reads the prompt, see PromptType"
+    )
     prompt_template = models.TextField(blank=True, default="")
     max_tokens = models.PositiveIntegerField()
     temperature_x100 = models.PositiveIntegerField(default=0)
@@ -169,7 +172,7 @@ class OnChainTask(Mirrored):
     )
     client_reference = models.TextField(default="", blank=True)
     task_data = models.TextField(default="", blank=True)
-    prompt_type = Uint256Field(default=1)
+    prompt_type = Uint256Field(default=0)
     prompt_template = models.TextField(default="", blank=True)
     llm_params = models.JSONField(default=list, help_text="decimal strings")
     request_params = models.JSONField(default=list, help_text="decimal strings")

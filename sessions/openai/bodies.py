@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, PromptType
 from sessions.api.completion_body import (
     MAX_MAX_TOKENS,
     MAX_PROMPT_CHARACTERS,
@@ -21,7 +21,7 @@ from sessions.completion import (
     MAX_STOPS,
     CompletionRequest,
 )
-from sessions.openai.conversation import PROMPT_TYPE, conversation
+from sessions.openai.conversation import conversation
 from sessions.openai.errors import OpenAIError
 from sessions.openai.grammars import grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
@@ -43,7 +43,6 @@ CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
 MAX_TEXT_LOGPROBS = 5
 MAX_FIGURES = 32_768
 """Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
-PLAIN = 0
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
@@ -186,7 +185,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
         options = replace(options, grammar=BoundGrammar(tools.grammar))
     request = _request(values, limit, CHAT_MAX_TOKENS, options)
     _require_reportable(request, "top_logprobs")
-    request = replace(request, prompt=prompt, prompt_type=PROMPT_TYPE)
+    request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
     requests = _numbered(_choices(request, values["n"]), reference)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
@@ -205,7 +204,9 @@ def read_text(body: bytes, reference: str) -> Asked:
     options = _options(members, values.get("logprobs"), values.get("seed"))
     request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
     _require_reportable(request, "logprobs")
-    each = [replace(request, prompt=prompt, prompt_type=PLAIN) for prompt in prompts]
+    each = [
+        replace(request, prompt=prompt, prompt_type=PromptType.CONTINUATION) for prompt in prompts
+    ]
     requests = [choice for one in each for choice in _choices(one, values["n"])]
     shown = [one.prompt if values["echo"] else "" for one in requests]
     return _asked(values, _numbered(requests, reference), shown, values.get("logprobs"))

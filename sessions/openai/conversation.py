@@ -1,4 +1,4 @@
-"""OpenAI's messages as the conversation that a task carries (`prompt_type` 2)."""
+"""OpenAI's messages as the conversation that a task carries (`CONVERSATION`)."""
 
 import json
 from itertools import groupby
@@ -7,7 +7,6 @@ from typing import Any
 from chain.digests import canonical_json
 from sessions.openai.errors import OpenAIError
 
-PROMPT_TYPE = 2
 TOOL = "tool"
 MAX_MESSAGES = 256
 MAX_CHARACTERS = 1_000_000

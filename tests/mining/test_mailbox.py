@@ -25,7 +25,7 @@ def job():
         queue_address="0x" + "11" * 20,
         model_identifier=1,
         prompt="What is 12 + 13?",
-        prompt_type=1,
+        prompt_form=0,
         prompt_template="",
         max_tokens=16,
         temperature_x100=0,

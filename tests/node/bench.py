@@ -69,7 +69,7 @@ def new_job(**changes: Any) -> dict[str, Any]:
         "queue_address": QUEUE,
         "model_identifier": 1,
         "prompt": "Where is the hen?",
-        "prompt_type": 1,
+        "prompt_form": 0,
         "prompt_template": "",
         "max_tokens": 24,
         "temperature_x100": 80,

@@ -27,7 +27,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "queue_address": "0x" + "Ab" * 20,
         "model_identifier": 1,
         "prompt": "Grüße",
-        "prompt_type": 1,
+        "prompt_form": 0,
         "prompt_template": "",
         "max_tokens": 40,
         "temperature_x100": 70,
@@ -55,6 +55,19 @@ def test_a_job_survives_the_journey() -> None:
     assert read.to_json() == job()
     assert read.task_digest == b"\x11" * 32
     assert read.sampling == SamplingParams(0.7, 0.95, 40, 0.1, 0.2, 0.05, {17: -1.5})
+
+
+@pytest.mark.parametrize(("number", "form"), [(0, 128), (1, 0), (2, 129)])
+def test_a_job_of_an_older_router_is_read_by_the_numbers_of_its_time(
+    number: int, form: int
+) -> None:
+    older = job(prompt_type=number)
+    del older["prompt_form"]
+    assert Job.from_json(older).prompt_form == form
+
+
+def test_a_node_that_knows_older_numbers_only_finds_none_in_a_job() -> None:
+    assert "prompt_type" not in Job.from_json(job()).to_json()
 
 
 def test_what_a_later_router_adds_is_ignored() -> None:

@@ -220,8 +220,8 @@ def test_a_result_too_long_for_the_chain_goes_by_its_address(
         ({"deadline_at": 1.0}, "deadline_passed"),
         ({"model_identifier": 2}, "model_unknown"),
         ({"prompt": "hen " * 600}, "context_exceeded"),
-        ({"prompt_type": 9}, "prompt_refused"),
-        ({"prompt": "", "prompt_type": 0}, "prompt_empty"),
+        ({"prompt_form": 9}, "prompt_refused"),
+        ({"prompt": "", "prompt_form": 128}, "prompt_empty"),
         ({"task_digest": "0x11"}, "malformed"),
     ],
 )

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import mining.node.prompts
 from mining.node.llama import Model, ModelUnreadable
 from mining.node.prompts import (
     CHAT,
     MESSAGES,
     PLAIN,
+    RAW,
+    SYSTEM,
     ContextExceeded,
     MessagesUnfit,
     ModelPrompts,
@@ -21,6 +24,7 @@ from mining.node.prompts import (
 )
 from tests.node import tiny_model
 
+SHIPPED = Path(mining.node.prompts.__file__).with_name("models")
 SPECIAL = [0, 1, 2]  # <|user|>, <|assistant|>, <|end|>
 
 
@@ -48,6 +52,72 @@ def test_special_tokens_in_a_users_text_stay_text(model: Model) -> None:
         assert attack in text_of(model, tokens)
     wrapped = ModelPrompts(model).tokenise("x", CHAT, attack)
     assert [token for token in wrapped if token in SPECIAL] == [0, 2, 1]
+
+
+TEMPLATED = "<|user|>\nthe hen é<|end|>\n<|assistant|>\n"
+
+
+def test_a_raw_text_with_the_templates_own_tokens_is_read_as_it_is(model: Model) -> None:
+    prompts = ModelPrompts(model)
+    tokens = prompts.tokenise(TEMPLATED, RAW)
+    assert tokens == prompts.tokenise("the hen é", CHAT)
+    assert [token for token in tokens if token in SPECIAL] == [0, 2, 1]
+
+
+@pytest.mark.parametrize("text", ["the hen é", "<|im_start|>user\nthe hen<|im_end|>", "<|system|>"])
+def test_a_raw_text_without_them_is_a_users_message(model: Model, text: str) -> None:
+    """`<|system|>` looks like one, and is none of this model's."""
+    prompts = ModelPrompts(model)
+    assert prompts.tokenise(text, RAW) == prompts.tokenise(text, CHAT)
+
+
+@pytest.mark.parametrize("prompt_type", [CHAT, SYSTEM, PLAIN])
+def test_only_a_raw_text_has_its_special_tokens_read(model: Model, prompt_type: int) -> None:
+    prompts = ModelPrompts(model)
+    template = TEMPLATED if prompt_type == SYSTEM else ""
+    tokens = prompts.tokenise(TEMPLATED, prompt_type, template)
+    own = prompts.tokenise("x", prompt_type, "x" * bool(template))
+    assert [t for t in tokens if t in SPECIAL] == [t for t in own if t in SPECIAL]
+    assert text_of(model, tokens).count(TEMPLATED) == 1 + bool(template)
+
+
+def test_a_system_text_is_the_system_message(model: Model) -> None:
+    tokens = ModelPrompts(model).tokenise("the end?", SYSTEM, "Be {prompt}.")
+    said = "<|system|>\nBe {prompt}.<|end|>\n<|user|>\nthe end?<|end|>\n<|assistant|>\n"
+    assert text_of(model, tokens) == said
+    lone = ModelPrompts(model).tokenise("the end?", SYSTEM)
+    assert lone == ModelPrompts(model).tokenise("the end?", CHAT)
+
+
+def test_a_template_without_a_place_for_it_has_the_system_text_in_the_users_message(
+    tmp_path: Path,
+) -> None:
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + (
+        tiny_model.CHAT_TEMPLATE
+    )
+    path = tiny_model.write(tmp_path / "model.gguf", chat_template=template)
+    model = Model(path, vocab_only=True)
+    tokens = ModelPrompts(model).tokenise("the end?", SYSTEM, "Be the hen.")
+    assert text_of(model, tokens) == ("<|user|>\nBe the hen.\n\nthe end?<|end|>\n<|assistant|>\n")
+    # Its own tokens are known all the same.
+    assert ModelPrompts(model).tokenise("<|end|>", RAW) == [2]
+
+
+@pytest.mark.parametrize("begins", ["<|begin|>", " \n<|begin|>", ""])
+def test_a_start_token_is_there_once(begins: str) -> None:
+    shipped = Model(SHIPPED / "cortensor-micro.gguf", vocab_only=True)
+    prompts = ModelPrompts(shipped)
+    whole = begins + "<|user|>What is 2 + 3?<|end|><|assistant|>"
+    assert prompts.tokenise(whole, RAW) == prompts.tokenise("What is 2 + 3?", CHAT)
+    assert [
+        at for at, token in enumerate(prompts.tokenise(whole, RAW)) if token == shipped.bos
+    ] == [0]
+
+
+def test_a_start_token_says_something_at_the_beginning_only() -> None:
+    prompts = ModelPrompts(Model(SHIPPED / "cortensor-micro.gguf", vocab_only=True))
+    question = "What does <|begin|> mean?"
+    assert prompts.tokenise(question, RAW) == prompts.tokenise(question, CHAT)
 
 
 TURNS = (

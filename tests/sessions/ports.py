@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from chain import outbox
 from chain.operations import Op
+from chain.params import PromptType
 from sessions import task_states
 from sessions.models import Session, Task, TaskStatus
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
@@ -25,7 +26,8 @@ class WordCounter:
             raise LookupError(f"model {model_identifier}")
         if prompt == "unreadable":
             raise PromptUnfit("the prompt cannot be read")
-        return len(prompt.split()) + len(prompt_template.split()) + prompt_type
+        around = 0 if prompt_type == PromptType.CONTINUATION else 1
+        return len(prompt.split()) + len(prompt_template.split()) + around
 
     def token_bytes(self, model_identifier: int, token: int) -> bytes:
         return f"<{token}>".encode()

@@ -79,7 +79,7 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         bytes.fromhex(session.sid[2:]),
         task.task_id,
         f"ipfs://{task.prompt_cid}",
-        *(1, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
+        *(0, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
     )
     assert task.task_digest == "0x" + digest.hex()
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chain.params import PromptType
 from sessions.api.completion_body import (
     MAX_PROMPT_CHARACTERS,
     MAX_REFERENCE_CHARACTERS,
@@ -43,7 +44,18 @@ REQUEST: dict[str, Any] = {
         **{
             name: _or_null(schema)
             for name, schema in {
-                "prompt_type": {"type": "integer", "enum": [0, 1, None], "default": 1},
+                "prompt_type": {
+                    "type": "integer",
+                    "enum": [*map(int, PromptType), None],
+                    "default": int(PromptType.MESSAGE),
+                    "description": (
+                        "0: a user's message for the model's chat template. 1: a prompt that"
+                        " its client has put into the template already; without control tokens"
+                        " of the template it is a message like 0. 2: a message behind the"
+                        " system message `prompt_template`. 128: text that the model continues."
+                        " 129: JSON of a list of messages, each with `role` and `content`."
+                    ),
+                },
                 "prompt_template": {"type": "string", "maxLength": MAX_TEMPLATE_CHARACTERS},
                 "stream": {"type": "boolean", "default": False},
                 "timeout": {"type": "integer", "minimum": 1, "default": DEFAULT_TIMEOUT_S},

@@ -72,7 +72,7 @@ TASK: dict[str, Any] = {
     "origin": "rest",
     "client_reference": "order-7",
     "prompt_cid": "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
-    "prompt_type": 1,
+    "prompt_type": 0,
     "prompt_template": "",
     "max_tokens": 128,
     "temperature": 0.0,

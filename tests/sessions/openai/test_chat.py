@@ -161,7 +161,7 @@ def test_the_conversation_and_its_options_reach_the_tasks_content(api: Api, mine
         {"role": "user", "content": "What is 2 + 2?"},
     ]
     assert content == {"stop": ["\n"], "seed": 1}
-    assert (task.prompt_type, task.max_tokens, task.timeout_s) == (2, 7, 20)
+    assert (task.prompt_type, task.max_tokens, task.timeout_s) == (129, 7, 20)
     assert (task.temperature_x100, task.top_p_x100, task.top_k) == (70, 90, 5)
     assert (task.presence_penalty_x100, task.frequency_penalty_x100) == (50, 25)
 

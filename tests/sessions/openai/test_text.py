@@ -33,7 +33,7 @@ def test_a_text_completion_has_openais_shape(api: Api, miners: None) -> None:
         }
     ]
     assert content_of(task)["prompt"] == "two words"
-    assert (task.prompt_type, task.max_tokens) == (0, 16)
+    assert (task.prompt_type, task.max_tokens) == (128, 16)
 
 
 def test_several_prompts_have_their_choices_in_order_with_echo(api: Api, miners: None) -> None:
