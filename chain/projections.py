@@ -18,6 +18,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from django.db import connection
+
 from chain.models.mirrored import mirrored_models
 from chain.upserts import Table, Upsert, fold, write
 
@@ -92,6 +94,9 @@ def rebuild(stored: Iterable[EventRecord]) -> None:
     Args:
         stored: every event that counts, in the chain's order.
     """
+    with connection.cursor() as cursor:
+        # Triggers that tell of single rows tell of all of them once, in this transaction.
+        cursor.execute("SELECT set_config('cortensor.rebuilding', 'on', true)")
     for model in mirrored_models():
         model._default_manager.all().delete()
     for chunk in batched(stored, EVENTS_AT_ONCE):

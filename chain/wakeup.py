@@ -50,13 +50,32 @@ class Listener:
         if self._connection is None or self._connection.closed:
             self._connect()
             return set(self._channels)
+        notices = self._notices(timeout_s)
+        return set(self._channels) if notices is None else {each.channel for each in notices}
+
+    def wait_for_words(self, timeout_s: float) -> set[str] | None:
+        """Return what the notices said, as soon as there is one, and of all that have come by then.
+
+        None where nobody knows what was missed, since the connection had to be made (again).
+        Raises OperationalError while the database is away.
+        """
+        if self._connection is None or self._connection.closed:
+            self._connect()
+            return None
+        words: set[str] = set()
+        while notices := self._notices(0.0 if words else timeout_s):
+            words |= {each.payload for each in notices}
+        return None if notices is None else words
+
+    def _notices(self, timeout_s: float) -> "list[psycopg.Notify] | None":
+        """Those of the first packet; None where the connection broke and was made again."""
+        assert self._connection is not None
         try:
-            first = self._connection.notifies(timeout=max(timeout_s, 0), stop_after=1)
-            return {notice.channel for notice in first}
+            return list(self._connection.notifies(timeout=max(timeout_s, 0), stop_after=1))
         except psycopg.OperationalError:
             self.close()
             self._connect()
-            return set(self._channels)
+            return None
 
     def close(self) -> None:
         """Close the connection; a later `wait` makes a new one."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 
+from chain.models import Fault
 from mining.models import (
     Assignment,
     MinerPresence,
@@ -100,3 +101,10 @@ class NetworkAskAdmin(ReadOnlyAdmin):
 @admin.register(NetworkJudgement)
 class NetworkJudgementAdmin(ReadOnlyAdmin):
     list_display = ["number", "domain", "subdomain", "prompt", "method", "judged_at"]
+
+
+@admin.register(Fault)
+class FaultAdmin(ReadOnlyAdmin):
+    list_display = ["process", "item", "error", "place", "count", "first_at", "last_at"]
+    list_filter = ["process", "error"]
+    search_fields = ["item"]

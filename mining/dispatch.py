@@ -76,7 +76,7 @@ def give_at_once(task: Task, session: Session, submission: operations.Op) -> boo
     # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.announce_stage(task, addresses, passed=[TaskStatus.QUEUED])
-    outbox.enqueue(submission, _assignment(task, addresses), wake=["deadlines"])
+    outbox.enqueue(submission, _assignment(task, addresses))
     _log(task, addresses)
     return True
 
@@ -175,7 +175,7 @@ def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
     # First, since on commit the jobs go out before anybody is told of it.
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.mark_assigned(task, addresses, at=now, is_locked=True)
-    outbox.enqueue(_assignment(task, addresses), wake=["deadlines"])
+    outbox.enqueue(_assignment(task, addresses))
     _log(task, addresses)
 
 

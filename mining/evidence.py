@@ -146,7 +146,6 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
     task_states.mark_acked(task, address, at=now, is_locked=True)
     if task.timeout_s >= ACK_RELAY_TIMEOUT_S:
         outbox.enqueue(operations.relay_ack(message, report.signature))
-    notify("deadlines")
 
 
 @transaction.atomic(savepoint=False)
@@ -172,7 +171,7 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     if task.status == TaskStatus.ASSIGNED:
         task_states.mark_acked(task, address, at=now, is_locked=True)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
-    notify("miner_free", "deadlines")
+    notify("miner_free")
 
 
 @transaction.atomic(savepoint=False)
@@ -232,7 +231,7 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
     others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
     if code in HOPELESS_CODES and not others.exists():
         task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
-    notify("miner_free", "deadlines")
+    notify("miner_free")
 
 
 def _known_key(text: str) -> str:

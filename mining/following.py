@@ -18,7 +18,6 @@ from chain.digests import addressed_digest
 from chain.rpc import RpcError
 from chain.storage import StorageError
 from chain.task_results import ChainResult, read_results
-from chain.wakeup import notify
 from mining import mailbox
 from mining.assignment_states import follow_chain
 from mining.leases import lease
@@ -75,7 +74,6 @@ def follow(task: Task) -> bool:
             result = results.get(row.miner)
             if result is not None:
                 _take_over(task, row, result, contents[row.miner], now)
-    notify("deadlines")
     return not _behind(task)
 
 

@@ -1,201 +1,218 @@
-"""Keeping every task moving: it sleeps until the next deadline, or until something has happened."""
+"""Keeping every task moving: it sleeps until the next deadline, or until something has happened.
+
+It looks only at tasks that have changed, as triggers of the database tell (`task_changed`), or that
+have something due. Every task is tried by itself, and every step of it: what fails stops no other.
+"""
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import transaction
 from django.utils import timezone
 
-from chain import operations, outbox
-from chain.wakeup import Listener, notify
-from mining import following, mailbox, phases
-from mining.assignment_states import advance
-from mining.candidates import lock_slots, mode_of, online_miners, suitable
-from mining.choice import choose_miners
-from mining.deadlines import Action, Step, agenda, due, live_slot, successor
-from mining.dispatch import draw_seed
-from mining.leases import lease, listen_to
-from mining.loop import keep_doing
-from mining.models import Assignment, AssignmentStatus
-from mining.situations import Case, unfinished
-from sessions import task_states
-from sessions.models import Task, TaskStatus
+from chain.isolation import Isolation, is_away
+from chain.wakeup import Listener
+from mining import steps
+from mining.agenda import Agenda
+from mining.deadlines import Action, Step, agenda, due
+from mining.loop import beside, keep_doing
+from mining.situations import Case, read_cases, unfinished
+from sessions.models import Task, numbered
 from sessions.webhooks.outbox import hand_over_due
 from sessions.x402.settlement import sweep as settle_payments
 
+CHANNEL = "task_changed"
+"""Of `mining/migrations/0005_task_changed.py`: a task's key, its numbers, or nothing for all."""
 LOOK_EVERY_S = 5.0
 """A wake-up may be lost with its connection."""
+LIST_EVERY_S = 60.0
+"""How often the open tasks are listed: one that no notice has told of is found then."""
+LOOK_AGAIN_S = 60.0
+"""Every open task is looked at this often, whatever was said or missed of it, …"""
+LOOKS_A_SECOND = 200
+"""… or, where there are very many, as often as makes so many looks a second."""
+AT_ONCE = 250
+"""The most tasks whose rows are read together."""
+MOST_A_SWEEP = 1_000
+"""The most tasks that are looked at before the process tells again that it is alive."""
 GATHER_S = 0.25
-"""Under load each task wakes the oracle a few times, and each sweep looks at all of them."""
-TRY_AGAIN_S = 1.0
-"""What is due and could not be done (no miner is free, say) is tried again after this long."""
+"""Under load each task wakes the oracle a few times."""
+BESIDE_EVERY_S = 2.0
+"""How often webhooks and payments are looked at, each in a thread of its own."""
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Do what is due, sleep, and so on."""
-    with Listener(["chain_events", "deadlines"]) as listener:
+    oracle = Oracle()
+    with ExitStack() as stack:
+        listener = stack.enter_context(Listener([CHANNEL]))
+        # A broker or an RPC endpoint may be slow, and no deadline waits for either.
+        for name, work in _BESIDE.items():
+            look = partial(_now, work)
+            stack.enter_context(beside(name, look, BESIDE_EVERY_S, stop))
+        changed: set[str] | None = None
 
         def step() -> None:
-            now = timezone.now()
-            upcoming = sweep(now)
-            hand_over_due(now)
-            settle_payments(now)
-            if listener.wait(_pause_s(upcoming, timezone.now())):
+            nonlocal changed
+            upcoming = oracle.sweep(timezone.now(), changed)
+            changed = set()
+            changed = listener.wait_for_words(_pause_s(upcoming, timezone.now()))
+            if changed is None or changed:
                 # What wakes it is never urgent, and comes while a miner begins.
                 stop.wait(GATHER_S)
 
         keep_doing(step, stop, beat)
 
 
-def sweep(now: datetime) -> datetime | None:
-    """Do all that is due, and return when the next thing will be."""
-    release_ended(now)
-    upcoming: list[datetime] = []
-    for case in unfinished():
-        for action in due(case.situation, now):
-            logger.info("%s: %s", case.task, action.step.value)
-            _ACTIONS[action.step](case, action, now)
-            upcoming.append(now + timedelta(seconds=TRY_AGAIN_S))
-        upcoming += [action.at for action in agenda(case.situation) if action.at > now]
-    return min(upcoming, default=None)
+class Oracle:
+    """Knows when to look at which task, and does what is due."""
 
+    def __init__(self) -> None:
+        self._agenda = Agenda()
+        self._isolation = Isolation("oracle")
+        self._listed_at: datetime | None = None
 
-def release_ended(now: datetime) -> None:
-    """Close the assignments of tasks that have ended, and free the miners that still work."""
-    left = Assignment.objects.filter(
-        status__in=_UNDECIDED, task__status__in=[TaskStatus.ENDED, TaskStatus.FAILED]
-    )
-    for pk in left.values_list("pk", flat=True):
-        with transaction.atomic():
-            assignment = Assignment.objects.select_for_update().get(pk=pk)
-            if assignment.status not in _UNDECIDED:
-                continue
-            if assignment.status in (AssignmentStatus.LEASED, AssignmentStatus.ACKED):
-                mailbox.cancel_on_commit(assignment)
-                notify("miner_free")
-            advance(
+    def sweep(self, now: datetime, changed: Collection[str] | None = None) -> datetime | None:
+        """Do all that is due, and return when the next thing will be.
+
+        Args:
+            changed: what notices of `task_changed` said; None if any may have been missed.
+        """
+        if changed is None or "" in changed:
+            self._agenda.plan_all(now)
+            self._listed_at = None
+        elif changed:
+            for key in _keys_of(changed):
+                self._agenda.plan(key, now)
+        if self._listed_at is None or now - self._listed_at >= timedelta(seconds=LIST_EVERY_S):
+            for key in unfinished():
+                if key not in self._agenda:
+                    self._agenda.plan(key, now)
+            self._listed_at = now
+        keys = self._agenda.due(now, MOST_A_SWEEP)
+        for start in range(0, len(keys), AT_ONCE):
+            self._look(keys[start : start + AT_ONCE], now)
+        return self._agenda.next_at
+
+    def _look(self, keys: Collection[int], now: datetime) -> None:
+        try:
+            cases = read_cases(keys)
+        except Exception as error:
+            if is_away(error):
+                raise
+            self._look_one_by_one(keys, error, now)
+            return
+        self._agenda.drop(set(keys) - {case.task.pk for case in cases})
+        for case in cases:
+            key = case.task.pk
+            self._isolation.attempt(key, case.task, partial(self._do, case, now), now)
+            again_at = self._isolation.again_at(key)
+            if again_at is not None:
+                self._agenda.plan(key, again_at)
+
+    def _look_one_by_one(self, keys: Collection[int], error: Exception, now: datetime) -> None:
+        """Find out which of some tasks has rows that cannot be read."""
+        if len(keys) > 1:
+            for key in keys:
+                self._look([key], now)
+            return
+        [key] = keys
+
+        def fail() -> None:
+            raise error
+
+        self._isolation.attempt(key, f"task with key {key}", fail, now)
+        self._agenda.plan(key, self._isolation.again_at(key) or now + _AGAIN)
+
+    def _do(self, case: Case, now: datetime) -> None:
+        """All that is due for one task; then plan the next look at it."""
+        key = case.task.pk
+        upcoming: list[datetime] = []
+        for assignment in case.leftover:
+            upcoming += self._try(
+                (key, "release", assignment.pk),
                 assignment,
-                AssignmentStatus.FAILED,
+                partial(steps.release, assignment, now),
                 now,
-                failure_code="task_over",
-                failure_message="the task was over before this part of it was",
+                None,
             )
+        if case.is_over:
+            if upcoming:
+                self._agenda.plan(key, min(upcoming))
+            else:
+                self._agenda.drop([key])
+            return
+        situation = case.situation
+        for action in due(situation, now):
+            upcoming += self._try(
+                (key, action.step, action.assignment_id, action.miner),
+                f"{case.task}: {action.step.name}",
+                partial(_act, case, action, now),
+                now,
+                _AGAIN_AFTER.get(action.step, _AGAIN),
+            )
+        upcoming += [action.at for action in agenda(situation) if action.at > now]
+        upcoming.append(now + self._look_again())
+        self._agenda.plan(key, min(upcoming))
+
+    def _try(
+        self,
+        key: object,
+        item: object,
+        work: Callable[[], object],
+        now: datetime,
+        again: timedelta | None,
+    ) -> Iterable[datetime]:
+        """Do one thing of a task; when it is to be tried again."""
+        if self._isolation.attempt(key, item, work, now):
+            return [] if again is None else [now + again]
+        return [self._isolation.again_at(key) or now + _AGAIN]
+
+    def _look_again(self) -> timedelta:
+        return timedelta(seconds=max(LOOK_AGAIN_S, len(self._agenda) / LOOKS_A_SECOND))
 
 
-_UNDECIDED = (
-    *(AssignmentStatus.LEASED, AssignmentStatus.ACKED),
-    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+_AGAIN = timedelta(seconds=1)
+"""What is due and could not be done (no miner is free, say) is tried again after this long."""
+_AGAIN_AFTER = dict.fromkeys(
+    (Step.END_PRECOMMIT, Step.END_COMMIT, Step.END_TASK), timedelta(seconds=5)
 )
+"""What the sender has to do is written down once; again only in case the chain has refused it."""
+_BESIDE: dict[str, Callable[[datetime], object]] = {
+    "webhooks": hand_over_due,
+    "payments": settle_payments,
+}
+
+
+def _now(work: Callable[[datetime], object]) -> None:
+    work(timezone.now())
+
+
+def _act(case: Case, action: Action, now: datetime) -> None:
+    logger.info("%s: %s", case.task, action.step.value)
+    steps.STEPS[action.step](case, action, now)
+
+
+def _keys_of(changed: Collection[str]) -> set[int]:
+    """The tasks that notices tell of: "7" by its key, "3/12" by its session and task numbers."""
+    keys, numbers = set[int](), set[tuple[int, int]]()
+    for word in changed:
+        session_id, _, task_id = word.rpartition("/")
+        if session_id:
+            numbers.add((int(session_id), int(task_id)))
+        else:
+            keys.add(int(task_id))
+    if numbers:
+        keys.update(Task.objects.filter(numbered(numbers)).order_by().values_list("pk", flat=True))
+    return keys
 
 
 def _pause_s(upcoming: datetime | None, now: datetime) -> float:
     if upcoming is None:
         return LOOK_EVERY_S
     return min(max((upcoming - now).total_seconds(), 0.0), LOOK_EVERY_S)
-
-
-def _give_up(case: Case, action: Action, now: datetime) -> None:
-    with transaction.atomic():
-        task = Task.objects.select_for_update().get(pk=case.task.pk)
-        if task.status == TaskStatus.QUEUED:
-            task_states.mark_failed(
-                task,
-                "no_miner_available",
-                f"no {task.redundancy} miners were free within the task's {task.timeout_s} s;"
-                " what was reserved for it returns to the session",
-                at=now,
-            )
-
-
-def _replace(case: Case, action: Action, now: datetime) -> None:
-    """Give a late miner's place to the next one in the draw, if somebody is free."""
-    assert action.assignment_id is not None
-    with transaction.atomic():
-        lock_slots()
-        miners = online_miners(int(case.task.model_identifier), now)
-        task = Task.objects.select_for_update().get(pk=case.task.pk)
-        late = task.assignments.select_for_update().get(pk=action.assignment_id)
-        if late.status not in _REPLACEABLE:
-            return
-        taken = set(task.assignments.values_list("miner", flat=True))
-        free = [
-            miner.candidate
-            for miner in suitable(task, mode_of(task), miners)
-            if miner.is_free and miner.candidate.address not in taken
-        ]
-        chosen = choose_miners(free, 1, draw_seed(task))
-        if not chosen:
-            return
-        if late.status != AssignmentStatus.FAILED:
-            mailbox.cancel_on_commit(late)
-        advance(late, AssignmentStatus.REPLACED, now)
-        address = chosen[0].address
-        live = live_slot(case.situation.slots)
-        was_live = live is not None and live.assignment_id == late.id
-        lease(task, {late.position: address}, now, live=late.position if was_live else None)
-        outbox.enqueue(operations.replace_miner(task.session_id, task.task_id, late.miner, address))
-        logger.warning("%s: %s is late and is replaced by %s", task, late.miner, address)
-
-
-def _draw(case: Case, action: Action, now: datetime) -> None:
-    """Let the chain draw who gets a late miner's place; `_follow` gives that one the job."""
-    late = operations.replace_miner_by_draw(case.task.session_id, case.task.task_id, action.miner)
-    with transaction.atomic():
-        outbox.enqueue(late)
-
-
-def _follow(case: Case, action: Action, now: datetime) -> None:
-    following.follow(case.task)
-
-
-def _switch_source(case: Case, action: Action, now: datetime) -> None:
-    """Let the client listen to another miner of the task, which says the same."""
-    with transaction.atomic():
-        Task.objects.select_for_update().get(pk=case.task.pk)
-        slot = successor(case.situation.slots)
-        if slot is not None:
-            listen_to(Assignment.objects.select_for_update().get(pk=slot.assignment_id), now)
-
-
-_REPLACEABLE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
-
-
-def _end_precommit(case: Case, action: Action, now: datetime) -> None:
-    with transaction.atomic():
-        outbox.enqueue(operations.end_precommit(case.task.session_id, case.task.task_id))
-
-
-def _end_commit(case: Case, action: Action, now: datetime) -> None:
-    with transaction.atomic():
-        outbox.enqueue(operations.end_commit(case.task.session_id, case.task.task_id))
-
-
-def _end_task(case: Case, action: Action, now: datetime) -> None:
-    with transaction.atomic():
-        outbox.enqueue(operations.end_task(case.task.session_id, case.task.task_id))
-
-
-def _ask_reveals(case: Case, action: Action, now: datetime) -> None:
-    phases.ask_reveals(case.task)
-
-
-def _ask_validation(case: Case, action: Action, now: datetime) -> None:
-    phases.ask_validation(case.task)
-
-
-_ACTIONS: dict[Step, Callable[[Case, Action, datetime], None]] = {
-    Step.GIVE_UP: _give_up,
-    Step.SWITCH_SOURCE: _switch_source,
-    Step.FOLLOW: _follow,
-    Step.REPLACE: _replace,
-    Step.DRAW: _draw,
-    Step.END_PRECOMMIT: _end_precommit,
-    Step.ASK_REVEAL: _ask_reveals,
-    Step.END_COMMIT: _end_commit,
-    Step.VALIDATE: _ask_validation,
-    Step.END_TASK: _end_task,
-}

@@ -1,15 +1,17 @@
-"""Reading from the rows and the mirror what decides a task's next steps, for all tasks at once."""
+"""Reading from the rows and the mirror what decides a task's next steps, for many tasks at once."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 
 from mining.deadlines import Holder, OnChain, Situation, Slot
 from mining.following import lags
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Validation
+from mining.models.assignment import UNDECIDED
 from sessions.models import OnChainStatus, OnChainTask, Task, TaskStatus, numbered
 
 Key = tuple[int, int]
@@ -18,56 +20,95 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """A task and its situation."""
+    """A task, and the rows that its situation is read from."""
 
     task: Task
-    situation: Situation
+    on_chain: OnChainTask | None
+    """Its row of the mirror, unless the chain has ended it."""
+    assignments: Mapping[str, Assignment]
+    results: Mapping[str, MinerResult]
+    heard_of: Mapping[str, datetime | None]
+    validation_asked_at: datetime | None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more has to happen to it, here or on chain."""
+        return TaskStatus(self.task.status).is_final and self.on_chain is None
 
-def unfinished() -> list[Case]:
-    """Every task of this router that has not ended, here or on chain. Six queries in all."""
-    mirrored = list(OnChainTask.objects.exclude(status=OnChainStatus.ENDED))
-    on_chain = {(row.session_id, row.task_id): row for row in mirrored}
-    tasks = list(
-        Task.objects.filter(
-            ~Q(status__in=[TaskStatus.ENDED, TaskStatus.FAILED]) | numbered(on_chain)
+    @property
+    def leftover(self) -> list[Assignment]:
+        """The assignments that a task's end has left undecided."""
+        if not TaskStatus(self.task.status).is_final:
+            return []
+        return [each for each in self.assignments.values() if each.status in UNDECIDED]
+
+    @cached_property
+    def situation(self) -> Situation:
+        """What decides the task's next steps."""
+        return Situation(
+            status=TaskStatus(self.task.status),
+            created_at=self.task.created_at,
+            timeout_s=self.task.timeout_s,
+            chain=_on_chain(self.on_chain),
+            slots=tuple(
+                _slot(each, self.results.get(each.miner), self.heard_of.get(each.miner))
+                for each in self.assignments.values()
+                if each.status != AssignmentStatus.REPLACED
+            ),
+            validation_asked_at=self.validation_asked_at,
+            holders=tuple(_holders(self.assignments, self.results)),
+            behind=any(
+                lags(_status(self.assignments.get(miner)), result)
+                for miner, result in self.results.items()
+            ),
         )
+
+
+def unfinished() -> set[int]:
+    """The keys of this router's tasks that have not ended, here or on chain. By partial indexes:
+    what has ended costs nothing."""
+    still_on_chain = OnChainTask.objects.filter(
+        session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at=None
     )
-    open_pks = [task.pk for task in tasks]
-    assignments = defaultdict[int, dict[str, Assignment]](dict)
-    for assignment in Assignment.objects.filter(task_id__in=open_pks).order_by("position"):
-        assignments[assignment.task_id][assignment.miner] = assignment
+    return {
+        *Task.objects.open().order_by().values_list("pk", flat=True),
+        *Task.objects.filter(Exists(still_on_chain)).order_by().values_list("pk", flat=True),
+        *Assignment.objects.filter(status__in=UNDECIDED)
+        .order_by()
+        .values_list("task_id", flat=True),
+    }
+
+
+def read_cases(keys: Collection[int]) -> list[Case]:
+    """The tasks with these keys, as they are now. Six queries, however many tasks."""
+    tasks = list(Task.objects.filter(pk__in=keys).order_by("pk"))
     numbers = {(task.session_id, task.task_id) for task in tasks}
+    on_chain = {
+        (row.session_id, row.task_id): row
+        for row in OnChainTask.objects.filter(numbered(numbers)).exclude(status=OnChainStatus.ENDED)
+    }
+    assignments = defaultdict[int, dict[str, Assignment]](dict)
+    for assignment in Assignment.objects.filter(task_id__in=keys).order_by("position"):
+        assignments[assignment.task_id][assignment.miner] = assignment
     results = defaultdict[Key, dict[str, MinerResult]](dict)
     for result in MinerResult.objects.filter(numbered(numbers)):
         results[result.session_id, result.task_id][result.miner] = result
-    heard_of = dict(MinerPresence.objects.values_list("address", "last_seen_at"))
-    asked = dict(Validation.objects.filter(task_id__in=open_pks).values_list("task_id", "asked_at"))
-    cases = []
-    for task in tasks:
-        key = (task.session_id, task.task_id)
-        row = on_chain.get(key)
-        if row is None and TaskStatus(task.status).is_final:
-            continue
-        situation = Situation(
-            status=TaskStatus(task.status),
-            created_at=task.created_at,
-            timeout_s=task.timeout_s,
-            chain=_on_chain(row),
-            slots=tuple(
-                _slot(a, results[key].get(a.miner), heard_of.get(a.miner))
-                for a in assignments[task.pk].values()
-                if a.status != AssignmentStatus.REPLACED
-            ),
-            validation_asked_at=asked.get(task.pk),
-            holders=tuple(_holders(assignments[task.pk], results[key])),
-            behind=any(
-                lags(_status(assignments[task.pk].get(miner)), result)
-                for miner, result in results[key].items()
-            ),
+    miners = {miner for each in assignments.values() for miner in each}
+    heard_of = dict(
+        MinerPresence.objects.filter(pk__in=miners).values_list("address", "last_seen_at")
+    )
+    asked = dict(Validation.objects.filter(task_id__in=keys).values_list("task_id", "asked_at"))
+    return [
+        Case(
+            task,
+            on_chain.get((task.session_id, task.task_id)),
+            assignments[task.pk],
+            results[task.session_id, task.task_id],
+            heard_of,
+            asked.get(task.pk),
         )
-        cases.append(Case(task, situation))
-    return cases
+        for task in tasks
+    ]
 
 
 def _on_chain(row: OnChainTask | None) -> OnChain | None:

@@ -1,6 +1,7 @@
 """The rows of the chain: its blocks and events as they were read, and what is sent to it."""
 
 from chain.models.event import Block, Event
+from chain.models.fault import Fault
 from chain.models.finality import FinalBlock
 from chain.models.mirrored import Mirrored, mirrored_models
 from chain.models.operation import Operation, OperationStatus, Transaction, TransactionStatus
@@ -10,6 +11,7 @@ __all__ = [
     "BeforeImage",
     "Block",
     "Event",
+    "Fault",
     "FinalBlock",
     "Mirrored",
     "Operation",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +11,13 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chain.models import Block, Operation, OperationStatus, Transaction, TransactionStatus
+from chain.models import Block, Fault, Operation, OperationStatus, Transaction, TransactionStatus
 from cortensor_site.health import components
 from sessions import ports
 from sessions.models import WEI_PER_COR, Payment, Session, Task, TaskStatus
 
+FAULTS_OF = timedelta(minutes=5)
+"""What goes on failing is tried again every minute, so that it is among the faults of this time."""
 KEPT_S = 5.0
 """How long an answer is given again, so that many scrapers cost no more than one."""
 WORKING = (TaskStatus.ASSIGNED, TaskStatus.ACKED)
@@ -118,6 +121,13 @@ def _parts() -> Iterator[Metric]:
     for name, is_alive in components().items():
         alive.add_metric([name], float(is_alive))
     yield alive
+    faults = GaugeMetricFamily(
+        "cortensor:faults", "Pieces of work that have failed lately", labels=["process"]
+    )
+    lately = Fault.objects.filter(last_at__gt=timezone.now() - FAULTS_OF)
+    for process, count in _grouped(lately, "process", Count("pk")):
+        faults.add_metric([process], count)
+    yield faults
 
 
 def _grouped(rows: "QuerySet[Any]", by: str, value: Any) -> list[tuple[str, float]]:

@@ -21,6 +21,13 @@ class AssignmentStatus(models.TextChoices):
     REPLACED = "replaced"
 
 
+UNDECIDED = (
+    *(AssignmentStatus.LEASED, AssignmentStatus.ACKED),
+    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+)
+"""Those of a miner of which something is still awaited."""
+
+
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     """Assignments by what the parts of the router ask for."""
 
@@ -82,6 +89,11 @@ class Assignment(models.Model):
                 fields=["miner"],
                 condition=models.Q(status__in=["leased", "acked"]),
                 name="assignment_working",
+            ),
+            models.Index(
+                fields=["task"],
+                condition=models.Q(status__in=["leased", "acked", "precommitted", "revealed"]),
+                name="assignment_undecided",
             ),
         ]
 

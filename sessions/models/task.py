@@ -1,7 +1,9 @@
 """A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
 
 from collections.abc import Collection
+from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
@@ -46,13 +48,36 @@ class OnChainStatus(models.TextChoices):
     ENDED = "ended"
 
 
+class _IsNumbered(models.Func):
+    """Whether a row is of one of some tasks. The numbers are two parameters, however many they are,
+    and PostgreSQL looks each pair up in the index of the table's identity."""
+
+    output_field = models.BooleanField()
+
+    def __init__(self, numbers: Collection[tuple[int, int]]) -> None:
+        pairs = sorted(set(numbers))
+        arrays = [
+            models.Value(list(column), output_field=ArrayField(models.BigIntegerField()))
+            for column in (zip(*pairs, strict=True) if pairs else ([], []))
+        ]
+        # `F` is resolved with the rest, so that a join or an alias gets its own table's columns.
+        super().__init__(models.F("session_id"), models.F("task_id"), *arrays)
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        *names, session_ids, task_ids = (
+            compiler.compile(each) for each in self.get_source_expressions()
+        )
+        columns = ", ".join(sql for sql, _ in names)
+        arrays = f"{session_ids[0]}, {task_ids[0]}"
+        return (
+            f"(({columns}) IN (SELECT * FROM unnest({arrays})))",  # noqa: S608 - compiled columns
+            (*session_ids[1], *task_ids[1]),
+        )
+
+
 def numbered(numbers: Collection[tuple[int, int]]) -> models.Q:
-    """Rows of the tasks with these (`session_id`, `task_id`), and of some others, which the caller
-    passes over: two lists are found sooner than a condition for each task."""
-    return models.Q(
-        session_id__in={session_id for session_id, _ in numbers},
-        task_id__in={task_id for _, task_id in numbers},
-    )
+    """Rows of the tasks with these (`session_id`, `task_id`), and no others."""
+    return models.Q(_IsNumbered(numbers))
 
 
 class TaskQuerySet(models.QuerySet["Task"]):

@@ -59,7 +59,7 @@ def test_the_queue_and_the_money_are_read_when_they_are_asked_for(
     for _ in range(3):
         make_task(session)
     collector = NetworkCollector()
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         found = {
             sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
             for metric in collector.collect()

@@ -217,17 +217,6 @@ def test_a_new_task_is_given_to_a_free_miner_at_once(
     assert stages == ["queued", "assigned"]
 
 
-def test_the_oracle_is_woken_for_the_deadlines_of_a_new_lease():
-    session, _ = make_session(redundancy=1), make_miner(slots=2)
-    with CaptureQueriesContext(connection) as queries:
-        assert give_at_once(*giving(session))
-    assert sum("'deadlines'" in query["sql"] for query in queries) == 1
-    make_task(session)
-    with CaptureQueriesContext(connection) as queries:
-        assert dispatch_all() == 1
-    assert sum("'deadlines'" in query["sql"] for query in queries) == 1
-
-
 @pytest.mark.parametrize(("asked", "sent"), [({"seed": -2}, "0xfffffffffffffffe"), ({}, "0x")])
 def test_a_job_has_the_seed_that_its_client_chose(
     router_redis, django_capture_on_commit_callbacks, asked, sent

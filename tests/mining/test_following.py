@@ -16,7 +16,7 @@ from mining.node.engine import Engine
 from mining.node.evm import Rpc
 from mining.node.stash import Result, Stash
 from mining.node.wallet import Wallet
-from mining.oracle import sweep
+from mining.oracle import Oracle
 from mining.validation import validate
 from sessions.models import TaskStatus
 from tests.anvil import DEPLOYER, account
@@ -179,7 +179,7 @@ def test_a_verdict_waits_for_what_the_chain_has_and_the_router_has_not(
     assert is_behind(task)
     validate_later = Operation.objects.filter(kind="relay_verdict")
     assert not validate_later.exists()
-    sweep(network.now())  # the oracle makes up for it
+    Oracle().sweep(network.now())  # the oracle makes up for it
     assert not is_behind(task)
     validate(task.pk)
     network.deliver()
@@ -202,7 +202,7 @@ def test_a_late_miner_is_replaced_by_a_draw_when_the_router_has_nobody(
     network.follow()
     assigned_at = MinerResult.objects.get(task_id=task.task_id).assigned_at
     network.advance_s(43)
-    sweep(assigned_at + timedelta(seconds=43))
+    Oracle().sweep(assigned_at + timedelta(seconds=43))
     [operation] = Operation.objects.filter(kind="replace_miner_by_draw")
     assert operation.payload["late"] == late.address
     network.deliver()

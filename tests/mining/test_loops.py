@@ -14,6 +14,7 @@ from mining.loop import keep_doing
 from mining.models import MinerPresence
 from mining.node.reports import write_report
 from sessions.models import Task, TaskStatus
+from sessions.task_states import mark_ended
 from tests.mining.conftest import heartbeat, make_account, make_miner, make_session, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
@@ -89,3 +90,34 @@ def test_a_loop_outlives_a_server_that_is_away_and_nothing_else(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         keep_doing(step, stop, lambda: None)
     assert len(calls) == 3
+
+
+def test_what_is_slow_or_fails_beside_a_loop_keeps_nothing_waiting(monkeypatch, running):
+    release, calls = threading.Event(), []
+
+    def hang(now):
+        calls.append("webhooks")
+        release.wait(20)
+
+    def fail(now):
+        calls.append("payments")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(oracle, "BESIDE_EVERY_S", 0.01)
+    monkeypatch.setattr(oracle, "_BESIDE", {"webhooks": hang, "payments": fail})
+    task = make_task(timeout_s=1)
+    running(oracle.run)
+    wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.FAILED)
+    wait_until(lambda: calls.count("payments") > 1)
+    assert calls.count("webhooks") == 1
+    release.set()
+
+
+def test_a_change_wakes_the_oracle(running):
+    running(oracle.run)
+    make_miner()
+    task = make_task(make_session(redundancy=1))
+    assert dispatch.dispatch_all() == 1
+    wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.ASSIGNED)
+    mark_ended(task, "refunded")
+    wait_until(lambda: task.assignments.get().failure_code == "task_over", oracle.LOOK_EVERY_S / 2)

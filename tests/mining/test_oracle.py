@@ -3,19 +3,28 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from chain.models import Operation
-from mining.deadlines import ONLINE_S, REACT_WITHIN_S
+from chain import projections
+from chain.models import Fault, Operation
+from chain.wakeup import Listener
+from mining import steps
+from mining.deadlines import ONLINE_S, REACT_WITHIN_S, Step
 from mining.dispatch import dispatch_all
 from mining.enrolment import mailbox_prefix
 from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
-from mining.oracle import sweep
+from mining.oracle import CHANNEL, LIST_EVERY_S, Oracle
 from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_ended
 from tests.mining.conftest import later, make_miner, make_session, make_task, mirror
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
+
+
+def sweep(now):
+    """What an oracle does that has just started: it looks at every task."""
+    return Oracle().sweep(now)
 
 
 def dispatched(redundancy=3, spare=0):
@@ -191,3 +200,121 @@ def test_it_sleeps_until_the_next_deadline():
     assert sweep(timezone.now()) == result.assigned_at + timedelta(seconds=11)
     task.delete()
     assert sweep(timezone.now()) is None
+
+
+def test_one_poisoned_task_keeps_no_other_waiting(monkeypatch):
+    poisoned, healthy = make_task(), make_task()
+    give_up = steps.STEPS[Step.GIVE_UP]
+
+    def poison(case, action, now):
+        if case.task.pk == poisoned.pk:
+            raise ZeroDivisionError
+        give_up(case, action, now)
+
+    monkeypatch.setitem(steps.STEPS, Step.GIVE_UP, poison)
+    oracle = Oracle()
+    oracle.sweep(later(61))
+    healthy.refresh_from_db()
+    assert healthy.status == TaskStatus.FAILED
+    fault = Fault.objects.get()
+    assert (fault.process, fault.error, fault.count) == ("oracle", "ZeroDivisionError", 1)
+    assert str(poisoned) in fault.item
+    # It is tried again, ever less often, and is forgotten once it works.
+    oracle.sweep(later(61.5))
+    assert Fault.objects.get().count == 1
+    oracle.sweep(later(63))
+    assert Fault.objects.get().count == 2
+    monkeypatch.undo()
+    oracle.sweep(later(70))
+    poisoned.refresh_from_db()
+    assert poisoned.status == TaskStatus.FAILED
+    assert not Fault.objects.exists()
+
+
+def test_rows_that_cannot_be_understood_stop_only_their_own_task():
+    poisoned, healthy = make_task(), make_task()
+    Task.objects.filter(pk=poisoned.pk).update(status="nonsense")
+    Oracle().sweep(later(61))
+    healthy.refresh_from_db()
+    assert healthy.status == TaskStatus.FAILED
+    assert Fault.objects.get().error == "ValueError"
+
+
+def test_a_failing_release_stops_neither_other_releases_nor_tasks(monkeypatch):
+    task, other = dispatched(redundancy=2), make_task()
+    mark_ended(task, "refunded")
+    [first, second] = parts(task)
+
+    def poison(assignment):
+        if assignment.pk == first.pk:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("mining.mailbox.cancel_on_commit", poison)
+    Oracle().sweep(later(61))
+    for row in (first, second, other):
+        row.refresh_from_db()
+    assert (first.status, second.status) == (AssignmentStatus.LEASED, AssignmentStatus.FAILED)
+    assert other.status == TaskStatus.FAILED
+
+
+def test_what_has_not_changed_and_is_not_due_is_not_read(django_assert_num_queries):
+    oracle, now = Oracle(), timezone.now()
+    for _ in range(5):
+        make_task()
+    oracle.sweep(now)
+    with django_assert_num_queries(0):
+        oracle.sweep(now + timedelta(seconds=1), changed=set())
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_a_change_of_one_task_costs_the_same_however_many_there_are(
+    count, django_assert_num_queries
+):
+    tasks = [make_task() for _ in range(count)]
+    oracle, now = Oracle(), timezone.now()
+    oracle.sweep(now)
+    with django_assert_num_queries(5):
+        oracle.sweep(now + timedelta(seconds=1), {str(tasks[0].pk)})
+
+
+def told_by(change):
+    with Listener([CHANNEL]) as listener:
+        change()
+        return listener.wait_for_words(5)
+
+
+def test_the_database_tells_of_each_change_that_matters():
+    task = make_task(make_session(redundancy=1))
+    key, numbers = str(task.pk), f"{task.session_id}/{task.task_id}"
+    make_miner()
+    assert told_by(dispatch_all) == {key}
+    [part] = parts(task)
+    assert told_by(lambda: mirror(task, OnChainStatus.ASSIGNED)) == {numbers}
+    part.acked_at = timezone.now()
+    assert told_by(lambda: part.save(update_fields=["acked_at"])) == {key}
+    assert told_by(lambda: mark_ended(task)) == {key}
+
+
+def test_a_rebuilt_mirror_is_one_notice_for_all():
+    task = make_task()
+
+    def rebuild():
+        with transaction.atomic():
+            projections.rebuild([])
+            mirror(task, OnChainStatus.QUEUED)
+            mirror(task, OnChainStatus.ASSIGNED)
+
+    assert told_by(rebuild) == {""}
+
+
+def test_a_task_of_which_no_notice_told_is_found():
+    oracle, now = Oracle(), timezone.now()
+    oracle.sweep(now)
+    task = make_task(timeout_s=5)
+    oracle.sweep(now + timedelta(seconds=LIST_EVERY_S), changed=set())
+    task.refresh_from_db()
+    assert task.status == TaskStatus.FAILED
+
+
+def test_a_notice_of_nobodys_task_does_no_harm():
+    assert Oracle().sweep(timezone.now(), {"7", "3/12"}) is None
