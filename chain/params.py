@@ -1,7 +1,7 @@
 """The lists of numbers that come with a task, as `Session.submit` takes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import IntEnum
 
 from chain.errors import ChainError
@@ -58,6 +58,36 @@ class LlmParams:
         """
         if not words or words[0] == 0:
             raise InvalidParams("llmParams[0]: maxTokens is missing; put at least 1 there")
+        return cls(*words[: len(fields(cls))])
+
+    def without_penalties(self) -> "LlmParams":
+        """The same, with nothing held against a token for having been drawn before."""
+        return replace(self, presence_penalty_x100=0, frequency_penalty_x100=0)
+
+
+@dataclass(frozen=True)
+class AskedParams:
+    """`LlmParams` as far as a client names them: None is what it leaves to the model."""
+
+    max_tokens: int | None = None
+    temperature_x100: int | None = None
+    top_p_x100: int | None = None
+    top_k: int | None = None
+    presence_penalty_x100: int | None = None
+    frequency_penalty_x100: int | None = None
+
+    def filled(self, defaults: LlmParams) -> LlmParams:
+        """What is asked, and the defaults for the rest. A 0 that is asked stays a 0."""
+        asked = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(defaults, **asked)
+
+    @classmethod
+    def from_words(cls, words: Sequence[int]) -> "AskedParams":
+        """Read a list from the chain, which names as many as it has words.
+
+        Raises InvalidParams when there is no `max_tokens`.
+        """
+        LlmParams.from_words(words)
         return cls(*words[: len(fields(cls))])
 
 

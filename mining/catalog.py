@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from chain.params import LlmParams
 from mining.node.grammar import Grammar, GrammarInvalid
 from mining.node.llama import LlamaError, Model
 from mining.node.model_source import ModelSourceError, locate, sha256_of
@@ -79,6 +80,10 @@ class PromptCounter:
     def context_length(self, model_identifier: int) -> int:
         """Tokens that input and output have together. Raises LookupError: no such model."""
         return _prompts(model_identifier).context_tokens
+
+    def defaults(self, model_identifier: int) -> LlmParams:
+        """What a client gets that does not say. Raises LookupError: no such model."""
+        return _prompts(model_identifier).defaults
 
 
 prompt_counter = PromptCounter()

@@ -4,10 +4,9 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 
 from chain.digests import canonical_json
-from chain.params import LlmParams, PromptType, RequestParams
+from chain.params import AskedParams, PromptType, RequestParams
 from sessions.options import GenerationOptions
 
-DEFAULT_MAX_TOKENS = 128
 DEFAULT_TIMEOUT_S = 60
 MAX_STOPS, MAX_STOP_CHARACTERS = 4, 64
 
@@ -16,6 +15,7 @@ MAX_STOPS, MAX_STOP_CHARACTERS = 4, 64
 class CompletionRequest:
     """A prompt and how it is to be answered; decimals are in hundredths, as on chain.
 
+    What `params` leaves out is the model's own choice (`sessions.ports.PromptCounter`).
     `max_miners` limits only how many choices come back: the contract reserves by the session's
     redundancy, and the comparison needs every answer. 0 is all. `may_be_shorter` says that
     an answer with less room in the model's context than `max_tokens` gets what room there is.
@@ -26,27 +26,11 @@ class CompletionRequest:
     prompt_template: str = ""
     timeout_s: int = DEFAULT_TIMEOUT_S
     client_reference: str = ""
-    max_tokens: int = DEFAULT_MAX_TOKENS
     max_miners: int = 0
-    temperature_x100: int = 0
-    top_p_x100: int = 100
-    top_k: int = 0
-    presence_penalty_x100: int = 0
-    frequency_penalty_x100: int = 0
+    params: AskedParams = field(default_factory=AskedParams)
     stop: tuple[str, ...] = ()
     options: GenerationOptions = field(default_factory=GenerationOptions)
     may_be_shorter: bool = False
-
-    @property
-    def llm_params(self) -> LlmParams:
-        return LlmParams(
-            max_tokens=self.max_tokens,
-            temperature_x100=self.temperature_x100,
-            top_p_x100=self.top_p_x100,
-            top_k=self.top_k,
-            presence_penalty_x100=self.presence_penalty_x100,
-            frequency_penalty_x100=self.frequency_penalty_x100,
-        )
 
     @property
     def request_params(self) -> RequestParams:

@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from chain import storage, wakeup
-from chain.params import InvalidParams, LlmParams, RequestParams
+from chain.params import AskedParams, InvalidParams, LlmParams, RequestParams
 from sessions import encryption, ports
 from sessions.errors import EncryptionUnusable
 from sessions.intake import TASK_QUEUED
@@ -42,11 +42,7 @@ def accept_from_chain(on_chain: OnChainTask, session: Session) -> Task:
 
 
 def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
-    words = [int(word) for word in on_chain.llm_params]
-    try:
-        params = LlmParams.from_words(words)
-    except InvalidParams:
-        params = LlmParams(max_tokens=0)
+    params = _params_of(on_chain, session)
     request = RequestParams.from_words([int(word) for word in on_chain.request_params])
     inline = not on_chain.task_data.startswith(ADDRESS_PREFIX)
     return {
@@ -71,6 +67,19 @@ def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
         "reserve_wei": on_chain.reserved_wei,
         "created_at": on_chain.created_at,
     }
+
+
+def _params_of(on_chain: OnChainTask, session: Session) -> LlmParams:
+    """The task's own list, with the model's defaults in the place of what a short one leaves out.
+
+    Miners and the validator draw by it; the digest has 0 there, which the list's length explains.
+    """
+    try:
+        asked = AskedParams.from_words([int(word) for word in on_chain.llm_params])
+        return asked.filled(ports.prompt_counter().defaults(session.model_identifier))
+    except (InvalidParams, LookupError):
+        # Neither is served: `_problem_of` says why.
+        return LlmParams(max_tokens=0)
 
 
 def _problem_of(task: Task, session: Session) -> tuple[str, str] | None:

@@ -80,9 +80,8 @@ def accept(
     client_key = encryption.client_key(session)
     if client_key is not None:
         encryption.require_encryptable(request)
-    asked, (request, input_tokens) = request, worst_case.fit(request, session)
-    tokens = input_tokens + request.max_tokens
-    admission.admit(caller, tokens)
+    fitted = worst_case.fit(request, session)
+    admission.admit(caller, fitted.tokens)
     _require_nodes(session)
     cid, finish_storing = "", None
     if client_key is None:
@@ -91,15 +90,15 @@ def accept(
     with transaction.atomic():
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
         session = _locked(session.pk)
-        earlier = _earlier(asked, session)
+        earlier = _earlier(request, session)
         if earlier is not None:
             return earlier
         _require_active(session)
         promised = promised_to(session.session_id)
         require_task_left(session, promised)
-        reserve_wei = worst_case.price_wei(request, session, input_tokens)
+        reserve_wei = worst_case.price_wei(fitted, session)
         require_balance(session, reserve_wei, promised)
-        admission.require_room(caller, session, reserve_wei, tokens)
+        admission.require_room(caller, session, reserve_wei, fitted.tokens)
         task_id = _take_id(session, router_index)
         if client_key is not None:
             # The envelope binds the task's number, which nobody knew before.
@@ -113,19 +112,19 @@ def accept(
             session,
             task_id=task_id,
             cid=cid,
+            fitted=fitted,
             encrypted=client_key is not None,
-            input_tokens=input_tokens,
             reserve_wei=reserve_wei,
             api_key=api_key,
             request_id=request_id,
-            request_hash=_request_hash(asked, client_key is not None),
+            request_hash=_request_hash(request, client_key is not None),
         )
         # Before the slots are taken, which everybody waits for who gives out tasks.
         if finish_storing is not None:
             with _storing():
                 finish_storing()
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
-        submission = _submission(task, request)
+        submission = _submission(task, request, fitted)
         if not ports.give_task(task, session, submission):
             _require_miners()
             require_parts(is_queued=True)
@@ -159,12 +158,11 @@ def quote(request: CompletionRequest, session: Session) -> Quote:
     _router_index(session)
     if encryption.client_key(session) is not None:
         encryption.require_encryptable(request)
-    fitted, input_tokens = worst_case.fit(request, session)
+    fitted = worst_case.fit(request, session)
     _require_miners()
     _require_nodes(session)
-    return Quote(
-        worst_case.price_wei(fitted, session, input_tokens), input_tokens, fitted.max_tokens
-    )
+    price_wei = worst_case.price_wei(fitted, session)
+    return Quote(price_wei, fitted.input_tokens, fitted.params.max_tokens)
 
 
 _LOCKED = Prepared(
@@ -278,14 +276,14 @@ def _take_id(session: Session, router_index: int) -> int:
         ) from error
 
 
-def _submission(task: Task, request: CompletionRequest) -> operations.Op:
+def _submission(task: Task, request: CompletionRequest, fitted: worst_case.Fitted) -> operations.Op:
     return operations.submit_task(
         session_id=task.session_id,
         task_id=task.task_id,
         task_data=task.task_data,
         prompt_type=task.prompt_type,
         prompt_template=task.prompt_template,
-        llm_params=request.llm_params.to_words(),
+        llm_params=fitted.params.to_words(),
         request_params=request.request_params.to_words(),
         client_reference=task.client_reference,
         max_input_tokens=task.max_input_tokens,
@@ -298,24 +296,24 @@ def _new(
     *,
     task_id: int,
     cid: str,
+    fitted: worst_case.Fitted,
     encrypted: bool,
-    input_tokens: int,
     reserve_wei: int,
     api_key: ApiKey | None,
     request_id: str,
     request_hash: str,
 ) -> Task:
-    address = storage.address(cid)
+    address, params = storage.address(cid), fitted.params
     digest = task_digest(
         to_bytes(hexstr=session.sid),
         task_id,
         address,
         request.prompt_type,
         request.prompt_template,
-        request.llm_params.to_words(),
+        params.to_words(),
         request.request_params.to_words(),
         request.client_reference,
-        input_tokens,
+        fitted.input_tokens,
     )
     return Task(
         session_id=session.session_id,
@@ -328,16 +326,16 @@ def _new(
         encrypted=encrypted,
         prompt_type=request.prompt_type,
         prompt_template=request.prompt_template,
-        max_tokens=request.max_tokens,
-        temperature_x100=request.temperature_x100,
-        top_p_x100=request.top_p_x100,
-        top_k=request.top_k,
-        presence_penalty_x100=request.presence_penalty_x100,
-        frequency_penalty_x100=request.frequency_penalty_x100,
+        max_tokens=params.max_tokens,
+        temperature_x100=params.temperature_x100,
+        top_p_x100=params.top_p_x100,
+        top_k=params.top_k,
+        presence_penalty_x100=params.presence_penalty_x100,
+        frequency_penalty_x100=params.frequency_penalty_x100,
         timeout_s=request.timeout_s,
         stop=[] if encrypted else list(request.stop),
         client_reference=request.client_reference,
-        max_input_tokens=input_tokens,
+        max_input_tokens=fitted.input_tokens,
         redundancy=session.redundancy,
         model_identifier=session.model_identifier,
         reserve_wei=reserve_wei,

@@ -1,7 +1,8 @@
 """What a task can take at most: tokens that the model's context has room for, and their price."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from chain.params import LlmParams
 from chain.prepared import Parameter, Prepared
 from sessions import ports
 from sessions.completion import CompletionRequest
@@ -10,8 +11,21 @@ from sessions.models import ModelPrice, Session, Uint256Field
 from sessions.prices import TokenPrice, worst_case_wei
 
 
-def fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest, int]:
-    """The request with a maximum of tokens that fits the model's context, and its input tokens.
+@dataclass(frozen=True)
+class Fitted:
+    """What a task says on chain: every parameter, and the tokens of its prompt."""
+
+    params: LlmParams
+    input_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """The most that prompt and answer have together."""
+        return self.input_tokens + self.params.max_tokens
+
+
+def fit(request: CompletionRequest, session: Session) -> Fitted:
+    """The request's parameters, the model's own where it names none, within the model's context.
 
     Raises:
         ModelNotServed: the session's model is none of this router's.
@@ -21,6 +35,7 @@ def fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest
     try:
         context = counter.context_length(model)
         count = counter.count(model, request.prompt, request.prompt_type, request.prompt_template)
+        defaults = counter.defaults(model)
     except LookupError as error:
         raise _not_served(session) from error
     except ports.PromptUnfit as error:
@@ -34,21 +49,24 @@ def fit(request: CompletionRequest, session: Session) -> tuple[CompletionRequest
             remedy="shorten the prompt",
             extra=figures,
         )
-    room = context - count
-    if request.may_be_shorter:
-        return replace(request, max_tokens=min(request.max_tokens, room)), count
-    if request.max_tokens > room:
+    if request.options.grammar:
+        # A grammar repeats its marks; whoever pays for quotes ends no string.
+        defaults = defaults.without_penalties()
+    params, room = request.params.filled(defaults), context - count
+    if request.may_be_shorter or request.params.max_tokens is None:
+        params = replace(params, max_tokens=min(params.max_tokens, room))
+    if params.max_tokens > room:
         raise InvalidField(
-            f"{request.max_tokens} tokens of answer and {count} of prompt are more than the model's"
+            f"{params.max_tokens} tokens of answer and {count} of prompt are more than the model's"
             f" context of {context}",
             field="max_tokens",
             remedy=f"ask for at most {room}",
             extra=figures,
         )
-    return request, count
+    return Fitted(params, count)
 
 
-def price_wei(request: CompletionRequest, session: Session, input_tokens: int) -> int:
+def price_wei(fitted: Fitted, session: Session) -> int:
     """What the task can cost at the chain's present prices. Raises ModelNotServed."""
     prices = _PRICES.rows(model_identifier=session.model_identifier)
     if not prices:
@@ -56,8 +74,8 @@ def price_wei(request: CompletionRequest, session: Session, input_tokens: int) -
     return worst_case_wei(
         TokenPrice(*map(int, prices[0])),
         redundancy=session.redundancy,
-        max_input_tokens=input_tokens,
-        max_tokens=request.max_tokens,
+        max_input_tokens=fitted.input_tokens,
+        max_tokens=fitted.params.max_tokens,
     )
 
 

@@ -25,12 +25,11 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from chain.params import PromptType
 from mining.node.chat import Message, MessagesUnreadable, read_messages
 from mining.node.llama import Model
+from mining.node.profiles import profile_of
 
 PLAIN, CHAT, MESSAGES = PromptType.CONTINUATION, PromptType.MESSAGE, PromptType.CONVERSATION
 RAW, SYSTEM = PromptType.RAW, PromptType.SYSTEM
 PLACEHOLDER = "{prompt}"
-MAX_CONTEXT_TOKENS = 8192
-"""More than this is not served, however far a model was trained: every slot pays for it."""
 
 _MARK = "c0ffee5e55104e5cafe0f0a7e5710bed"
 _MARKS = re.compile(_MARK + r"(\d{4})")
@@ -90,10 +89,10 @@ class ModelPrompts:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
-        self._served_tokens = min(
-            model.trained_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
-        )
-        self.context_tokens = self._served_tokens
+        profile = profile_of(model)
+        self.defaults = profile.params
+        """What a task has that names no parameters of its own."""
+        self._served_tokens = self.context_tokens = profile.context_tokens
 
     def tokenise(self, prompt: str, prompt_type: int, prompt_template: str = "") -> list[int]:
         """The tokens of a prompt.

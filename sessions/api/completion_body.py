@@ -8,10 +8,9 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, PromptType
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, AskedParams, PromptType
 from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type
 from sessions.completion import (
-    DEFAULT_MAX_TOKENS,
     DEFAULT_TIMEOUT_S,
     MAX_STOP_CHARACTERS,
     MAX_STOPS,
@@ -28,7 +27,10 @@ NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 
 
 
 class CompletionSerializer(serializers.Serializer):
-    """The members of a completion request, with their bounds and defaults."""
+    """The members of a completion request, with their bounds and defaults.
+
+    How tokens are drawn, and how many at most, is left to the model where a client does not say.
+    """
 
     session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
     prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
@@ -39,11 +41,11 @@ class CompletionSerializer(serializers.Serializer):
     client_reference = Text(max_length=MAX_REFERENCE_CHARACTERS, allow_blank=True, default="")
     max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
     max_miners = Whole(min_value=1, max_value=2**31 - 1, default=0)
-    temperature = Hundredths(least=0, most=2, default=0)
-    top_p = Hundredths(least=0.01, most=1, default=100)
-    top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
-    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
-    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    temperature = Hundredths(least=0, most=2, required=False)
+    top_p = Hundredths(least=0.01, most=1, required=False)
+    top_k = Whole(min_value=0, max_value=2**31 - 1, required=False)
+    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
     stop = serializers.ListField(
         child=Text(max_length=MAX_STOP_CHARACTERS), max_length=MAX_STOPS, default=list
     )
@@ -99,15 +101,17 @@ def read_completion(
             prompt_template=values["prompt_template"],
             timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
             client_reference=values["client_reference"],
-            max_tokens=values.get("max_tokens", DEFAULT_MAX_TOKENS),
             # As on chain: those who ask do not know every session's model.
             may_be_shorter=True,
             max_miners=values["max_miners"],
-            temperature_x100=values["temperature"],
-            top_p_x100=values["top_p"],
-            top_k=values["top_k"],
-            presence_penalty_x100=values["presence_penalty"],
-            frequency_penalty_x100=values["frequency_penalty"],
+            params=AskedParams(
+                max_tokens=values.get("max_tokens"),
+                temperature_x100=values.get("temperature"),
+                top_p_x100=values.get("top_p"),
+                top_k=values.get("top_k"),
+                presence_penalty_x100=values.get("presence_penalty"),
+                frequency_penalty_x100=values.get("frequency_penalty"),
+            ),
             stop=tuple(values["stop"]),
         ),
     )

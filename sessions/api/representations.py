@@ -7,6 +7,7 @@ since clients hand them to libraries that take no others.
 from typing import Any
 
 from chain.addresses import checksummed
+from chain.params import LlmParams
 from sessions import ports
 from sessions.confirmation import (
     is_session_confirmed,
@@ -138,17 +139,31 @@ def models() -> list[dict[str, Any]]:
     for price in ModelPrice.objects.order_by("model_identifier"):
         try:
             context = counter.context_length(int(price.model_identifier))
+            params = counter.defaults(int(price.model_identifier))
         except LookupError:
             continue
         served.append(
             {
                 "model_identifier": price.model_identifier,
                 "context_length": context,
+                "defaults": generation_defaults(params),
                 "input_price_wei": str(price.input_price_wei),
                 "output_price_wei": str(price.output_price_wei),
             }
         )
     return served
+
+
+def generation_defaults(params: LlmParams) -> dict[str, int | float]:
+    """What a model does where a client does not say, in the names and units of requests."""
+    return {
+        "max_tokens": params.max_tokens,
+        "temperature": params.temperature_x100 / 100,
+        "top_p": params.top_p_x100 / 100,
+        "top_k": params.top_k,
+        "presence_penalty": params.presence_penalty_x100 / 100,
+        "frequency_penalty": params.frequency_penalty_x100 / 100,
+    }
 
 
 def _on_chain(row: OnChainTask) -> dict[str, Any]:

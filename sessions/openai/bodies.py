@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, PromptType
+from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, AskedParams, PromptType
 from sessions.api.completion_body import (
     MAX_MAX_TOKENS,
     MAX_PROMPT_CHARACTERS,
@@ -38,8 +38,10 @@ from sessions.options import (
 
 MAX_CHOICES = 16
 """The most tasks that one request may be."""
-CHAT_MAX_TOKENS, TEXT_MAX_TOKENS = 512, 16
-"""What is asked for where the client names no number; the latter is OpenAI's own default."""
+TEXT_MAX_TOKENS = 16
+"""Of a text completion where the client names no number, as at OpenAI; a chat has the model's."""
+LARGEST_DEFAULT_TOKENS = 1_024
+"""No model's own limit is more; the figures of so many tokens can be reported."""
 MAX_TEXT_LOGPROBS = 5
 MAX_FIGURES = 32_768
 """Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
@@ -76,11 +78,11 @@ class Sampling(serializers.Serializer):
     stream = Flag(default=False)
     stream_options = StreamOptions(required=False)
     stop = OneOrMany(max_characters=MAX_STOP_CHARACTERS, max_length=MAX_STOPS, default=list)
-    temperature = Hundredths(least=0, most=2, default=0)
-    top_p = Hundredths(least=0, most=1, default=100)
-    top_k = Whole(min_value=0, max_value=2**31 - 1, default=0)
-    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
-    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, default=0)
+    temperature = Hundredths(least=0, most=2, required=False)
+    top_p = Hundredths(least=0, most=1, required=False)
+    top_k = Whole(min_value=0, max_value=2**31 - 1, required=False)
+    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
     seed = Whole(min_value=SMALLEST_SEED, max_value=LARGEST_SEED, required=False)
     timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
     session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
@@ -183,7 +185,7 @@ def read_chat(body: bytes, reference: str) -> Asked:
         )
     if tools is not None:
         options = replace(options, grammar=BoundGrammar(tools.grammar))
-    request = _request(values, limit, CHAT_MAX_TOKENS, options)
+    request = _request(values, limit, None, options)
     _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
     requests = _numbered(_choices(request, values["n"]), reference)
@@ -213,19 +215,25 @@ def read_text(body: bytes, reference: str) -> Asked:
 
 
 def _request(
-    values: Mapping[str, Any], limit: str, default_max_tokens: int, options: GenerationOptions
+    values: Mapping[str, Any],
+    limit: str,
+    default_max_tokens: int | None,
+    options: GenerationOptions,
 ) -> CompletionRequest:
+    top_p = values.get("top_p")
     return CompletionRequest(
         prompt="",
         timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
-        max_tokens=values.get(limit, default_max_tokens),
         may_be_shorter=limit not in values,
-        temperature_x100=values["temperature"],
-        # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
-        top_p_x100=max(values["top_p"], 1),
-        top_k=values["top_k"],
-        presence_penalty_x100=values["presence_penalty"],
-        frequency_penalty_x100=values["frequency_penalty"],
+        params=AskedParams(
+            max_tokens=values.get(limit, default_max_tokens),
+            temperature_x100=values.get("temperature"),
+            # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
+            top_p_x100=None if top_p is None else max(top_p, 1),
+            top_k=values.get("top_k"),
+            presence_penalty_x100=values.get("presence_penalty"),
+            frequency_penalty_x100=values.get("frequency_penalty"),
+        ),
         stop=tuple(values["stop"]),
         options=options,
     )
@@ -253,10 +261,11 @@ def _options(
 def _require_reportable(request: CompletionRequest, param: str) -> None:
     """A miner's report has a size, and each token's figures take some of it."""
     logprobs = request.options.logprobs
-    if logprobs and request.max_tokens * (logprobs + 2) > MAX_FIGURES:
-        most = MAX_FIGURES // request.max_tokens - 2
+    max_tokens = request.params.max_tokens or LARGEST_DEFAULT_TOKENS
+    if logprobs and max_tokens * (logprobs + 2) > MAX_FIGURES:
+        most = MAX_FIGURES // max_tokens - 2
         raise OpenAIError(
-            f"Invalid '{param}': with {request.max_tokens} tokens of answer, at most {max(most, 0)}"
+            f"Invalid '{param}': with {max_tokens} tokens of answer, at most {max(most, 0)}"
             " fit into a miner's report; ask for fewer of either.",
             param=param,
             code="invalid_value",

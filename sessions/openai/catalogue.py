@@ -11,8 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
+from chain.params import LlmParams
 from chain.prepared import Prepared
 from sessions import ports
+from sessions.api.representations import generation_defaults
 from sessions.models import ModelPrice
 from sessions.openai.errors import OpenAIError
 
@@ -28,6 +30,7 @@ class ServedModel:
     context_tokens: int
     input_price_wei: int
     output_price_wei: int
+    defaults: LlmParams
 
     @property
     def name(self) -> str:
@@ -42,6 +45,7 @@ class ServedModel:
             "owned_by": OWNER,
             "model_identifier": self.identifier,
             "context_length": self.context_tokens,
+            "defaults": generation_defaults(self.defaults),
             "input_price_wei": str(self.input_price_wei),
             "output_price_wei": str(self.output_price_wei),
         }
@@ -90,7 +94,8 @@ _PRICES = Prepared(
 
 def _served(identifier: int, input_price_wei: int, output_price_wei: int) -> ServedModel | None:
     try:
-        context_tokens = ports.prompt_counter().context_length(identifier)
+        counter = ports.prompt_counter()
+        context_tokens, defaults = counter.context_length(identifier), counter.defaults(identifier)
     except LookupError:
         return None
-    return ServedModel(identifier, context_tokens, input_price_wei, output_price_wei)
+    return ServedModel(identifier, context_tokens, input_price_wei, output_price_wei, defaults)

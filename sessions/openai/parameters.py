@@ -53,16 +53,16 @@ _SAMPLING = (
     _honoured("stream"),
     _honoured("stream_options", "`include_usage`; `include_obfuscation` may be false"),
     _honoured("stop", "a string or a list of 1 to 4, each of 1 to 64 characters"),
-    _honoured("temperature", "0 … 2 in hundredths; 0 if left out (OpenAI: 1)"),
-    _honoured("top_p", "0.01 … 1 in hundredths"),
-    _honoured("presence_penalty", "0 … 2 in hundredths; below 0 is refused"),
-    _honoured("frequency_penalty", "0 … 2 in hundredths; below 0 is refused"),
+    _honoured("temperature", "0 … 2 in hundredths; the model's own if left out (OpenAI: 1)"),
+    _honoured("top_p", "0.01 … 1 in hundredths; the model's own if left out"),
+    _honoured("presence_penalty", "0 … 2 in hundredths, below 0 is refused; the model's own"),
+    _honoured("frequency_penalty", "as `presence_penalty`"),
     _honoured("seed", "64 bits; the same seed and request draw the same answer (above)"),
     _honoured("logit_bias", "at most 1,024 of the model's own token ids, each -100 … 100"),
     _ignored("user"),
 )
 _OURS = (
-    _honoured("top_k", "an extension; 0 is all"),
+    _honoured("top_k", "an extension; 0 is all; the model's own if left out"),
     _honoured("timeout", "an extension: seconds that the task has, 5 … 3600, 60 if left out"),
     _honoured("session_id", "an extension: the session that pays, like the header `X-Session-ID`"),
 )
@@ -70,7 +70,7 @@ _OURS = (
 CHAT = (
     _honoured("model", "an id of `GET /v1/models`, or the number of a `modelIdentifier`"),
     _honoured("messages", "text only; roles `developer`, `system`, `user`, `assistant`, `tool`"),
-    _honoured("max_completion_tokens", "at most what the context has room for; 512 if left out"),
+    _honoured("max_completion_tokens", "at most what the context has room for; the model's own"),
     _honoured("max_tokens", "the older name"),
     *_SAMPLING,
     _honoured("logprobs", "of the tokens that are shown, before bias, penalties and temperature"),

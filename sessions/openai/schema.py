@@ -4,7 +4,16 @@ from typing import Any
 
 from sessions.api.schema import examples
 from sessions.openai.schema_requests import REQUESTS
-from sessions.openai.schema_terms import NULL, Schema, list_of, object_of, reference, text, whole
+from sessions.openai.schema_terms import (
+    NULL,
+    Schema,
+    decimal,
+    list_of,
+    object_of,
+    reference,
+    text,
+    whole,
+)
 
 TAG = "OpenAI's interface"
 _USAGE = object_of(
@@ -46,6 +55,16 @@ _MODEL = object_of(
     {"id": text(), "object": {"const": "model"}, "created": whole(0), "owned_by": text()},
     model_identifier=whole(0),
     context_length=whole(1),
+    defaults=object_of(
+        {
+            "max_tokens": whole(1),
+            "temperature": decimal(0, 2),
+            "top_p": decimal(0, 1),
+            "top_k": whole(0),
+            "presence_penalty": decimal(0, 2),
+            "frequency_penalty": decimal(0, 2),
+        }
+    ),
     input_price_wei=text(),
     output_price_wei=text(),
 )

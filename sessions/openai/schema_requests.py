@@ -2,7 +2,6 @@
 
 from sessions.completion import DEFAULT_TIMEOUT_S, MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.openai.bodies import (
-    CHAT_MAX_TOKENS,
     MAX_CHOICES,
     MAX_TEXT_LOGPROBS,
     TEXT_MAX_TOKENS,
@@ -66,10 +65,10 @@ _COMMON: dict[str, Schema] = {
     "stream": {"type": "boolean", "default": False},
     "stream_options": _STREAM_OPTIONS,
     "stop": {"oneOf": [_STOP, list_of(_STOP, maxItems=MAX_STOPS)]},
-    "temperature": decimal(0, 2, default=0),
-    "top_p": decimal(0, 1, default=1),
-    "presence_penalty": decimal(0, 2, default=0),
-    "frequency_penalty": decimal(0, 2, default=0),
+    "temperature": decimal(0, 2),
+    "top_p": decimal(0, 1),
+    "presence_penalty": decimal(0, 2),
+    "frequency_penalty": decimal(0, 2),
     "logit_bias": {
         "type": "object",
         "propertyNames": {"pattern": "^[0-9]{1,9}$"},
@@ -77,13 +76,13 @@ _COMMON: dict[str, Schema] = {
         "additionalProperties": decimal(-LARGEST_BIAS, LARGEST_BIAS),
     },
     "seed": whole(SMALLEST_SEED, LARGEST_SEED),
-    "top_k": whole(0, default=0),
+    "top_k": whole(0),
     "timeout": whole(1, default=DEFAULT_TIMEOUT_S),
     "session_id": whole(1, 2**63 - 1),
 }
 _OF_CHAT = _COMMON | {
     "messages": list_of(_MESSAGE, minItems=1, maxItems=MAX_MESSAGES),
-    "max_completion_tokens": whole(1, default=CHAT_MAX_TOKENS),
+    "max_completion_tokens": whole(1),
     "max_tokens": whole(1),
     "logprobs": {"type": "boolean", "default": False},
     "top_logprobs": whole(0, MAX_LOGPROBS),

@@ -1,10 +1,12 @@
 """Rows for tests, as the mirror and the intake would have made them."""
 
+from dataclasses import fields
 from itertools import count
 from typing import Any
 
 from django.utils import timezone
 
+from chain.params import AskedParams
 from sessions.completion import CompletionRequest
 from sessions.models import (
     WEI_PER_COR,
@@ -69,5 +71,9 @@ def make_key(owner: str = OWNER, **terms: Any) -> tuple[ApiKey, str]:
 
 
 def make_request(prompt: str = "two words", **values: Any) -> CompletionRequest:
-    """A request of 3 input tokens."""
-    return CompletionRequest(**({"prompt": prompt, "max_tokens": 8} | values))
+    """A request of 3 input tokens; what it leaves out is the model's own."""
+    names = [field.name for field in fields(AskedParams)]
+    asked = {name: values.pop(name) for name in names if name in values}
+    return CompletionRequest(
+        prompt=prompt, params=AskedParams(**({"max_tokens": 8} | asked)), **values
+    )

@@ -6,15 +6,22 @@ from django.utils import timezone
 
 from chain import outbox
 from chain.operations import Op
-from chain.params import PromptType
+from chain.params import LlmParams, PromptType
 from sessions import task_states
 from sessions.models import Session, Task, TaskStatus
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
-from sessions.relay import Result
 
 ROUTER = "0x" + "a1" * 20
 MODEL = 1
 CONTEXT_LENGTH = 64
+DEFAULTS = LlmParams(
+    max_tokens=48,
+    temperature_x100=70,
+    top_p_x100=90,
+    top_k=40,
+    presence_penalty_x100=10,
+    frequency_penalty_x100=20,
+)
 
 
 class WordCounter:
@@ -41,6 +48,10 @@ class WordCounter:
         if model_identifier != MODEL:
             raise LookupError(f"model {model_identifier}")
         return CONTEXT_LENGTH
+
+    def defaults(self, model_identifier: int) -> LlmParams:
+        self.context_length(model_identifier)
+        return DEFAULTS
 
 
 prompt_counter = WordCounter()
@@ -98,10 +109,6 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return TaskRecords()
-
-
-def kept_results(session_id: int, task_id: int) -> list[Result]:
-    return []
 
 
 def task_giver(task: Task, session: Session, submission: Op) -> bool:

@@ -113,6 +113,14 @@ def test_info_names_the_routers_address_and_its_models(api: Api) -> None:
         {
             "model_identifier": 1,
             "context_length": CONTEXT_LENGTH,
+            "defaults": {
+                "max_tokens": 48,
+                "temperature": 0.7,
+                "top_p": 0.9,
+                "top_k": 40,
+                "presence_penalty": 0.1,
+                "frequency_penalty": 0.2,
+            },
             "input_price_wei": "2",
             "output_price_wei": "3",
         }

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,7 @@ def test_a_guessed_prompt_cannot_be_confirmed_from_the_database(session: Session
 def test_a_repeated_request_is_the_same_task_and_another_is_refused(session: Session) -> None:
     task = accepted(session, client_reference="a")
     assert accepted(session, client_reference="a") == task
-    request = replace(make_request(SECRET, stop=(STOP,), client_reference="a"), max_tokens=9)
+    request = make_request(SECRET, stop=(STOP,), client_reference="a", max_tokens=9)
     with pytest.raises(ReferenceTaken):
         intake.accept(request, session=session, api_key=None)
 

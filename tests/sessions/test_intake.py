@@ -56,7 +56,7 @@ from tests.sessions.factories import (
     make_request,
     make_session,
 )
-from tests.sessions.ports import CONTEXT_LENGTH, MODEL
+from tests.sessions.ports import CONTEXT_LENGTH, DEFAULTS, MODEL
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +79,7 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         bytes.fromhex(session.sid[2:]),
         task.task_id,
         f"ipfs://{task.prompt_cid}",
-        *(0, "", [8, 70, 100, 0, 0, 0], [60], "order 7", 3),
+        *(0, "", [8, 70, *DEFAULTS.to_words()[2:]], [60], "order 7", 3),
     )
     assert task.task_digest == "0x" + digest.hex()
 
@@ -142,7 +142,7 @@ def test_another_request_under_the_same_reference_is_refused() -> None:
     request = make_request(client_reference="a")
     intake.accept(request, session=session, api_key=None)
     with pytest.raises(ReferenceTaken) as refusal:
-        intake.accept(replace(request, max_tokens=9), session=session, api_key=None)
+        intake.accept(replace(request, prompt="two other"), session=session, api_key=None)
     assert (refusal.value.status, refusal.value.field) == (409, "client_reference")
 
 

@@ -11,7 +11,6 @@ from sessions.api.completion_body import (
 from sessions.api.schema import examples
 from sessions.api.validation_views import MAX_ANSWER_CHARACTERS
 from sessions.completion import (
-    DEFAULT_MAX_TOKENS,
     DEFAULT_TIMEOUT_S,
     MAX_STOP_CHARACTERS,
     MAX_STOPS,
@@ -37,7 +36,11 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 REQUEST: dict[str, Any] = {
     "type": "object",
     "required": ["prompt"],
-    "description": "Unknown members are ignored; null says no more than a missing member.",
+    "description": (
+        "Unknown members are ignored; null says no more than a missing member. Where `max_tokens`,"
+        " `temperature`, `top_p`, `top_k` or a penalty is missing, the model's own holds, which"
+        " `GET /api/v1/info` tells."
+    ),
     "properties": _ADDRESSED_BY
     | {
         "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARACTERS},
@@ -60,11 +63,11 @@ REQUEST: dict[str, Any] = {
                 "stream": {"type": "boolean", "default": False},
                 "timeout": {"type": "integer", "minimum": 1, "default": DEFAULT_TIMEOUT_S},
                 "client_reference": {"type": "string", "maxLength": MAX_REFERENCE_CHARACTERS},
-                "max_tokens": {"type": "integer", "minimum": 1, "default": DEFAULT_MAX_TOKENS},
+                "max_tokens": {"type": "integer", "minimum": 1},
                 "max_miners": {"type": "integer", "minimum": 1},
-                "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 0},
-                "top_p": {"type": "number", "minimum": 0.01, "maximum": 1, "default": 1},
-                "top_k": {"type": "integer", "minimum": 0, "default": 0},
+                "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+                "top_p": {"type": "number", "minimum": 0.01, "maximum": 1},
+                "top_k": {"type": "integer", "minimum": 0},
                 "presence_penalty": {"type": "number", "minimum": 0, "maximum": 2},
                 "frequency_penalty": {"type": "number", "minimum": 0, "maximum": 2},
                 "stop": {

@@ -7,6 +7,14 @@ ROUTER_ADDRESS = "0xa1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
 OWNER = "0xc3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
 AT = "2026-11-24T12:00:00Z"
 
+DEFAULTS = {
+    "max_tokens": 384,
+    "temperature": 0.3,
+    "top_p": 0.9,
+    "top_k": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.2,
+}
 ABOUT = {"name": "Cortensor router", "version": "0.1.0", "api": ["v1"]}
 INFO = {
     "name": "Cortensor router",
@@ -16,7 +24,8 @@ INFO = {
     "models": [
         {
             "model_identifier": 1,
-            "context_length": 512,
+            "context_length": 4096,
+            "defaults": DEFAULTS,
             "input_price_wei": "1000000000000",
             "output_price_wei": "2000000000000",
         }
@@ -171,7 +180,8 @@ SERVED_MODEL = {
     "created": 0,
     "owned_by": "cortensor",
     "model_identifier": 1,
-    "context_length": 512,
+    "context_length": 4096,
+    "defaults": DEFAULTS,
     "input_price_wei": "1000000000000",
     "output_price_wei": "2000000000000",
 }

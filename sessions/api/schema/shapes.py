@@ -14,9 +14,21 @@ class About(serializers.Serializer):
     api = serializers.ListField(child=serializers.CharField())
 
 
+class Defaults(serializers.Serializer):
+    """What a model does where a client does not say."""
+
+    max_tokens = serializers.IntegerField()
+    temperature = serializers.FloatField()
+    top_p = serializers.FloatField()
+    top_k = serializers.IntegerField()
+    presence_penalty = serializers.FloatField()
+    frequency_penalty = serializers.FloatField()
+
+
 class Model(serializers.Serializer):
     model_identifier = serializers.IntegerField()
     context_length = serializers.IntegerField()
+    defaults = Defaults()
     input_price_wei = serializers.CharField()
     output_price_wei = serializers.CharField()
 

@@ -27,6 +27,7 @@ from sessions.x402.wire import SignedPayment
 from tests.anvil import CLIENT, DEPLOYER, Chain, account
 from tests.sessions.factories import make_session
 from tests.sessions.openai.conftest import PIECES
+from tests.sessions.ports import DEFAULTS
 from tests.sessions.x402.conftest import PRICE_WEI, PURSE_WEI, Sign, blocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,7 +189,9 @@ def test_the_first_answer_says_what_the_call_costs(post: Post, offer: Offer) -> 
 
 def test_a_default_of_tokens_is_cut_to_the_models_room_and_priced_so(post: Post) -> None:
     [requirements] = post({"prompt": "two words"}).json()["accepts"]
-    assert requirements["maxAmountRequired"] == str(3 * 2 + (64 - 3) * 3)
+    assert requirements["maxAmountRequired"] == str(3 * 2 + DEFAULTS.max_tokens * 3)
+    [requirements] = post({"prompt": " ".join(["w"] * 50)}).json()["accepts"]
+    assert requirements["maxAmountRequired"] == str(51 * 2 + (64 - 51) * 3)
 
 
 def test_version_1_is_paid_and_told_in_its_own_headers(
