@@ -41,11 +41,12 @@ class Prepared(TypedDict):
     """What those who start the network's processes need to know."""
 
     api_key: str
+    example_key: str
     miners: list[PreparedMiner]
 
 
-def prepare(miner_homes: Sequence[Path], client: str) -> Prepared:
-    """Deploy the contracts, register and enrol miners, make a key for the client. Safe to repeat.
+def prepare(miner_homes: Sequence[Path], client: str, example: str) -> Prepared:
+    """Deploy the contracts, register and enrol miners, make keys for clients. Safe to repeat.
 
     The database must be migrated. What goes by the outbox (the nodes' registration) takes effect
     when the sender runs.
@@ -53,12 +54,13 @@ def prepare(miner_homes: Sequence[Path], client: str) -> Prepared:
     Args:
         miner_homes: folders of miners of this operator; a key is made where one is missing.
         client: address of the account that the API key acts for.
+        example: the same of the example, whose sessions nobody else pays from.
     """
     w3 = connect(settings.RPC_URL)
     deployer, *others = (_account(n) for n in ("deployer", "router", "oracle", "validator"))
     router, oracle, validator = (account.address for account in others)
     if settings.FUND_ACCOUNTS:
-        _fund(w3, [deployer.address, to_checksum_address(client)])
+        _fund(w3, [deployer.address, client, example])
     roles = RoleHolders(router, oracle, validator, treasury=deployer.address)
     deployment = deploy(
         w3,
@@ -70,7 +72,11 @@ def prepare(miner_homes: Sequence[Path], client: str) -> Prepared:
     if settings.FUND_ACCOUNTS:
         fund_rewards(w3, deployment, deployer, REWARDS_WEI)
     miners = [_prepare_miner(w3, deployment, home) for home in miner_homes]
-    return Prepared(api_key=_api_key(client), miners=miners)
+    return Prepared(
+        api_key=_api_key("client", client, settings.VAR_DIR / "api_key"),
+        example_key=_api_key("example", example, settings.VAR_DIR / "example_key"),
+        miners=miners,
+    )
 
 
 def _account(name: str) -> LocalAccount:
@@ -105,13 +111,12 @@ def _register(w3: Web3, deployment: Deployment, wallet: Wallet) -> None:
         outbox.enqueue(operations.set_node_state(node, NodeState.EPHEMERAL, "bootstrap"))
 
 
-def _api_key(client: str) -> str:
+def _api_key(name: str, client: str, path: Path) -> str:
     """The client's key from the last time, or a new one. A development network may keep it."""
-    path = settings.VAR_DIR / "api_key"
     kept = ApiKey.find(path.read_text()) if path.exists() else None
     if kept is not None and kept.owner == client.lower():
-        return str(path.read_text())
-    _, secret = ApiKey.issue("example", client)
+        return path.read_text()
+    _, secret = ApiKey.issue(name, client)
     path.touch(mode=0o600)
     path.write_text(secret)
     return secret

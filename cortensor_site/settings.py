@@ -62,6 +62,7 @@ PROMPT_COUNTER = "mining.catalog.prompt_counter"
 MINERS_ONLINE = "mining.directory.miners_online"
 MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
+KEPT_RESULTS = "mining.kept_results.kept_results"
 TASK_GIVER = "mining.dispatch.give_at_once"
 ANSWER_JUDGE = "mining.comparison.judge_answer"
 EMBEDDER = "mining.embeddings.embedder"
@@ -225,7 +226,7 @@ CORS_ALLOW_HEADERS = (
     *("x-payment", "payment-signature", "access-control-expose-headers"),
 )
 CORS_EXPOSE_HEADERS = (
-    *("x-request-id", "retry-after"),
+    *("x-request-id", "retry-after", "x-judged"),
     *("payment-required", "payment-response", "x-payment-response"),
     *(
         f"x-ratelimit-{figure}-{what}"

@@ -6,6 +6,7 @@
 | `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
+| `KEPT_RESULTS` | `(session_id, task_id) -> list[Result]`: `kept_results` |
 | `EMBEDDER` | `Embedder` |
 | `TASK_GIVER` | `(Task, Session, Op) -> bool`: `give_task` |
 | `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
@@ -25,6 +26,7 @@ from chain.operations import Op
 from chain.params import LlmParams
 from sessions.errors import SessionsError
 from sessions.models import Session, Task
+from sessions.relay import Result
 
 
 class PromptUnfit(SessionsError):
@@ -181,6 +183,13 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return cast(Callable[[Task], TaskRecords], import_string(settings.TASK_RECORDS))(task)
+
+
+def kept_results(session_id: int, task_id: int) -> list[Result]:
+    """A task's results without its live stream, best first: those that count or, where it is not
+    judged yet, those that were revealed. It reads files: call it in a thread."""
+    kept = import_string(settings.KEPT_RESULTS)
+    return cast(Callable[[int, int], list[Result]], kept)(session_id, task_id)
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:

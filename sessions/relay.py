@@ -37,6 +37,8 @@ class Result:
     completion_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
     """One a token of the text, where the task asks for them."""
+    is_judged: bool = True
+    """False where the verdict is still to come: it is what a miner says."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +181,7 @@ class Relay:
     def _read_task(self, entry: Mapping[str, str]) -> list[StreamEvent]:
         match entry.get("type"):
             case "source" if not self.done and entry["key"] != self.source_key:
-                # As long as the client has more than was read here, only its checksum counts.
-                ahead = self._characters >= self.resume.characters
-                self._to_match = "".join(self._pieces) if ahead else ""
-                if not ahead:
-                    self._characters, self._checksum, self._pieces = 0, 0, []
-                self.miner, self.source_key = entry["miner"], entry["key"]
+                self._begin_source(entry["miner"], entry["key"])
                 return [Source(self.miner)]
             case "stage":
                 status = TaskStatus(entry["status"])
@@ -198,6 +195,14 @@ class Relay:
             case "failed":
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
+
+    def _begin_source(self, miner: str, key: str | None) -> None:
+        # As long as the client has more than was read here, only its checksum counts.
+        ahead = self._characters >= self.resume.characters
+        self._to_match = "".join(self._pieces) if ahead else ""
+        if not ahead:
+            self._characters, self._checksum, self._pieces = 0, 0, []
+        self.miner, self.source_key = miner, key
 
     def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
         # A miner is a stranger: whatever it leaves out or makes up must not hurt.
@@ -219,12 +224,19 @@ class Relay:
                 _count(end.get("completion_tokens")),
             )
 
+    def make_up(self, results: Sequence[Result]) -> list[StreamEvent]:
+        """What is missing of the answer, from results that are kept elsewhere."""
+        if not results:
+            return []
+        return [*([] if self.done else self._tell(results[0])), Results(tuple(results))]
+
     def _tell_unheard(self, results: Sequence[Result]) -> Iterator[StreamEvent]:
         """The best result as if it were streamed, where the word of whose stream it is was lost."""
-        if not results or self.source_key is not None or self.done:
-            return
-        best = results[0]
-        self.miner = best.address
+        if results and self.source_key is None and not self.done:
+            yield from self._tell(results[0])
+
+    def _tell(self, best: Result) -> Iterator[StreamEvent]:
+        self._begin_source(best.address, None)
         yield Source(best.address)
         yield from self._read_text(_Said(best.text, list(best.logprobs)))
         yield self._end(best.finish_reason, best.prompt_tokens, best.completion_tokens)

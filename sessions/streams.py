@@ -6,20 +6,24 @@ task, and a follower ends with an error.
 """
 
 import json
+import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
 import redis
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError, connection
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from sessions.errors import TaskFailed
+from sessions import ports
+from sessions.errors import RelayUnavailable
 from sessions.measures import STREAMS_OPEN, AnswerClock
 from sessions.models import Task, TaskStatus
 from sessions.relay import (
@@ -57,9 +61,10 @@ __all__ = [
     "miner_stream_key",
     "stage",
     "task_stream_key",
-    "wait_for_results",
     "write",
 ]
+
+logger = logging.getLogger(__name__)
 
 MAX_ENTRIES = 1_000
 """A task's stream has a few entries a stage; the bound only guards against a runaway writer."""
@@ -129,31 +134,23 @@ async def follow_answer(
                     return
 
 
-async def wait_for_results(session_id: int, task_id: int, deadline_s: float) -> tuple[Result, ...]:
-    """The judged results that count, best first.
-
-    Raises:
-        RelayError: none will come, or not in time.
-    """
-    async with aclosing(follow_batches(session_id, task_id, deadline_s)) as batches:
-        async for events in batches:
-            for event in events:
-                if isinstance(event, Results):
-                    return event.results
-    raise TaskFailed("the task ended without a result")
-
-
 async def follow_batches(
     session_id: int,
     task_id: int,
     deadline_s: float,
     after: Position | None = None,
     tick_s: float = math.inf,
+    left_s: Callable[[Sequence[StreamEvent]], float] = lambda _: math.inf,
 ) -> AsyncGenerator[list[StreamEvent]]:
     """Everything about a task from its start, as much at a time as there is.
 
+    What its stream has lost (Redis may lose all) is made up for from what is kept of the results.
+
     Ends once `Results` and all of the answer are told: one that is asked for again when it is
     judged already has both at once. A batch is empty when `tick_s` seconds passed without anything.
+
+    Args:
+        left_s: for how many seconds more is waited for after these events, at most.
 
     Raises:
         RelayError: nothing more will come; the subclass says why.
@@ -167,14 +164,24 @@ async def follow_batches(
             source_key: str | None = None
             judged = False
             while True:
-                left_s = relay.deadline - time.monotonic()
-                found = await follower.read(min(left_s, tick_s))
+                to_go_s = relay.deadline - time.monotonic()
+                try:
+                    found = await follower.read(min(to_go_s, tick_s))
+                except RelayUnavailable:
+                    if kept := relay.make_up(await _kept(session_id, task_id)):
+                        yield kept
+                        return
+                    raise
                 if not found:
-                    if left_s <= tick_s:
-                        raise relay.too_late()
-                    yield []
-                    continue
+                    if to_go_s > tick_s:
+                        yield []
+                        continue
+                    if kept := relay.make_up(await _kept(session_id, task_id)):
+                        yield kept
+                        return
+                    raise relay.too_late()
                 events = relay.read(found)
+                relay.deadline = min(relay.deadline, time.monotonic() + left_s(events))
                 live_key = None if relay.done else relay.source_key
                 if live_key != source_key:
                     if source_key is not None:
@@ -191,6 +198,23 @@ async def follow_batches(
                     judged = True
                 if judged and (relay.done or relay.source_key is None):
                     return
+
+
+async def _kept(session_id: int, task_id: int) -> list[Result]:
+    try:
+        return await sync_to_async(_read_kept, thread_sensitive=False)(session_id, task_id)
+    except DatabaseError:
+        logger.warning("what is kept of a task's results cannot be read", exc_info=True)
+        return []
+
+
+def _read_kept(session_id: int, task_id: int) -> list[Result]:
+    try:
+        return ports.kept_results(session_id, task_id)
+    finally:
+        # The pool has few connections.
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 class Made(NamedTuple):

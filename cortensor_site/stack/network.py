@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -21,13 +21,16 @@ from cortensor_site.stack.embedded import (
     BASE_DIR,
     BLOCK_TIME_S,
     StartFailed,
+    die_with_parent,
     start_anvil,
     start_postgres,
     start_redis,
 )
+from cortensor_site.stack.interrupts import uninterrupted
 from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner, miner_process, router_processes
 from cortensor_site.stack.supervisor import Supervisor
+from cortensor_site.stack.var_dir import hold
 
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
@@ -47,6 +50,9 @@ class Network:
     rpc_url: str
     """The endpoint that is preferred, where there are several."""
     api_key: str
+    """Of the account `client`: whoever sits at this machine."""
+    example_key: str
+    """Of the account `example`: the sessions of the example are nobody else's."""
     supervisor: Supervisor
     miners: list[Miner]
 
@@ -70,6 +76,7 @@ def running_network(
     external: Mapping[str, str],
     *,
     block_time_s: float = BLOCK_TIME_S,
+    meanwhile: Callable[[Network], None] = lambda _: None,
 ) -> Iterator[Network]:
     """Start every part, wait until each is healthy, and stop them all in the end.
 
@@ -81,12 +88,16 @@ def running_network(
         external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones;
             RPC_URL may have several, with commas between.
         block_time_s: how long the embedded chain takes for a block.
+        meanwhile: done while the processes start.
 
     Raises:
+        VarDirInUse: another network has the folder.
         PortInUse: a port is taken.
         StartFailed: a part did not start; its last words are in the message.
     """
-    with ExitStack() as stack:
+    stack = ExitStack()
+    try:
+        folder = hold(stack, var_dir, report)
         embedded = [part for part, name in _OWN.items() if name not in external]
         ports = ports.reserve(["router", *embedded])
         report("PostgreSQL, Redis, chain: starting")
@@ -107,7 +118,7 @@ def running_network(
         _keep_environment(var_dir / "network.env", environment)
         report("contracts, keys and miners: preparing")
         homes = [var_dir / "miners" / str(n) for n, _ in enumerate(miner_models, start=1)]
-        prepared = _bootstrap(environment, homes, client=client_address(var_dir))
+        prepared = _bootstrap(environment, homes, var_dir)
         environment["DEMO_API_KEY"] = prepared["api_key"]
         miners = [
             Miner(f"miner-{n}", home, row["address"], row["redis_url"], model)
@@ -133,17 +144,22 @@ def running_network(
             router_url=router_url,
             rpc_url=preferred(rpc_urls),
             api_key=prepared["api_key"],
-            supervisor=Supervisor(stack, var_dir / "supervisor", processes),
+            example_key=prepared["example_key"],
+            supervisor=Supervisor(stack, var_dir / "supervisor", processes, keeps=[folder]),
             miners=miners,
         )
+        meanwhile(network)
         _wait_until_healthy(network, report)
         yield network
         report("stopping")
+    finally:
+        with uninterrupted():
+            stack.close()
 
 
-def client_address(var_dir: Path) -> str:
-    """The address of the example's client, whose key is made on first use."""
-    return str(load_or_create(var_dir / "keys/client.json", keystore_password(var_dir)).address)
+def address_of(var_dir: Path, name: str) -> str:
+    """The address of an account of this machine's, whose key is made on first use."""
+    return str(load_or_create(var_dir / f"keys/{name}.json", keystore_password(var_dir)).address)
 
 
 def preferred(rpc_urls: str) -> str:
@@ -175,12 +191,20 @@ def is_passed_on(name: str) -> bool:
     return name in _PASSED_ON or name.startswith("LIMIT_")
 
 
-def _bootstrap(environment: dict[str, str], homes: Sequence[Path], client: str) -> "Prepared":
-    command = [sys.executable, str(BASE_DIR / "manage.py"), "bootstrap", "--client", client]
+def _bootstrap(environment: dict[str, str], homes: Sequence[Path], var_dir: Path) -> "Prepared":
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "bootstrap"]
+    for name in ("client", "example"):
+        command += [f"--{name}", address_of(var_dir, name)]
     for home in homes:
         command += ["--miner-home", str(home)]
     done = subprocess.run(
-        command, env=environment, cwd=BASE_DIR, capture_output=True, text=True, check=False
+        command,
+        env=environment,
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=die_with_parent if sys.platform == "linux" else None,
     )
     if done.returncode != 0:
         raise StartFailed(f"the network could not be prepared: {done.stderr[-4000:]}")
@@ -195,22 +219,18 @@ def _keep_environment(path: Path, environment: Mapping[str, str]) -> None:
 
 
 def _wait_until_healthy(network: Network, report: Report) -> None:
-    headers = {"Authorization": f"Bearer {network.api_key}"}
+    """Wait for every part; whatever others ask of the router meanwhile."""
     healthy: set[str] = set()
     until = time.monotonic() + HEALTHY_TIMEOUT_S
     while time.monotonic() < until:
         for name, state in network.supervisor.states().items():
             if state == "FATAL":
                 raise StartFailed(f"{name} does not start: {network.supervisor.last_words(name)}")
-        try:
-            answer = httpx.get(f"{network.router_url}/api/v1/status", headers=headers, timeout=5)
-            components: dict[str, bool] = answer.json()["components"] if answer.is_success else {}
-        except (httpx.HTTPError, ValueError, KeyError):
-            components = {}
-        for name in sorted({part for part, alive in components.items() if alive} - healthy):
+        checks: dict[str, bool] = _asked(f"{network.router_url}/readyz").get("checks", {})
+        for name in sorted({part for part, is_there in checks.items() if is_there} - healthy):
             healthy.add(name)
             report(f"{name}: healthy")
-        if components and all(components.values()) and _miners_ready(network, headers):
+        if checks and all(checks.values()) and _miners_ready(network):
             return
         time.sleep(0.2)
     missing = sorted(set(network.supervisor.states()) - healthy)
@@ -221,8 +241,19 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
     )
 
 
-def _miners_ready(network: Network, headers: dict[str, str]) -> bool:
-    answer = httpx.get(f"{network.router_url}/api/v1/miners", headers=headers, timeout=5)
-    known = {row["address"]: row for row in answer.json()["miners"]}
+def _miners_ready(network: Network) -> bool:
+    # By a key that nobody else uses up.
+    told = _asked(f"{network.router_url}/api/v1/miners", network.example_key)
+    known = {row["address"]: row for row in told.get("miners", [])}
     rows = [known.get(miner.address) for miner in network.miners]
     return all(row and row["online"] and row["state"] == "ephemeral" for row in rows)
+
+
+def _asked(url: str, api_key: str = "") -> dict[str, Any]:
+    """What the router answers, whatever its status; nothing while it does not."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        told = httpx.get(url, headers=headers, timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -129,6 +129,7 @@ def read_receipt(
         )
         for miner, log in precommits.items()
     ]
+    reserved_wei, refunded_wei = reserved["args"]["amount"], settled["args"]["refunded"]
     receipt = Receipt(
         *ids,
         result=answer.text,
@@ -136,10 +137,11 @@ def read_receipt(
         miners=parts,
         distances=task["distances"],
         escrow_before_wei=escrow_before_wei,
-        reserved_wei=reserved["args"]["amount"],
+        reserved_wei=reserved_wei,
         paid_wei=sum(paid_wei.values()),
-        refunded_wei=settled["args"]["refunded"],
-        escrow_after_wei=contracts.payment.functions.sessionBalance(ids[0]).call(),
+        refunded_wei=refunded_wei,
+        # Of this task alone: others may spend from the same session meanwhile.
+        escrow_after_wei=escrow_before_wei - reserved_wei + refunded_wei,
         ttft_ms=round(answer.ttft_ms),
         total_ms=round(total_ms),
         gas=_gas_by_stage(contracts.w3, logs),

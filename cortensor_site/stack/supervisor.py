@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from configparser import RawConfigParser
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from cortensor_site.stack.embedded import BASE_DIR, StartFailed, spawn, stop
+from cortensor_site.stack.interrupts import uninterrupted
 from cortensor_site.stack.processes import Process
 
 START_TIMEOUT_S = 20.0
@@ -29,12 +30,20 @@ class Supervisor:
     Args:
         stack: stops supervisord, and with it every process, when it closes.
         folder: holds the configuration, the socket and one log a process.
+        keeps: file descriptors that supervisord, and no process, inherits.
 
     Each process sees its own `Process.environment` and where to find programs and a home,
     and nothing else: what the router knows is no miner's business.
     """
 
-    def __init__(self, stack: ExitStack, folder: Path, processes: Iterable[Process]) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        processes: Iterable[Process],
+        *,
+        keeps: Sequence[int] = (),
+    ) -> None:
         self.log_dir = folder / "logs"
         self.log_dir.mkdir(parents=True, exist_ok=True)
         # A Unix socket's path must be short, and a temporary folder of the caller's may not be.
@@ -44,13 +53,15 @@ class Supervisor:
         config.touch(mode=0o600)  # it holds the processes' secrets
         with config.open("w") as file:
             self._configuration(folder, processes).write(file)
-        self._process = spawn(
-            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon"]
-            + ["--configuration", str(config)],
-            self.log_dir / "supervisord.out",
-            {name: os.environ[name] for name in _INHERITED if name in os.environ},
-        )
-        stack.callback(stop, self._process, STOP_TIMEOUT_S)
+        with uninterrupted():
+            self._process = spawn(
+                [sys.executable, "-m", "supervisor.supervisord", "--nodaemon"]
+                + ["--configuration", str(config)],
+                self.log_dir / "supervisord.out",
+                {name: os.environ[name] for name in _INHERITED if name in os.environ},
+                keeps=keeps,
+            )
+            stack.callback(stop, self._process, STOP_TIMEOUT_S)
         self._wait_until_it_answers()
 
     def pid(self, name: str) -> int:

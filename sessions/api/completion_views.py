@@ -20,6 +20,7 @@ from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
 from sessions.logprobs import TokenLogprob
 from sessions.models import Scope, Task
+from sessions.verdicts import wait_for_results
 
 GRACE_S = 5.0
 SHORTEST_WAIT_S = 2.0
@@ -49,7 +50,9 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
         if isinstance(error, RelayError):
             error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
         return problem_response(error)
-    return JsonResponse(completion_object(task, results, body.request.max_miners))
+    return JsonResponse(
+        completion_object(task, results, body.request.max_miners), headers=judged_header(results)
+    )
 
 
 def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:
@@ -108,13 +111,16 @@ def _orderer(
 
 
 async def results_of(task: Task) -> list[streams.Result]:
-    """A task's answer, best first: judged where several miners are compared, else as it came.
+    """A task's answer, best first: judged where several miners are compared (if a verdict is to
+    be had), else as it came.
 
     Raises:
         RelayError: none will come, or not in time.
     """
     if task.redundancy > 1:
-        results = list(await streams.wait_for_results(task.session_id, task.task_id, wait_s(task)))
+        results = list(
+            await wait_for_results(task.session_id, task.task_id, wait_s(task), task.timeout_s)
+        )
         if not results:
             raise TaskFailed(
                 "no miner's result counts; what was reserved returns to the session",
@@ -130,8 +136,17 @@ async def results_of(task: Task) -> list[streams.Result]:
                 told += logprobs
             case streams.Done(miner, finish_reason, prompt_tokens, completion_tokens):
                 text, counts = "".join(pieces), (prompt_tokens, completion_tokens)
-                return [streams.Result(miner, text, finish_reason, *counts, tuple(told))]
+                return [
+                    streams.Result(
+                        miner, text, finish_reason, *counts, tuple(told), is_judged=False
+                    )
+                ]
     raise TaskFailed("the task ended without a result")
+
+
+def judged_header(results: list[streams.Result]) -> dict[str, str]:
+    """Whether a validator has judged what is shown."""
+    return {"X-Judged": str(all(result.is_judged for result in results)).lower()}
 
 
 def completion_object(

@@ -14,7 +14,7 @@ from sessions.access import rates
 from sessions.access.callers import Caller
 from sessions.api import leaving
 from sessions.api.authentication import bearer
-from sessions.api.completion_views import results_of
+from sessions.api.completion_views import judged_header, results_of
 from sessions.api.request_id import request_id
 from sessions.availability import require_parts
 from sessions.models import Task
@@ -62,7 +62,8 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
         if not asked.stream:
             async with leaving.waiting_for(tasks if may_end_early else ()):
                 results = await _best_results(tasks)
-            return JsonResponse(shape.whole(results), headers=_ids(tasks))
+            headers = _ids(tasks) | judged_header(results)
+            return JsonResponse(shape.whole(results), headers=headers)
     except Exception as error:
         return error_response(error, names)
     return leaving.LiveAnswer(

@@ -15,7 +15,7 @@ from chain.contracts import deployment
 from sessions import intake
 from sessions.access import rates
 from sessions.api.completion_body import CompletionBody, read_completion
-from sessions.api.completion_views import completion_object, results_of, wait_s
+from sessions.api.completion_views import completion_object, judged_header, results_of, wait_s
 from sessions.api.errors import problem_response, require_method
 from sessions.api.request_id import request_id
 from sessions.api.sse import EventStream, answer_events
@@ -164,7 +164,10 @@ async def _answer(call: Call) -> HttpResponseBase:
         error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
         error.remedy = "what you paid is paid back if the task comes to nothing"
         raise
-    return JsonResponse(completion_object(task, results, call.body.request.max_miners))
+    return JsonResponse(
+        completion_object(task, results, call.body.request.max_miners),
+        headers=judged_header(results),
+    )
 
 
 def _payment_required(offer: Offer, refusal: PaymentRefused) -> HttpResponse:

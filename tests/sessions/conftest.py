@@ -18,7 +18,14 @@ def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
     """Point the ports of sessions to `tests.sessions.ports`."""
     for name in (
         *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER", "ANSWER_JUDGE"),
-        *("TASK_RECORDS", "TASK_GIVER", "ROUTER_HEALTH", "PARTS_AWAY", "ROUTER_ADDRESS"),
+        *(
+            "TASK_RECORDS",
+            "KEPT_RESULTS",
+            "TASK_GIVER",
+            "ROUTER_HEALTH",
+            "PARTS_AWAY",
+            "ROUTER_ADDRESS",
+        ),
     ):
         setattr(settings, name, f"tests.sessions.ports.{name.lower()}")
     settings.STORAGE_DIR = tmp_path / "blocks"

@@ -10,6 +10,7 @@ from chain.params import LlmParams, PromptType
 from sessions import task_states
 from sessions.models import Session, Task, TaskStatus
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
+from sessions.relay import Result
 
 ROUTER = "0x" + "a1" * 20
 MODEL = 1
@@ -109,6 +110,10 @@ def miner_directory() -> list[MinerEntry]:
 
 def task_records(task: Task) -> TaskRecords:
     return TaskRecords()
+
+
+def kept_results(session_id: int, task_id: int) -> list[Result]:
+    return []
 
 
 def task_giver(task: Task, session: Session, submission: Op) -> bool:

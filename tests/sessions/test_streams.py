@@ -18,6 +18,7 @@ from sessions.errors import (
 )
 from sessions.models import Task, TaskStatus
 from sessions.stream_follower import LONG_WAIT_S
+from sessions.verdicts import wait_for_results
 from tests.sessions.followed_task import (
     ALICE,
     BOB,
@@ -134,7 +135,7 @@ async def test_what_a_replaced_source_says_after_its_replacement_is_not_relayed(
 
 async def test_results_reach_who_waits_for_them(miner: Miner) -> None:
     results = [streams.Result(BOB, "Paris", "stop", 3, 1), streams.Result(ALICE, "P", "stop", 3, 1)]
-    waiting = asyncio.ensure_future(streams.wait_for_results(TASK.session_id, TASK.task_id, 5))
+    waiting = asyncio.ensure_future(wait_for_results(TASK.session_id, TASK.task_id, 5))
     source(ALICE)
     await miner(ALICE, "Paris")
     streams.announce_stage(TASK, TaskStatus.COMMITTED)

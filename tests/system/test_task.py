@@ -15,6 +15,7 @@ from mining.training.score import held_out_questions
 from tests.system.conftest import CHEAP, Client
 
 TIMEOUT_S = 60.0
+QUESTIONS = ("What is 12 + 7?", "What is 23 + 54?")
 ENDLESS = "Count from 3 to 9."
 """The shipped model counts on until its token limit: an answer that takes a while."""
 
@@ -46,6 +47,13 @@ def test_an_answer_is_streamed_committed_judged_and_paid_from_the_escrow(client:
     assert receipt.escrow_before_wei == receipt.escrow_after_wei + receipt.paid_wei
     # A precommit implies the ack, which goes on chain by itself for long tasks only.
     assert set(receipt.gas) == {"submit", "assign", "precommit", "commit", "verdict"}
+
+
+def test_receipts_of_tasks_that_share_a_session_speak_of_their_own_task(client: Client) -> None:
+    session_id = client.session(1)
+    with ThreadPoolExecutor(2) as clients:
+        receipts = clients.map(lambda prompt: ask(client, session_id, prompt), QUESTIONS)
+    assert len({receipt.task_id for receipt in receipts}) == len(QUESTIONS)
 
 
 def test_a_miner_with_a_cheap_model_is_found_out_and_not_paid(client: Client) -> None:

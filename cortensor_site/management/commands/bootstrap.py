@@ -14,14 +14,19 @@ from cortensor_site.bootstrap import prepare
 class Command(BaseCommand):
     help = (
         "Migrate the database, deploy the contracts, register and enrol the miners whose homes are "
-        "given, and make an API key for the client. Safe to run again; prints one line of JSON."
+        "given, and make API keys for clients. Safe to run again; prints one line of JSON."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--miner-home", type=Path, action="append", default=[], metavar="DIR")
         parser.add_argument("--client", required=True, metavar="ADDRESS")
+        parser.add_argument("--example", metavar="ADDRESS", help="default: the client's")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
-        prepared = prepare(miner_homes=options["miner_home"], client=options["client"])
+        prepared = prepare(
+            miner_homes=options["miner_home"],
+            client=options["client"],
+            example=options["example"] or options["client"],
+        )
         self.stdout.write(json.dumps(prepared))
