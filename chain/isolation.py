@@ -61,9 +61,9 @@ class Isolation:
             OperationalError, InterfaceError, RedisError: a server is away.
         """
         now = now or timezone.now()
-        failed = self._failed.get(key)
-        if failed is not None and now < failed.again_at:
+        if self.rests(key, now):
             return False
+        failed = self._failed.get(key)
         try:
             work()
         except Exception as error:
@@ -75,6 +75,16 @@ class Isolation:
         if failed is not None:
             self.forget(key, item)
         return True
+
+    def rests(self, key: Hashable, now: datetime) -> bool:
+        """Whether a piece has failed so lately that it is left alone."""
+        failed = self._failed.get(key)
+        return failed is not None and now < failed.again_at
+
+    def times(self, key: Hashable) -> int:
+        """How often a piece has failed, one time after another."""
+        failed = self._failed.get(key)
+        return 0 if failed is None else failed.times
 
     def again_at(self, key: Hashable) -> datetime | None:
         """When a piece that has failed is tried again."""

@@ -126,7 +126,7 @@ def _remember(presence: MinerPresence, status: NodeStatus, sent_at: datetime) ->
         str(number): speeds[number] for number in presence.model_identifiers if number in speeds
     }
     presence.tokens_per_s = sum(presence.loaded.values())
-    presence.software = status.software[:100]
+    presence.software = _storable(status.software)[:100]
     presence.encryption_key = _known_key(status.encryption_key)
     presence.save()
 
@@ -225,13 +225,18 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
         *(AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED),
     )
     # Whatever a miner says of an encrypted task might be its content.
-    code, text = report.code[:64], "" if task.encrypted else report.message[:500]
+    code = _storable(report.code)[:64]
+    text = "" if task.encrypted else _storable(report.message)[:500]
     advance(assignment, AssignmentStatus.FAILED, now, failure_code=code, failure_message=text)
     logger.warning("%s gave up: %s: %s", assignment, code, text)
     others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
     if code in HOPELESS_CODES and not others.exists():
         task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
     notify("miner_free")
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")  # which the database refuses
 
 
 def _known_key(text: str) -> str:

@@ -20,6 +20,7 @@ from chain.storage import BlockMissing, BlockTooLarge, ContentMalformed, Content
 from mining import catalog, keys
 from mining.answers import (
     CANCELLED,
+    MAX_ANSWER_BYTES,
     Answer,
     AnswerUnfit,
     count_tokens,
@@ -38,11 +39,16 @@ from mining.judgement import Judgement, Logprobs, judge, judge_by_reference, jud
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.rerun import rerun
 from sessions import streams, task_states
+from sessions.bounded_reads import Fields, StreamTooLarge, read_whole
 from sessions.models import Task, TaskStatus
 from sessions.prompts import Prompt, PromptUnreadable, prompt_of
 
 AUDIT_SHARE = 0.1
 """The share of tasks with one miner only that the validator runs itself."""
+MORE_ENTRIES = 256
+"""A node keeps two entries a token at most; Redis trims by whole blocks of them."""
+MAX_TOKEN_BYTES = 4096
+"""What a token's log-probabilities may take in a stream."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +120,7 @@ def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
     try:
         answer = read_answer(task, assignment)
         require_sealed_for(assignment, prompt)
-        require_streamed(answer, read_stream(_stream_of(assignment)))
+        require_streamed(answer, read_stream(_stream_of(assignment, task.max_tokens)))
         vocabulary = catalog.vocabulary(int(task.model_identifier))
         count_tokens(answer, task.max_tokens, prompt.stop, vocabulary)
         require_logprobs(answer, prompt.options.logprobs)
@@ -133,10 +139,21 @@ def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
         return Part(assignment, remark=str(error))
 
 
-def _stream_of(assignment: Assignment) -> list[dict[bytes, bytes]]:
+def _stream_of(assignment: Assignment, max_tokens: int) -> list[Fields]:
     try:
         with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
-            return [entry for _, entry in client.xrange(assignment.stream_key)]
+            return read_whole(
+                client,
+                assignment.stream_key,
+                entries=2 * max_tokens + MORE_ENTRIES,
+                total=MAX_ANSWER_BYTES + max_tokens * MAX_TOKEN_BYTES,
+            )
+    except StreamTooLarge as error:
+        raise AnswerUnfit(f"stream: {error}") from error
+    except redis.ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        raise AnswerUnfit("stream: the miner has put something else in its place") from error
     except redis.RedisError:
         # Streams may be lost; then there is nothing to compare with.
         logger.warning("%s: its stream cannot be read", assignment, exc_info=True)

@@ -36,7 +36,7 @@ def _row(row: Any) -> TokenLogprob:
         if len(top) > MAX_LOGPROBS:
             raise LogprobsUnreadable(f"logprobs has more than {MAX_LOGPROBS} rivals of a token")
         return TokenLogprob(*_pair(token, logprob), tuple(_pair(*pair) for pair in top))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise LogprobsUnreadable(f"logprobs has what is none: {error}") from error
 
 

@@ -23,6 +23,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from sessions import ports
+from sessions.bounded_reads import StreamTooLarge, read_whole
 from sessions.errors import RelayUnavailable
 from sessions.measures import STREAMS_OPEN, AnswerClock
 from sessions.models import Task, TaskStatus
@@ -70,6 +71,11 @@ MAX_ENTRIES = 1_000
 """A task's stream has a few entries a stage; the bound only guards against a runaway writer."""
 WRITE_TIMEOUT_S = 1.0
 WRITE_RETRIES = 3
+SOURCES_AMONG_LAST = 64
+"""The last entry that names a source is among so many: a task has fewer stages."""
+MAX_PIECES = 100_000
+MAX_STREAM_BYTES = 16 * 1024 * 1024
+"""What is read of a miner's stream at most."""
 KEPT_S = 600
 """How long a task's stream outlives the task's timeout."""
 
@@ -227,13 +233,19 @@ class Made(NamedTuple):
 def made_so_far(session_id: int, task_id: int) -> Made:
     """What the live miner has streamed of an answer. Raises RedisError."""
     client = _writer(settings.REDIS_URL)
-    newest_first: Any = client.xrevrange(task_stream_key(session_id, task_id))
+    newest_first: Any = client.xrevrange(
+        task_stream_key(session_id, task_id), count=SOURCES_AMONG_LAST
+    )
     source = next((fields[b"key"] for _, fields in newest_first if b"key" in fields), None)
     if source is None:
         return Made(0, is_whole=False)
-    entries: Any = client.xrange(source)
-    text = b"".join(fields.get(b"text", b"") for _, fields in entries).decode(errors="replace")
-    return Made(len(text), any(b"done" in fields for _, fields in entries))
+    try:
+        entries = read_whole(client, source, entries=MAX_PIECES, total=MAX_STREAM_BYTES)
+    except StreamTooLarge:
+        # No answer is so large: nothing of it is worth waiting for.
+        return Made(0, is_whole=False)
+    text = b"".join(fields.get(b"text", b"") for fields in entries).decode(errors="replace")
+    return Made(len(text), any(b"done" in fields for fields in entries))
 
 
 @cache

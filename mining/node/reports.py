@@ -92,6 +92,9 @@ class CommitReport(Wire):
 
     def __post_init__(self) -> None:
         require_uuid(self.assignment_id)
+        for name in ("data", "content"):
+            if "\x00" in getattr(self, name):
+                raise Malformed(name, "has a NUL, which no answer has", "send U+FFFD in its place")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,9 +77,9 @@ def read_json(text: str, name: str) -> object:
 def require_uuid(text: str) -> None:
     """An assignment's id names files and keys, so that it must not be just any text."""
     try:
-        canonical = str(uuid.UUID(text))
+        canonical: str | None = str(uuid.UUID(text))
     except ValueError:
-        canonical = ""
+        canonical = None
     if text != canonical:
         raise Malformed("assignment_id", "is no UUID", "send one in lower case with hyphens")
 
@@ -113,7 +113,10 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
             return bytes.fromhex(value[2:])
         raise Malformed(name, "is no hex text", "send 0x and lower-case hex digits")
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise Malformed(name, "is beyond all floating-point numbers", "send less") from error
     plain = get_origin(kind) or kind
     if type(value) is not plain:
         wanted = plain.__name__ if isinstance(plain, type) else str(plain)

@@ -2,12 +2,15 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import redis
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from chain.models import Fault
 from mining import reports
 from mining.directory import miners_online
 from mining.enrolment import enrol
@@ -171,3 +174,73 @@ def test_a_mailbox_does_not_grow_without_bounds(miners, collector, monkeypatch, 
     while collector.collect(10):
         pass
     assert router_redis.xlen(reports_key(miner.address)) <= 110  # Redis trims by whole nodes
+
+
+def test_a_huge_report_is_refused_by_its_size_and_never_read(miners, collector, monkeypatch):
+    read = []
+    texts = reports._texts
+    monkeypatch.setattr(reports, "_texts", lambda entry: read.append(entry) or texts(entry))
+    miners[0].send({"type": "ack", "body": "x" * 5_000_000})
+    miners[0].beat()
+    assert collector.collect(100) == 2
+    assert collector.refused == 1
+    assert max(sum(map(len, entry.fields.values())) for entry in read) < 10_000
+
+
+def test_a_report_that_cannot_be_handled_now_is_kept_and_holds_up_nobody(
+    miners, collector, monkeypatch
+):
+    unlucky, other = miners
+    accept = reports.accept
+
+    def fail(address, report, now):
+        if address == unlucky.address:
+            raise OSError(28, "No space left on device")
+        accept(address, report, now)
+
+    monkeypatch.setattr(reports, "accept", fail)
+    unlucky.beat()
+    other.beat()
+    assert collector.collect(100) == 1
+    assert MinerPresence.objects.filter(slots=4).get().pk == other.address
+    assert Fault.objects.get().process == "collect"
+    assert collector.collect(10) == 0, "its mailbox rests"
+    monkeypatch.undo()
+    monkeypatch.setattr(reports, "LOOK_FOR_MINERS_EVERY_S", 0)
+    wait_out(collector)
+    unlucky.beat()
+    assert collector.collect(100) == 2
+    assert collector.refused == 0
+    assert not Fault.objects.exists()
+
+
+def test_a_report_that_never_can_be_handled_is_dropped_in_the_end(miners, collector, monkeypatch):
+    def fail(address, report, now):
+        raise OSError(36, "File name too long")
+
+    monkeypatch.setattr(reports, "accept", fail)
+    miners[0].beat()
+    for _ in range(reports.MAX_TRIES):
+        collector.collect(10)
+        wait_out(collector)
+    assert collector.refused == 1
+    monkeypatch.undo()
+    miners[0].beat()
+    assert collector.collect(100) == 1
+
+
+def test_a_report_that_breaks_what_reads_it_is_seen_by_the_operator(miners, collector, monkeypatch):
+    def fail(address, report, now):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reports, "accept", fail)
+    miners[0].beat()
+    assert collector.collect(100) == 1
+    assert collector.refused == 1
+    assert Fault.objects.get().error == "ZeroDivisionError"
+
+
+def wait_out(collector):
+    """Let every pause be over."""
+    for key, failed in collector._isolation._failed.items():
+        collector._isolation._failed[key] = replace(failed, again_at=timezone.now())

@@ -17,7 +17,7 @@ from mining.models import AssignmentStatus, ValidationMethod
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
 from mining.node.sampling import SamplingParams
-from mining.validation import is_audited, validate
+from mining.validation import MORE_ENTRIES, is_audited, validate
 from sessions.models import TaskStatus
 from sessions.task_states import mark_assigned, mark_committed, mark_precommitted
 from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task
@@ -181,6 +181,20 @@ def test_an_answer_that_is_not_what_was_streamed_is_worth_nothing(validator, eng
     validate(task.pk)
     assert accuracies(task) == [10_000, 0, 10_000]
     assert "streamed" in task.validation.remarks[parts[1].miner]
+
+
+def test_a_stream_that_nobody_can_read_in_bounds_is_worth_nothing(validator, engine, router_redis):
+    task = make_task(redundancy=3)
+    parts = revealed(task, [honest(engine, task)] * 3)
+    with router_redis.pipeline(transaction=False) as pipeline:
+        for _ in range(2 * task.max_tokens + MORE_ENTRIES + 1):
+            pipeline.xadd(parts[0].stream_key, {"text": ""})
+        pipeline.execute()
+    router_redis.set(parts[1].stream_key, "no stream")
+    validate(task.pk)
+    assert accuracies(task) == [0, 0, 10_000]
+    assert "entries" in task.validation.remarks[parts[0].miner]
+    assert "something else" in task.validation.remarks[parts[1].miner]
 
 
 def test_tokens_that_were_not_drawn_are_not_paid_for(validator, engine):
