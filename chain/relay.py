@@ -274,7 +274,7 @@ RELAYS: dict[OperationKind, Relay] = {
         "SessionQueue", "relayPrecommits", "router", _listed(_precommit), _flat(150_000)
     ),
     OperationKind.END_PRECOMMIT: Relay(
-        "SessionQueue", "endPrecommits", "router", _listed(_task), _flat(_FORCED_GAS)
+        "SessionQueue", "endPrecommits", "oracle", _listed(_task), _flat(_FORCED_GAS)
     ),
     OperationKind.RELAY_COMMIT: Relay(
         "SessionQueue", "relayCommits", "router", _commits, _commit_gas
@@ -286,7 +286,7 @@ RELAYS: dict[OperationKind, Relay] = {
         "SessionQueue", "relayVerdicts", "router", _listed(_verdict), _verdict_gas
     ),
     OperationKind.END_TASK: Relay(
-        "SessionQueue", "endTasks", "router", _listed(_task), _flat(_FORCED_GAS)
+        "SessionQueue", "endTasks", "oracle", _listed(_task), _flat(_FORCED_GAS)
     ),
     OperationKind.WITHDRAW_NODE_PAYMENT: Relay(
         "SessionPayment", "withdrawNodePaymentFor", "router", _node, _flat(200_000), is_batch=False

@@ -16,8 +16,12 @@ from sessions.models import OnChainStatus, TaskStatus
 ACK_WINDOW_S = 10
 ONLINE_S = 10.0
 """A miner that was not heard of for this long is taken for gone."""
-COMMIT_WINDOW_S = 60
-VERDICT_WINDOW_S = 60
+GRACE_WINDOW_S = 300
+"""After the queue's deadline, and the precommits': only an oracle can end the stage, and until it
+does, assignments and precommits that are late are accepted."""
+COMMIT_WINDOW_S = 3600
+VERDICT_WINDOW_S = 3600
+"""Both stages end by themselves when all is there; these say how long an outage may last."""
 CHOICE_WINDOW_S = 5
 """What an oracle has for choosing a late miner's successor, at least."""
 DRAW_PERIOD_S = 4
@@ -182,9 +186,11 @@ def _agenda(situation: Situation) -> Iterator[Action]:
     if situation.behind and not situation.status.is_final:
         yield Action(chain.assigned_at or chain.created_at, Step.FOLLOW)
     if chain.status == OnChainStatus.QUEUED:
-        yield Action(chain.created_at + timeout + grace, Step.END_TASK)
+        wait = timedelta(seconds=GRACE_WINDOW_S if _is_assigned_here(situation) else 0)
+        yield Action(chain.created_at + timeout + wait + grace, Step.END_TASK)
     elif chain.status in (OnChainStatus.ASSIGNED, OnChainStatus.ACKED) and chain.assigned_at:
-        yield Action(chain.assigned_at + timeout + grace, Step.END_PRECOMMIT)
+        wait = timedelta(seconds=GRACE_WINDOW_S if _precommit_on_its_way(situation) else 0)
+        yield Action(chain.assigned_at + timeout + wait + grace, Step.END_PRECOMMIT)
         if not situation.status.is_final:
             yield from _replacements(situation, until=chain.assigned_at + timeout)
             yield from _draws(situation, until=chain.assigned_at + timeout)
@@ -196,6 +202,18 @@ def _agenda(situation: Situation) -> Iterator[Action]:
         window = timedelta(seconds=VERDICT_WINDOW_S)
         yield Action(chain.commit_ended_at + window + grace, Step.END_TASK)
         yield from _validation(situation, chain.commit_ended_at)
+
+
+def _is_assigned_here(situation: Situation) -> bool:
+    """Whether miners work whose assignment the chain does not show yet."""
+    return situation.status not in (TaskStatus.QUEUED, TaskStatus.FAILED)
+
+
+def _precommit_on_its_way(situation: Situation) -> bool:
+    """Whether an answer is there whose precommit the chain does not show yet: it is waited for."""
+    return any(
+        slot.status in _HAS_ANSWERED and not slot.precommitted_on_chain for slot in situation.slots
+    )
 
 
 def _switch(situation: Situation) -> Iterator[Action]:
@@ -252,6 +270,7 @@ def _validation(situation: Situation, since: datetime) -> Iterator[Action]:
         yield Action(at, Step.VALIDATE)
 
 
+_HAS_ANSWERED = (AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED)
 _MAY_BE_LATE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
 _CAN_BE_LIVE = (
     *(AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),

@@ -10,7 +10,7 @@ import {TaskStatus} from "./TaskTypes.sol";
 ///      isText 1: whether its data is a plain text; hasRest 1: whether it says more than its terms;
 ///      maxInputTokens 20: the one term that differs from task to task;
 ///      status 3; judged 1: whether a verdict ended it;
-///      assignedAfter 12: seconds from `createdAt` to the first assignment, at most MAX_TIMEOUT;
+///      assignedAfter 12: seconds from `createdAt` to the first assignment, at most MAX_TIMEOUT + GRACE_WINDOW;
 ///      phaseAfter 16: seconds from the assignment to the end of the precommit phase, 65,535 when later;
 ///      stageAfter 26: seconds from `createdAt` to when the status became Precommitted, Committed or Ended; two
 ///      years when later;
@@ -25,9 +25,9 @@ type Board is uint256;
 ///      ackedItself 1: whether it acked before it precommitted: TaskLedger keeps when;
 ///      state 2: assigned, acked, precommitted, committed;
 ///      precommittedAfter 12: seconds from the task's first assignment;
-///      committedAfter 6: seconds from the end of the precommit phase.
-///      They fit because nothing is accepted after its deadline: a precommit comes at most MAX_TIMEOUT = 3600
-///      seconds after the first assignment, a commit at most COMMIT_WINDOW = 60 seconds after its phase began.
+///      committedAfter 6: seconds from the end of the precommit phase; LATER_COMMIT when TaskLedger keeps them.
+///      A precommit fits because none comes more than MAX_TIMEOUT + GRACE_WINDOW = 3900 seconds after the first
+///      assignment. Most commits come within a minute of their phase's beginning.
 type Part is uint64;
 
 using Boards for Board global;
@@ -162,6 +162,8 @@ library Boards {
 library Parts {
     uint256 private constant NUMBER_BITS = 22;
     uint256 internal constant MAX_NUMBER = (1 << NUMBER_BITS) - 1;
+    /// @dev Of commits that come so many seconds after the end of the precommit phase, or more.
+    uint256 internal constant LATER_COMMIT = 0x3f;
 
     uint256 private constant NUMBER = 22;
     uint256 private constant LATER = 21;
@@ -271,7 +273,7 @@ library Parts {
     }
 
     function committedAfter(Part part) internal pure returns (uint256) {
-        return Part.unwrap(part) & 0x3f;
+        return Part.unwrap(part) & LATER_COMMIT;
     }
 
     function withAck(Part part) internal pure returns (Part) {
@@ -284,6 +286,7 @@ library Parts {
     }
 
     /// @dev Of a part that has precommitted.
+    /// @param after_ at most LATER_COMMIT
     function withCommit(Part part, uint256 after_) internal pure returns (Part) {
         return Part.wrap(Part.unwrap(part) | uint64(1 << STATE) | uint64(after_));
     }

@@ -57,7 +57,7 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     }
 
     /// @notice Ends the precommit phase after its deadline; who has not precommitted is out. When nobody has,
-    ///         the task ends and its money returns to the session.
+    ///         the task ends and its money returns to the session. For oracles; for anyone after GRACE_WINDOW.
     /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with those who have
     function endPrecommit(uint256 sessionId, uint256 taskId, bool emitAllPrecommitted) external {
         _orRevert(_endPrecommit(sessionId, taskId, emitAllPrecommitted));
@@ -85,9 +85,9 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     }
 
     /// @notice Ends a task that cannot go on and returns its money to the session. With `forceEnd`, after the
-    ///         deadline of the stage that it is stuck in: not assigned, nobody precommitted, nobody revealed, or
-    ///         not judged in time. Without, there is never anything to do: a task ends by itself with its
-    ///         verdict.
+    ///         deadline of the stage that it is stuck in: not assigned, nobody precommitted (for oracles; for
+    ///         anyone after GRACE_WINDOW), nobody revealed, or not judged in time. Without, there is never
+    ///         anything to do: a task ends by itself with its verdict.
     function end(uint256 sessionId, uint256 taskId, bool forceEnd) external {
         _orRevert(_end(sessionId, taskId, forceEnd));
     }
@@ -121,10 +121,16 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
     }
 
     function isOracleNode(address addr) external view returns (bool) {
-        return roles.hasRole(RoleIds.ORACLE, addr);
+        return _isOracle(addr);
     }
 
     function isPrimaryModule(address addr) external view returns (bool) {
         return roles.hasRole(RoleIds.MODULE, addr);
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    function _isOracle(address account) internal view override returns (bool) {
+        return roles.hasRole(RoleIds.ORACLE, account);
     }
 }

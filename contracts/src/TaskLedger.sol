@@ -19,8 +19,9 @@ abstract contract TaskLedger {
     ///      results: the precommitted hash; once a content address is committed, the digest of the content
     ///      instead, from which the hash can be computed again.
     ///      The others are written only where there is something to say: the parts of more miners; times that
-    ///      a part has no room for, 12 bits a place, in seconds from the task's first assignment; a plan that
-    ///      the session has no number for; what the terms do not say; plain texts.
+    ///      a part has no room for, 12 bits a place, in seconds from the task's first assignment or, of commits,
+    ///      from the end of the precommit phase; a plan that the session has no number for; what the terms do
+    ///      not say; plain texts.
     struct Task {
         bytes32 content;
         Board board;
@@ -28,6 +29,7 @@ abstract contract TaskLedger {
         uint256[MORE_WORDS] moreParts;
         uint256 placedAfter;
         uint256 ackedAfter;
+        uint256 committedAfter;
         uint256 ownPlan;
         bytes32 rest;
         string text;
@@ -56,11 +58,17 @@ abstract contract TaskLedger {
     }
 
     /// @dev Seconds a miner has for its ack, though no more than a quarter of the timeout; an oracle for its
-    ///      choice of a late miner's successor, at least; all miners for revealing; the validators for judging.
+    ///      choice of a late miner's successor, at least.
     uint256 public constant ACK_WINDOW = 10;
     uint256 public constant CHOICE_WINDOW = 5;
-    uint256 public constant COMMIT_WINDOW = 60;
-    uint256 public constant VERDICT_WINDOW = 60;
+    /// @notice Seconds after the queue's deadline, and after the precommits', in which only an oracle can end the
+    ///         stage. What is late is accepted until the stage ends: a relayer or a chain that was away costs
+    ///         nobody an answer. Afterwards anyone can end it.
+    uint256 public constant GRACE_WINDOW = 5 minutes;
+    /// @notice Seconds that all miners have for revealing, and then the validators for judging. Both stages end by
+    ///         themselves when all is there, so these only say how long an outage may last.
+    uint256 public constant COMMIT_WINDOW = 1 hours;
+    uint256 public constant VERDICT_WINDOW = 1 hours;
 
     /// @dev The number of a plan that is the task's own.
     uint256 internal constant OWN_PLAN = 255;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Board, Boards, NOWHERE, Part} from "./Board.sol";
+import {Board, Boards, NOWHERE, Part, Parts} from "./Board.sol";
 import {ISession} from "./ISession.sol";
 import {Mark, Marks} from "./Marks.sol";
 import {NodeIds} from "./NodeIds.sol";
@@ -58,7 +58,7 @@ abstract contract TaskSteps is TaskFlow {
         TaskStatus status = board.status();
         if (status != TaskStatus.Queued) return abi.encodeWithSelector(WrongStatus.selector, status);
         uint256 plan = _planOf(sessionId, task, board);
-        uint256 deadline = _queueDeadline(board, uint256(uint160(plan)).timeout());
+        uint256 deadline = _queueDeadline(board, uint256(uint160(plan)).timeout()) + GRACE_WINDOW;
         if (block.timestamp > deadline) return _late(deadline);
         if (miners.length == 0 || miners.length > _redundancyIn(plan)) {
             return abi.encodeWithSelector(WrongNumberOfMiners.selector, miners.length, _redundancyIn(plan));
@@ -129,7 +129,8 @@ abstract contract TaskSteps is TaskFlow {
         if (part.hasPrecommitted()) return (_secondPrecommit(task, index, part, hash), board);
         if (board.status() >= TaskStatus.Precommitted) return (_phaseOver(), board);
         uint256 assignedAt = board.assignedAt();
-        if (block.timestamp > assignedAt + timeout) return (_late(assignedAt + timeout), board);
+        uint256 deadline = assignedAt + timeout + GRACE_WINDOW;
+        if (block.timestamp > deadline) return (_late(deadline), board);
 
         board = _withPart(task, board, index, part.withPrecommit(block.timestamp - assignedAt));
         _keepResult(task, index, hash);
@@ -184,7 +185,12 @@ abstract contract TaskSteps is TaskFlow {
         bytes32 expected = _result(task, index);
         if (hash != expected) return (abi.encodeWithSelector(HashMismatch.selector, hash, expected), board);
 
-        board = _withPart(task, board, index, part.withCommit(block.timestamp - stageAt));
+        uint256 after_ = block.timestamp - stageAt;
+        if (after_ >= Parts.LATER_COMMIT) {
+            task.committedAfter = _withTime(task.committedAfter, index, after_);
+            after_ = Parts.LATER_COMMIT;
+        }
+        board = _withPart(task, board, index, part.withCommit(after_));
         if (content != 0) _keepResult(task, index, content);
         else task.resultTexts[index] = data;
         emit TaskCommitted(sessionId, taskId, miner);
@@ -270,12 +276,13 @@ abstract contract TaskSteps is TaskFlow {
     }
 
     /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
-    ///      precommit deadline. The loss is rounded up.
+    ///      precommit deadline, which a precommit in the grace counts as. The loss is rounded up.
     function _timelinessBps(uint256 placedAfter, Part part, uint256 timeout) private pure returns (uint256) {
         uint256 from = placedAfter + timeout / 4;
         uint256 done = part.precommittedAfter();
+        if (done > timeout) done = timeout;
         if (done <= from) return BPS;
-        // No precommit is later than `timeout`, so `timeout` is above `from` here.
+        // `done` is at most `timeout`, so `timeout` is above `from` here.
         uint256 loss = (BPS - LATEST_TIMELINESS_BPS) * (done - from);
         return BPS - (loss + (timeout - from) - 1) / (timeout - from);
     }

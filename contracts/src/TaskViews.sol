@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ContentAddress} from "./ContentAddress.sol";
-import {Board, Part} from "./Board.sol";
+import {Board, Part, Parts} from "./Board.sol";
 import {NodeIds} from "./NodeIds.sol";
 import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
@@ -27,7 +27,8 @@ abstract contract TaskViews is TaskLedger {
     }
 
     /// @notice The ends of a task's stages, as seconds since 1970; 0 while a stage has not begun, and of the
-    ///         verdict's once it is over.
+    ///         verdict's once it is over. From the first two on an oracle can end the stage, anyone else
+    ///         GRACE_WINDOW later, and what comes before it ends is still accepted.
     function getTaskDeadlines(uint256 sessionId, uint256 taskId)
         external
         view
@@ -349,6 +350,9 @@ abstract contract TaskViews is TaskLedger {
 
     function _commitAt(Task storage task, uint256 index) private view returns (uint256) {
         Part part = _part(task, task.board, index);
-        return part.hasCommitted() ? task.board.phaseEnd() + part.committedAfter() : 0;
+        if (!part.hasCommitted()) return 0;
+        uint256 after_ = part.committedAfter();
+        if (after_ == Parts.LATER_COMMIT) after_ = _timeIn(task.committedAfter, index);
+        return task.board.phaseEnd() + after_;
     }
 }

@@ -21,6 +21,10 @@ abstract contract Network is Checks {
     uint256 internal constant MAX_TOKENS = 100;
     uint256 internal constant MAX_INPUT_TOKENS = 50;
     uint256 internal constant TIMEOUT = 60;
+    /// @dev In which only an oracle ends the queue's and the precommits' stage.
+    uint256 internal constant GRACE = 300;
+    /// @dev For the reveals, and then for the verdict.
+    uint256 internal constant STAGE_WINDOW = 3600;
     uint256 internal constant LANE = 1_000_000;
     uint256 internal constant START = 1_750_000_000;
     uint256 internal constant VALIDATOR_KEY = 0x7a11;

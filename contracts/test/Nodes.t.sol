@@ -106,7 +106,7 @@ contract NodesTest is Network {
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 1);
         commit(sessionId, taskId, 0);
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + STAGE_WINDOW + 1);
         tasks.endCommit(sessionId, taskId, true);
         (uint256 staked, uint256 unbonding,) = pool.stakeOf(miner(1));
         assertEq(staked, 450, "a tenth of what is staked");
@@ -130,7 +130,7 @@ contract NodesTest is Network {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 1);
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + STAGE_WINDOW + 1);
         tasks.endCommit(sessionId, taskId, false);
         assertEq(tasks.getTaskStatus(sessionId, taskId), uint256(TaskStatus.Ended), "ended");
         assertEq(payment.sessionBalance(sessionId), 1e9, "refunded");

@@ -103,6 +103,7 @@ contract OverdueTest is Network {
         vm.warp(START + TIMEOUT + 1);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, START + TIMEOUT + 1, START + TIMEOUT));
         tasks.replaceMinerByDraw(sessionId, taskId, miner(0));
+        vm.prank(oracle);
         tasks.endPrecommit(sessionId, taskId, true);
         vm.expectRevert(TaskFlow.PhaseOver.selector);
         tasks.replaceMinerByDraw(sessionId, taskId, miner(0));
@@ -190,6 +191,7 @@ contract OverdueTest is Network {
         tasks.end(sessionId, taskId, true);
         TaskRef[] memory refs = new TaskRef[](1);
         refs[0] = TaskRef(sessionId, taskId);
+        vm.prank(oracle);
         tasks.endPrecommits(refs);
         precommitTooLate(sessionId, taskId);
         commit(sessionId, taskId, 0);
@@ -199,6 +201,7 @@ contract OverdueTest is Network {
     function test_a_task_nobody_precommitted_ends_by_its_end() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
         vm.warp(START + TIMEOUT + 1);
+        vm.prank(oracle);
         tasks.end(sessionId, taskId, true);
         assertEq(tasks.reservedOf(sessionId, taskId), 0, "nothing is held");
         assertEq(payment.sessionBalance(sessionId), 1e9, "refunded");

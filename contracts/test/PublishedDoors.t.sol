@@ -164,6 +164,7 @@ contract PublishedDoorsTest is Network {
         vm.warp(START + TIMEOUT + 1);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, START + TIMEOUT + 1, START + TIMEOUT));
         tasks.endAck(sessionId, LANE);
+        vm.prank(oracle);
         tasks.endPrecommit(sessionId, LANE, true);
         vm.expectRevert(TaskFlow.PhaseOver.selector);
         tasks.endAck(sessionId, LANE);
@@ -180,7 +181,7 @@ contract PublishedDoorsTest is Network {
             abi.encodeWithSelector(TaskFlow.TooEarly.selector, START, START + TIMEOUT)
         );
         tasks.end2(sessionId, LANE, true);
-        vm.warp(START + TIMEOUT + 1);
+        vm.warp(START + TIMEOUT + GRACE + 1);
         vm.prank(relayer);
         tasks.end2(sessionId, LANE, true);
         assertEq(tasks.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Ended), "ended");

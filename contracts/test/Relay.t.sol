@@ -191,7 +191,7 @@ contract RelayTest is Network {
         refs[0] = TaskRef(sessionId, 77);
         refs[1] = TaskRef(sessionId, LANE);
         precommit(sessionId, LANE, 1);
-        vm.warp(START + 11 + 61);
+        vm.warp(START + 11 + STAGE_WINDOW + 1);
         tasks.endCommits(refs);
         assertEq(tasks.getTaskStatus(sessionId, LANE), uint256(TaskStatus.Ended), "nobody revealed");
     }

@@ -20,9 +20,11 @@ contract TaskEndsTest is Network {
         vm.expectRevert(
             abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
+        vm.startPrank(oracle);
         tasks.end(sessionId, LANE, true);
         vm.warp(START + TIMEOUT + 1);
         tasks.end(sessionId, LANE, true);
+        vm.stopPrank();
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
         vm.expectRevert(TaskFlow.AlreadyEnded.selector);
         tasks.end(sessionId, LANE, true);
@@ -34,13 +36,14 @@ contract TaskEndsTest is Network {
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 2);
         vm.warp(START + TIMEOUT);
+        vm.startPrank(oracle);
         vm.expectRevert(
             abi.encodeWithSelector(TaskFlow.TooEarly.selector, START + TIMEOUT, START + TIMEOUT)
         );
         tasks.endPrecommit(sessionId, taskId, true);
         vm.warp(START + TIMEOUT + 1);
-        vm.prank(relayer);
         tasks.endPrecommit(sessionId, taskId, true);
+        vm.stopPrank();
         assertEq(pool.reputationOf(miner(1)), -3, "absence costs");
         commit(sessionId, taskId, 0);
         commit(sessionId, taskId, 2);
@@ -54,6 +57,7 @@ contract TaskEndsTest is Network {
     function test_nobody_in_time_ends_the_task_with_a_refund() public {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         vm.warp(START + TIMEOUT + 1);
+        vm.prank(oracle);
         tasks.endPrecommit(sessionId, taskId, false);
         assertStatus(sessionId, taskId, TaskStatus.Ended);
         assertEq(payment.sessionBalance(sessionId), 1e9, "all is back");
@@ -65,7 +69,7 @@ contract TaskEndsTest is Network {
         precommit(sessionId, taskId, 0);
         precommit(sessionId, taskId, 1);
         commit(sessionId, taskId, 0);
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + STAGE_WINDOW + 1);
         assertTrue(tasks.endCommit(sessionId, taskId, true), "ended");
         assertEq(pool.reputationOf(miner(1)), -3, "silence costs");
         judge(sessionId, taskId, 1, 10_000);
@@ -79,7 +83,7 @@ contract TaskEndsTest is Network {
         commit(sessionId, taskId, 0);
         vm.expectPartialRevert(TaskFlow.TooEarly.selector);
         tasks.end(sessionId, taskId, true);
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + STAGE_WINDOW + 1);
         TaskRef[] memory items = new TaskRef[](1);
         items[0] = TaskRef(sessionId, taskId);
         tasks.endTasks(items);

@@ -101,8 +101,8 @@ contract TaskLifeTest is Network {
             tasks.getTaskDeadlines(sessionId, taskId);
         assertEq(inQueue, START + TIMEOUT, "queue deadline");
         assertEq(precommitEnd, START + TIMEOUT, "precommit deadline");
-        assertEq(commitEnd, START + 8 + 60, "commit deadline");
-        assertEq(verdictEnd, START + 20 + 60, "verdict deadline");
+        assertEq(commitEnd, START + 8 + STAGE_WINDOW, "commit deadline");
+        assertEq(verdictEnd, START + 20 + STAGE_WINDOW, "verdict deadline");
     }
 
     function test_a_content_address_comes_back_letter_for_letter_with_its_hash() public {
@@ -162,12 +162,13 @@ contract TaskLifeTest is Network {
         (uint256 sessionId, uint256 taskId) = assignedTask(2);
         bytes32 hash = hashOf(sessionId, taskId, 1);
         precommit(sessionId, taskId, 0);
-        vm.warp(START + TIMEOUT + 1);
-        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, block.timestamp, START + TIMEOUT));
+        uint256 end = START + TIMEOUT + GRACE;
+        vm.warp(end + 1);
+        vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, end + 1, end));
         vm.prank(miner(1));
         queue.precommit(sessionId, taskId, hash, "");
         tasks.endPrecommit(sessionId, taskId, false);
-        uint256 end = block.timestamp + 60;
+        end = block.timestamp + STAGE_WINDOW;
         vm.warp(end + 1);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, end + 1, end));
         vm.prank(miner(0));

@@ -51,7 +51,7 @@ contract TaskVerdictsTest is Network {
         }
         commit(sessionId, taskId, 1);
         commit(sessionId, taskId, 2);
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + STAGE_WINDOW + 1);
         tasks.endCommit(sessionId, taskId, true);
         address[] memory named = miners(5); // one was silent, two never had a place
         Verdict memory item = verdictOf(sessionId, taskId, named, 10_000);
@@ -85,7 +85,7 @@ contract TaskVerdictsTest is Network {
         }
         if (revealed == 0) return;
         if (revealed != 3) {
-            vm.warp(block.timestamp + 61);
+            vm.warp(block.timestamp + STAGE_WINDOW + 1);
             tasks.endCommit(sessionId, taskId, true);
         }
         judge(sessionId, taskId, 3, 10_000);
@@ -126,7 +126,7 @@ contract TaskVerdictsTest is Network {
         uint256 outputTokens
     ) public {
         (uint256 sessionId, uint256 taskId) = assignedTask(1);
-        delay = bound(delay, 0, TIMEOUT);
+        delay = bound(delay, 0, TIMEOUT + GRACE);
         Verdict memory item = verdictOf(sessionId, taskId, miners(1), bound(accuracyBps, 0, 10_000));
         item.inputTokens = bound(inputTokens, 0, MAX_INPUT_TOKENS);
         item.outputTokens[0] = bound(outputTokens, 0, MAX_TOKENS);
@@ -138,6 +138,7 @@ contract TaskVerdictsTest is Network {
 
         uint256 price = item.inputTokens * INPUT_PRICE + item.outputTokens[0] * OUTPUT_PRICE;
         uint256 quarter = TIMEOUT / 4;
+        if (delay > TIMEOUT) delay = TIMEOUT;
         uint256 loss = delay <= quarter ? 0 : ceilDiv(2_000 * (delay - quarter), TIMEOUT - quarter);
         uint256 owed = payment.owedTo(miner(0));
         assertEq(owed, price * item.accuraciesBps[0] * (10_000 - loss) / 1e8, "pay");

@@ -112,7 +112,8 @@ def test_stuck_tasks_are_forced_on(chain: Chain) -> None:
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
     assert [task.status() for task in (queued, assigned, late)] == [ENDED, ENDED, 3]
-    chain.rpc("evm_increaseTime", 70)
+    window_s = chain.contract("SessionQueue").functions.COMMIT_WINDOW().call()
+    chain.rpc("evm_increaseTime", window_s + 10)
     outbox.enqueue(operations.end_commit(session_id, late.task_id))
     deliver(chain, at_work)
     assert late.status() == ENDED

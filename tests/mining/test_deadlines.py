@@ -14,6 +14,7 @@ from mining.deadlines import (
     COMMIT_WINDOW_S,
     DRAW_PERIOD_S,
     GRACE_S,
+    GRACE_WINDOW_S,
     ONLINE_S,
     REACT_WITHIN_S,
     VALIDATE_AGAIN_S,
@@ -73,6 +74,10 @@ DECISIONS = {
         situation(T.FAILED, OnChain(C.QUEUED, START)),
         [(TIMEOUT_S + GRACE_S, Step.END_TASK)],
     ),
+    "what is assigned here is not refunded while the chain may still take the assignment": (
+        situation(T.ASSIGNED, OnChain(C.QUEUED, START), slot(A.LEASED, assigned_at=None)),
+        [(TIMEOUT_S + GRACE_WINDOW_S + GRACE_S, Step.END_TASK)],
+    ),
     "nothing is late that the chain does not show": (
         situation(T.ASSIGNED, None, slot(A.LEASED, assigned_at=None)),
         [],
@@ -117,6 +122,10 @@ DECISIONS = {
     "who has precommitted is not replaced": (
         situation(T.ACKED, assigned(), slot(A.PRECOMMITTED, **PRECOMMITTED)),
         [(TIMEOUT_S + GRACE_S, Step.END_PRECOMMIT)],
+    ),
+    "a precommit that is on its way is waited for as long as the contract takes it": (
+        situation(T.ACKED, assigned(), slot(A.PRECOMMITTED, 0), slot(A.PRECOMMITTED, 1, **PRECOMMITTED)),
+        [(TIMEOUT_S + GRACE_WINDOW_S + GRACE_S, Step.END_PRECOMMIT)],
     ),
     "a task that has failed here is only ended on chain": (
         situation(T.FAILED, assigned(), slot(A.LEASED)),

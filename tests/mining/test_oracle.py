@@ -10,7 +10,7 @@ from chain import projections
 from chain.models import Fault, Operation
 from chain.wakeup import Listener
 from mining import steps
-from mining.deadlines import ONLINE_S, REACT_WITHIN_S, Step
+from mining.deadlines import COMMIT_WINDOW_S, ONLINE_S, REACT_WITHIN_S, VERDICT_WINDOW_S, Step
 from mining.dispatch import dispatch_all
 from mining.enrolment import mailbox_prefix
 from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
@@ -177,10 +177,10 @@ def test_each_stuck_stage_is_forced_on_once():
         sweep(later(62))
     mirror(task, OnChainStatus.PRECOMMITTED, assigned_at=now, precommit_ended_at=now)
     for _ in range(2):
-        sweep(later(62))
+        sweep(later(COMMIT_WINDOW_S + 2))
     mirror(task, OnChainStatus.COMMITTED, precommit_ended_at=now, commit_ended_at=now)
     for _ in range(2):
-        sweep(later(62))
+        sweep(later(VERDICT_WINDOW_S + 2))
     assert kinds() == ["assign_task", "end_commit", "end_precommit", "end_task"]
 
 
