@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.utils import timezone
@@ -18,6 +18,7 @@ from chain.wakeup import Listener
 from mining import steps
 from mining.agenda import Agenda
 from mining.deadlines import Action, Step, agenda, due
+from mining.holding import heard_until, is_held
 from mining.loop import beside, keep_doing
 from mining.situations import Case, read_cases, unfinished
 from sessions.models import Task, numbered
@@ -43,12 +44,14 @@ GATHER_S = 0.25
 BESIDE_EVERY_S = 2.0
 """How often webhooks and payments are looked at, each in a thread of its own."""
 
+ALL_HEARD = datetime.max.replace(tzinfo=UTC)
+
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Do what is due, sleep, and so on."""
-    oracle = Oracle()
+    oracle = Oracle(heard_until)
     with ExitStack() as stack:
         listener = stack.enter_context(Listener([CHANNEL]))
         # A broker or an RPC endpoint may be slow, and no deadline waits for either.
@@ -70,9 +73,15 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 class Oracle:
-    """Knows when to look at which task, and does what is due."""
+    """Knows when to look at which task, and does what is due.
 
-    def __init__(self) -> None:
+    Args:
+        heard_until: up to when miners' reports and the chain's news were read.
+    """
+
+    def __init__(self, heard_until: Callable[[], datetime] = lambda: ALL_HEARD) -> None:
+        self._heard_until = heard_until
+        self._heard: datetime | None = None
         self._agenda = Agenda()
         self._isolation = Isolation("oracle")
         self._listed_at: datetime | None = None
@@ -94,6 +103,7 @@ class Oracle:
                 if key not in self._agenda:
                     self._agenda.plan(key, now)
             self._listed_at = now
+        self._heard = None
         keys = self._agenda.due(now, MOST_A_SWEEP)
         for start in range(0, len(keys), AT_ONCE):
             self._look(keys[start : start + AT_ONCE], now)
@@ -149,6 +159,10 @@ class Oracle:
             return
         situation = case.situation
         for action in due(situation, now):
+            if is_held(action, self._hears(), now):
+                logger.info("%s: %s; what was missed is read first", case.task, action.step.value)
+                upcoming.append(now + _AGAIN)
+                continue
             upcoming += self._try(
                 (key, action.step, action.assignment_id, action.miner),
                 f"{case.task}: {action.step.name}",
@@ -172,6 +186,12 @@ class Oracle:
         if self._isolation.attempt(key, item, work, now):
             return [] if again is None else [now + again]
         return [self._isolation.again_at(key) or now + _AGAIN]
+
+    def _hears(self) -> datetime:
+        """Asked once a sweep, and only where something is due."""
+        if self._heard is None:
+            self._heard = self._heard_until()
+        return self._heard
 
     def _look_again(self) -> timedelta:
         return timedelta(seconds=max(LOOK_AGAIN_S, len(self._agenda) / LOOKS_A_SECOND))
