@@ -60,6 +60,7 @@ class Heart:
     def _beat(self) -> None:
         try:
             status = self._miner.beat()
+            self._miner.remind()
             waiting = {queue: self._mailbox.waiting(queue) for queue in QUEUES}
             _write(self._home / _FILE, status, waiting)
         except AuthenticationError:

@@ -30,6 +30,7 @@ from mining.node.mailbox import Mailbox
 from mining.node.piece_stream import StreamMismatch
 from mining.node.piece_writer import PieceWriter
 from mining.node.prompts import PromptError
+from mining.node.reminders import Reminders
 from mining.node.reports import (
     AckReport,
     CommitReport,
@@ -109,6 +110,7 @@ class Miner:
         self._last_beat_ms = 0
         self._running = RunningJobs()
         self._writer = PieceWriter(mailbox)
+        self._reminders = Reminders(stash)
 
     def infer(self, value: object) -> None:
         """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
@@ -131,6 +133,7 @@ class Miner:
         except NotStashed as error:
             logger.warning("reveal: %s", error)
             return
+        self._reminders.answered(assignment_id)
         commit = Commit(
             result.session_id,
             result.task_id,
@@ -151,6 +154,7 @@ class Miner:
     def cancel(self, assignment_id: str) -> None:
         """End an assignment's generation, or see to it that it never starts."""
         self._running.cancel(assignment_id)
+        self._reminders.answered(assignment_id)
 
     def shorten(self, assignment_id: str, characters: int) -> None:
         """End an answer once it has so many characters, and precommit it as it is then."""
@@ -180,6 +184,12 @@ class Miner:
             job = Job.from_json(value)
             if not self._precommit_again(job):
                 self._fail(job, Draining.code, "node: it stops; give the job to another")
+
+    def remind(self) -> None:
+        """Report precommits again that the router does not seem to have heard of."""
+        for assignment_id in self._reminders.due():
+            with suppress(NotStashed):  # it has been forgotten meanwhile
+                self._report_precommit(assignment_id)
 
     def beat(self) -> NodeStatus:
         """Report that the miner is there, and what it can take."""
@@ -279,9 +289,15 @@ class Miner:
     def _precommit_again(self, job: Job) -> bool:
         """Report the precommit of what is stashed; False if nothing is. Always the same one."""
         try:
-            result = self._stash.get(job.assignment_id)
+            self._report_precommit(job.assignment_id)
         except NotStashed:
             return False
+        return True
+
+    def _report_precommit(self, assignment_id: str) -> None:
+        result = self._stash.get(assignment_id)
+        # Before it is tried: it may fail, and even if it does not, Redis may lose it.
+        self._reminders.reported(assignment_id)
         digest = commit_hash(result.session_id, result.task_id, self.address, result.data)
         precommit = Precommit(
             result.session_id,
@@ -292,9 +308,8 @@ class Miner:
         )
         signature = self._wallet.sign(precommit, _domain(result))
         self._mailbox.report(
-            PrecommitReport(assignment_id=job.assignment_id, hash=digest, signature=signature)
+            PrecommitReport(assignment_id=assignment_id, hash=digest, signature=signature)
         )
-        return True
 
     def _fail(self, job: Job, code: str, message: str) -> None:
         stream = self._mailbox.stream(job.assignment_id, job.max_tokens)

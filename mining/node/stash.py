@@ -5,6 +5,7 @@ is stashed first and reported then; whoever asks again gets the same one.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,9 +66,26 @@ class Stash:
         for path in sorted(self._folder.glob("*.json")):
             yield Result(**json.loads(path.read_text()))
 
+    def mark_answered(self, assignment_id: str) -> None:
+        """Remember that the router has heard of a result's precommit."""
+        if self._path(assignment_id).exists():
+            self._answered(assignment_id).touch()
+
+    def unanswered(self, younger_than_s: float) -> list[str]:
+        """The assignments of such age whose precommits the router may not have heard of."""
+        since = time.time() - younger_than_s
+        return [
+            path.stem
+            for path in self._folder.glob("*.json")
+            if path.stat().st_mtime > since and not self._answered(path.stem).exists()
+        ]
+
     def forget_old(self) -> int:
         """Delete results that nobody can ask for any more, and return how many."""
         return forget_old(self._folder)
 
     def _path(self, assignment_id: str) -> Path:
         return self._folder / f"{assignment_id}.json"
+
+    def _answered(self, assignment_id: str) -> Path:
+        return self._folder / f"{assignment_id}.answered"
