@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
 from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, AskedParams, PromptType
-from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type
+from sessions.api.fields import Flag, Hundredths, Text, Whole, json_type, session_number
 from sessions.completion import (
     DEFAULT_TIMEOUT_S,
     MAX_STOP_CHARACTERS,
@@ -32,7 +32,7 @@ class CompletionSerializer(serializers.Serializer):
     How tokens are drawn, and how many at most, is left to the model where a client does not say.
     """
 
-    session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
+    session_id = session_number(required=False)
     prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
     prompt_type = Whole(default=int(PromptType.MESSAGE))
     prompt_template = Text(max_length=MAX_TEMPLATE_CHARACTERS, allow_blank=True, default="")

@@ -5,6 +5,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+MAX_DIGITS = 19
+"""Those of the largest number that the database holds."""
+
 
 class Whole(serializers.IntegerField):
     """A JSON number without a fraction: `60.0`, which Python's clients write, is one as well."""
@@ -15,6 +18,32 @@ class Whole(serializers.IntegerField):
         if isinstance(data, bool) or not isinstance(data, int):
             raise serializers.ValidationError(f"must be an integer, not {json_type(data)}")
         return data
+
+
+class Identifier(Whole):
+    """The number of a session or a task. A string of its digits is one too.
+
+    Clients read session numbers from their environment, where everything is a string.
+    """
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str):
+            return super().to_internal_value(data)
+        if not (data.isascii() and data.isdecimal() and len(data) <= MAX_DIGITS):
+            raise serializers.ValidationError(
+                "must be a whole number; a string has to be its decimal digits alone"
+            )
+        return int(data)
+
+
+def session_number(**options: Any) -> Identifier:
+    """A field for a session's number."""
+    return Identifier(min_value=1, max_value=2**63 - 1, **options)
+
+
+def task_number(**options: Any) -> Identifier:
+    """A field for a task's number in its session."""
+    return Identifier(min_value=0, max_value=2**53 - 1, **options)
 
 
 class Text(serializers.CharField):

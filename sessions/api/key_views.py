@@ -12,7 +12,7 @@ from sessions.access.budgets import usage_today
 from sessions.access.callers import Caller
 from sessions.access.keys import KeyTerms, make_key
 from sessions.api.authentication import ScopeNeeded, caller_of
-from sessions.api.fields import Text, Wei, Whole
+from sessions.api.fields import Text, Wei, Whole, session_number
 from sessions.api.parsing import given
 from sessions.errors import RequestError
 from sessions.models import ApiKey, Scope
@@ -34,7 +34,7 @@ class KeySerializer(serializers.Serializer):
     scopes = serializers.ListField(
         child=serializers.ChoiceField(Scope.choices), min_length=1, max_length=3, required=False
     )
-    session_id = Whole(min_value=1, max_value=LARGEST_ID, required=False)
+    session_id = session_number(required=False)
     expires_at = serializers.DateTimeField(required=False)
     daily_wei = Wei(required=False)
     daily_tokens = Whole(min_value=0, max_value=LARGEST_ID, required=False)

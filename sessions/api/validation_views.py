@@ -21,7 +21,7 @@ from sessions.api.authentication import bearer
 from sessions.api.completion_body import json_object, read_completion
 from sessions.api.completion_views import results_of
 from sessions.api.errors import problem_response, require_method
-from sessions.api.fields import Text, Whole
+from sessions.api.fields import Text, session_number, task_number
 from sessions.api.request_id import request_id
 from sessions.errors import NothingToCompare, RelayError, TaskNotFound
 from sessions.models import Scope, Task
@@ -32,8 +32,8 @@ MAX_ANSWER_CHARACTERS = 1_000_000
 class ValidationBody(serializers.Serializer):
     """What is to be validated; the members of a completion request are read apart."""
 
-    session_id = Whole(min_value=1, max_value=2**63 - 1)
-    task_id = Whole(min_value=0, max_value=2**53 - 1, required=False)
+    session_id = session_number()
+    task_id = task_number(required=False)
     answer = Text(max_length=MAX_ANSWER_CHARACTERS, allow_blank=True)
 
 

@@ -9,14 +9,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from sessions.api.authentication import ScopeNeeded, caller_of
-from sessions.api.fields import Text, Whole
+from sessions.api.fields import Text, session_number
 from sessions.api.parsing import given
 from sessions.errors import RequestError
 from sessions.models import Scope, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from sessions.webhooks import endpoints
 from sessions.webhooks.addresses import MAX_URL_CHARACTERS
 
-LARGEST_ID = 2**63 - 1
 DELIVERIES_SHOWN = 100
 
 
@@ -30,7 +29,7 @@ class WebhookSerializer(serializers.Serializer):
     """What a new webhook is to be."""
 
     url = Text(max_length=MAX_URL_CHARACTERS)
-    session_id = Whole(min_value=1, max_value=LARGEST_ID, required=False)
+    session_id = session_number(required=False)
     events = serializers.ListField(
         child=serializers.ChoiceField(WebhookEvent.choices),
         min_length=1,

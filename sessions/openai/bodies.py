@@ -14,7 +14,7 @@ from sessions.api.completion_body import (
     NOT_BELOW_ZERO,
     json_object,
 )
-from sessions.api.fields import Flag, Hundredths, Text, Whole
+from sessions.api.fields import Flag, Hundredths, Text, Whole, session_number
 from sessions.completion import (
     DEFAULT_TIMEOUT_S,
     MAX_STOP_CHARACTERS,
@@ -85,7 +85,7 @@ class Sampling(serializers.Serializer):
     frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
     seed = Whole(min_value=SMALLEST_SEED, max_value=LARGEST_SEED, required=False)
     timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
-    session_id = Whole(min_value=1, max_value=2**63 - 1, required=False)
+    session_id = session_number(required=False)
     max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
     max_completion_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
 

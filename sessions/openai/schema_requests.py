@@ -1,5 +1,6 @@
 """The bodies of requests to `/v1`, described from the tables of their parameters."""
 
+from sessions.api.schema.completions import number_or_digits
 from sessions.completion import DEFAULT_TIMEOUT_S, MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.openai.bodies import (
     MAX_CHOICES,
@@ -78,7 +79,7 @@ _COMMON: dict[str, Schema] = {
     "seed": whole(SMALLEST_SEED, LARGEST_SEED),
     "top_k": whole(0),
     "timeout": whole(1, default=DEFAULT_TIMEOUT_S),
-    "session_id": whole(1, 2**63 - 1),
+    "session_id": number_or_digits(1, 2**63 - 1),
 }
 _OF_CHAT = _COMMON | {
     "messages": list_of(_MESSAGE, minItems=1, maxItems=MAX_MESSAGES),

@@ -91,7 +91,7 @@ def test_a_task_that_takes_too_long_is_named_for_later(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("session_id", "1"),
+        *(("session_id", bad) for bad in ("", " 1", "+1", "1.0", "0x1", "one", "١", "9" * 20, [1])),
         ("session_id", True),
         ("session_id", 0),
         ("session_id", 2**63),

@@ -24,13 +24,20 @@ _PARAMETER = {
 }
 _SESSION = {"name": "session_id"} | _PARAMETER
 _TASK = {"name": "task_id"} | _PARAMETER
-_ADDRESSED_BY = {
-    "session_id": {"type": ["integer", "null"], "minimum": 1, "maximum": 2**63 - 1},
-}
+
+
+def number_or_digits(least: int, most: int) -> dict[str, Any]:
+    """The number of a session or a task, or a string of its digits."""
+    bounds = {"minimum": least, "maximum": most, "pattern": "^[0-9]{1,19}$"}
+    return {"type": ["integer", "string"], **bounds}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return schema | {"type": [schema["type"], "null"]}
+
+
+_SESSION_NUMBER = number_or_digits(1, 2**63 - 1)
+_ADDRESSED_BY = {"session_id": _SESSION_NUMBER | {"type": [*_SESSION_NUMBER["type"], "null"]}}
 
 
 REQUEST: dict[str, Any] = {
@@ -122,8 +129,8 @@ VALIDATION_REQUEST: dict[str, Any] = {
     ),
     "properties": REQUEST["properties"]
     | {
-        "session_id": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
-        "task_id": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+        "session_id": _SESSION_NUMBER,
+        "task_id": number_or_digits(0, 2**53 - 1),
         "answer": {"type": "string", "maxLength": MAX_ANSWER_CHARACTERS},
     },
 }
