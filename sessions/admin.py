@@ -76,7 +76,14 @@ class TaskAdmin(ReadOnlyAdmin):
         *("reserve_wei", "created_at", "first_token_at", "ended_at"),
     )
     list_filter = ("status", "origin", "outcome_code", "model_identifier", "created_at")
-    search_fields = ("=session_id", "=task_id", "task_digest", "client_reference", "request_id")
+    search_fields = (
+        "=session_id",
+        "=task_id",
+        "task_digest",
+        "client_reference",
+        "=idempotency_key",
+        "request_id",
+    )
     date_hierarchy = "created_at"
     list_select_related = ("api_key",)
 

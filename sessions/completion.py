@@ -9,6 +9,8 @@ from sessions.options import GenerationOptions
 
 DEFAULT_TIMEOUT_S = 60
 MAX_STOPS, MAX_STOP_CHARACTERS = 4, 64
+IDEMPOTENCY_KEY = "Idempotency-Key"
+"""The header that names a request, so that it can be sent again."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class CompletionRequest:
     `max_miners` limits only how many choices come back: the contract reserves by the session's
     redundancy, and the comparison needs every answer. 0 is all. `may_be_shorter` says that
     an answer with less room in the model's context than `max_tokens` gets what room there is.
+    `client_reference` is a label, which many tasks may have; it is on chain. `idempotency_key`
+    names this request alone in its session.
     """
 
     prompt: str
@@ -31,6 +35,7 @@ class CompletionRequest:
     stop: tuple[str, ...] = ()
     options: GenerationOptions = field(default_factory=GenerationOptions)
     may_be_shorter: bool = False
+    idempotency_key: str = ""
 
     @property
     def request_params(self) -> RequestParams:
@@ -47,5 +52,6 @@ class CompletionRequest:
     def hash(self) -> str:
         """Tells a repeated request from another one: 64 hex digits."""
         members = asdict(self) | {"options": self.options.to_content()}
-        del members["may_be_shorter"]  # the interface says so, not the request
+        # The interface says so, not the request; and the key is what it is found by.
+        del members["may_be_shorter"], members["idempotency_key"]
         return hashlib.sha256(canonical_json(members)).hexdigest()

@@ -123,10 +123,10 @@ class InsufficientBalance(IntakeError):
         )
 
 
-class ReferenceTaken(IntakeError):
-    """The client_reference belongs to another request."""
+class IdempotencyKeyTaken(IntakeError):
+    """The Idempotency-Key came with another request before."""
 
-    code, title, status = "client_reference_taken", "The client_reference is taken", 409
+    code, title, status = "idempotency_key_taken", "The Idempotency-Key is taken", 409
 
 
 class TooManyTasks(IntakeError):

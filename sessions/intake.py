@@ -15,10 +15,10 @@ from chain.prepared import Parameter, Prepared
 from sessions import encryption, ports, worst_case
 from sessions.access import admission
 from sessions.availability import require_parts
-from sessions.completion import CompletionRequest
+from sessions.completion import IDEMPOTENCY_KEY, CompletionRequest
 from sessions.errors import (
+    IdempotencyKeyTaken,
     NoMiners,
-    ReferenceTaken,
     RouterNotListed,
     SessionInactive,
     SessionNotFound,
@@ -57,7 +57,7 @@ def accept(
     """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
     assignment, in one transaction.
 
-    The same request under the same `client_reference` gives the same task. A `max_tokens` that
+    The same request under the same `idempotency_key` gives the same task. A `max_tokens` that
     may be shorter is cut to what the model's context has room for.
 
     Args:
@@ -205,19 +205,18 @@ def _locked(session_id: int) -> Session:
 
 
 def _earlier(request: CompletionRequest, session: Session) -> Task | None:
-    if not request.client_reference:
+    if not request.idempotency_key:
         return None
     task = Task.objects.filter(
         session_id=session.session_id,
-        client_reference=request.client_reference,
-        origin=TaskOrigin.REST,
+        idempotency_key=request.idempotency_key,
     ).first()
     if task is not None and task.request_hash != _request_hash(request, task.encrypted):
-        raise ReferenceTaken(
-            f"client_reference {request.client_reference!r} names task {task.task_id} of session"
+        raise IdempotencyKeyTaken(
+            f"the key {request.idempotency_key!r} came with task {task.task_id} of session"
             f" {session.session_id}, which was asked differently",
-            field="client_reference",
-            remedy="use a new reference, or send the same request again to get the same task",
+            field=IDEMPOTENCY_KEY,
+            remedy="use a new key, or send the same request again to get the same task",
             extra={"session_id": session.session_id, "task_id": task.task_id},
         )
     return task
@@ -335,6 +334,7 @@ def _new(
         timeout_s=request.timeout_s,
         stop=[] if encrypted else list(request.stop),
         client_reference=request.client_reference,
+        idempotency_key=request.idempotency_key,
         max_input_tokens=fitted.input_tokens,
         redundancy=session.redundancy,
         model_identifier=session.model_identifier,

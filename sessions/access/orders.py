@@ -7,7 +7,7 @@ Two headers beside the body:
 
 What the `CompletionOrder` says besides is in the body, which it binds byte for byte. A nonce is
 spent as soon as the signature is accepted, whether or not the task is taken then: to try again,
-sign again, under the same `client_reference` if the first may have been taken.
+sign again, with the same `Idempotency-Key` if the first may have been taken.
 """
 
 import re

@@ -76,13 +76,18 @@ _BODY = CompletionSerializer()
 
 
 def read_completion(
-    body: bytes, session_id: int | None, default_session_id: int | None = None
+    body: bytes,
+    session_id: int | None,
+    default_session_id: int | None = None,
+    *,
+    key: str = "",
 ) -> CompletionBody:
     """Read a request's body.
 
     Args:
         session_id: the one in the address, if there is one.
         default_session_id: the one that is meant where neither address nor body name one.
+        key: what the client calls this request, to send it again.
 
     Raises:
         ParseError: it is no JSON object.
@@ -101,6 +106,7 @@ def read_completion(
             prompt_template=values["prompt_template"],
             timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
             client_reference=values["client_reference"],
+            idempotency_key=key,
             # As on chain: those who ask do not know every session's model.
             may_be_shorter=True,
             max_miners=values["max_miners"],

@@ -15,6 +15,7 @@ from sessions.api import leaving
 from sessions.api.authentication import identify
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.errors import problem_response, require_method
+from sessions.api.idempotency import idempotency_key
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
@@ -56,9 +57,9 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
 
 
 def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:
-    """What ends when the client leaves; one that has named its task may ask again."""
+    """What ends when the client leaves; one that has named its request may ask again."""
     body, task = taken
-    return [] if body.request.client_reference else [task]
+    return [] if body.request.idempotency_key else [task]
 
 
 def wait_s(task: Task) -> float:
@@ -72,7 +73,7 @@ def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody,
         order = orders.read_headers(request.headers)
         # A signature over the body can only be judged once the body is read.
         caller = identify(request) if order is None else None
-        body = read_completion(request.body, session_id)
+        body = read_completion(request.body, session_id, key=idempotency_key(request.headers))
         if caller is None:
             caller = _orderer(order, request, body)
         if body.stream:

@@ -22,6 +22,7 @@ from sessions.api.completion_body import json_object, read_completion
 from sessions.api.completion_views import results_of
 from sessions.api.errors import problem_response, require_method
 from sessions.api.fields import Text, session_number, task_number
+from sessions.api.idempotency import idempotency_key
 from sessions.api.request_id import request_id
 from sessions.errors import NothingToCompare, RelayError, TaskNotFound
 from sessions.models import Scope, Task
@@ -90,7 +91,8 @@ def _read(request: HttpRequest) -> tuple[str, Task, list[Reference]]:
                     remedy="send a task_id of GET /api/v1/tasks/{sessionId}, or a prompt",
                 )
             return values["answer"], task, _counted(task)
-        asked = read_completion(request.body, session.session_id).request
+        key_of_request = idempotency_key(request.headers)
+        asked = read_completion(request.body, session.session_id, key=key_of_request).request
         task = intake.accept(asked, session=session, api_key=key, request_id=request_id(request))
         return values["answer"], task, []
     finally:

@@ -128,7 +128,12 @@ class Task(models.Model):
     frequency_penalty_x100 = models.PositiveIntegerField(default=0)
     timeout_s = models.PositiveIntegerField(default=60)
     stop = models.JSONField(default=list, blank=True)
-    client_reference = models.TextField(blank=True, default="")
+    client_reference = models.TextField(
+        blank=True, default="", help_text="the client's label; others may have the same"
+    )
+    idempotency_key = models.TextField(
+        blank=True, default="", help_text="the client's name for this request alone"
+    )
     max_input_tokens = models.PositiveIntegerField()
     redundancy = models.PositiveIntegerField(default=1)
     model_identifier = Uint256Field()
@@ -164,9 +169,9 @@ class Task(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["session_id", "task_id"], name="task_identity"),
             models.UniqueConstraint(
-                fields=["session_id", "client_reference"],
-                condition=models.Q(origin="rest") & ~models.Q(client_reference=""),
-                name="task_client_reference",
+                fields=["session_id", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="task_idempotency_key",
             ),
         ]
         indexes = [
@@ -179,6 +184,11 @@ class Task(models.Model):
                 name="task_open",
             ),
             models.Index(fields=["api_key", "created_at"], name="task_of_key"),
+            models.Index(
+                fields=["session_id", "client_reference"],
+                condition=~models.Q(client_reference=""),
+                name="task_labelled",
+            ),
             models.Index(fields=["session_id", "ended_at"], name="task_ended_lately"),
         ]
 

@@ -10,7 +10,6 @@ from chain.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, AskedParams, PromptType
 from sessions.api.completion_body import (
     MAX_MAX_TOKENS,
     MAX_PROMPT_CHARACTERS,
-    MAX_REFERENCE_CHARACTERS,
     NOT_BELOW_ZERO,
     json_object,
 )
@@ -45,7 +44,6 @@ LARGEST_DEFAULT_TOKENS = 1_024
 MAX_TEXT_LOGPROBS = 5
 MAX_FIGURES = 32_768
 """Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
-IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class OneOrMany(serializers.ListField):
@@ -156,11 +154,11 @@ class Asked:
 _CHAT_BODY, _TEXT_BODY = ChatBody(), TextBody()
 
 
-def read_chat(body: bytes, reference: str) -> Asked:
+def read_chat(body: bytes, key: str) -> Asked:
     """Read the body of `POST /chat/completions`.
 
     Args:
-        reference: the idempotency key, or nothing.
+        key: the idempotency key, or nothing.
 
     Raises:
         OpenAIError, ParseError, ValidationError: it is not well-formed, or asks for what is not
@@ -188,13 +186,13 @@ def read_chat(body: bytes, reference: str) -> Asked:
     request = _request(values, limit, None, options)
     _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
-    requests = _numbered(_choices(request, values["n"]), reference)
+    requests = _numbered(_choices(request, values["n"]), key)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
     return replace(asked, names=names, tools=tools)
 
 
-def read_text(body: bytes, reference: str) -> Asked:
+def read_text(body: bytes, key: str) -> Asked:
     """Read the body of `POST /completions`; as `read_chat`."""
     members = check(json_object(body), TEXT)
     values = dict(_TEXT_BODY.run_validation(members))
@@ -211,7 +209,7 @@ def read_text(body: bytes, reference: str) -> Asked:
     ]
     requests = [choice for one in each for choice in _choices(one, values["n"])]
     shown = [one.prompt if values["echo"] else "" for one in requests]
-    return _asked(values, _numbered(requests, reference), shown, values.get("logprobs"))
+    return _asked(values, _numbered(requests, key), shown, values.get("logprobs"))
 
 
 def _request(
@@ -272,21 +270,12 @@ def _require_reportable(request: CompletionRequest, param: str) -> None:
         )
 
 
-def _numbered(requests: Sequence[CompletionRequest], reference: str) -> list[CompletionRequest]:
-    """The requests under one idempotency key, each with a reference of its own."""
-    if not reference:
-        return list(requests)
-    if len(reference.encode()) > MAX_REFERENCE_CHARACTERS - 3 or not reference.isprintable():
-        raise OpenAIError(
-            f"{IDEMPOTENCY_KEY} may have {MAX_REFERENCE_CHARACTERS - 3} printable bytes.",
-            param=IDEMPOTENCY_KEY,
-            code="invalid_value",
-        )
-    if len(requests) == 1:
-        return [replace(requests[0], client_reference=reference)]
+def _numbered(requests: Sequence[CompletionRequest], key: str) -> list[CompletionRequest]:
+    """The requests under one idempotency key, each with a key of its own."""
+    if not key or len(requests) == 1:
+        return [replace(request, idempotency_key=key) for request in requests]
     return [
-        replace(request, client_reference=f"{reference}#{index}")
-        for index, request in enumerate(requests)
+        replace(request, idempotency_key=f"{key}#{index}") for index, request in enumerate(requests)
     ]
 
 

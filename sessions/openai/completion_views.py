@@ -15,10 +15,12 @@ from sessions.access.callers import Caller
 from sessions.api import leaving
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import judged_header, results_of
+from sessions.api.idempotency import idempotency_key
 from sessions.api.request_id import request_id
 from sessions.availability import require_parts
+from sessions.completion import IDEMPOTENCY_KEY
 from sessions.models import Task
-from sessions.openai.bodies import IDEMPOTENCY_KEY, Asked, read_chat, read_text
+from sessions.openai.bodies import Asked, read_chat, read_text
 from sessions.openai.calls import CallShape
 from sessions.openai.catalogue import ServedModel, find_model
 from sessions.openai.errors import OpenAIError, error_response
@@ -46,7 +48,7 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
     """Take the tasks in a thread of its own, then wait for them without one."""
     names: dict[str, str] = {}
     # Whoever sends such a key means to ask again, for the whole answer.
-    may_end_early = not request.headers.get(IDEMPOTENCY_KEY)
+    may_end_early = not request.headers.get(IDEMPOTENCY_KEY, "").strip()
     try:
         if request.method != "POST":
             raise OpenAIError(
@@ -79,7 +81,7 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
     """Who asks what at whose cost; all tasks are taken, or none. Tells `names` for errors."""
     try:
         key = bearer(request.headers.get("Authorization", ""))
-        asked = read(request.body, request.headers.get(IDEMPOTENCY_KEY, ""))
+        asked = read(request.body, idempotency_key(request.headers))
         names.update(asked.names)
         if asked.stream:
             rates.admit_stream(Caller.of_key(key))

@@ -25,6 +25,7 @@ from sessions.api.errors import RETRY_AFTER_S, to_problem
 from sessions.errors import (
     DeadlinePassed,
     InsufficientBalance,
+    InvalidField,
     RequestError,
     SessionsError,
 )
@@ -34,7 +35,7 @@ INSUFFICIENT_QUOTA = "insufficient_quota"
 _NOT_TO_BE_TRIED_AGAIN = (InsufficientBalance, BudgetSpent, DeadlinePassed)
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 _REQUIRED = str(Field.default_error_messages["required"])
-_FIELDS = {"session_id": "X-Session-ID", "client_reference": "Idempotency-Key"}
+_FIELDS = {"session_id": "X-Session-ID"}
 """What this face calls the members of the intake's requests."""
 
 
@@ -89,13 +90,15 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
             message = _said(error)
             return ErrorObject(429, message, "rate_limit_error", None, "rate_limit_exceeded")
         case RequestError():
-            too_long = "context_length" in error.extra
+            code = "invalid_value" if isinstance(error, InvalidField) else error.code
+            if "context_length" in error.extra:
+                code = "context_length_exceeded"
             return ErrorObject(
                 error.status,
                 _said(error),
                 _type(error.status),
                 names.get(error.field, error.field) if error.field else None,
-                "context_length_exceeded" if too_long else error.code,
+                code,
             )
     problem = to_problem(error)
     if isinstance(error, ValidationError):

@@ -18,7 +18,7 @@ from sessions.access import rates
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.completion import CompletionRequest
-from sessions.errors import InsufficientBalance, ReferenceTaken, cor
+from sessions.errors import IdempotencyKeyTaken, InsufficientBalance, cor
 from sessions.models import Payment, PaymentStatus, Session, Task
 from sessions.x402 import verification
 from sessions.x402.errors import ChainUnavailable, PaymentRefused, Reason, TillEmpty
@@ -56,7 +56,8 @@ def take(
         IntakeError: the task is not taken, and the payment is not touched.
     """
     payer = payment.transfer.payer.lower()
-    request = replace(request, client_reference=reference_of(payment))
+    reference = reference_of(payment)
+    request = replace(request, client_reference=reference, idempotency_key=reference)
     earlier = find(payment)
     if earlier is not None:
         _require_same(earlier, payment, session)
@@ -82,7 +83,7 @@ def take(
             account=payer,
             also=pay,
         )
-    except (ReferenceTaken, IntegrityError) as error:
+    except (IdempotencyKeyTaken, IntegrityError) as error:
         if isinstance(error, IntegrityError) and find(payment) is None:
             raise
         raise _of_another_request() from error
@@ -107,7 +108,7 @@ def find(payment: SignedPayment) -> Payment | None:
 
 
 def reference_of(payment: SignedPayment) -> str:
-    """The task's `client_reference`: it says on chain which payment it was, and no more."""
+    """The task's `client_reference` and key: it says on chain which payment it was, and no more."""
     transfer = payment.transfer
     named = bytes.fromhex(transfer.payer[2:]) + transfer.nonce
     return f"x402:{keccak(named)[:16].hex()}"

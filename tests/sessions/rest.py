@@ -20,8 +20,12 @@ Api = Callable[..., HttpResponse]
 def api(client: Client) -> Api:
     _, secret = make_key()
 
-    def call(method: str, path: str, body: Any = None, key: str | None = secret) -> HttpResponse:
-        headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
+    def call(
+        method: str, path: str, body: Any = None, key: str | None = secret, **headers: str
+    ) -> HttpResponse:
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
         data = body if isinstance(body, bytes | str) else json.dumps(body)
         return client.generic(
             method, f"/api/v1/{path}", data, content_type="application/json", headers=headers
@@ -43,8 +47,8 @@ def assert_problem(response: HttpResponse, status: int, field: str | None = None
 
 
 def answered(session: Session, *results: streams.Result) -> str:
-    """A reference whose task already has its answer, so that asking for it returns at once."""
-    request = make_request(client_reference="ready")
+    """The key of a request whose answer is there already, so that asking again returns at once."""
+    request = make_request(idempotency_key="ready")
     task = intake.accept(request, session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [MINER])

@@ -63,7 +63,7 @@ def test_what_no_task_waits_for_keeps_none_away(
 def test_a_task_that_was_taken_before_is_the_same_task_still(
     away: dict[str, float], session: Session
 ) -> None:
-    request = make_request(client_reference="order-7")
+    request = make_request(idempotency_key="order-7")
     task = intake.accept(request, session=session, api_key=None)
     away["validate"] = 60
     assert intake.accept(request, session=session, api_key=None) == task

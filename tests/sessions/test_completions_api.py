@@ -25,8 +25,10 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
         streams.Result(MINER, "four", "stop", 3, 1),
         streams.Result(OTHER_MINER, "4", "length", 3, 2),
     )
-    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready", "junk": [1]}
-    completion = api("POST", f"completions/{session.session_id}", body).json()
+    body = {"prompt": "two words", "max_tokens": 8, "junk": [1]}
+    completion = api(
+        "POST", f"completions/{session.session_id}", body, Idempotency_Key="ready"
+    ).json()
     task = Task.objects.get()
     assert completion == {
         "id": f"cmpl-{session.session_id}-{task.task_id}",
@@ -57,11 +59,11 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
 
 def test_both_addresses_take_the_session_and_must_agree(api: Api) -> None:
     session = make_session(redundancy=2)
-    sid = session.session_id
+    sid, key = session.session_id, {"Idempotency_Key": "ready"}
     answered(session, streams.Result(MINER, "four", "stop", 3, 1))
-    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready"}
-    assert api("POST", "completions", body | {"session_id": sid}).status_code == 200
-    assert api("POST", f"completions/{sid}", body | {"session_id": sid}).status_code == 200
+    body = {"prompt": "two words", "max_tokens": 8}
+    assert api("POST", "completions", body | {"session_id": sid}, **key).status_code == 200
+    assert api("POST", f"completions/{sid}", body | {"session_id": sid}, **key).status_code == 200
     assert_problem(
         api("POST", f"completions/{sid}", body | {"session_id": sid + 1}), 400, "session_id"
     )
@@ -71,8 +73,9 @@ def test_both_addresses_take_the_session_and_must_agree(api: Api) -> None:
 def test_no_result_that_counts_is_an_error_with_the_tasks_id(api: Api) -> None:
     session = make_session(redundancy=2)
     answered(session)
-    body = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready"}
-    problem = assert_problem(api("POST", f"completions/{session.session_id}", body), 502)
+    body = {"prompt": "two words", "max_tokens": 8}
+    asked = api("POST", f"completions/{session.session_id}", body, Idempotency_Key="ready")
+    problem = assert_problem(asked, 502)
     assert problem["task_id"] == Task.objects.get().task_id
 
 

@@ -173,10 +173,10 @@ def test_an_answer_that_somebody_else_follows_goes_on(
 def ask(sdk: openai.OpenAI, server: str) -> Callable[..., Any]:
     """A stream of the router's own API."""
 
-    def stream(**more: Any) -> Any:
+    def stream(key: str = "", **more: Any) -> Any:
         session_id = Session.objects.get().session_id
         body = {"session_id": session_id, "prompt": "two words", "stream": True, **more}
-        headers = {"Authorization": f"Bearer {sdk.api_key}"}
+        headers = {"Authorization": f"Bearer {sdk.api_key}", "Idempotency-Key": key}
         return httpx.stream("POST", f"{server}/api/v1/completions", json=body, headers=headers)
 
     return stream
@@ -223,16 +223,27 @@ def test_a_stream_of_the_routers_own_api_that_is_resumed_goes_on(
         assert not shortened
 
 
-def test_a_task_of_the_routers_own_api_that_has_a_name_goes_on(
+def test_a_task_of_the_routers_own_api_that_has_a_key_goes_on(
     ask: Callable[..., Any],
     endless: Callable[[Task], None],
     shortened: list[Task],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(completion_views, "RESUMED_WITHIN_S", 0.1)
-    leave_in_mid_answer(ask(client_reference="order 7"), endless)
+    leave_in_mid_answer(ask(key="order 7"), endless)
     time.sleep(0.6)
     assert not shortened
+
+
+def test_a_label_keeps_no_task_of_a_client_that_has_left(
+    ask: Callable[..., Any],
+    endless: Callable[[Task], None],
+    shortened: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completion_views, "RESUMED_WITHIN_S", 0.1)
+    leave_in_mid_answer(ask(client_reference="my-app"), endless)
+    until(lambda: shortened)
 
 
 def test_a_request_of_the_routers_own_api_that_is_given_up_ends_at_once(

@@ -29,8 +29,8 @@ from sessions import encryption, intake
 from sessions.errors import (
     EncryptionUnavailable,
     EncryptionUnusable,
+    IdempotencyKeyTaken,
     InvalidField,
-    ReferenceTaken,
     StorageDown,
 )
 from sessions.models import OnChainTask, Session, Task, TaskStatus
@@ -143,16 +143,16 @@ def test_the_routers_key_outlives_the_process(keystores: Path) -> None:
 
 
 def test_a_guessed_prompt_cannot_be_confirmed_from_the_database(session: Session) -> None:
-    task = accepted(session, client_reference="a")
+    task = accepted(session, idempotency_key="a")
     assert task.request_hash
-    assert task.request_hash != make_request(SECRET, stop=(STOP,), client_reference="a").hash
+    assert task.request_hash != make_request(SECRET, stop=(STOP,), idempotency_key="a").hash
 
 
 def test_a_repeated_request_is_the_same_task_and_another_is_refused(session: Session) -> None:
-    task = accepted(session, client_reference="a")
-    assert accepted(session, client_reference="a") == task
-    request = make_request(SECRET, stop=(STOP,), client_reference="a", max_tokens=9)
-    with pytest.raises(ReferenceTaken):
+    task = accepted(session, idempotency_key="a")
+    assert accepted(session, idempotency_key="a") == task
+    request = make_request(SECRET, stop=(STOP,), idempotency_key="a", max_tokens=9)
+    with pytest.raises(IdempotencyKeyTaken):
         intake.accept(request, session=session, api_key=None)
 
 

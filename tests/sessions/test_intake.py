@@ -1,5 +1,6 @@
 """A task is taken with its money, once, or refused with nothing changed."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,12 +19,12 @@ from sessions import intake
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
 from sessions.errors import (
+    IdempotencyKeyTaken,
     InsufficientBalance,
     IntakeError,
     InvalidField,
     ModelNotServed,
     NoMiners,
-    ReferenceTaken,
     RouterNotListed,
     SessionInactive,
     SessionNotFound,
@@ -99,9 +100,9 @@ def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
 def test_a_maximum_of_tokens_that_may_be_shorter_is_cut_to_the_room_that_the_context_has() -> None:
     session = make_session()
     long = make_request(" ".join(["w"] * 60), max_tokens=128, may_be_shorter=True)
-    task = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
+    task = intake.accept(replace(long, idempotency_key="a"), session=session, api_key=None)
     assert task.max_tokens == CONTEXT_LENGTH - 61
-    again = intake.accept(replace(long, client_reference="a"), session=session, api_key=None)
+    again = intake.accept(replace(long, idempotency_key="a"), session=session, api_key=None)
     assert again == task
     with pytest.raises(InvalidField, match="128 tokens"):
         intake.accept(replace(long, may_be_shorter=False), session=session, api_key=None)
@@ -127,9 +128,9 @@ def test_a_router_without_its_database_takes_no_number_twice() -> None:
     assert task.task_id == LANE_SIZE + 42
 
 
-def test_the_same_request_under_the_same_reference_is_the_same_task() -> None:
+def test_the_same_request_under_the_same_key_is_the_same_task() -> None:
     session = make_session()
-    request = make_request(client_reference="a")
+    request = make_request(idempotency_key="a")
     first = intake.accept(request, session=session, api_key=None)
     Session.objects.filter(pk=session.pk).update(state=SessionState.INACTIVE)
     again = intake.accept(request, session=Session.objects.get(pk=session.pk), api_key=None)
@@ -137,17 +138,33 @@ def test_the_same_request_under_the_same_reference_is_the_same_task() -> None:
     assert Task.objects.count() == 1
 
 
-def test_another_request_under_the_same_reference_is_refused() -> None:
+def test_another_request_under_the_same_key_is_refused() -> None:
     session = make_session()
-    request = make_request(client_reference="a")
+    request = make_request(idempotency_key="a")
     intake.accept(request, session=session, api_key=None)
-    with pytest.raises(ReferenceTaken) as refusal:
+    with pytest.raises(IdempotencyKeyTaken) as refusal:
         intake.accept(replace(request, prompt="two other"), session=session, api_key=None)
-    assert (refusal.value.status, refusal.value.field) == (409, "client_reference")
+    assert (refusal.value.status, refusal.value.field) == (409, "Idempotency-Key")
 
 
-def test_a_reference_of_one_session_is_free_in_another() -> None:
-    request = make_request(client_reference="a")
+def test_two_requests_under_one_reference_are_two_tasks_as_on_chain() -> None:
+    session = make_session()
+    request = make_request(client_reference="my-app")
+    asked = [request, request, replace(request, prompt="another")]
+    tasks = [intake.accept(one, session=session, api_key=None) for one in asked]
+    assert len(set(tasks)) == 3
+    assert [task.client_reference for task in tasks] == ["my-app"] * 3
+    assert len({task.task_digest for task in tasks}) == 3
+
+
+def test_a_key_does_not_go_on_chain() -> None:
+    request = make_request(idempotency_key="a secret of the client's")
+    intake.accept(request, session=make_session(), api_key=None)
+    assert "a secret" not in json.dumps(list(Operation.objects.values()), default=str)
+
+
+def test_a_key_of_one_session_is_free_in_another() -> None:
+    request = make_request(idempotency_key="a")
     tasks = {intake.accept(request, session=make_session(), api_key=None) for _ in range(2)}
     assert len(tasks) == 2
 
@@ -295,7 +312,7 @@ def test_concurrent_intakes_never_overspend() -> None:
 
 def test_concurrent_repetitions_of_a_reference_make_one_task() -> None:
     session = make_session()
-    request = make_request(client_reference="once")
+    request = make_request(idempotency_key="once")
     ids: list[int] = []
     barrier = threading.Barrier(4)
 

@@ -1,4 +1,4 @@
-"""A task's prompt type is a published number; those from before keep their meaning."""
+"""A task's prompt type is a published number; tasks from before keep their meaning."""
 
 import json
 from importlib import import_module
@@ -29,6 +29,15 @@ def test_a_task_from_before_keeps_its_meaning(old: int, new: int) -> None:
     assert Task.objects.get(pk=task.pk).prompt_type == new
     migration.renumber(migration.OLD_NUMBERS)(apps, None)
     assert Task.objects.get(pk=task.pk).prompt_type == old
+
+
+@pytest.mark.django_db
+def test_a_request_from_before_is_found_by_the_reference_that_it_came_under() -> None:
+    task = make_task(client_reference="order 7")
+    others = [make_task(origin="chain", client_reference="order 7"), make_task()]
+    import_module("sessions.migrations.0009_idempotency_key").copy_references(apps, None)
+    keys = [Task.objects.get(pk=each.pk).idempotency_key for each in (task, *others)]
+    assert keys == ["order 7", "", ""]
 
 
 @pytest.mark.django_db

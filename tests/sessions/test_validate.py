@@ -24,8 +24,9 @@ Api = Callable[..., HttpResponse]
 def api(client: Client) -> Api:
     _, secret = make_key()
 
-    def call(path: str, body: Any, key: str = secret) -> HttpResponse:
+    def call(path: str, body: Any, key: str = secret, **named: str) -> HttpResponse:
         headers = {"Authorization": f"Bearer {key}"}
+        headers |= {name.replace("_", "-"): value for name, value in named.items()}
         return client.generic(
             "POST", f"/api/v2/{path}", json.dumps(body), "application/json", headers=headers
         )
@@ -87,12 +88,14 @@ def test_a_task_without_a_result_that_counts_compares_with_nothing(api: Api) -> 
 
 def test_a_prompt_is_answered_by_the_network_first_and_paid(api: Api) -> None:
     session = make_session(redundancy=2)
-    task = intake.accept(make_request(client_reference="ready"), session=session, api_key=None)
+    task = intake.accept(make_request(idempotency_key="ready"), session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [ALICE])
     task_states.mark_validated(task, [streams.Result(ALICE, "it is four", "stop", 3, 3)])
-    asked = {"prompt": "two words", "max_tokens": 8, "client_reference": "ready"}
-    shown = api("validate", body(session, answer="four it is", **asked)).json()
+    asked = {"prompt": "two words", "max_tokens": 8}
+    shown = api(
+        "validate", body(session, answer="four it is", **asked), Idempotency_Key="ready"
+    ).json()
     assert (shown["task_id"], shown["valid"], shown["accuracy_bps"]) == (task.task_id, True, 9_000)
     assert task.reserve_wei > 0
 
@@ -102,7 +105,7 @@ def test_a_prompt_is_answered_by_the_network_first_and_paid(api: Api) -> None:
     [
         ({"answer": None}, "answer"),
         ({"answer": 5}, "answer"),
-        ({"task_id": "1"}, "task_id"),
+        ({"task_id": "one"}, "task_id"),
         ({"task_id": -1}, "task_id"),
         ({"session_id": None}, "session_id"),
         ({"prompt": 7}, "prompt"),

@@ -8,10 +8,12 @@ from sessions.api.completion_body import (
     MAX_REFERENCE_CHARACTERS,
     MAX_TEMPLATE_CHARACTERS,
 )
+from sessions.api.idempotency import MAX_KEY_BYTES
 from sessions.api.schema import examples
 from sessions.api.validation_views import MAX_ANSWER_CHARACTERS
 from sessions.completion import (
     DEFAULT_TIMEOUT_S,
+    IDEMPOTENCY_KEY,
     MAX_STOP_CHARACTERS,
     MAX_STOPS,
 )
@@ -24,6 +26,12 @@ _PARAMETER = {
 }
 _SESSION = {"name": "session_id"} | _PARAMETER
 _TASK = {"name": "task_id"} | _PARAMETER
+_KEY = {
+    "name": IDEMPOTENCY_KEY,
+    "in": "header",
+    "description": "what the client calls this request, so that it can be sent again",
+    "schema": {"type": "string", "maxLength": MAX_KEY_BYTES},
+}
 
 
 def number_or_digits(least: int, most: int) -> dict[str, Any]:
@@ -69,7 +77,11 @@ REQUEST: dict[str, Any] = {
                 "prompt_template": {"type": "string", "maxLength": MAX_TEMPLATE_CHARACTERS},
                 "stream": {"type": "boolean", "default": False},
                 "timeout": {"type": "integer", "minimum": 1, "default": DEFAULT_TIMEOUT_S},
-                "client_reference": {"type": "string", "maxLength": MAX_REFERENCE_CHARACTERS},
+                "client_reference": {
+                    "type": "string",
+                    "maxLength": MAX_REFERENCE_CHARACTERS,
+                    "description": "a label; it is on chain, and many tasks may have the same",
+                },
                 "max_tokens": {"type": "integer", "minimum": 1},
                 "max_miners": {"type": "integer", "minimum": 1},
                 "temperature": {"type": "number", "minimum": 0, "maximum": 2},
@@ -188,10 +200,10 @@ def _complete(operation_id: str, summary: str, *parameters: dict[str, Any]) -> d
         "summary": summary,
         "description": (
             "`stream: true` answers with server-sent events, each piece with an id, ended by"
-            " `data: [DONE]`. The same request with the same `client_reference` is the same task."
+            " `data: [DONE]`. The same request under the same `Idempotency-Key` is the same task."
         ),
         "tags": [TAG],
-        "parameters": list(parameters),
+        "parameters": [*parameters, _KEY],
         "requestBody": {
             "required": True,
             "content": {

@@ -138,7 +138,7 @@ DESCRIBED = [
         _query("before", {"type": "integer", "minimum": 1}, "the `next` of the page before"),
         _query("status", OpenApiTypes.STR, "only those in this stage", enum=TaskStatus.values),
         _query("origin", OpenApiTypes.STR, "only those that came this way", enum=TaskOrigin.values),
-        _query("client_reference", OpenApiTypes.STR, "only the one with this reference"),
+        _query("client_reference", OpenApiTypes.STR, "only those with this label"),
         _query("created_after", OpenApiTypes.DATETIME, "only those not older than this"),
         _query("created_before", OpenApiTypes.DATETIME, "only those older than this"),
         _query(

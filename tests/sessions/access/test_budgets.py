@@ -134,7 +134,7 @@ def test_yesterdays_tasks_weigh_nothing_today() -> None:
 def test_a_repeated_request_weighs_once() -> None:
     session = make_session()
     key, _ = make_key(daily_wei=COST_WEI)
-    request = make_request(client_reference="once")
+    request = make_request(idempotency_key="once")
     tasks = {intake.accept(request, session=session, api_key=key).pk for _ in range(3)}
     assert len(tasks) == 1
 

@@ -107,7 +107,7 @@ def test_a_key_makes_none_that_may_more_or_lives_longer(api: Api) -> None:
     [
         *(("name", ""), ("name", "x" * 101), ("name", 7), ("name", "a\x00b")),
         *(("scopes", []), ("scopes", ["root"]), ("scopes", "read")),
-        *(("session_id", 0), ("session_id", 2**63), ("session_id", "1")),
+        *(("session_id", 0), ("session_id", 2**63), ("session_id", "one")),
         *(("expires_at", "2020-01-01T00:00:00Z"), ("expires_at", "soon"), ("expires_at", 5)),
         *(("daily_wei", -1), ("daily_wei", "1e3"), ("daily_wei", str(2**256)), ("daily_wei", True)),
         *(("daily_tokens", -1), ("daily_tokens", 2**63), ("max_open_tasks", 0)),

@@ -101,7 +101,7 @@ def test_a_stream_over_http_holds_its_place_until_its_reader_leaves(
 ) -> None:
     limits(account_open_streams=1)
     session = make_session()
-    request = make_request(client_reference="once", timeout_s=30)
+    request = make_request(idempotency_key="once", timeout_s=30)
     intake.accept(request, session=session, api_key=None)
     body = {
         "session_id": session.session_id,
@@ -109,9 +109,8 @@ def test_a_stream_over_http_holds_its_place_until_its_reader_leaves(
         "stream": True,
         "max_tokens": 8,
         "timeout": 30,
-        "client_reference": "once",
     }
-    headers = {"Authorization": f"Bearer {make_key()[1]}"}
+    headers = {"Authorization": f"Bearer {make_key()[1]}", "Idempotency-Key": "once"}
     url = f"{server}/api/v1/completions"
     with httpx.Client(headers=headers, timeout=10) as client:
         with client.stream("POST", url, json=body) as stream:

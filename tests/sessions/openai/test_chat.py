@@ -266,7 +266,7 @@ def test_the_same_key_for_another_request_is_refused(api: Api, miners: None) -> 
     api("POST", "chat/completions", HELLO, Idempotency_Key="order-7")
     other = HELLO | {"messages": [{"role": "user", "content": "else"}]}
     response = api("POST", "chat/completions", other, Idempotency_Key="order-7")
-    assert_error(response, 409, "client_reference_taken", "Idempotency-Key")
+    assert_error(response, 409, "idempotency_key_taken", "Idempotency-Key")
     response = api("POST", "chat/completions", other, Idempotency_Key="x" * 126)
     assert_error(response, 400, "invalid_value", "Idempotency-Key")
 

@@ -170,7 +170,7 @@ def test_conflicts_are_not_tried_again(sdk: Callable[..., Sdk], miners: None) ->
     first = client.chat(**under_key)
     assert client.chat(**under_key).id == first.id
     error = refused(lambda: client.chat(temperature=1, **under_key), openai.ConflictError)
-    assert error.code == "client_reference_taken"
+    assert error.code == "idempotency_key_taken"
     session.state = SessionState.INACTIVE
     session.save()
     named = {"extra_headers": {"X-Session-ID": str(session.session_id)}}
