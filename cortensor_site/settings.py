@@ -222,11 +222,19 @@ CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = (
     *("accept", "authorization", "content-type", "user-agent", "last-event-id"),
     *("x-request-id", "idempotency-key", "cortensor-order", "cortensor-signature"),
-    *("openai-organization", "openai-project", "openai-beta"),
+    *("openai-organization", "openai-project", "openai-beta", "x-session-id"),
+    # What OpenAI's own package for JavaScript says of itself.
+    *(
+        f"x-stainless-{name}"
+        for name in (
+            *("arch", "async", "helper-method", "lang", "os", "package-version", "poll-helper"),
+            *("retry-count", "runtime", "runtime-version", "timeout", "custom-poll-interval"),
+        )
+    ),
     *("x-payment", "payment-signature", "access-control-expose-headers"),
 )
 CORS_EXPOSE_HEADERS = (
-    *("x-request-id", "retry-after", "x-judged"),
+    *("x-request-id", "retry-after", "x-session-id", "x-task-id", "x-max-tokens", "x-judged"),
     *("payment-required", "payment-response", "x-payment-response"),
     *(
         f"x-ratelimit-{figure}-{what}"

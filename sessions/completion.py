@@ -19,8 +19,8 @@ class CompletionRequest:
 
     What `params` leaves out is the model's own choice (`sessions.ports.PromptCounter`).
     `max_miners` limits only how many choices come back: the contract reserves by the session's
-    redundancy, and the comparison needs every answer. 0 is all. `may_be_shorter` says that
-    an answer with less room in the model's context than `max_tokens` gets what room there is.
+    redundancy, and the comparison needs every answer. 0 is all. An answer with less room in the
+    model's context than `max_tokens` gets what room there is.
     `client_reference` is a label, which many tasks may have; it is on chain. `idempotency_key`
     names this request alone in its session.
     """
@@ -34,7 +34,6 @@ class CompletionRequest:
     params: AskedParams = field(default_factory=AskedParams)
     stop: tuple[str, ...] = ()
     options: GenerationOptions = field(default_factory=GenerationOptions)
-    may_be_shorter: bool = False
     idempotency_key: str = ""
 
     @property
@@ -52,6 +51,5 @@ class CompletionRequest:
     def hash(self) -> str:
         """Tells a repeated request from another one: 64 hex digits."""
         members = asdict(self) | {"options": self.options.to_content()}
-        # The interface says so, not the request; and the key is what it is found by.
-        del members["may_be_shorter"], members["idempotency_key"]
+        del members["idempotency_key"]  # what it is found by
         return hashlib.sha256(canonical_json(members)).hexdigest()

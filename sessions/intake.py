@@ -57,8 +57,8 @@ def accept(
     """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
     assignment, in one transaction.
 
-    The same request under the same `idempotency_key` gives the same task. A `max_tokens` that
-    may be shorter is cut to what the model's context has room for.
+    The same request under the same `idempotency_key` gives the same task. A `max_tokens`
+    that is too large is cut to what the model's context has room for.
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.

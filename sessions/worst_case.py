@@ -27,9 +27,11 @@ class Fitted:
 def fit(request: CompletionRequest, session: Session) -> Fitted:
     """The request's parameters, the model's own where it names none, within the model's context.
 
+    As on chain, a longer answer is cut: those who ask do not know every model's context.
+
     Raises:
         ModelNotServed: the session's model is none of this router's.
-        InvalidField: the model cannot read the prompt, or there is no room for it or its answer.
+        InvalidField: the model cannot read the prompt, or there is no room for an answer.
     """
     counter, model = ports.prompt_counter(), session.model_identifier
     try:
@@ -52,18 +54,8 @@ def fit(request: CompletionRequest, session: Session) -> Fitted:
     if request.options.grammar:
         # A grammar repeats its marks; whoever pays for quotes ends no string.
         defaults = defaults.without_penalties()
-    params, room = request.params.filled(defaults), context - count
-    if request.may_be_shorter or request.params.max_tokens is None:
-        params = replace(params, max_tokens=min(params.max_tokens, room))
-    if params.max_tokens > room:
-        raise InvalidField(
-            f"{params.max_tokens} tokens of answer and {count} of prompt are more than the model's"
-            f" context of {context}",
-            field="max_tokens",
-            remedy=f"ask for at most {room}",
-            extra=figures,
-        )
-    return Fitted(params, count)
+    params = request.params.filled(defaults)
+    return Fitted(replace(params, max_tokens=min(params.max_tokens, context - count)), count)
 
 
 def price_wei(fitted: Fitted, session: Session) -> int:

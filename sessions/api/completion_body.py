@@ -107,8 +107,6 @@ def read_completion(
             timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
             client_reference=values["client_reference"],
             idempotency_key=key,
-            # As on chain: those who ask do not know every session's model.
-            may_be_shorter=True,
             max_miners=values["max_miners"],
             params=AskedParams(
                 max_tokens=values.get("max_tokens"),

@@ -16,6 +16,7 @@ from sessions.api.authentication import identify
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.errors import problem_response, require_method
 from sessions.api.idempotency import idempotency_key
+from sessions.api.limits import max_tokens_header
 from sessions.api.request_id import request_id
 from sessions.api.sse import answer_events, header, usage
 from sessions.errors import RelayError, TaskFailed
@@ -38,11 +39,13 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
     except Exception as error:
         return problem_response(error)
     awaited = _awaited((body, task))
+    headers = max_tokens_header([body.request], [task])
     if body.stream:
         return leaving.LiveAnswer(
             lambda on_end: answer_events(task, wait_s(task), on_end=on_end),
             awaited,
             resumed_within_s=RESUMED_WITHIN_S,
+            headers=headers,
         )
     try:
         async with leaving.waiting_for(awaited):
@@ -51,9 +54,8 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
         if isinstance(error, RelayError):
             error.extra |= {"session_id": task.session_id, "task_id": task.task_id}
         return problem_response(error)
-    return JsonResponse(
-        completion_object(task, results, body.request.max_miners), headers=judged_header(results)
-    )
+    shown = completion_object(task, results, body.request.max_miners)
+    return JsonResponse(shown, headers=headers | judged_header(results))
 
 
 def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:

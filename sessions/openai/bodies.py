@@ -137,6 +137,7 @@ class Asked:
         top_logprobs: how many of the likeliest tokens are told with each that was drawn; None
             tells of neither.
         names: what the endpoint calls the intake's members, for its errors.
+        logprobs_name: what it calls the number of log-probabilities.
     """
 
     model: str
@@ -148,6 +149,7 @@ class Asked:
     top_logprobs: int | None = None
     tools: Tools | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    logprobs_name: str = "logprobs"
 
 
 # Made once: to make a serializer is to copy each of its fields.
@@ -184,12 +186,11 @@ def read_chat(body: bytes, key: str) -> Asked:
     if tools is not None:
         options = replace(options, grammar=BoundGrammar(tools.grammar))
     request = _request(values, limit, None, options)
-    _require_reportable(request, "top_logprobs")
     request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
     requests = _numbered(_choices(request, values["n"]), key)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
-    return replace(asked, names=names, tools=tools)
+    return replace(asked, names=names, tools=tools, logprobs_name="top_logprobs")
 
 
 def read_text(body: bytes, key: str) -> Asked:
@@ -203,13 +204,31 @@ def read_text(body: bytes, key: str) -> Asked:
         )
     options = _options(members, values.get("logprobs"), values.get("seed"))
     request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
-    _require_reportable(request, "logprobs")
     each = [
         replace(request, prompt=prompt, prompt_type=PromptType.CONTINUATION) for prompt in prompts
     ]
     requests = [choice for one in each for choice in _choices(one, values["n"])]
     shown = [one.prompt if values["echo"] else "" for one in requests]
     return _asked(values, _numbered(requests, key), shown, values.get("logprobs"))
+
+
+def require_reportable(asked: Asked, context_tokens: int) -> None:
+    """A miner's report has a size, and the figures of each token of the answer take some of it.
+
+    Raises:
+        OpenAIError: not all figures that are asked for fit.
+    """
+    for request in asked.requests:
+        logprobs = request.options.logprobs
+        tokens = min(request.params.max_tokens or LARGEST_DEFAULT_TOKENS, context_tokens)
+        if logprobs and tokens * (logprobs + 2) > MAX_FIGURES:
+            most = max(MAX_FIGURES // tokens - 2, 0)
+            raise OpenAIError(
+                f"Invalid '{asked.logprobs_name}': with {tokens} tokens of answer, at most {most}"
+                " fit into a miner's report; ask for fewer of either.",
+                param=asked.logprobs_name,
+                code="invalid_value",
+            )
 
 
 def _request(
@@ -222,7 +241,6 @@ def _request(
     return CompletionRequest(
         prompt="",
         timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
-        may_be_shorter=limit not in values,
         params=AskedParams(
             max_tokens=values.get(limit, default_max_tokens),
             temperature_x100=values.get("temperature"),
@@ -254,20 +272,6 @@ def _options(
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
     return GenerationOptions(grammar, logprobs, biases, seed)
-
-
-def _require_reportable(request: CompletionRequest, param: str) -> None:
-    """A miner's report has a size, and each token's figures take some of it."""
-    logprobs = request.options.logprobs
-    max_tokens = request.params.max_tokens or LARGEST_DEFAULT_TOKENS
-    if logprobs and max_tokens * (logprobs + 2) > MAX_FIGURES:
-        most = MAX_FIGURES // max_tokens - 2
-        raise OpenAIError(
-            f"Invalid '{param}': with {max_tokens} tokens of answer, at most {max(most, 0)}"
-            " fit into a miner's report; ask for fewer of either.",
-            param=param,
-            code="invalid_value",
-        )
 
 
 def _numbered(requests: Sequence[CompletionRequest], key: str) -> list[CompletionRequest]:

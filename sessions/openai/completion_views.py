@@ -16,11 +16,12 @@ from sessions.api import leaving
 from sessions.api.authentication import bearer
 from sessions.api.completion_views import judged_header, results_of
 from sessions.api.idempotency import idempotency_key
+from sessions.api.limits import max_tokens_header
 from sessions.api.request_id import request_id
 from sessions.availability import require_parts
 from sessions.completion import IDEMPOTENCY_KEY
 from sessions.models import Task
-from sessions.openai.bodies import Asked, read_chat, read_text
+from sessions.openai.bodies import Asked, read_chat, read_text, require_reportable
 from sessions.openai.calls import CallShape
 from sessions.openai.catalogue import ServedModel, find_model
 from sessions.openai.errors import OpenAIError, error_response
@@ -64,7 +65,7 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
         if not asked.stream:
             async with leaving.waiting_for(tasks if may_end_early else ()):
                 results = await _best_results(tasks)
-            headers = _ids(tasks) | judged_header(results)
+            headers = _headers(asked, tasks) | judged_header(results)
             return JsonResponse(shape.whole(results), headers=headers)
     except Exception as error:
         return error_response(error, names)
@@ -73,7 +74,7 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
             tasks, shape, include_usage=asked.include_usage, names=asked.names, on_end=on_end
         ),
         tasks if may_end_early else (),
-        headers=_ids(tasks),
+        headers=_headers(asked, tasks),
     )
 
 
@@ -86,6 +87,7 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
         if asked.stream:
             rates.admit_stream(Caller.of_key(key))
         model = find_model(asked.model)
+        require_reportable(asked, model.context_tokens)
         _require_grammars(asked, model)
         require_parts()  # a router that has just begun may not know the caller's sessions yet
         session = paying_session(request, key, model, asked.session_id)
@@ -123,9 +125,10 @@ def _require_grammars(asked: Asked, model: ServedModel) -> None:
             ) from error
 
 
-def _ids(tasks: Sequence[Task]) -> dict[str, str]:
+def _headers(asked: Asked, tasks: Sequence[Task]) -> dict[str, str]:
     """Which tasks these are, also for clients that show nothing but headers."""
     return {
         "X-Session-ID": str(tasks[0].session_id),
         "X-Task-ID": ", ".join(str(task.task_id) for task in tasks),
+        **max_tokens_header(asked.requests, tasks),
     }

@@ -90,15 +90,12 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
             message = _said(error)
             return ErrorObject(429, message, "rate_limit_error", None, "rate_limit_exceeded")
         case RequestError():
-            code = "invalid_value" if isinstance(error, InvalidField) else error.code
-            if "context_length" in error.extra:
-                code = "context_length_exceeded"
             return ErrorObject(
                 error.status,
                 _said(error),
                 _type(error.status),
                 names.get(error.field, error.field) if error.field else None,
-                code,
+                _code(error),
             )
     problem = to_problem(error)
     if isinstance(error, ValidationError):
@@ -144,6 +141,12 @@ def not_found(request: HttpRequest) -> HttpResponse:
 
 def _said(error: RequestError) -> str:
     return f"{error.detail}; {error.remedy}" if error.remedy else error.detail
+
+
+def _code(error: RequestError) -> str:
+    if "context_length" in error.extra:
+        return "context_length_exceeded"
+    return "invalid_value" if isinstance(error, InvalidField) else error.code
 
 
 def _type(status: int) -> str:

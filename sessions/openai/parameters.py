@@ -70,7 +70,10 @@ _OURS = (
 CHAT = (
     _honoured("model", "an id of `GET /v1/models`, or the number of a `modelIdentifier`"),
     _honoured("messages", "text only; roles `developer`, `system`, `user`, `assistant`, `tool`"),
-    _honoured("max_completion_tokens", "at most what the context has room for; the model's own"),
+    _honoured(
+        "max_completion_tokens",
+        "cut to what the context has room for (`X-Max-Tokens`); the model's own",
+    ),
     _honoured("max_tokens", "the older name"),
     *_SAMPLING,
     _honoured("logprobs", "of the tokens that are shown, before bias, penalties and temperature"),
@@ -104,7 +107,9 @@ CHAT = (
 TEXT = (
     _honoured("model", "as for chat"),
     _honoured("prompt", "a string or a list of strings; token ids are refused"),
-    _honoured("max_tokens", "at most what the context has room for; 16 if left out"),
+    _honoured(
+        "max_tokens", "cut to what the context has room for (`X-Max-Tokens`); 16 if left out"
+    ),
     *_SAMPLING,
     _honoured("echo", "the prompt before its answer"),
     _honoured("logprobs", "0 … 5; not with `echo`"),

@@ -17,6 +17,7 @@ from sessions.access import rates
 from sessions.api.completion_body import CompletionBody, read_completion
 from sessions.api.completion_views import completion_object, judged_header, results_of, wait_s
 from sessions.api.errors import problem_response, require_method
+from sessions.api.limits import max_tokens_header
 from sessions.api.request_id import request_id
 from sessions.api.sse import EventStream, answer_events
 from sessions.errors import RelayError
@@ -78,7 +79,8 @@ async def paid_completions(request: HttpRequest, session_id: int | None = None) 
         if payment.status == PaymentStatus.REFUSED:
             refused = PaymentRefused(Reason.TRANSACTION, f"not settled: {payment.error}")
             return _with(_payment_required(call.offer, refused), call.settlement)
-        return _with(await _answer(call), call.settlement)
+        shorter = max_tokens_header([call.body.request], [call.payment.task])
+        return _with(await _answer(call), call.settlement | shorter)
     except Exception as error:
         return _with(problem_response(error), call.settlement)
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from sessions import intake, streams
+from sessions import intake, streams, task_states
 from sessions.api.completion_body import read_completion
 from sessions.models import Session, SessionState, Task
-from tests.sessions.factories import make_session, make_task
+from tests.sessions.factories import make_request, make_session, make_task
 from tests.sessions.ports import CONTEXT_LENGTH
 from tests.sessions.rest import MINER, OTHER_MINER, Api, answered, api, assert_problem
 
@@ -89,6 +89,22 @@ def test_a_task_that_takes_too_long_is_named_for_later(
         504,
     )
     assert problem["task_id"] == Task.objects.get().task_id
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_cut_to_the_context_says_so(api: Api, stream: bool) -> None:
+    session = make_session()
+    for max_tokens, said in ((64_000, str(CONTEXT_LENGTH - 3)), (8, None)):
+        request = make_request(max_tokens=max_tokens, idempotency_key=f"{max_tokens}")
+        task = intake.accept(request, session=session, api_key=None)
+        for status in ("assigned", "precommitted", "committed"):
+            getattr(task_states, f"mark_{status}")(task, [MINER])
+        task_states.mark_validated(task, [streams.Result(MINER, "four", "stop", 3, 1)])
+        body = {"prompt": "two words", "max_tokens": max_tokens, "stream": stream}
+        path = f"completions/{session.session_id}"
+        response = api("POST", path, body, Idempotency_Key=str(max_tokens))
+        assert response.status_code == 200
+        assert response.headers.get("X-Max-Tokens") == said
 
 
 @pytest.mark.parametrize(

@@ -97,15 +97,13 @@ def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
     assert task.status == (TaskStatus.ASSIGNED if given else TaskStatus.QUEUED)
 
 
-def test_a_maximum_of_tokens_that_may_be_shorter_is_cut_to_the_room_that_the_context_has() -> None:
+def test_a_maximum_of_tokens_is_cut_to_the_room_that_the_context_has() -> None:
     session = make_session()
-    long = make_request(" ".join(["w"] * 60), max_tokens=128, may_be_shorter=True)
+    long = make_request(" ".join(["w"] * 60), max_tokens=128)
     task = intake.accept(replace(long, idempotency_key="a"), session=session, api_key=None)
     assert task.max_tokens == CONTEXT_LENGTH - 61
     again = intake.accept(replace(long, idempotency_key="a"), session=session, api_key=None)
     assert again == task
-    with pytest.raises(InvalidField, match="128 tokens"):
-        intake.accept(replace(long, may_be_shorter=False), session=session, api_key=None)
 
 
 def test_options_are_bound_by_the_content() -> None:
@@ -220,7 +218,6 @@ LONG = " ".join(["word"] * CONTEXT_LENGTH)
         (_no_task_left, {}, TooManyTasks, 409, "may run 1 tasks"),
         (_poor, {}, InsufficientBalance, 402, "has 0.000000000000000029 COR (29 wei) free"),
         (_as_it_is, {"prompt": LONG}, InvalidField, 400, f"65 tokens.*{CONTEXT_LENGTH}"),
-        (_as_it_is, {"max_tokens": 62}, InvalidField, 400, f"62 tokens.*3 of.*{CONTEXT_LENGTH}"),
         (_as_it_is, {"prompt": "unreadable"}, InvalidField, 400, "cannot be read"),
     ],
 )
