@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, DateTimeField, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import (
+    Case,
+    DateTimeField,
+    IntegerField,
+    JSONField,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 
 from chain.leadership import lock_for_transaction, try_lock_for_transaction
 from chain.prepared import Parameter, Prepared
@@ -16,6 +27,8 @@ from mining.models import Assignment, MinerPresence, Node, NodeState
 from sessions.models import Session, SessionMode, SessionNode, Task
 
 SLOTS_LOCK = "slots"
+_ALL_SLOTS = 1_000
+"""More than any node has."""
 _STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
 
 
@@ -25,6 +38,8 @@ class OnlineMiner:
 
     candidate: Candidate
     free_slots: int
+    is_idle: bool
+    """Whether it has no task at all."""
     can_decrypt: bool
     shared: bool
     """Whether it works for sessions that it does not belong to, too."""
@@ -62,12 +77,20 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
                 address, reputation or 0, speed=json.loads(loaded).get(str(model_identifier))
             ),
             slots - (leased or 0),
+            is_idle=not leased,
             can_decrypt=key != "",
             shared=standing != NodeState.DEDICATED,
             canonical=canonical,
         )
         for address, slots, loaded, key, canonical, reputation, standing, leased in present
     ]
+
+
+def _taken_slots() -> Case:
+    """How many slots an assignment takes: all of them where nothing may run beside it."""
+    return Case(
+        When(alone=True, then=Value(_ALL_SLOTS)), default=Value(1), output_field=IntegerField()
+    )
 
 
 def _present() -> "QuerySet[MinerPresence, tuple[Any, ...]]":
@@ -77,7 +100,7 @@ def _present() -> "QuerySet[MinerPresence, tuple[Any, ...]]":
         .filter(miner=OuterRef("pk"))
         .order_by()
         .values("miner")
-        .annotate(count=Count("id"))
+        .annotate(count=Sum(_taken_slots()))
     )
     return (
         MinerPresence.objects.filter(last_seen_at__gte=Parameter("since", DateTimeField()))
@@ -104,7 +127,7 @@ def without_slots_of(
 ) -> list[OnlineMiner]:
     """The same miners, after some of them have been given one more task."""
     return [
-        replace(miner, free_slots=miner.free_slots - 1)
+        replace(miner, free_slots=miner.free_slots - 1, is_idle=False)
         if miner.candidate.address in addresses
         else miner
         for miner in miners

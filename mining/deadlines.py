@@ -33,6 +33,8 @@ ASK_AGAIN_S = 5.0
 """A reveal that was asked for and has not come is asked for again after this long."""
 REACT_WITHIN_S = 2.0
 """How long who hears of the chain's news has to ask for reveals, before the oracle does."""
+MAX_DEATHS = 2
+"""A task that so many nodes died with, or one so many times, is not given out again."""
 VALIDATE_AGAIN_S = 30.0
 """A validation that has not finished is taken for lost after this long."""
 
@@ -44,6 +46,9 @@ class Step(enum.Enum):
     SWITCH_SOURCE = "the miner that the client listens to has fallen silent"
     FOLLOW = "the chain has what was done without the router"
     REPLACE = "a slot's miner is late"
+    TRY_ALONE = "a node died with the task, which gets one more try with a node to itself"
+    DROP = "a node died with the task, which others have done"
+    REFUSE = "nodes died with the task, and it is not given out again"
     DRAW = "a miner is late, and the choice of its successor is nobody's any more"
     END_PRECOMMIT = "the precommit phase has passed its deadline"
     ASK_REVEAL = "a slot's miner may reveal"
@@ -66,6 +71,14 @@ class Slot:
     announced_at: datetime | None = None
     """When its stream was made the live one; the latest of a task's slots is it."""
     heard_of_at: datetime | None = None
+    deaths: int = 0
+    """How often the miner's process died with it."""
+    alone: bool = False
+    """Whether the miner was given it, or given it again, with a node to itself."""
+
+    @property
+    def works(self) -> bool:
+        return self.status in _AT_WORK
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,8 @@ class Situation:
     holders: tuple[Holder, ...] = ()
     behind: bool = False
     """Whether the mirror shows what the assignments do not: see `mining.following`."""
+    deaths: tuple[int, ...] = ()
+    """How often each miner's process died with the task: of all that had it, also the replaced."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,8 @@ def _agenda(situation: Situation) -> Iterator[Action]:
         yield Action(situation.created_at + timeout, Step.GIVE_UP)
     elif situation.status in (TaskStatus.ASSIGNED, TaskStatus.ACKED):
         yield from _switch(situation)
+    if situation.deaths and not situation.status.is_final:
+        yield from _after_deaths(situation)
     if chain is None:
         return
     if situation.behind and not situation.status.is_final:
@@ -191,7 +208,7 @@ def _agenda(situation: Situation) -> Iterator[Action]:
     elif chain.status in (OnChainStatus.ASSIGNED, OnChainStatus.ACKED) and chain.assigned_at:
         wait = timedelta(seconds=GRACE_WINDOW_S if _precommit_on_its_way(situation) else 0)
         yield Action(chain.assigned_at + timeout + wait + grace, Step.END_PRECOMMIT)
-        if not situation.status.is_final:
+        if not situation.status.is_final and sum(situation.deaths) < MAX_DEATHS:
             yield from _replacements(situation, until=chain.assigned_at + timeout)
             yield from _draws(situation, until=chain.assigned_at + timeout)
     elif chain.status == OnChainStatus.PRECOMMITTED and chain.precommit_ended_at:
@@ -225,6 +242,27 @@ def _switch(situation: Situation) -> Iterator[Action]:
     elif live.heard_of_at is not None:
         silent_at = live.heard_of_at + timedelta(seconds=ONLINE_S)
         yield Action(silent_at, Step.SWITCH_SOURCE, live.assignment_id)
+
+
+def _after_deaths(situation: Situation) -> Iterator[Action]:
+    """One more try when nobody else works on it; after two deaths none.
+
+    One miner alone cannot have a task refused that others still work on.
+    """
+    at = situation.created_at
+    dead = [slot for slot in situation.slots if slot.works and slot.deaths]
+    untouched = [slot for slot in situation.slots if slot.works and not slot.deaths]
+    if sum(situation.deaths) < MAX_DEATHS:
+        if not untouched:
+            yield from (
+                Action(at, Step.TRY_ALONE, slot.assignment_id) for slot in dead if not slot.alone
+            )
+    elif any(slot.status in _IS_HARMLESS for slot in situation.slots):
+        yield from (Action(at, Step.DROP, slot.assignment_id) for slot in dead)
+    elif len(situation.deaths) > 1 or not untouched:
+        yield Action(at, Step.REFUSE)
+    else:
+        yield from (Action(at, Step.DROP, slot.assignment_id) for slot in dead)
 
 
 def _replacements(situation: Situation, until: datetime) -> Iterator[Action]:
@@ -272,6 +310,11 @@ def _validation(situation: Situation, since: datetime) -> Iterator[Action]:
 
 _HAS_ANSWERED = (AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED)
 _MAY_BE_LATE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
+_AT_WORK = (AssignmentStatus.LEASED, AssignmentStatus.ACKED)
+_IS_HARMLESS = (
+    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED, AssignmentStatus.JUDGED),
+)
+"""Somebody has done it and lived."""
 _CAN_BE_LIVE = (
     *(AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
 )

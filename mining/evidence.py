@@ -27,11 +27,13 @@ from chain.messages import (
     recover,
 )
 from chain.wakeup import notify
+from mining import deaths
 from mining.assignment_states import advance
 from mining.deadlines import ONLINE_S
 from mining.errors import ReportRefused
 from mining.models import Assignment, AssignmentStatus, MinerPresence
 from mining.node.reports import (
+    NODE_DIED,
     AckReport,
     CommitReport,
     FailedReport,
@@ -218,6 +220,9 @@ def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) 
 @transaction.atomic(savepoint=False)
 def _failed(address: str, report: FailedReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
+    if report.code == NODE_DIED:
+        deaths.count(assignment, report.attempt)
+        return
     if assignment.status == AssignmentStatus.FAILED:
         return
     _require_open(

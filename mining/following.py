@@ -20,6 +20,7 @@ from chain.storage import StorageError
 from chain.task_results import ChainResult, read_results
 from mining import mailbox
 from mining.assignment_states import follow_chain
+from mining.deaths import deaths_of, is_given_up
 from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerResult
 from sessions.models import Task, TaskStatus, numbered
@@ -114,12 +115,16 @@ def _give_places(task: Task, rows: Iterable[MinerResult], now: datetime) -> None
             newcomers.append(row.miner)
         elif row.replaced_at is not None:
             _put_out(assignment, now)
+    if newcomers and is_given_up(task):
+        logger.warning("%s: nodes died with it; nobody gets the job again", task)
+        return
     for miner in newcomers:
         position = _free_position(task, now)
         if position is None:
             logger.error("%s: the chain has put %s on it, and no place is free", task, miner)
             continue
-        lease(task, {position: miner}, now, live=_orphaned_stream(task))
+        alone = deaths_of(task) > 0
+        lease(task, {position: miner}, now, live=_orphaned_stream(task), alone=alone)
         logger.warning("%s: the chain has given place %d to %s", task, position, miner)
 
 

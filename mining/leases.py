@@ -22,13 +22,19 @@ logger = logging.getLogger(__name__)
 
 
 def lease(
-    task: Task, places: Mapping[int, str], now: datetime, *, live: int | None
+    task: Task,
+    places: Mapping[int, str],
+    now: datetime,
+    *,
+    live: int | None,
+    alone: bool = False,
 ) -> list[Assignment]:
     """Put miners on a task's places; their jobs go out when the transaction commits.
 
     Args:
         places: position to the miner's address.
         live: the position whose stream the client gets from now on, if it is a new one.
+        alone: whether the miners may run nothing else beside it.
     """
     assignments = Assignment.objects.bulk_create(
         Assignment(
@@ -39,11 +45,17 @@ def lease(
             leased_at=now,
             ack_deadline_at=ack_deadline(now, task.timeout_s),
             lease_deadline_at=lease_deadline(now, task.timeout_s),
+            alone=alone,
         )
         for position, miner in sorted(places.items())
     )
-    transaction.on_commit(lambda: _deliver(task, assignments), robust=True)
+    deliver_on_commit(task, assignments)
     return assignments
+
+
+def deliver_on_commit(task: Task, assignments: list[Assignment]) -> None:
+    """Send the jobs of assignments, once the transaction commits."""
+    transaction.on_commit(lambda: _deliver(task, assignments), robust=True)
 
 
 def _deliver(task: Task, assignments: list[Assignment]) -> None:
@@ -101,6 +113,8 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         sealed_prompt=_seal_for(assignment, task, prompt) if sealed else "",
         seal_for=["0x" + key.hex() for key in recipients(prompt.envelope)] if sealed else [],
         enough_characters=-1 if task.enough_characters is None else task.enough_characters,
+        attempt=assignment.deaths,
+        alone=assignment.alone,
     )
 
 

@@ -57,6 +57,7 @@ class Case:
             ),
             validation_asked_at=self.validation_asked_at,
             holders=tuple(_holders(self.assignments, self.results)),
+            deaths=tuple(each.deaths for each in self.assignments.values() if each.deaths),
             behind=any(
                 lags(_status(self.assignments.get(miner)), result)
                 for miner, result in self.results.items()
@@ -153,4 +154,6 @@ def _slot(assignment: Assignment, result: MinerResult | None, heard_of_at: datet
         reveal_asked_at=assignment.reveal_asked_at,
         announced_at=assignment.announced_at,
         heard_of_at=heard_of_at,
+        deaths=assignment.deaths,
+        alone=assignment.alone,
     )

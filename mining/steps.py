@@ -8,7 +8,7 @@ from django.db import transaction
 
 from chain import operations, outbox
 from chain.wakeup import notify
-from mining import following, mailbox, phases
+from mining import deaths, following, mailbox, phases
 from mining.assignment_states import advance
 from mining.candidates import lock_slots, mode_of, online_miners, suitable
 from mining.choice import choose_miners
@@ -66,10 +66,11 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         if late.status not in _REPLACEABLE:
             return
         taken = set(task.assignments.values_list("miner", flat=True))
+        alone = deaths.deaths_of(task) > 0
         free = [
             miner.candidate
             for miner in suitable(task, mode_of(task), miners)
-            if miner.is_free and miner.candidate.address not in taken
+            if (miner.is_idle if alone else miner.is_free) and miner.candidate.address not in taken
         ]
         chosen = choose_miners(free, 1, draw_seed(task))
         if not chosen:
@@ -80,7 +81,8 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
         address = chosen[0].address
         live = live_slot(case.situation.slots)
         was_live = live is not None and live.assignment_id == late.id
-        lease(task, {late.position: address}, now, live=late.position if was_live else None)
+        position = late.position
+        lease(task, {position: address}, now, live=position if was_live else None, alone=alone)
         outbox.enqueue(operations.replace_miner(task.session_id, task.task_id, late.miner, address))
         logger.warning("%s: %s is late and is replaced by %s", task, late.miner, address)
 
@@ -103,6 +105,20 @@ def _switch_source(case: Case, action: Action, now: datetime) -> None:
         slot = successor(case.situation.slots)
         if slot is not None:
             listen_to(Assignment.objects.select_for_update().get(pk=slot.assignment_id), now)
+
+
+def _try_alone(case: Case, action: Action, now: datetime) -> None:
+    assert action.assignment_id is not None
+    deaths.try_alone(action.assignment_id)
+
+
+def _drop(case: Case, action: Action, now: datetime) -> None:
+    assert action.assignment_id is not None
+    deaths.drop(action.assignment_id, now)
+
+
+def _refuse(case: Case, action: Action, now: datetime) -> None:
+    deaths.refuse(case.task, now)
 
 
 _REPLACEABLE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
@@ -136,6 +152,9 @@ STEPS: dict[Step, Callable[[Case, Action, datetime], None]] = {
     Step.SWITCH_SOURCE: _switch_source,
     Step.FOLLOW: _follow,
     Step.REPLACE: _replace,
+    Step.TRY_ALONE: _try_alone,
+    Step.DROP: _drop,
+    Step.REFUSE: _refuse,
     Step.DRAW: _draw,
     Step.END_PRECOMMIT: _end_precommit,
     Step.ASK_REVEAL: _ask_reveals,

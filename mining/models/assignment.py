@@ -74,6 +74,12 @@ class Assignment(models.Model):
     distance = models.FloatField(
         null=True, blank=True, help_text="to the text that was the measure"
     )
+    deaths = models.PositiveSmallIntegerField(
+        default=0, help_text="how often the miner's process died while it worked on this"
+    )
+    alone = models.BooleanField(
+        default=False, help_text="whether nothing else may run beside it: the task may kill nodes"
+    )
     failure_code = models.CharField(max_length=64, blank=True, default="")
     failure_message = models.TextField(blank=True, default="")
 

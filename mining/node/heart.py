@@ -68,6 +68,7 @@ class Heart:
             # can be reported any more, and Celery would try on for ever: end, as by a crash, which
             # loses nothing but time. Whoever starts this process again gets it a new mailbox.
             logger.error("heartbeat: the mailbox is closed to this miner; it ends")
+            self._miner.let_go()
             os._exit(MAILBOX_CLOSED)
         except RedisError as error:
             logger.warning("heartbeat: Redis does not answer (%s); trying on", type(error).__name__)

@@ -39,6 +39,8 @@ class Job(Wire):
     `prompt_form` is a number of `PromptType`. Its name is newer than the published numbers: a node
     that reads by the older ones finds no `prompt_type`, and refuses the job.
     `seed` is what draws are made from, if it is not the digest: 8 bytes that the client chose.
+    `attempt` counts the times that this assignment's node died with it; one that is to run `alone`
+    may have been why, here or elsewhere, and nothing else may run beside it.
     `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
 
     Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
@@ -72,6 +74,8 @@ class Job(Wire):
     min_p: float = 0.0
     seed: bytes = b""
     enough_characters: int = -1
+    attempt: int = 0
+    alone: bool = False
 
     def __post_init__(self) -> None:
         require_uuid(self.assignment_id)
@@ -81,7 +85,7 @@ class Job(Wire):
             raise Malformed("seed", f"has {len(self.seed)} bytes", f"send {SEED_BYTES} or none")
         if not ADDRESS.fullmatch(self.queue_address):
             raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
-        for name in ("session_id", "task_id", "prompt_form", "top_k", "logprobs"):
+        for name in ("session_id", "task_id", "prompt_form", "top_k", "logprobs", "attempt"):
             require_at_least(name, getattr(self, name), 0)
         for name in ("chain_id", "max_tokens"):
             require_at_least(name, getattr(self, name), 1)

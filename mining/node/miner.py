@@ -8,8 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 
 import llama_cpp
 
@@ -26,12 +25,14 @@ from mining.node.generation import (
 )
 from mining.node.grammar import LIBRARY, VERSION, GrammarInvalid, require_version
 from mining.node.job import Job
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.piece_stream import StreamMismatch
 from mining.node.piece_writer import PieceWriter
 from mining.node.prompts import PromptError
 from mining.node.reminders import Reminders
 from mining.node.reports import (
+    NODE_DIED,
     AckReport,
     CommitReport,
     FailedReport,
@@ -42,6 +43,7 @@ from mining.node.reports import (
 from mining.node.running_jobs import RunningJobs
 from mining.node.sealing import SealedPromptUnreadable, open_prompt
 from mining.node.shelf import NoRoom, Shelf, TextEngine
+from mining.node.slots import Busy, Slots
 from mining.node.stash import NotStashed, Result, Stash
 from mining.node.task_check import JobRefused, TaskCheck
 from mining.node.wallet import Wallet
@@ -54,12 +56,6 @@ BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
 ACK_WITHIN_S = 0.1
 """How long an ack waits for a first piece that may go out before it."""
-
-
-class Busy(Exception):
-    """All slots are taken."""
-
-    code = "busy"
 
 
 class Draining(Exception):
@@ -81,6 +77,7 @@ class Miner:
     Args:
         slots: how many jobs it works on at once, of all its models together.
         pool_domain: where its heartbeats count.
+        journal: what runs is noted there, and what the last process died with is found there.
         check: holds jobs against the chain before they are worked on; without one, a job is
             believed, and the router may have made it up.
     """
@@ -94,17 +91,18 @@ class Miner:
         mailbox: Mailbox,
         stash: Stash,
         pool_domain: SigningDomain,
+        journal: Journal,
         check: TaskCheck | None = None,
     ) -> None:
         self.address = wallet.address
         self._shelf = shelf
-        self._slot_count = slots
         self._wallet = wallet
         self._mailbox = mailbox
         self._stash = stash
         self._pool_domain = pool_domain
         self._check = check
-        self._slots = threading.BoundedSemaphore(slots)
+        self._journal = journal
+        self._slots = Slots(slots)
         self._draining = False
         self._beating = threading.Lock()
         self._last_beat_ms = 0
@@ -123,8 +121,26 @@ class Miner:
         with self._running.once(job.assignment_id) as first:
             if not first:
                 logger.info("assignment %s is being worked on already", job.assignment_id)
-            elif not self._precommit_again(job):
+            elif self._precommit_again(job.assignment_id):
+                pass
+            elif self._journal.has_died(_name(job)):
+                # Redis delivers again what the last process did not finish; the router says
+                # whether it is tried again.
+                self._report_death(job.assignment_id, job.attempt, "with it")
+            else:
                 self._attempt(job)
+
+    def report_deaths(self) -> None:
+        """Say which jobs the last process of this node died with."""
+        for death in self._journal.deaths:
+            assignment_id, _, attempt = death.name.rpartition("_")
+            if not attempt.isdecimal() or self._precommit_again(assignment_id):
+                continue  # no job, or done before the death
+            self._report_death(assignment_id, int(attempt), f"beside {death.others} others")
+
+    def let_go(self) -> None:
+        """Blame no job for this process's end, which is about to come."""
+        self._journal.let_go()
 
     def reveal(self, assignment_id: str) -> None:
         """Report the result that was precommitted, signed. Without one there is nothing to do."""
@@ -182,7 +198,7 @@ class Miner:
         """Say of a job that was not begun that it will not be."""
         with suppress(Malformed):
             job = Job.from_json(value)
-            if not self._precommit_again(job):
+            if not self._precommit_again(job.assignment_id):
                 self._fail(job, Draining.code, "node: it stops; give the job to another")
 
     def remind(self) -> None:
@@ -206,7 +222,7 @@ class Miner:
         speeds = self._shelf.speeds()
         return NodeStatus(
             sent_at_ms=sent_at_ms,
-            slots=self._slot_count,
+            slots=self._slots.count,
             in_flight=self.in_flight,
             draining=self._draining,
             models=self._shelf.identifiers,
@@ -220,14 +236,11 @@ class Miner:
 
     def _attempt(self, job: Job) -> None:
         try:
-            if self._draining:
-                raise Draining("node: it stops; give the job to another")
-            request = self._request(job)
-            with self._slot(), self._shelf.take(job.model_identifier, BUSY_WAIT_S) as place:
-                if self._check is not None:
-                    self._check.require(job)
-                result = self._generate(job, place.engine(), request)
-                self._stash.put(bind(job, result, self.address))
+            self._running.require_wanted(job.assignment_id)
+            with self._slot(job), self._journal.running(_name(job)):
+                if self._draining:
+                    raise Draining("node: it stops; give the job to another")
+                result = self._work(job)
         except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, error.code, str(error))
@@ -235,11 +248,20 @@ class Miner:
             logger.exception("assignment %s failed", job.assignment_id)
             self._fail(job, "internal_error", "node: an error that its log describes")
         else:
-            self._precommit_again(job)
+            self._precommit_again(job.assignment_id)
             logger.info(
                 "assignment %s: %d tokens of answer to %d of prompt",
                 *(job.assignment_id, result.completion_tokens, result.prompt_tokens),
             )
+
+    def _work(self, job: Job) -> GenerationResult:
+        request = self._request(job)
+        with self._shelf.take(job.model_identifier, BUSY_WAIT_S) as place:
+            if self._check is not None:
+                self._check.require(job)
+            result = self._generate(job, place.engine(), request)
+            self._stash.put(bind(job, result, self.address))
+        return result
 
     def _request(self, job: Job) -> GenerationRequest:
         """Check everything that can be checked before work starts."""
@@ -286,10 +308,20 @@ class Miner:
         signature = self._wallet.sign(ack, _domain(job))
         self._mailbox.report(AckReport(assignment_id=job.assignment_id, signature=signature))
 
-    def _precommit_again(self, job: Job) -> bool:
+    def _report_death(self, assignment_id: str, attempt: int, circumstances: str) -> None:
+        message = f"node: its process died while it worked on this job, {circumstances}"
+        logger.warning("assignment %s: %s", assignment_id, message)
+        with suppress(Malformed):
+            self._mailbox.report(
+                FailedReport(
+                    assignment_id=assignment_id, code=NODE_DIED, message=message, attempt=attempt
+                )
+            )
+
+    def _precommit_again(self, assignment_id: str) -> bool:
         """Report the precommit of what is stashed; False if nothing is. Always the same one."""
         try:
-            self._report_precommit(job.assignment_id)
+            self._report_precommit(assignment_id)
         except NotStashed:
             return False
         return True
@@ -330,14 +362,15 @@ class Miner:
             return
         self._mailbox.report(report)
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=BUSY_WAIT_S):
-            raise Busy(f"node: all {self._slot_count} slots are taken; give the job to another")
-        try:
-            yield
-        finally:
-            self._slots.release()
+    def _slot(self, job: Job) -> AbstractContextManager[None]:
+        if not job.alone:
+            return self._slots.one(BUSY_WAIT_S)
+        # Whoever waits before it may have to run alone as well.
+        return self._slots.all(max(job.deadline_at - time.time(), 0.0))
+
+
+def _name(job: Job) -> str:
+    return f"{job.assignment_id}_{job.attempt}"
 
 
 def _domain(source: Job | Result) -> SigningDomain:

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-from mining.node.wire import Malformed, Wire, read_entry, read_json, require_uuid
+from mining.node.wire import (
+    Malformed,
+    Wire,
+    read_entry,
+    read_json,
+    require_at_least,
+    require_uuid,
+)
+
+NODE_DIED = "node_died"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +108,21 @@ class CommitReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class FailedReport(Wire):
-    """There will be no result from this miner."""
+    """There will be no result from this miner.
+
+    With the code NODE_DIED, its process died while it worked on the job; `attempt` is the job's.
+    """
 
     TYPE: ClassVar[str] = "failed"
 
     assignment_id: str
     code: str
     message: str
+    attempt: int = 0
 
     def __post_init__(self) -> None:
         require_uuid(self.assignment_id)
+        require_at_least("attempt", self.attempt, 0)
 
 
 Report = HeartbeatReport | AckReport | PrecommitReport | CommitReport | FailedReport

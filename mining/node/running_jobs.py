@@ -49,13 +49,17 @@ class RunningJobs:
         Raises Cancelled, and what `submit` raises.
         """
         with self._lock:
-            if assignment_id in self._cancelled:
-                raise Cancelled("generation: it was cancelled before it started")
+            self.require_wanted(assignment_id)
             generation = self._running[assignment_id] = submit()
             enough = self._shortened.get(assignment_id, enough_characters)
             if enough >= 0:
                 generation.shorten(enough)
             return generation
+
+    def require_wanted(self, assignment_id: str) -> None:
+        """Raise Cancelled for an assignment that was cancelled before it came."""
+        if assignment_id in self._cancelled:
+            raise Cancelled("generation: it was cancelled before it started")
 
     def cancel(self, assignment_id: str) -> None:
         """End a generation, or see to it that it never starts."""

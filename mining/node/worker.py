@@ -23,6 +23,7 @@ from mining.node.enrolment import enrol
 from mining.node.errors import NodeError
 from mining.node.evm import Rpc
 from mining.node.heart import Heart
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
 from mining.node.network.check import NetworkCheck
@@ -79,6 +80,7 @@ def _run(config: NodeConfig, tell: Progress) -> int:
     shelf.preload()
     stash = Stash(config.home / "stash")
     stash.forget_old()
+    journal = Journal(config.home / "journal")
     miner = Miner(
         shelf=shelf,
         slots=config.slots,
@@ -86,9 +88,10 @@ def _run(config: NodeConfig, tell: Progress) -> int:
         mailbox=mailbox,
         stash=stash,
         pool_domain=SigningDomain(network.chain_id, network.node_pool),
+        journal=journal,
         check=_task_check(config, wallet.address),
     )
-    duties = network_duties(config, shelf, wallet, mailbox, miner)
+    duties = network_duties(config, shelf, wallet, mailbox, miner, journal)
     gc.freeze()  # what is loaded now stays; looking through all of it stops a stream for 50 ms
     heart = Heart(miner, mailbox, config.home)
     heart.start()
@@ -96,6 +99,7 @@ def _run(config: NodeConfig, tell: Progress) -> int:
     logger.info("miner %s serves model %s", miner.address, served)
     try:
         app = make_app(redis_url, miner, duties)
+        miner.report_deaths()
         _take_up(app)
         status = _work(app, config.slots, miner, heart)
         _hand_back(app, miner)
@@ -166,7 +170,12 @@ def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
 
 
 def network_duties(
-    config: NodeConfig, shelf: Shelf, wallet: Wallet, mailbox: Mailbox, miner: Miner
+    config: NodeConfig,
+    shelf: Shelf,
+    wallet: Wallet,
+    mailbox: Mailbox,
+    miner: Miner,
+    journal: Journal,
 ) -> NetworkDuties | None:
     """What this node does while it is idle; nothing where it could not check what it signs."""
     if not shelf.canonical:
@@ -187,6 +196,7 @@ def network_duties(
         stash=stash,
         is_busy=lambda: miner.in_flight > 0,
         is_draining=lambda: miner.draining,
+        journal=journal,
         check=check,
     )
 

@@ -124,7 +124,9 @@ DECISIONS = {
         [(TIMEOUT_S + GRACE_S, Step.END_PRECOMMIT)],
     ),
     "a precommit that is on its way is waited for as long as the contract takes it": (
-        situation(T.ACKED, assigned(), slot(A.PRECOMMITTED, 0), slot(A.PRECOMMITTED, 1, **PRECOMMITTED)),
+        situation(
+            T.ACKED, assigned(), slot(A.PRECOMMITTED, 0), slot(A.PRECOMMITTED, 1, **PRECOMMITTED)
+        ),
         [(TIMEOUT_S + GRACE_WINDOW_S + GRACE_S, Step.END_PRECOMMIT)],
     ),
     "a task that has failed here is only ended on chain": (

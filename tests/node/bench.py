@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from chain.messages import SigningDomain
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Miner
 from mining.node.reports import FailedReport, Report, read_report
@@ -45,6 +46,7 @@ class Bench:
             mailbox=self.mailbox,
             stash=Stash(self.home / "stash"),
             pool_domain=POOL,
+            journal=Journal(self.home / "journal"),
             check=self.check,
         )
 

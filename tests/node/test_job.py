@@ -46,6 +46,8 @@ def job(**changes: Any) -> dict[str, Any]:
         "min_p": 0.05,
         "seed": "0x0000000000000007",
         "enough_characters": 120,
+        "attempt": 1,
+        "alone": True,
         **changes,
     }
 
@@ -135,7 +137,7 @@ def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[st
 
 OPTIONAL = {
     *("stop", "logprobs", "logit_bias", "grammar", "min_p", "seed"),
-    *("sealed_prompt", "seal_for", "enough_characters"),
+    *("sealed_prompt", "seal_for", "enough_characters", "attempt", "alone"),
 }
 
 

@@ -137,7 +137,9 @@ def test_a_killed_miner_reveals_what_it_had_precommitted(router: Router) -> None
     assert first == second
 
 
-def test_what_a_killed_miner_was_at_it_takes_up_again_at_once(router: Router) -> None:
+def test_what_a_killed_miner_was_at_it_tells_of_at_once_and_runs_when_it_is_told_to(
+    router: Router,
+) -> None:
     router.start()
     job = new_job(max_tokens=480)
     router.send(INFER, "inference", job=job)
@@ -146,8 +148,12 @@ def test_what_a_killed_miner_was_at_it_takes_up_again_at_once(router: Router) ->
     assert not router.of(PrecommitReport), "it was done before it was killed"
     assert router.redis.hlen(router.prefix + "unacked") == 1
     router.start()
+    router.until(lambda: router.of(FailedReport))
+    router.until(lambda: not router.redis.hlen(router.prefix + "unacked"))
+    assert {(r.code, r.attempt) for r in router.of(FailedReport)} == {("node_died", 0)}
+    assert not router.of(PrecommitReport)
+    router.send(INFER, "inference", job=job | {"attempt": 1, "alone": True})
     router.until(lambda: router.of(PrecommitReport))
-    assert router.of(FailedReport) == []
     assert router.stream(job)[-1]["done"] == "1"
     router.until(lambda: not router.redis.hlen(router.prefix + "unacked"))
     assert router.end() == 0

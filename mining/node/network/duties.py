@@ -21,6 +21,7 @@ from chain.network_messages import (
 )
 from mining.node.evm import ChainUnavailable
 from mining.node.generation import DeadlinePassed, GenerationError, GenerationRequest
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.miner import Draining
 from mining.node.network.answering import answer_request, completion_of
@@ -57,6 +58,12 @@ class BusyWithTasks(Exception):
     code = "busy"
 
 
+class DiedBefore(Exception):
+    """A process of this node has died with this part."""
+
+    code = "node_died"
+
+
 class NoCompletion(Exception):
     """There is nothing to commit."""
 
@@ -65,9 +72,10 @@ class NoCompletion(Exception):
 
 _REASONS = (
     *(JobRefused, ChainUnavailable, PromptError, GenerationError, NoRoom, BusyWithTasks),
-    *(Draining, NoCompletion),
+    *(Draining, DiedBefore, NoCompletion),
 )
 """Why a part may not be done, each with the `code` that the router is told."""
+_RUNS_THE_MODEL = (Stage.PREPARE, Stage.COMPLETE)
 
 
 class NetworkDuties:
@@ -78,6 +86,7 @@ class NetworkDuties:
             validator: nobody says which model is meant, and those who took another would disagree.
         is_busy: whether a user's task runs or waits on this node.
         is_draining: whether the node is about to stop: it reveals what it has, and begins nothing.
+        journal: what runs is noted there; what a process has died with is not begun again.
         check: holds jobs against the chain before anything is signed; without one, they are
             believed.
     """
@@ -91,6 +100,7 @@ class NetworkDuties:
         stash: CompletionStash,
         is_busy: Callable[[], bool],
         is_draining: Callable[[], bool],
+        journal: Journal,
         check: NetworkCheck | None = None,
     ) -> None:
         self._shelf = shelf
@@ -100,6 +110,7 @@ class NetworkDuties:
         self._stash = stash
         self._is_busy = is_busy
         self._is_draining = is_draining
+        self._journal = journal
         self._check = check
         self._stages: dict[str, Callable[[NetworkJob], None]] = {
             Stage.PING: self._ping,
@@ -123,13 +134,23 @@ class NetworkDuties:
                 raise Draining("node: it stops; ask another")
             if self._check is not None:
                 self._check.require(job)
-            self._stages[job.stage](job)
+            if job.stage in _RUNS_THE_MODEL:
+                self._noted(job)
+            else:
+                self._stages[job.stage](job)
         except _REASONS as error:
             logger.info("network task %d, %s: declined: %s", job.number, job.stage, error)
             self._decline(job, error.code, str(error))
         except Exception:
             logger.exception("network task %d, %s failed", job.number, job.stage)
             self._decline(job, "internal_error", "node: an error that its log describes")
+
+    def _noted(self, job: NetworkJob) -> None:
+        name = f"network-{job.stage}-{job.number}-{job.seed % 2**64:x}"
+        if self._journal.has_died(name):
+            raise DiedBefore("node: its process died with this part; ask another")
+        with self._journal.running(name):
+            self._stages[job.stage](job)
 
     # ── the parts ────────────────────────────────────────────────────────────
 

@@ -31,6 +31,7 @@ from mining.network.rounds import Conductor
 from mining.node.config import SHIPPED_MODEL
 from mining.node.engine import Engine
 from mining.node.evm import Rpc as NodeRpc
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
@@ -92,6 +93,7 @@ class RunningNode:
             stash=CompletionStash(home / "network"),
             is_busy=lambda: self.busy,
             is_draining=lambda: False,
+            journal=Journal(home / "journal"),
             check=NetworkCheck(NodeRpc(chain.url), contract, self.address),
         )
 

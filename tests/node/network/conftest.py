@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from mining.node.engine import Engine
+from mining.node.journal import Journal
 from mining.node.mailbox import Mailbox
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
@@ -44,6 +45,7 @@ class IdleNode:
             stash=CompletionStash(self.home / "network"),
             is_busy=lambda: self.busy,
             is_draining=lambda: self.draining,
+            journal=Journal(self.home / "journal"),
             check=check,
         )
 

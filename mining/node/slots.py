@@ -1,0 +1,57 @@
+"""How many jobs a node works on at once, and jobs that must have it to themselves."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Busy(Exception):
+    """All slots are taken."""
+
+    code = "busy"
+
+
+class Slots:
+    """A node's slots. Threads share it."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._free = count
+        self._waiting_for_all = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def one(self, wait_s: float) -> Iterator[None]:
+        """Hold a slot; raise Busy if none falls free in time. Who waits for all goes first."""
+        self._take(1, wait_s, may=lambda: not self._waiting_for_all)
+        try:
+            yield
+        finally:
+            self._give_back(1)
+
+    @contextmanager
+    def all(self, wait_s: float) -> Iterator[None]:
+        """Hold all slots, so that nothing else runs; raise Busy if that takes too long."""
+        with self._changed:
+            self._waiting_for_all += 1
+        try:
+            self._take(self.count, wait_s)
+        finally:
+            with self._changed:
+                self._waiting_for_all -= 1
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            self._give_back(self.count)
+
+    def _take(self, count: int, wait_s: float, *, may: Callable[[], bool] = lambda: True) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free >= count and may(), wait_s):
+                raise Busy(f"node: all {self.count} slots are taken; give the job to another")
+            self._free -= count
+
+    def _give_back(self, count: int) -> None:
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()
