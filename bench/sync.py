@@ -150,7 +150,7 @@ def follow(made: World, count: int) -> tuple[float, float, float]:
     from chain.rpc import Rpc
     from chain.sync import Follower
 
-    follower = Follower(Rpc(made.chain.url), made.chain.deployment, silent=True)
+    follower = Follower(Rpc(made.chain.url), made.chain.deployment)
     began, warm_mib = time.monotonic(), 0.0
     while _step(follower):
         if not warm_mib and follower.position.events > WARM_SHARE * count:

@@ -36,7 +36,7 @@ def differences_from_chain(node: Node, deployment: Deployment, progress: Progres
     with _beside([Block, Event, StoredBatch, BeforeImage, *mirrored_models()]) as cursor:
         if cursor is None:
             return []
-        follower = Follower(node, deployment, silent=True)
+        follower = Follower(node, deployment)
         while follower.step(until=cursor.number):
             progress.report(follower.position)
         found = []

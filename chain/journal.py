@@ -3,21 +3,23 @@
 Each function is one database transaction, and safe to repeat.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from chain.leadership import lock_for_transaction
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
 from chain.operations import OperationKind
 from chain.refusals import Meaning, Refusal, meaning_of
-from chain.signals import operation_confirmed, operation_failed
 from chain.transactions import Fees, Signed
+from chain.wakeup import notify
 
+CHANNEL = "operations"
+"""Wakes whoever depends on what becomes of operations."""
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
 """Before the second attempt; doubled before each further one."""
@@ -146,9 +148,9 @@ def record_mined(
         done = row.operations.exclude(pk__in=[operation.pk for operation in unlike])
         done.update(status=OperationStatus.CONFIRMED, error="")
     if unlike:
-        fields = ["status", "error", "attempts", "due_at", "transaction", "alone"]
+        fields = ["status", "error", "attempts", "due_at", "transaction", "alone", "failure_told"]
         Operation.objects.bulk_update(unlike, fields)
-    _announce_on_commit(operations)
+    notify(CHANNEL)
 
 
 @transaction.atomic
@@ -162,7 +164,7 @@ def record_vanished(row: Transaction) -> None:
         gas_used=None,
         succeeded=None,
     )
-    row.operations.update(status=OperationStatus.SENT, error="")
+    row.operations.update(status=OperationStatus.SENT, error="", failure_told=True)
 
 
 @transaction.atomic
@@ -177,6 +179,21 @@ def record_final(head: int) -> None:
     Transaction.objects.filter(
         status=TransactionStatus.MINED, block_number__lte=head - FINAL_DEPTH
     ).update(status=TransactionStatus.FINAL)
+
+
+def untold_failures() -> QuerySet[Operation]:
+    """Failed operations whose failure has not been taken note of, the oldest first.
+
+    Whoever depends on operations looks here, and says so with `mark_told` in the transaction that
+    does what follows from the failure. So a crash loses no failure.
+    """
+    return Operation.objects.filter(failure_told=False).order_by("pk")
+
+
+def mark_told(operation: Operation) -> None:
+    """All that follows from this operation's failure is done."""
+    operation.failure_told = True
+    operation.save(update_fields=["failure_told"])
 
 
 def _settle(
@@ -194,31 +211,13 @@ def _settle(
     operation.attempts += 1
     if meaning == Meaning.REFUSED or operation.attempts >= MAX_ATTEMPTS:
         operation.status = OperationStatus.FAILED
+        operation.failure_told = False
         return
     pause_s = 0.0 if at_once else FIRST_PAUSE_S * 2 ** (operation.attempts - 1)
     operation.status = OperationStatus.PENDING
     operation.transaction = None
     operation.alone = alone
     operation.due_at = timezone.now() + timedelta(seconds=pause_s)
-
-
-def _announce_on_commit(operations: Iterable[Operation]) -> None:
-    signals = {
-        OperationStatus.CONFIRMED: operation_confirmed,
-        OperationStatus.FAILED: operation_failed,
-    }
-
-    def announcement(operation: Operation) -> Callable[[], None]:
-        signal = signals[OperationStatus(operation.status)]
-        return lambda: _ignore(signal.send_robust(sender=Operation, operation=operation))
-
-    for operation in operations:
-        if operation.status in signals:
-            transaction.on_commit(announcement(operation))
-
-
-def _ignore(_: Any) -> None:
-    """Receivers' errors are logged by Django."""
 
 
 def _step(row: Transaction, status: TransactionStatus, **values: Any) -> None:

@@ -8,12 +8,13 @@ import json
 from collections.abc import Iterable, Iterator
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Least
 
 from chain import projections, undo, upserts
 from chain.fetch import Batch
 from chain.leadership import lock_for_transaction
-from chain.models import Block, Event
+from chain.models import Block, Event, NewsCursor
 from chain.projections import EventRecord
 from chain.wakeup import notify
 
@@ -68,6 +69,7 @@ def go_back(before: Block, first_orphan: int) -> int | None:
         return None
     orphaned, _ = Event.objects.filter(block_id__gte=first_orphan).delete()
     Block.objects.filter(number__gte=first_orphan).delete()
+    _take_readers_back(first_orphan)
     undone_from = undo.go_back_before(first_orphan, before.number)
     if undone_from is None:
         undo.forget()
@@ -97,12 +99,19 @@ def forget() -> None:
     projections.rebuild(())
     Event.objects.all().delete()
     Block.objects.all().delete()
+    _take_readers_back(0)
 
 
 def stored_events(events: "QuerySet[Event] | None" = None) -> Iterator[EventRecord]:
     """The stored events in the chain's order: all, or those of a query."""
     events = Event.objects.all() if events is None else events
     return (_record(event) for event in events.order_by("block_id", "log_index").iterator())
+
+
+def _take_readers_back(first_orphan: int) -> None:
+    """Have whoever reads the events (`chain.news`) read again from this block on."""
+    # Every row is written, also where the place stays: a reader has to notice each fork.
+    NewsCursor.objects.update(block=Least(F("block"), first_orphan - 1), forks=F("forks") + 1)
 
 
 def _project(first_block: int, last_block: int, head: int, events: list[EventRecord]) -> None:

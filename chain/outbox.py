@@ -74,6 +74,7 @@ def _reopen(op: Op) -> bool:
         error="",
         attempts=0,
         alone=False,
+        failure_told=True,
         transaction=None,
         due_at=timezone.now() + timedelta(seconds=REOPEN_AFTER_S),
     )

@@ -1,5 +1,7 @@
 """Follows the chain: logs become events, and events the mirror.
 
+It stores and wakes others (`mirror.CHANNEL`), and waits for nobody's reaction: `chain.news`.
+
 A fork is found by the stored hashes. What the endpoints do not agree on is not stored, and a head
 that is lower than before is a node that lags, not a fork.
 """
@@ -21,9 +23,8 @@ from chain.heads import HeadWatch
 from chain.liveness import CHAIN, tell
 from chain.models import Block
 from chain.progress import Position, Progress
-from chain.projections import EventRecord
 from chain.rpc import Header, Node, RpcError, RpcInconsistent
-from chain.signals import events_stored
+from chain.wakeup import notify
 
 FIRST_PAUSE_S = 0.3
 MAX_PAUSE_S = 10.0
@@ -40,8 +41,6 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     follower = Follower(node, deployment())
     heads = HeadWatch(settings.RPC_WS_URL or settings.RPC_URLS[0])
     progress = Progress(logger.info)
-    # What listeners missed when the last run ended, they can make up for now.
-    _announce([])
     pause_s, failures = FIRST_PAUSE_S, 0
     try:
         while not stop.is_set():
@@ -73,15 +72,10 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 class Follower:
     """Takes the mirror along the chain, step by step."""
 
-    def __init__(self, node: Node, deployment: Deployment, *, silent: bool = False) -> None:
-        """
-        Args:
-            silent: nobody is told of what was stored.
-        """
+    def __init__(self, node: Node, deployment: Deployment) -> None:
         self._node = node
         self._deployment = deployment
         self._fetcher = Fetcher(node, deployment)
-        self._silent = silent
         self._confirmations = Confirmations(node)
         self.position = Position(0, 0, 0)
 
@@ -115,8 +109,6 @@ class Follower:
             self.position = Position(
                 last.number, head.number, self.position.events + len(batch.events)
             )
-            if batch.events:
-                self._tell(batch.events)
         self._confirm()
         return True
 
@@ -157,7 +149,6 @@ class Follower:
             first_orphan - 1,
             orphaned,
         )
-        self._tell([])
 
     def _ancestor(self, head: Header) -> Block | None:
         """The highest stored block that the chain still has."""
@@ -173,12 +164,4 @@ class Follower:
 
     def _confirm(self) -> None:
         if self._confirmations.advance():
-            self._tell([])
-
-    def _tell(self, events: list[EventRecord]) -> None:
-        if not self._silent:
-            _announce(events)
-
-
-def _announce(events: list[EventRecord]) -> None:
-    events_stored.send_robust(sender=Follower, events=events)
+            notify(mirror.CHANNEL)

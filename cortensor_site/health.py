@@ -12,6 +12,7 @@ from chain.liveness import ALIVE_S, CHAIN, read_marks, tell
 
 PROCESSES = (
     "sync",
+    "react",
     "send",
     "dispatch",
     "collect",

@@ -12,7 +12,7 @@ class MiningConfig(AppConfig):
     label = "mining"
 
     def ready(self) -> None:
-        """Register the projections, and listen to what the chain says."""
+        """Register the projections, and listen to what clients do."""
         from mining import listeners, projections  # noqa: F401
         from mining.network import projections as network_projections  # noqa: F401
 

@@ -23,7 +23,6 @@ from mining.loop import beside, keep_doing
 from mining.situations import Case, read_cases, unfinished
 from sessions.models import Task, numbered
 from sessions.webhooks.outbox import hand_over_due
-from sessions.x402.settlement import sweep as settle_payments
 
 CHANNEL = "task_changed"
 """Of `mining/migrations/0005_task_changed.py`: a task's key, its numbers, or nothing for all."""
@@ -42,7 +41,7 @@ MOST_A_SWEEP = 1_000
 GATHER_S = 0.25
 """Under load each task wakes the oracle a few times."""
 BESIDE_EVERY_S = 2.0
-"""How often webhooks and payments are looked at, each in a thread of its own."""
+"""How often webhooks are looked at, in a thread of their own."""
 
 ALL_HEARD = datetime.max.replace(tzinfo=UTC)
 
@@ -54,7 +53,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     oracle = Oracle(heard_until)
     with ExitStack() as stack:
         listener = stack.enter_context(Listener([CHANNEL]))
-        # A broker or an RPC endpoint may be slow, and no deadline waits for either.
+        # A broker may be slow, and no deadline waits for it.
         for name, work in _BESIDE.items():
             look = partial(_now, work)
             stack.enter_context(beside(name, look, BESIDE_EVERY_S, stop))
@@ -203,10 +202,7 @@ _AGAIN_AFTER = dict.fromkeys(
     (Step.END_PRECOMMIT, Step.END_COMMIT, Step.END_TASK), timedelta(seconds=5)
 )
 """What the sender has to do is written down once; again only in case the chain has refused it."""
-_BESIDE: dict[str, Callable[[datetime], object]] = {
-    "webhooks": hand_over_due,
-    "payments": settle_payments,
-}
+_BESIDE: dict[str, Callable[[datetime], object]] = {"webhooks": hand_over_due}
 
 
 def _now(work: Callable[[datetime], object]) -> None:

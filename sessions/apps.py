@@ -9,7 +9,6 @@ class SessionsConfig(AppConfig):
     verbose_name = "Cortensor sessions"
 
     def ready(self) -> None:
-        """Register the projections and the API's description, and listen to the chain."""
-        from sessions import projections, reconciliation  # noqa: F401
+        """Register the projections and the API's description."""
+        from sessions import projections  # noqa: F401
         from sessions.api.schema import views  # noqa: F401
-        from sessions.x402 import settlement  # noqa: F401

@@ -33,6 +33,7 @@ RULES = (
     Rule("oracle", 60, "nobody would replace a miner that is late"),
     Rule("send", 60, "nothing reaches the chain"),
     Rule("sync", 60, "nobody follows the chain"),
+    Rule("react", 60, "nobody sees to what the chain has ended or refused"),
     Rule("chain", 60, "the chain does not answer, or the router is behind it"),
 )
 """Those not named (webhooks, network tasks) make up for what they miss, and no task waits."""

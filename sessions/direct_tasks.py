@@ -1,44 +1,64 @@
-"""Tasks that clients submitted by their own transactions: how they join the queue."""
+"""Tasks that clients submitted by their own transactions: their rows, and who can be served."""
 
-from django.db import transaction
-
-from chain import storage, wakeup
+from chain import storage
 from chain.params import AskedParams, InvalidParams, LlmParams, RequestParams
 from sessions import encryption, ports
 from sessions.errors import EncryptionUnusable
-from sessions.intake import TASK_QUEUED
 from sessions.models import OnChainTask, Session, Task, TaskOrigin
-from sessions.prompts import PromptUnreachable, PromptUnreadable, prompt_of
-from sessions.task_states import announce_stage, mark_failed
+from sessions.prompts import PromptMissing, PromptUnreachable, PromptUnreadable, prompt_of
 
 ADDRESS_PREFIX = storage.address("")
 _LARGEST_KEPT = 2**31 - 1
 
 
-def accept_from_chain(on_chain: OnChainTask, session: Session) -> Task:
-    """Take a task whose money the chain has reserved already; idempotent.
+def task_of(on_chain: OnChainTask, session: Session) -> Task:
+    """The queue's row of a task whose money the chain has reserved; it is not written yet."""
+    return Task(**_row(on_chain, session))
 
-    One that cannot be served is taken and failed at once, so that its client is told; the chain
-    refunds it when its time in the queue is over.
+
+def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, str] | None:
+    """Why a task cannot be served: a code and a message.
+
+    Sets what its content tells: `stop`, and whether it is encrypted. It asks the content store and
+    the tokeniser, and no database: it may take long, and no transaction may be open meanwhile.
+
+    Args:
+        within_s: seconds for the content.
 
     Raises:
-        PromptUnreachable: nobody can tell now whether it can be served; nothing has changed.
+        PromptUnreachable, PromptMissing: nobody can tell now whether it can be served.
     """
-    with transaction.atomic():
-        task, is_new = Task.objects.get_or_create(
-            session_id=on_chain.session_id,
-            task_id=on_chain.task_id,
-            defaults=_row(on_chain, session),
+    if task.max_tokens == 0:
+        return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
+    try:
+        prompt = prompt_of(task, within_s=within_s)
+    except (PromptUnreachable, PromptMissing):
+        raise
+    except PromptUnreadable as error:
+        return "prompt_unreadable", str(error)
+    task.encrypted = bool(prompt.envelope)
+    task.stop = [] if task.encrypted else list(prompt.stop)
+    if not task.encrypted and _asks_for_encryption(session):
+        return (
+            "prompt_not_encrypted",
+            "the session asks for encryption, and the prompt is no envelope for this router",
         )
-        if is_new:
-            announce_stage(task)
-            problem = _problem_of(task, session)
-            task.save(update_fields=["stop", "encrypted"])
-            if problem is None:
-                wakeup.notify(TASK_QUEUED)
-            else:
-                mark_failed(task, *problem)
-    return task
+    counter, model = ports.prompt_counter(), task.model_identifier
+    try:
+        count = counter.count(model, prompt.text, task.prompt_type, task.prompt_template)
+        context = counter.context_length(model)
+    except LookupError:
+        return "model_not_served", f"model {model} is not served here"
+    except ports.PromptUnfit as error:
+        return "prompt_unfit", str(error)
+    if count >= context:
+        return "prompt_too_long", f"the prompt has {count} tokens, the context holds {context}"
+    if count > task.max_input_tokens:
+        return (
+            "prompt_too_long",
+            f"the prompt has {count} tokens, more than the {task.max_input_tokens} reserved for",
+        )
+    return None
 
 
 def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
@@ -46,6 +66,8 @@ def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
     request = RequestParams.from_words([int(word) for word in on_chain.request_params])
     inline = not on_chain.task_data.startswith(ADDRESS_PREFIX)
     return {
+        "session_id": on_chain.session_id,
+        "task_id": on_chain.task_id,
         "task_digest": on_chain.digest,
         "origin": TaskOrigin.CHAIN,
         "prompt_cid": "" if inline else on_chain.task_data.removeprefix(ADDRESS_PREFIX)[:100],
@@ -78,46 +100,8 @@ def _params_of(on_chain: OnChainTask, session: Session) -> LlmParams:
         asked = AskedParams.from_words([int(word) for word in on_chain.llm_params])
         return asked.filled(ports.prompt_counter().defaults(session.model_identifier))
     except (InvalidParams, LookupError):
-        # Neither is served: `_problem_of` says why.
+        # Neither is served: `problem_of` says why.
         return LlmParams(max_tokens=0)
-
-
-def _problem_of(task: Task, session: Session) -> tuple[str, str] | None:
-    """Why a task cannot be served: a code and a message.
-
-    Sets what its content tells: `stop`, and whether it is encrypted.
-    """
-    if task.max_tokens == 0:
-        return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
-    try:
-        prompt = prompt_of(task)
-    except PromptUnreachable:
-        raise
-    except PromptUnreadable as error:
-        return "prompt_unreadable", str(error)
-    task.encrypted = bool(prompt.envelope)
-    task.stop = [] if task.encrypted else list(prompt.stop)
-    if not task.encrypted and _asks_for_encryption(session):
-        return (
-            "prompt_not_encrypted",
-            "the session asks for encryption, and the prompt is no envelope for this router",
-        )
-    counter, model = ports.prompt_counter(), task.model_identifier
-    try:
-        count = counter.count(model, prompt.text, task.prompt_type, task.prompt_template)
-        context = counter.context_length(model)
-    except LookupError:
-        return "model_not_served", f"model {model} is not served here"
-    except ports.PromptUnfit as error:
-        return "prompt_unfit", str(error)
-    if count >= context:
-        return "prompt_too_long", f"the prompt has {count} tokens, the context holds {context}"
-    if count > task.max_input_tokens:
-        return (
-            "prompt_too_long",
-            f"the prompt has {count} tokens, more than the {task.max_input_tokens} reserved for",
-        )
-    return None
 
 
 def _asks_for_encryption(session: Session) -> bool:

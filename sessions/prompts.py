@@ -23,6 +23,10 @@ class PromptUnreachable(PromptUnreadable):
     """Nobody can tell now: the store or the router's key does not answer. It may later."""
 
 
+class PromptMissing(PromptUnreadable):
+    """Nobody has the content under its address, or is heard of in time. It may be put there yet."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What miners are to answer, where they have to stop, and how they draw.
@@ -36,22 +40,31 @@ class Prompt:
     options: GenerationOptions = field(default_factory=GenerationOptions)
 
 
-def prompt_of(task: Task) -> Prompt:
+def prompt_of(task: Task, *, within_s: float = storage.CONTENT_WITHIN_S) -> Prompt:
     """The prompt of a task.
 
+    Args:
+        within_s: seconds for its content.
+
     Raises:
-        PromptUnreadable: it cannot be had; PromptUnreachable if it may be later.
+        PromptUnreadable: it cannot be had; PromptUnreachable or PromptMissing if it may be later.
     """
     if task.inline:
         return Prompt(task.task_data)
     try:
-        stored = storage.get(task.prompt_cid, MAX_PROMPT_BYTES)
+        stored = storage.get(task.prompt_cid, MAX_PROMPT_BYTES, within_s=within_s)
         envelope = stored if is_envelope(stored) else b""
         if envelope:
             stored = encryption.unseal(task, Role.PROMPT, envelope)
             recipients(envelope)  # a result could not be sealed for a key that is none
         content = json.loads(stored)
-    except (storage.StorageUnavailable, EncryptionUnavailable) as error:
+    except storage.BlockMissing as error:
+        raise PromptMissing(f"{task.task_data}: {error}") from error
+    except (
+        storage.StorageUnavailable,
+        storage.ContentTooSlow,
+        EncryptionUnavailable,
+    ) as error:
         raise PromptUnreachable(f"{task.task_data}: {error}") from error
     except (storage.StorageError, ValueError, RecursionError) as error:
         raise PromptUnreadable(f"{task.task_data}: {error}") from error

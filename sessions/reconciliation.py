@@ -1,56 +1,54 @@
 """Bringing the queue in step with the mirror after the chain's news.
 
-The mirror is compared, not the news read: whatever signal was missed in a crash, the next batch
-makes up for it.
+Each event is handled as soon as it is read. `sweep` compares all open tasks with the mirror now and
+then, and so makes up for whatever no event told of.
 """
 
 import logging
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.dispatch import receiver
 
-from chain.models import Operation
-from chain.operations import OperationKind
-from chain.signals import events_stored, operation_failed
-from sessions import ports
-from sessions.confirmation import unconfirmed_submissions
-from sessions.direct_tasks import accept_from_chain
-from sessions.lanes import LANE_SIZE
-from sessions.models import OnChainTask, Session, SessionRouter, Task, TaskOrigin, numbered
-from sessions.task_states import mark_ended, mark_failed
+from chain.isolation import Isolation
+from chain.projections import EventRecord
+from sessions import submissions
+from sessions.models import OnChainTask, Task, TaskOrigin, TaskQuerySet, numbered
+from sessions.submissions import Numbers
+from sessions.task_states import mark_ended
+
+SUBMITTED, ENDED = "TaskSubmitted", "TaskEnded"
+EVENTS = frozenset({SUBMITTED, ENDED})
+"""The names of the events that `react` takes."""
 
 logger = logging.getLogger(__name__)
 
 
-@receiver(events_stored, dispatch_uid="sessions.reconcile")
-def reconcile(**_: Any) -> None:
-    """Queue what clients submitted on chain, and end what the chain has ended."""
-    _drop_superseded_tasks()
-    _accept_direct_tasks()
-    _end_ended_tasks()
+def react(events: Sequence[EventRecord], isolation: Isolation) -> None:
+    """Note what clients submitted on chain, and end what the chain has ended."""
+    submitted = _numbers(events, SUBMITTED)
+    if submitted:
+        _drop_superseded(Task.objects.filter(numbered(submitted)))
+        submissions.note(submitted)
+    ended = _numbers(events, ENDED)
+    if ended:
+        _end(Task.objects.filter(numbered(ended)), isolation)
 
 
-@receiver(operation_failed, dispatch_uid="sessions.submission_refused")
-def submission_refused(operation: Operation, **_: Any) -> None:
-    """Fail a task whose submission the chain refused; nothing is reserved for it any more."""
-    if operation.kind != OperationKind.SUBMIT_TASK:
-        return
-    payload = operation.payload
-    with transaction.atomic():
-        task = (
-            Task.objects.select_for_update()
-            .filter(session_id=payload["session_id"], task_id=payload["task_id"])
-            .first()
-        )
-        if task is None:
-            return
-        mark_failed(task, "submission_refused", f"the chain refused the task: {operation.error}")
-        Task.objects.filter(pk=task.pk).update(reserve_wei=0)
+def sweep(isolation: Isolation) -> None:
+    """The same for every open task, whatever the events have told."""
+    _drop_superseded(Task.objects.open())
+    submissions.note_missed()
+    _end(Task.objects.open(), isolation)
 
 
-def _drop_superseded_tasks() -> None:
+def _numbers(events: Iterable[EventRecord], name: str) -> list[Numbers]:
+    return [
+        (event.args["sessionId"], event.args["taskId"]) for event in events if event.name == name
+    ]
+
+
+def _drop_superseded(tasks: TaskQuerySet) -> None:
     """Forget direct tasks whose number a fork has given to another task.
 
     One that has only gone stays: as a rule a fork brings it back, as the same task.
@@ -58,53 +56,31 @@ def _drop_superseded_tasks() -> None:
     another = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id")
     ).exclude(digest__in=[OuterRef("task_digest"), ""])
-    for task in Task.objects.filter(Exists(another), origin=TaskOrigin.CHAIN):
+    for task in tasks.filter(Exists(another), origin=TaskOrigin.CHAIN):
         logger.warning("%s was undone by a fork, and another one has its number", task)
         task.delete()
 
 
-def _accept_direct_tasks() -> None:
-    """Those of sessions that list this router; another router serves the others.
-
-    Miners are put to work once no fork is expected to undo the submission.
-    """
-    unconfirmed = unconfirmed_submissions()
-    known = Task.objects.filter(session_id=OuterRef("session_id"), task_id=OuterRef("task_id"))
-    ours = SessionRouter.objects.filter(
-        session_id=OuterRef("session_id"), address=ports.router_address(), removed=False
-    )
-    waiting = OnChainTask.objects.filter(
-        Exists(ours), ~Exists(known), ended_at=None, task_id__lt=LANE_SIZE
-    ).order_by("created_at", "task_id")
-    for on_chain in waiting:
-        if (on_chain.session_id, on_chain.task_id) in unconfirmed:
-            continue
-        session = Session.objects.filter(pk=on_chain.session_id).first()
-        if session is None:
-            continue
-        try:
-            accept_from_chain(on_chain, session)
-        except Exception:  # one task must not keep the others, or the chain's sync, waiting
-            logger.exception("task %s was not taken from the chain", on_chain)
-
-
-def _end_ended_tasks() -> None:
-    ended = OnChainTask.objects.filter(
+def _end(tasks: TaskQuerySet, isolation: Isolation) -> None:
+    mirrored = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at__isnull=False
     )
-    tasks = {
-        (task.session_id, task.task_id): task for task in Task.objects.open().filter(Exists(ended))
+    behind = {
+        (task.session_id, task.task_id): task for task in tasks.open().filter(Exists(mirrored))
     }
-    for on_chain in OnChainTask.objects.filter(numbered(tasks), ended_at__isnull=False):
-        task = tasks.get((on_chain.session_id, on_chain.task_id))
-        if task is None:
-            continue
-        if on_chain.paid_wei > 0:
-            mark_ended(task, at=on_chain.ended_at)
-        else:
-            mark_ended(
-                task,
-                "refunded",
-                "no result was paid for; the whole reservation returned to the session",
-                at=on_chain.ended_at,
-            )
+    for on_chain in OnChainTask.objects.filter(numbered(behind), ended_at__isnull=False):
+        task = behind.get((on_chain.session_id, on_chain.task_id))
+        if task is not None:
+            isolation.attempt(("end", task.pk), task, partial(_end_as, task, on_chain))
+
+
+def _end_as(task: Task, on_chain: OnChainTask) -> None:
+    if on_chain.paid_wei > 0:
+        mark_ended(task, at=on_chain.ended_at)
+        return
+    mark_ended(
+        task,
+        "refunded",
+        "no result was paid for; the whole reservation returned to the session",
+        at=on_chain.ended_at,
+    )

@@ -4,6 +4,7 @@ from chain.models.event import Block, Event
 from chain.models.fault import Fault
 from chain.models.finality import FinalBlock
 from chain.models.mirrored import Mirrored, mirrored_models
+from chain.models.news import NewsCursor
 from chain.models.operation import Operation, OperationStatus, Transaction, TransactionStatus
 from chain.models.undo import BeforeImage, StoredBatch
 
@@ -14,6 +15,7 @@ __all__ = [
     "Fault",
     "FinalBlock",
     "Mirrored",
+    "NewsCursor",
     "Operation",
     "OperationStatus",
     "StoredBatch",

@@ -95,6 +95,9 @@ class Operation(models.Model):
     position = models.PositiveSmallIntegerField(
         default=0, help_text="its place in the transaction's batch"
     )
+    failure_told = models.BooleanField(
+        default=True, help_text="false from its failure until what follows from that is done"
+    )
 
     objects: models.Manager["Operation"] = models.Manager()
 
@@ -105,6 +108,11 @@ class Operation(models.Model):
                 fields=["due_at"],
                 condition=models.Q(status="pending"),
                 name="operation_pending",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(failure_told=False),
+                name="operation_failure_untold",
             ),
         ]
 

@@ -7,6 +7,7 @@ names one.
 """
 
 from chain.storage.contents import (
+    CONTENT_WITHIN_S,
     MAX_CONTENT_BYTES,
     SCHEME,
     address,
@@ -22,6 +23,7 @@ from chain.storage.errors import (
     BlockTooLarge,
     ContentMalformed,
     ContentTooLarge,
+    ContentTooSlow,
     InvalidAddress,
     StorageError,
     StorageRefused,
@@ -29,6 +31,7 @@ from chain.storage.errors import (
 )
 
 __all__ = [
+    "CONTENT_WITHIN_S",
     "MAX_CONTENT_BYTES",
     "SCHEME",
     "BlockCorrupt",
@@ -36,6 +39,7 @@ __all__ = [
     "BlockTooLarge",
     "ContentMalformed",
     "ContentTooLarge",
+    "ContentTooSlow",
     "InvalidAddress",
     "StorageError",
     "StorageRefused",

@@ -1,5 +1,6 @@
 """Where blocks lie: the interface, and the files of this machine."""
 
+import math
 import os
 import secrets
 from pathlib import Path
@@ -18,20 +19,24 @@ class Blocks(Protocol):
     def put(self, cid: Cid, block: bytes) -> None:
         """Store a block. Storing it again changes nothing."""
 
-    def get(self, cid: Cid) -> bytes:
-        """What the store has under a CID; raise BlockMissing."""
+    def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
+        """What the store has under a CID; raise BlockMissing.
+
+        Args:
+            within_s: seconds after which a store that has to wait for others gives up.
+        """
 
     def keep(self, root: Cid) -> None:
         """See to it that a root and all that it links to stays. All of it has been put."""
 
 
-def fetch(blocks: Blocks, cid: Cid) -> bytes:
+def fetch(blocks: Blocks, cid: Cid, within_s: float = math.inf) -> bytes:
     """The block of a CID, verified.
 
     Raises:
         StorageError: it cannot be had; BlockCorrupt if the store has something else.
     """
-    block = blocks.get(cid)
+    block = blocks.get(cid, within_s)
     if not cid.matches(block):
         raise BlockCorrupt(f"{cid}: the stored block is something else; remove it, put it again")
     return block
@@ -57,7 +62,7 @@ class LocalBlocks:
             os.fsync(file.fileno())
         part.rename(path)
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
         """Read a block; raise BlockMissing or BlockTooLarge."""
         try:
             with self._path(cid).open("rb") as file:
@@ -83,7 +88,7 @@ class Nowhere:
     def put(self, cid: Cid, block: bytes) -> None:
         """Nothing to do."""
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
         """Raise BlockMissing."""
         raise BlockMissing(f"{cid}: nothing is stored here")
 

@@ -16,6 +16,8 @@ from chain.storage.writer import write
 
 SCHEME = "ipfs://"
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
+CONTENT_WITHIN_S = 30.0
+"""For one content, unless the caller says otherwise."""
 THREADS = 16
 """How many contents may be on their way to the disk."""
 
@@ -48,21 +50,30 @@ def put_stream(pieces: Iterable[bytes]) -> str:
     return str(write(_blocks(), _bounded(pieces)))
 
 
-def get(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> bytes:
+def get(
+    cid: str, max_bytes: int = MAX_CONTENT_BYTES, *, within_s: float = CONTENT_WITHIN_S
+) -> bytes:
     """Return the content of a CID, verified against it.
+
+    Args:
+        within_s: seconds for all of it, whatever one block may take.
 
     Raises:
         InvalidAddress: it is no CID of a raw leaf or a file.
         BlockMissing: the store does not have it.
         BlockCorrupt: what is stored does not have that CID.
         ContentTooLarge: it has more than `max_bytes`.
+        ContentTooSlow: it did not come in time.
         StorageError: it cannot be had for another reason, which the subclass names.
     """
-    return b"".join(stream(cid, max_bytes))
+    return b"".join(read(_blocks(), Cid.parse(cid), max_bytes, within_s))
 
 
 def stream(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> Iterator[bytes]:
-    """The content of a CID in pieces of a block each. Else like `get`, while it is iterated."""
+    """The content of a CID in pieces of a block each. Else like `get`, while it is iterated.
+
+    Only each block's time is bounded: whoever iterates may be slow.
+    """
     return read(_blocks(), Cid.parse(cid), max_bytes)
 
 

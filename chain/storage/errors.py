@@ -35,6 +35,10 @@ class ContentTooLarge(StorageError):
     """The content has more bytes, or more blocks, than the caller takes."""
 
 
+class ContentTooSlow(StorageError):
+    """The content did not come in the time that the caller gives it; it may be there later."""
+
+
 class StorageRefused(StorageError):
     """The store answered that it does not do this; trying again changes nothing."""
 

@@ -4,6 +4,8 @@ The node is believed no more than a disk is: the CID that it answers with must b
 gives is verified by `fetch`. Its API is made for one owner; it must not be reachable from outside.
 """
 
+import math
+import time
 from functools import cache
 from typing import NoReturn
 
@@ -46,7 +48,6 @@ class KuboBlocks:
         self._timeout_s = timeout_s
         self._client = httpx.Client(
             base_url=api_url.rstrip("/") + "/api/v0/",
-            timeout=timeout_s + MARGIN_S,
             # A proxy that this machine has for the outside has no business here.
             trust_env=False,
         )
@@ -68,35 +69,50 @@ class KuboBlocks:
         if key != str(cid):
             raise BlockCorrupt(f"{self._name} stored {cid} as {str(key)[:80]!r}; check that node")
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
         """Read a block, from the node or from who has it on the network.
+
+        Args:
+            within_s: seconds for it, if that is less than the store's own limit.
 
         Raises:
             BlockMissing: nobody had it in time.
             StorageUnavailable, StorageRefused, BlockTooLarge: the node does not give it.
         """
-        return self._call("block/get", {"arg": str(cid)}, cid=cid)
+        return self._call("block/get", {"arg": str(cid)}, cid=cid, within_s=within_s)
 
     def keep(self, root: Cid) -> None:
         """Pin a root and what it links to. Raises like `get`."""
         self._call("pin/add", {"arg": str(root), "recursive": "true"}, cid=root)
 
     def _call(
-        self, path: str, params: dict[str, str], block: bytes | None = None, cid: Cid | None = None
+        self,
+        path: str,
+        params: dict[str, str],
+        block: bytes | None = None,
+        cid: Cid | None = None,
+        within_s: float = math.inf,
     ) -> bytes:
         """An endpoint's answer. `cid` is what it is asked for."""
-        params = params | {"timeout": f"{self._timeout_s:g}s"}
+        timeout_s = min(self._timeout_s, within_s)
+        params = params | {"timeout": f"{timeout_s:.3f}s"}
+        # The client's own timeouts start anew with each piece of an answer.
+        give_up_at = time.monotonic() + timeout_s + MARGIN_S
         files = None if block is None else {"data": ("block", block, "application/octet-stream")}
         body = bytearray()
         try:
-            with self._client.stream("POST", path, params=params, files=files) as response:
+            with self._client.stream(
+                "POST", path, params=params, files=files, timeout=timeout_s + MARGIN_S
+            ) as response:
                 for piece in response.iter_bytes():
                     body += piece
                     if len(body) > MAX_BLOCK_BYTES:
                         raise BlockTooLarge.of(cid or path)
+                    if time.monotonic() > give_up_at:
+                        raise httpx.ReadTimeout("the answer comes too slowly")
         except httpx.TimeoutException as error:
             raise StorageUnavailable(
-                f"{self._name} did not answer {path} within {self._timeout_s + MARGIN_S:g} s;"
+                f"{self._name} did not answer {path} within {timeout_s + MARGIN_S:.3g} s;"
                 " check the node, or raise IPFS_TIMEOUT_S"
             ) from error
         except httpx.HTTPError as error:
@@ -105,10 +121,14 @@ class KuboBlocks:
                 " start the node, or mend the URL"
             ) from error
         if response.status_code != 200:
-            self._explain(path, response.status_code, bytes(body[:_MAX_ERROR_BYTES]), cid)
+            self._explain(
+                path, response.status_code, bytes(body[:_MAX_ERROR_BYTES]), cid, timeout_s
+            )
         return bytes(body)
 
-    def _explain(self, path: str, status: int, body: bytes, cid: Cid | None) -> NoReturn:
+    def _explain(
+        self, path: str, status: int, body: bytes, cid: Cid | None, timeout_s: float
+    ) -> NoReturn:
         """Raise what an answer that is no success means."""
         message = _message(body)
         too_late = any(words in message.lower() for words in _TOO_LATE)
@@ -116,7 +136,7 @@ class KuboBlocks:
             raise BlockMissing(f"{cid}: {self._name} does not have it; put it there first")
         if cid is not None and too_late:
             raise BlockMissing(
-                f"{cid}: {self._name} found nobody who has it within {self._timeout_s:g} s;"
+                f"{cid}: {self._name} found nobody who has it within {timeout_s:.3g} s;"
                 " put it there first"
             )
         if too_late or status in (502, 503, 504):

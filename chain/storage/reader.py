@@ -4,11 +4,13 @@ A stranger may have made the tree: its sizes must add up, and it may not be deep
 more blocks than a file of that size would be.
 """
 
+import math
+import time
 from collections.abc import Iterator
 
 from chain.storage.blocks import Blocks, fetch
 from chain.storage.cids import RAW, Cid
-from chain.storage.errors import ContentMalformed, ContentTooLarge
+from chain.storage.errors import ContentMalformed, ContentTooLarge, ContentTooSlow
 from chain.storage.nodes import FileNode, decode_node
 
 MAX_DEPTH = 16
@@ -16,14 +18,20 @@ MAX_BLOCKS = 16_384
 """Of one content, nodes included: 64 MiB in leaves of 4 KiB."""
 
 
-def read(blocks: Blocks, root: Cid, max_bytes: int) -> Iterator[bytes]:
+def read(blocks: Blocks, root: Cid, max_bytes: int, within_s: float = math.inf) -> Iterator[bytes]:
     """The content of a CID in pieces; one block of it is in memory at a time.
 
     Any file that an IPFS implementation wrote with CIDv1 can be read, whatever its shape.
 
+    Args:
+        within_s: seconds for the whole content. A store bounds each block, but a stranger's tree
+            may have thousands of them.
+
     Raises:
-        StorageError: it cannot be had; ContentTooLarge if it has more than `max_bytes`.
+        StorageError: it cannot be had; ContentTooLarge if it has more than `max_bytes`,
+            ContentTooSlow if it takes longer.
     """
+    give_up_at = time.monotonic() + within_s
     fetched = 0
     # What is still to be read, the next one last: CID, depth, bytes that its parent promised.
     waiting: list[tuple[Cid, int, int | None]] = [(root, 0, None)]
@@ -32,7 +40,12 @@ def read(blocks: Blocks, root: Cid, max_bytes: int) -> Iterator[bytes]:
         fetched += 1
         if fetched > MAX_BLOCKS:
             raise ContentTooLarge(f"{root}: more than {MAX_BLOCKS} blocks; add it in larger chunks")
-        block = fetch(blocks, cid)
+        left_s = give_up_at - time.monotonic()
+        if left_s <= 0:
+            raise ContentTooSlow(
+                f"{root}: not read within {within_s:g} s; put it where it is found sooner"
+            )
+        block = fetch(blocks, cid, left_s)
         node = FileNode(len(block), block) if cid.codec == RAW else decode_node(cid, block)
         if promised is None and node.size > max_bytes:
             raise ContentTooLarge(

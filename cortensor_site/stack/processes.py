@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cortensor_site.stack.embedded import BASE_DIR
 
-SERVICES = ("sync", "send", "dispatch", "collect", "oracle", "network_tasks")
-NICENESS = {"sync": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}
+SERVICES = ("sync", "react", "send", "dispatch", "collect", "oracle", "network_tasks")
+NICENESS = {"sync": 5, "react": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}
 """Who gives way on a machine that is full: their work has seconds, a stream's reader has none."""
 
 

@@ -14,6 +14,7 @@ from sessions.models.session import (
     SessionRouter,
     SessionState,
 )
+from sessions.models.submission import DirectSubmission
 from sessions.models.task import (
     OnChainStatus,
     OnChainTask,
@@ -35,6 +36,7 @@ __all__ = [
     "AddressField",
     "ApiKey",
     "DeliveryStatus",
+    "DirectSubmission",
     "ModelPrice",
     "OnChainStatus",
     "OnChainTask",

@@ -8,18 +8,15 @@
 | settled | the task has come to nothing | refunding |
 | refunding | the transfer back is mined | refunded |
 
-Each step is one transaction that locks the row, and safe to repeat. Signals bring them on at once,
-and the oracle's `sweep` what a crash has left.
+Each step is one transaction that locks the row, and safe to repeat. `sweep` takes all that can go
+on; the `react` process calls it whenever the chain has news.
 """
 
 import logging
 from datetime import datetime, timedelta
-from typing import Any
 
 import redis
-from django.db import transaction
-from django.db.models import Q
-from django.dispatch import receiver
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
@@ -31,8 +28,6 @@ from chain.errors import ChainError
 from chain.keys import KeystoreError
 from chain.messages import TransferWithAuthorization, sign
 from chain.models import Operation, OperationStatus
-from chain.operations import OperationKind
-from chain.signals import operation_confirmed, operation_failed
 from sessions import streams, task_states
 from sessions.models import Payment, PaymentStatus, TaskStatus
 from sessions.x402 import till
@@ -48,22 +43,17 @@ USED = "ERC3009UsedAuthorization"
 logger = logging.getLogger(__name__)
 
 
-@receiver([operation_confirmed, operation_failed], dispatch_uid="sessions.payment_operation")
-def operation_over(operation: Operation, **_: Any) -> None:
-    """Bring on the payment whose transfer, or transfer back, the chain has made or refused."""
-    if operation.kind not in (OperationKind.SETTLE_PAYMENT, OperationKind.REFUND_PAYMENT):
-        return
-    for payment in Payment.objects.filter(Q(settlement=operation) | Q(refund=operation)):
-        advance(payment)
-
-
 def sweep(now: datetime) -> None:
     """Bring on every payment that can go on."""
     for payment in Payment.objects.due(now):
         try:
             advance(payment, now)
-        except ChainError as error:  # one must not keep the others, or the oracle, waiting
+        except ChainError as error:
             logger.error("%s has to wait: %s", payment, error)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one must not keep the others waiting
+            logger.exception("%s has to wait", payment)
 
 
 def advance(payment: Payment, now: datetime | None = None) -> Payment:

@@ -1,6 +1,5 @@
 """Money waits until the chain is sure; everybody else is told at once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from django.core.exceptions import ImproperlyConfigured
 from chain import finality
 from chain.finality import Policy, confirmed_block, policy, unconfirmed_events
 from chain.rpc import Rpc
-from chain.signals import events_stored
 from chain.sync import Follower
 from sessions.models import Session
 from tests.anvil import Chain
@@ -24,16 +22,11 @@ def follower(chain: Chain) -> Follower:
 
 
 @pytest.fixture
-def told() -> Iterator[list[int]]:
-    """How many events each announcement had."""
-    counts: list[int] = []
-
-    def listen(events: list[Any], **_: Any) -> None:
-        counts.append(len(events))
-
-    events_stored.connect(listen)
-    yield counts
-    events_stored.disconnect(listen)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The channels on which sync has woken who waits for confirmations."""
+    channels: list[str] = []
+    monkeypatch.setattr("chain.sync.notify", channels.append)
+    return channels
 
 
 @pytest.mark.parametrize(
@@ -83,7 +76,7 @@ def test_at_depth_0_all_that_is_stored_is_confirmed(
 
 
 def test_a_deposit_is_shown_at_once_and_confirmed_later(
-    chain: Chain, follower: Follower, settings: Any, told: list[int]
+    chain: Chain, follower: Follower, settings: Any, woken: list[str]
 ) -> None:
     settings.CONFIRMATIONS = "3"
     session_id = chain.open_session(deposit_wei=7)
@@ -94,15 +87,15 @@ def test_a_deposit_is_shown_at_once_and_confirmed_later(
     chain.mine(2)
     follow(follower)
     assert unconfirmed_events().filter(name="SessionDeposited").exists()
-    told.clear()
+    woken.clear()
     chain.mine()
     follow(follower)
     assert confirmed_block() == deposit.block_number
     assert not unconfirmed_events().filter(name="SessionDeposited").exists()
-    assert told == [0]  # who waits for it is told to look again
+    assert woken == ["chain_events"]
     chain.mine()
     follow(follower)
-    assert told == [0]  # that block has confirmed nothing
+    assert woken == ["chain_events"]  # that block has confirmed nothing
 
 
 def test_the_chains_own_word_counts_where_it_is_asked_for(

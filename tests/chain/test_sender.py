@@ -14,7 +14,6 @@ from chain.messages import Registration, SigningDomain, sign
 from chain.models import Operation, OperationStatus, Transaction
 from chain.rpc import Rpc
 from chain.sender import STUCK_BLOCKS, Sender, run
-from chain.signals import operation_confirmed, operation_failed
 from chain.sync import Follower
 from sessions.models import OnChainStatus, OnChainTask, Session
 from tests.anvil import ORACLE, ROUTER, Chain, account
@@ -121,26 +120,16 @@ def test_stuck_tasks_are_forced_on(chain: Chain) -> None:
 
 
 def test_a_bad_element_fails_alone_and_says_why(chain: Chain) -> None:
-    failed: list[Operation] = []
-    confirmed: list[Operation] = []
-
-    def note_failed(operation: Operation, **_: Any) -> None:
-        failed.append(operation)
-
-    def note_confirmed(operation: Operation, **_: Any) -> None:
-        confirmed.append(operation)
-
-    operation_failed.connect(note_failed)
-    operation_confirmed.connect(note_confirmed)
     session_id = chain.open_session()
     good = [Life(chain, session_id, number) for number in (0, 1)]
     outside_lane = Life(chain, session_id, 7_000_000)
     for task in (good[0], outside_lane, good[1]):
         task.submit()
     deliver(chain, make_sender(chain))
-    [refused] = failed
+    [refused] = journal.untold_failures()
     assert refused.payload["task_id"] == outside_lane.task_id
     assert refused.error == f"OutsideLane(taskId={outside_lane.task_id}, first=1000000)"
+    confirmed = Operation.objects.filter(status=OperationStatus.CONFIRMED)
     assert {operation.payload["task_id"] for operation in confirmed} == {
         task.task_id for task in good
     }

@@ -49,6 +49,42 @@ def test_the_node_and_the_folder_agree_on_addresses(node: KuboNode, settings: An
     assert storage.put(content) == in_node
 
 
+def test_a_content_has_a_time_limit_however_many_blocks_it_has(node: KuboNode) -> None:
+    content = random.Random(7).randbytes(6 * MIB)
+    cid = storage.put(content)
+
+    def dawdle(handler: Any, name: str) -> bool:
+        time.sleep(0.1)  # each block comes in time
+        return False
+
+    node.fault = dawdle
+    started = time.monotonic()
+    with pytest.raises(storage.ContentTooSlow, match=r"not read within 0\.25 s"):
+        storage.get(cid, within_s=0.25)
+    assert time.monotonic() - started < 0.25 + 0.1 + 1
+    assert storage.get(cid) == content
+
+
+def test_an_answer_that_drips_is_given_up(node: KuboNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chain.storage.kubo.MARGIN_S", 0.1)
+
+    def drip(handler: Any, name: str) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(40):  # never long without a byte
+            handler.wfile.write(b".")
+            handler.wfile.flush()
+            time.sleep(0.05)
+        return True
+
+    node.fault = drip
+    started = time.monotonic()
+    with pytest.raises((storage.StorageUnavailable, storage.ContentTooSlow)):
+        storage.get(HELLO, within_s=0.3)
+    assert time.monotonic() - started < 1.5
+
+
 def test_what_the_node_does_not_have_is_missing(node: KuboNode) -> None:
     with pytest.raises(storage.BlockMissing, match=HELLO):
         storage.get(HELLO)

@@ -1,5 +1,6 @@
 """Trees that a stranger made: read when they are files, refused with the reason when not."""
 
+import math
 from contextlib import suppress
 
 import pytest
@@ -32,7 +33,7 @@ class Memory:
     def put(self, cid: Cid, block: bytes) -> None:
         self.blocks[cid] = block
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
         try:
             return self.blocks[cid]
         except KeyError:

@@ -15,8 +15,8 @@ from chain.fetch import SINGLE_BLOCKS
 from chain.models import Block, Event
 from chain.projections import EventRecord, Upsert
 from chain.rpc import Rpc, RpcError, RpcInconsistent
-from chain.signals import events_stored
 from chain.sync import Follower, run
+from chain.wakeup import Listener
 from sessions.models import OnChainTask, Session
 from tests.anvil import CLIENT, Chain
 from tests.chain.mirror import mirror, rebuilt_mirror
@@ -162,21 +162,12 @@ def test_a_projection_that_fails_stores_nothing(
     assert Session.objects.count() == 1
 
 
-def test_listeners_are_told_after_the_commit(chain: Chain, follower: Follower) -> None:
-    told: list[str] = []
-
-    def listen(events: list[EventRecord], **_: Any) -> None:
-        assert Event.objects.count() >= len(events)
-        told.extend(event.name for event in events)
-
-    events_stored.connect(listen)
-    try:
+@pytest.mark.django_db(transaction=True)
+def test_readers_are_woken_by_what_was_stored(chain: Chain, follower: Follower) -> None:
+    with Listener([chain_mirror.CHANNEL]) as listener:
         chain.open_session()
         follow(follower)
-    finally:
-        events_stored.disconnect(listen)
-    assert "SessionCreated" in told
-    assert "SessionDeposited" in told
+        assert listener.wait(5) == {chain_mirror.CHANNEL}
 
 
 def test_a_node_of_another_chain_is_refused(chain: Chain, settings: Any) -> None:

@@ -73,6 +73,7 @@ def test_what_is_a_second_old_is_read_again_while_nobody_waits(
     ("part", "status"),
     [
         *((part, "unavailable") for part in ("validate", "collect", "oracle", "send", "sync")),
+        ("react", "unavailable"),
         *((part, "degraded") for part in ("webhooks", "network_tasks", "dispatch")),
         (CHAIN, "unavailable"),
     ],

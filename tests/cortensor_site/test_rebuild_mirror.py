@@ -10,11 +10,8 @@ from chain.rpc import Rpc
 from chain.sync import Follower
 from sessions.models import OnChainTask, Session, SessionRouter
 from tests.anvil import Chain
-from tests.chain.conftest import nobody_listens
 from tests.chain.mirror import mirror
 from tests.chain.test_sync import events, follow, submit
-
-__all__ = ["nobody_listens"]
 
 pytestmark = pytest.mark.django_db
 

@@ -42,6 +42,7 @@ def deployment(settings: Any, tmp_path: Path) -> Deployment:
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     settings.STORAGE_DIR = tmp_path / "blocks"
     settings.KEYSTORE_DIR = tmp_path / "keys"
+    settings.ROUTER_ADDRESS = "tests.sessions.ports.router_address"
     settings.KEYSTORE_PASSWORD_FILE = tmp_path / "keys/password"
     deployment.save(settings.DEPLOYMENT_FILE)
     return deployment

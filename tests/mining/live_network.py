@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 
+from chain import news
 from chain.digests import canonical_json, commit_hash
 from chain.messages import Commit as CommitMessage
 from chain.messages import Precommit as PrecommitMessage
@@ -19,6 +20,7 @@ from mining.evidence import accept
 from mining.leases import lease
 from mining.models import Assignment, MinerPresence
 from mining.node.reports import CommitReport, PrecommitReport
+from mining.reactions import READER, Reactions
 from sessions.models import Session, Task
 from sessions.task_states import mark_assigned
 from tests.anvil import MODEL, ORACLE, ROUTER, Chain
@@ -37,16 +39,21 @@ class Network:
         return Sender(Rpc(self.chain.url), self.chain.deployment, _ACCOUNTS)
 
     def deliver(self) -> None:
-        """Send what waits, mine it, and let the mirror and its listeners see it."""
+        """Send what waits, mine it, let the mirror see it, and react to it."""
         self.sender.tick()
         self.chain.mine()
         self.sender.tick()
         self.follow()
 
     def follow(self) -> None:
+        news.subscribe(READER)
         follower = Follower(Rpc(self.chain.url), self.chain.deployment)
         while follower.step():
             pass
+        reactions = Reactions()
+        while reactions.pause_s() == 0:
+            reactions.step()
+        reactions.close()
 
     def advance_s(self, seconds: int) -> None:
         """Let the chain's clock run on."""

@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 
 from chain.models import Block, Event
-from chain.signals import events_stored
 from sessions import intake
 from sessions.api import representations
 from sessions.errors import InsufficientBalance
 from sessions.models import OnChainTask, Session, Task
 from tests.sessions.factories import make_request, make_session
+from tests.sessions.news import news
 from tests.sessions.test_direct_tasks import on_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,10 +74,10 @@ def test_a_direct_task_is_served_once_its_submission_is_confirmed() -> None:
     row = on_chain(make_session())
     numbers = {"sessionId": row.session_id, "taskId": row.task_id}
     event(10, "Session", "TaskSubmitted", **numbers)
-    events_stored.send(sender=None, events=[])
+    news()
     assert not Task.objects.exists()
     block(13)
-    events_stored.send(sender=None, events=[])
+    news()
     task = Task.objects.get()
     assert representations.task_with_miners(task)["on_chain"]["confirmed"]
     event(14, "SessionQueue", "TaskAssigned", **numbers)
@@ -87,12 +87,12 @@ def test_a_direct_task_is_served_once_its_submission_is_confirmed() -> None:
 def test_a_fork_that_gives_a_number_to_another_task_replaces_it(settings: Any) -> None:
     settings.CONFIRMATIONS = "0"
     row = on_chain(make_session(), task_data="before the fork")
-    events_stored.send(sender=None, events=[])
+    news()
     row.delete()
-    events_stored.send(sender=None, events=[])
+    news()
     assert Task.objects.get().task_data == "before the fork"  # which may bring it back
     on_chain(Session.objects.get(), digest="0x" + "56" * 32, task_data="after the fork")
-    events_stored.send(sender=None, events=[])
+    news()
     task = Task.objects.get()
     assert (task.task_data, task.task_digest) == ("after the fork", "0x" + "56" * 32)
     assert OnChainTask.objects.count() == 1

@@ -12,7 +12,6 @@ from eth_utils.conversions import to_bytes
 from chain.digests import task_digest
 from chain.models import Operation
 from chain.params import LlmParams
-from chain.signals import events_stored
 from sessions import intake, prices
 from sessions.api.completion_body import read_completion
 from sessions.models import OnChainTask, Session, Task
@@ -25,6 +24,7 @@ from tests.sessions.factories import (
     make_request,
     make_session,
 )
+from tests.sessions.news import news
 from tests.sessions.openai.conftest import miners
 from tests.sessions.ports import DEFAULTS
 
@@ -79,7 +79,7 @@ def on_chain(session: Session, words: list[int]) -> Task:
         reserved_wei=500,
         created_at=timezone.now(),
     )
-    events_stored.send(sender=None, events=[])
+    news()
     return Task.objects.get()
 
 

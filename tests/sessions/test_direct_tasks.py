@@ -6,9 +6,6 @@ import pytest
 from django.utils import timezone
 
 from chain import storage
-from chain.models import Operation
-from chain.operations import OperationKind
-from chain.signals import events_stored, operation_failed
 from sessions import intake
 from sessions.models import (
     OnChainStatus,
@@ -21,6 +18,7 @@ from sessions.models import (
 )
 from sessions.reservations import promised_to
 from tests.sessions.factories import make_request, make_session
+from tests.sessions.news import news
 from tests.sessions.ports import CONTEXT_LENGTH
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,10 +37,6 @@ def on_chain(session: Session, **values: Any) -> OnChainTask:
         "created_at": timezone.now(),
     }
     return OnChainTask.objects.create(**(defaults | values))
-
-
-def news() -> None:
-    events_stored.send(sender=None, events=[])
 
 
 def test_a_direct_task_is_queued_once_with_what_it_says() -> None:
@@ -125,18 +119,3 @@ def test_what_the_chain_has_ended_ends_here(paid_wei: int, code: str) -> None:
     task.refresh_from_db()
     assert (task.status, task.outcome_code) == (TaskStatus.ENDED, code)
     assert task.ended_at == ended_at
-
-
-def test_a_submission_that_the_chain_refuses_fails_the_task_and_frees_its_money() -> None:
-    session = make_session()
-    task = intake.accept(make_request(), session=session, api_key=None)
-    operation = Operation(
-        kind=OperationKind.SUBMIT_TASK,
-        payload={"session_id": task.session_id, "task_id": task.task_id},
-        error="InsufficientSessionBalance",
-    )
-    operation_failed.send(sender=Operation, operation=operation)
-    task.refresh_from_db()
-    assert (task.status, task.outcome_code) == (TaskStatus.FAILED, "submission_refused")
-    assert "InsufficientSessionBalance" in task.outcome_message
-    assert promised_to(session.session_id).wei == 0

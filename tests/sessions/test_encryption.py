@@ -24,7 +24,6 @@ from chain.envelopes import (
     unseal,
 )
 from chain.models import Operation
-from chain.signals import events_stored
 from sessions import encryption, intake
 from sessions.errors import (
     EncryptionUnavailable,
@@ -36,6 +35,7 @@ from sessions.errors import (
 from sessions.models import OnChainTask, Session, Task, TaskStatus
 from sessions.prompts import Prompt, prompt_of
 from tests.sessions.factories import make_key, make_request, make_session
+from tests.sessions.news import news
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,7 +177,7 @@ def submitted(session: Session, task_data: str) -> Task:
         reserved_wei=500,
         created_at=timezone.now(),
     )
-    events_stored.send(sender=None, events=[])
+    news()
     return Task.objects.get()
 
 
@@ -248,7 +248,7 @@ def test_a_task_on_chain_waits_for_a_store_that_is_down(settings: Any) -> None:
     with pytest.raises(Task.DoesNotExist):
         submitted(session, address)
     settings.IPFS_API_URL = ""
-    events_stored.send(sender=None, events=[])
+    news(after_s=2)
     assert Task.objects.get().status == TaskStatus.QUEUED
 
 

@@ -14,6 +14,7 @@ from chain.sync import Follower
 from sessions.models import OnChainTask, Session, Task, TaskOrigin, TaskStatus
 from tests.anvil import CLIENT, ORACLE, ROUTER, Chain, account
 from tests.chain.life import Life
+from tests.sessions.news import news
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,6 +58,7 @@ def test_a_task_submitted_on_chain_is_served_and_its_results_are_read_there(
         sender.tick()
         while follower.step():
             pass
+        news()
 
     submit = contract.submit(session_id, 0, "two and two", 1, "", [16, 70], [60], "mine")
     chain.transact(CLIENT, submit)

@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
     def _fetch(self) -> None:
         # Whoever is killed on the way leaves a shorter mirror, which sync carries on with.
-        follower = Follower(endpoints(), deployment(), silent=True)
+        follower = Follower(endpoints(), deployment())
         follower.require_chain()
         mirror.forget()
         progress = self._progress()

@@ -6,14 +6,11 @@ import pytest
 from eth_account import Account
 
 from mining.models import NetworkJudgement, NetworkTask
-from tests.chain.conftest import nobody_listens
 from tests.chain.mirror import mirror, rebuilt_mirror
 from tests.mining.network.conftest import IdleNetwork
 from tests.money import assert_every_reward_is_accounted_for
 
-__all__ = ["nobody_listens"]
-
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nobody_listens")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 INSTRUCTION = "What is the capital of Italy?"
 QUORUM, PRECOMMIT_S = 3, 60

@@ -13,13 +13,10 @@ from chain.network_messages import Ping
 from chain.operations import OperationKind
 from mining.models import NetworkNode
 from mining.network.pruning import AT_ONCE, GONE_S, prune_gone
-from tests.chain.conftest import nobody_listens
 from tests.mining.conftest import make_account
 from tests.mining.network.conftest import IdleNetwork
 
-__all__ = ["nobody_listens"]
-
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nobody_listens")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def pinged(ago_s: float, *, pruned: bool = False) -> str:

@@ -18,14 +18,11 @@ from mining.models import (
     NetworkTaskState,
 )
 from mining.network.asking import ASK_AGAIN_S
-from tests.chain.conftest import nobody_listens
 from tests.chain.mirror import mirror, rebuilt_mirror
 from tests.mining.network.conftest import EPOCH_S, IdleNetwork
 from tests.money import assert_every_reward_is_accounted_for
 
-__all__ = ["nobody_listens"]
-
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nobody_listens")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def ended(network: IdleNetwork, number: int = 1) -> Any:

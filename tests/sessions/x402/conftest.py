@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 from pytest_django.fixtures import Settings
 
@@ -20,7 +21,7 @@ from chain.rpc import Rpc
 from chain.sender import Sender
 from cortensor_site.asgi import application
 from sessions.models import Session
-from sessions.x402 import TILL_KEYSTORE
+from sessions.x402 import TILL_KEYSTORE, settlement
 from sessions.x402.offer import SCHEME, Offer
 from sessions.x402.wire import SignedPayment
 from tests.anvil import CLIENT, DEPLOYER, ROUTER, Chain, account
@@ -118,6 +119,7 @@ def blocks(chain: Chain) -> Iterator[None]:
                 sender.tick()
                 chain.mine()
                 sender.tick()
+                settlement.sweep(timezone.now())
                 stop.wait(0.05)
         finally:
             connection.close()
