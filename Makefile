@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-python test-contracts coverage-contracts audit soak-sync soak-faults lint format contracts pins bench setup setup-dev clean
+.PHONY: help run test test-python test-contracts coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ audit: setup $(VENV)-slither/.installed ## Run slither; fails on findings that c
 soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
 	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \
 		tests/chain/test_any_history.py tests/chain/test_sender_kills.py
+
+soak-outages: setup-dev ## Take each part of a running network away for two minutes under load
+	OUTAGES=$${OUTAGES:-all} OUTAGE_S=$${OUTAGE_S:-120} $(PY) -m pytest -q -s tests/system/test_outages.py
 
 soak-faults: setup-dev ## Break a running network 50 times: killed miners, broker restarts and partitions
 	FAULTS=$${FAULTS:-50} LATEST_FAULT_S=$${LATEST_FAULT_S:-6} $(PY) -m pytest -q -s tests/system/test_faults.py

@@ -146,7 +146,14 @@ DATABASES = {
     "default": dj_database_url.config(default="postgresql://postgres@127.0.0.1:5432/cortensor")
 }
 # A pool, so that a request's thread takes a connection only while it uses one.
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": 16,
+    # Who finds no connection is told so soon; and a server that is back is found at once: the
+    # pool's pauses between attempts would grow to minutes.
+    "timeout": 10.0,
+    "reconnect_timeout": 2.0,
+}
 # Statements are planned once a connection: planning takes as long as running most of them.
 DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -12,6 +12,7 @@ from eth_utils.crypto import keccak
 from chain import mirror as chain_mirror
 from chain import projections
 from chain.fetch import SINGLE_BLOCKS
+from chain.liveness import CHAIN
 from chain.models import Block, Event
 from chain.projections import EventRecord, Upsert
 from chain.rpc import Rpc, RpcError, RpcInconsistent
@@ -197,6 +198,21 @@ def test_the_loop_follows_until_it_is_stopped(chain: Chain) -> None:
 
     run(stop, beat)
     assert beats > 1
+
+
+def test_the_loop_tells_when_the_mirror_is_at_the_chains_head(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.open_session()
+    stop, marks = threading.Event(), list[tuple[str, bool]]()
+
+    def tell(name: str, at: float) -> None:
+        marks.append((name, Session.objects.exists()))
+        stop.set()
+
+    monkeypatch.setattr("chain.sync.tell", tell)
+    run(stop, lambda: None)
+    assert marks[0] == (CHAIN, True)
 
 
 def test_a_rebuild_mends_a_mirror_that_was_tampered_with(chain: Chain, follower: Follower) -> None:

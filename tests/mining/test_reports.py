@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from chain.liveness import REPORTS
 from chain.models import Fault
 from mining import reports
 from mining.directory import miners_online
@@ -61,6 +62,27 @@ def test_reports_of_all_miners_are_read_once(miners, collector):
     assert collector.collect(10) == 0
     seen = set(MinerPresence.objects.values_list("pk", "slots"))
     assert seen == {(miner.address, 4) for miner in miners}
+
+
+def test_it_is_told_up_to_when_every_mailbox_was_read(miners, collector, told, monkeypatch):
+    monkeypatch.setattr(reports, "BATCH", 2)
+    for _ in range(3):
+        miners[0].beat()
+    collector.collect(100)
+    assert told == [], "there is more"
+    before = time.time()
+    collector.collect(100)
+    [(name, at)] = told
+    assert name == REPORTS
+    assert before <= at <= time.time()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the collector tells of itself."""
+    marks = []
+    monkeypatch.setattr(reports, "tell", lambda *mark: marks.append(mark))
+    return marks
 
 
 def test_reports_that_lie_there_together_are_handled_in_one_transaction(miners, collector):
