@@ -35,7 +35,7 @@ from cortensor_site.stack.var_dir import hold
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
 
-HEALTHY_TIMEOUT_S = 180.0
+HEALTHY_TIMEOUT_S = 300.0
 MODELS_DIR = BASE_DIR / "mining/node/models"
 
 Report = Callable[[str], None]
@@ -221,6 +221,7 @@ def _keep_environment(path: Path, environment: Mapping[str, str]) -> None:
 def _wait_until_healthy(network: Network, report: Report) -> None:
     """Wait for every part; whatever others ask of the router meanwhile."""
     healthy: set[str] = set()
+    late: list[str] = []
     until = time.monotonic() + HEALTHY_TIMEOUT_S
     while time.monotonic() < until:
         for name, state in network.supervisor.states().items():
@@ -230,23 +231,28 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
         for name in sorted({part for part, is_there in checks.items() if is_there} - healthy):
             healthy.add(name)
             report(f"{name}: healthy")
-        if checks and all(checks.values()) and _miners_ready(network):
+        late = [part for part, is_there in checks.items() if not is_there] if checks else ["router"]
+        late = late or _late_miners(network)
+        if not late:
             return
         time.sleep(0.2)
-    missing = sorted(set(network.supervisor.states()) - healthy)
     raise StartFailed(
         "\n".join(
-            f"{name} is not healthy: {network.supervisor.last_words(name, 600)}" for name in missing
+            f"{name} is not healthy: {network.supervisor.last_words(name, 600)}" for name in late
         )
     )
 
 
-def _miners_ready(network: Network) -> bool:
+def _late_miners(network: Network) -> list[str]:
+    """The miners that cannot be put on tasks yet."""
     # By a key that nobody else uses up.
     told = _asked(f"{network.router_url}/api/v1/miners", network.example_key)
-    known = {row["address"]: row for row in told.get("miners", [])}
-    rows = [known.get(miner.address) for miner in network.miners]
-    return all(row and row["online"] and row["state"] == "ephemeral" for row in rows)
+    ready = {
+        row["address"]
+        for row in told.get("miners", [])
+        if row["online"] and row["state"] == "ephemeral"
+    }
+    return [miner.name for miner in network.miners if miner.address not in ready]
 
 
 def _asked(url: str, api_key: str = "") -> dict[str, Any]:

