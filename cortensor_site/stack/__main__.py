@@ -27,11 +27,12 @@ from cortensor_site.stack.example import (
     session_with_money,
 )
 from cortensor_site.stack.interrupts import raise_once
-from cortensor_site.stack.network import MODELS_DIR, Network, keystore_password, running_network
+from cortensor_site.stack.models import CHAT, SHIPPED, ServedModels, choose
+from cortensor_site.stack.network import Network, keystore_password, running_network
 from cortensor_site.stack.ports import PortInUse, Ports
 from cortensor_site.stack.receipt import Receipt, read_receipt
 
-PROMPT = "What is Cortensor?"
+EXAMPLES = {CHAT: "What is the capital of France?", SHIPPED: "What is Cortensor?"}
 REDUNDANCY = 3
 PAY_PER_CALL_WEI = 5 * 10**18
 
@@ -45,22 +46,25 @@ def main() -> int:
     arguments = _parser().parse_args()
     # Ctrl-C counts also where a script has put us in the background: no process is left behind.
     raise_once()
-    models = [arguments.model] * arguments.miners
     redundancy = min(REDUNDANCY, arguments.miners)
     try:
+        models = choose(arguments.model, _step)
         with running_network(
             arguments.var_dir,
             Ports.from_environment(),
-            models,
+            [models.sources] * arguments.miners,
             _step,
             os.environ,
-            meanwhile=partial(_open_session, redundancy=redundancy),
+            models=models.sources,
+            meanwhile=partial(_open_sessions, models=models, redundancy=redundancy),
         ) as network:
-            receipt = _told("the example", lambda: _play(network, arguments.prompt, redundancy))
+            prompt = arguments.prompt or EXAMPLES[models.first]
+            terms = SessionTerms(PAY_PER_CALL_WEI, model_identifier=models.first)
+            receipt = _told("the example", lambda: _play(network, prompt, models.first, redundancy))
             if arguments.once:
                 _stage("done")
             else:
-                _told("pay per call", lambda: _open_pay_per_call(network))
+                _told("pay per call", lambda: _open_pay_per_call(network, terms))
                 _rest(network)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -97,10 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--miners", type=int, default=REDUNDANCY, help="how many (default: 3)")
     parser.add_argument(
         "--model",
-        default=os.environ.get("MODEL", str(MODELS_DIR / "cortensor-mini.gguf")),
-        help="a GGUF file or a Hugging Face repository (MODEL)",
+        default=os.environ.get("MODEL"),
+        help="a GGUF file or a Hugging Face repository to serve in place of the usual ones (MODEL)",
     )
-    parser.add_argument("--prompt", default=PROMPT, help=f"the example's prompt ({PROMPT!r})")
+    parser.add_argument("--prompt", help="the example's prompt (default: one that suits the model)")
     parser.add_argument(
         "--var-dir",
         type=Path,
@@ -110,21 +114,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open_session(network: Network, redundancy: int) -> None:
-    """See to it that whoever sits here has a session that pays."""
+def _open_sessions(network: Network, models: ServedModels, redundancy: int) -> None:
+    """See to it that whoever sits here has a session of each model that pays."""
     client, contracts, treasury = (
         _account(network, "client"),
         _contracts(network),
         _treasury(network),
     )
-    opened = _told(
-        "your session",
-        lambda: session_with_money(
-            contracts, treasury, client, network.var_dir / "session", redundancy=redundancy
-        ),
-    )
-    if opened is not None:
-        _step(f"your session: {opened}, paid from by {network.var_dir / 'api_key'}")
+    for number, source in models.sources.items():
+        kept = network.var_dir / ("session" if number == models.first else f"session-{number}")
+        opened = _told(
+            "your session",
+            partial(
+                session_with_money,
+                contracts,
+                treasury,
+                client,
+                kept,
+                redundancy=redundancy,
+                model_identifier=number,
+            ),
+        )
+        if opened is not None:
+            _step(
+                f"your session of {Path(source).stem}: {opened}, paid from by"
+                f" {network.var_dir / 'api_key'}"
+            )
 
 
 def _account(network: Network, name: str) -> LocalAccount:
@@ -139,7 +154,7 @@ def _contracts(network: Network) -> Contracts:
     return Contracts.at(connect(network.rpc_url), Deployment.load(network.deployment_file))
 
 
-def _play(network: Network, prompt: str, redundancy: int) -> Receipt:
+def _play(network: Network, prompt: str, model_identifier: int, redundancy: int) -> Receipt:
     client, contracts, treasury = (
         _account(network, "example"),
         _contracts(network),
@@ -149,7 +164,9 @@ def _play(network: Network, prompt: str, redundancy: int) -> Receipt:
 
     _headline("A client opens a session")
     grant_test_tokens(contracts, treasury, client)
-    session_id = open_session(contracts, client, redundancy=redundancy)
+    session_id = open_session(
+        contracts, client, redundancy=redundancy, model_identifier=model_identifier
+    )
     before_wei = contracts.payment.functions.sessionBalance(session_id).call()
     router.wait_for_session(session_id, before_wei)
     _step(f"session {session_id}: redundancy {redundancy}, escrow {_cor(before_wei)}")
@@ -184,7 +201,7 @@ def _play(network: Network, prompt: str, redundancy: int) -> Receipt:
     return receipt
 
 
-def _open_pay_per_call(network: Network) -> None:
+def _open_pay_per_call(network: Network, terms: SessionTerms) -> None:
     """Let whoever has a wallet pay for single tasks: docs/x402.md."""
     opened = open_pay_per_call(
         connect(network.rpc_url),
@@ -192,7 +209,7 @@ def _open_pay_per_call(network: Network) -> None:
         _treasury(network),
         network.keystore_dir,
         keystore_password(network.var_dir),
-        SessionTerms(PAY_PER_CALL_WEI),
+        terms,
     )
     _headline("Whoever has a wallet can pay per call")
     _step(f"POST {network.router_url}/api/v1/x402/completions, paid to {opened.till}")

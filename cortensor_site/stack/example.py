@@ -71,7 +71,9 @@ def grant_test_tokens(contracts: Contracts, treasury: LocalAccount, client: Loca
     transact(contracts.w3, treasury, contracts.token.functions.transfer(client.address, GRANT_WEI))
 
 
-def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int) -> int:
+def open_session(
+    contracts: Contracts, client: LocalAccount, *, redundancy: int, model_identifier: int = 1
+) -> int:
     """Create a session on chain, deposit into it, and return its id."""
     w3, payment = contracts.w3, contracts.payment
     creation = send(
@@ -79,7 +81,7 @@ def open_session(contracts: Contracts, client: LocalAccount, *, redundancy: int)
         client,
         contracts.session.functions.create(
             *("example", "{}", client.address, 1, redundancy, redundancy, 1),
-            *(EPHEMERAL, False, 0, 1, 0, 0),
+            *(EPHEMERAL, False, 0, model_identifier, 0, 0),
         ),
     )
     # Neither needs the other, so that one block may have both.
@@ -99,6 +101,7 @@ def session_with_money(
     kept: Path,
     *,
     redundancy: int,
+    model_identifier: int = 1,
 ) -> int:
     """A client's session from the last time with its escrow filled up, or a new one; its id.
 
@@ -106,7 +109,7 @@ def session_with_money(
         kept: the file that remembers which one it is.
     """
     w3, payment = contracts.w3, contracts.payment
-    session_id = _kept_session(contracts, client, kept)
+    session_id = _kept_session(contracts, client, kept, model_identifier)
     left_wei = payment.functions.sessionBalance(session_id).call() if session_id is not None else 0
     if left_wei >= DEPOSIT_WEI // 2:
         assert session_id is not None
@@ -114,7 +117,9 @@ def session_with_money(
     if contracts.token.functions.balanceOf(client.address).call() < DEPOSIT_WEI:
         grant_test_tokens(contracts, treasury, client)
     if session_id is None:
-        session_id = open_session(contracts, client, redundancy=redundancy)
+        session_id = open_session(
+            contracts, client, redundancy=redundancy, model_identifier=model_identifier
+        )
     else:
         missing_wei = DEPOSIT_WEI - left_wei
         transact(w3, client, contracts.token.functions.approve(payment.address, missing_wei))
@@ -123,15 +128,19 @@ def session_with_money(
     return session_id
 
 
-def _kept_session(contracts: Contracts, client: LocalAccount, kept: Path) -> int | None:
-    """The session that a file remembers, if it is still this client's and takes tasks."""
+def _kept_session(
+    contracts: Contracts, client: LocalAccount, kept: Path, model_identifier: int
+) -> int | None:
+    """The session that a file remembers, if it is this client's, of this model, and takes tasks."""
     try:
         session_id = int(kept.read_text())
         session = contracts.session.functions.getSession(session_id).call()
+        model = contracts.session.functions.modelOf(session_id).call()
     except (OSError, ValueError, Web3Exception):
         return None
     state, owner = session[4], session[7]
-    return session_id if (state, owner) == (ACTIVE, client.address) else None
+    wanted = (ACTIVE, client.address, model_identifier)
+    return session_id if (state, owner, model) == wanted else None
 
 
 def transact(w3: Web3, account: LocalAccount, call: Any) -> TxReceipt:
@@ -200,10 +209,14 @@ class Router:
         prompt: str,
         on_piece: Say,
         *,
-        max_tokens: int = 96,
+        max_tokens: int | None = None,
         timeout_s: int = TIMEOUT_S,
     ) -> Answer:
-        """Send a prompt and hand its pieces on as they come."""
+        """Send a prompt and hand its pieces on as they come.
+
+        Args:
+            max_tokens: the model's own limit if None.
+        """
         started, first, text = time.monotonic(), None, ""
         task_id = -1
         body = {
@@ -211,7 +224,6 @@ class Router:
             "prompt": prompt,
             "stream": True,
             "max_tokens": max_tokens,
-            "temperature": 0,
             "timeout": timeout_s,
         }
         with self._http.stream("POST", "/api/v1/completions", json=body) as answer:

@@ -31,6 +31,7 @@ from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner, miner_process, router_processes
 from cortensor_site.stack.supervisor import Supervisor
 from cortensor_site.stack.var_dir import hold
+from mining.node.model_source import write_sources
 
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
@@ -71,10 +72,11 @@ class Network:
 def running_network(
     var_dir: Path,
     ports: Ports,
-    miner_models: Sequence[str],
+    miner_models: Sequence[str | Mapping[int, str]],
     report: Report,
     external: Mapping[str, str],
     *,
+    models: Mapping[int, str] | None = None,
     block_time_s: float = BLOCK_TIME_S,
     meanwhile: Callable[[Network], None] = lambda _: None,
 ) -> Iterator[Network]:
@@ -83,10 +85,11 @@ def running_network(
     What the embedded servers keep lies in `var_dir`, and a later start finds it again.
 
     Args:
-        miner_models: one miner is started for each: its GGUF.
+        miner_models: one miner is started for each: its models by number, or its one model.
         report: told what is being done, a line a step.
         external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones;
             RPC_URL may have several, with commas between.
+        models: what the router serves, by number; what its environment says if None.
         block_time_s: how long the embedded chain takes for a block.
         meanwhile: done while the processes start.
 
@@ -114,6 +117,8 @@ def running_network(
             "RPC_URL": rpc_urls,
             "FUND_ACCOUNTS": "" if "RPC_URL" in external else "1",
         }
+        if models is not None:
+            environment["MODELS"] = write_sources(models)
 
         _keep_environment(var_dir / "network.env", environment)
         report("contracts, keys and miners: preparing")
@@ -121,8 +126,8 @@ def running_network(
         prepared = _bootstrap(environment, homes, var_dir)
         environment["DEMO_API_KEY"] = prepared["api_key"]
         miners = [
-            Miner(f"miner-{n}", home, row["address"], row["redis_url"], model)
-            for n, (home, row, model) in enumerate(
+            Miner(f"miner-{n}", home, row["address"], row["redis_url"], _numbered(served))
+            for n, (home, row, served) in enumerate(
                 zip(homes, prepared["miners"], miner_models, strict=True), start=1
             )
         ]
@@ -155,6 +160,10 @@ def running_network(
     finally:
         with uninterrupted():
             stack.close()
+
+
+def _numbered(served: str | Mapping[int, str]) -> Mapping[int, str]:
+    return {1: served} if isinstance(served, str) else served
 
 
 def address_of(var_dir: Path, name: str) -> str:

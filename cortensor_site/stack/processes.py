@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cortensor_site.stack.embedded import BASE_DIR
+from mining.node.model_source import write_sources
 
 SERVICES = ("sync", "react", "send", "dispatch", "collect", "oracle", "network_tasks")
 NICENESS = {"sync": 5, "react": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}
@@ -31,7 +32,13 @@ class Miner:
     home: Path
     address: str
     redis_url: str
-    model: str
+    models: Mapping[int, str]
+    """Sources by the numbers that sessions ask for them with."""
+
+    @property
+    def model(self) -> str:
+        """The source of the first one."""
+        return self.models[min(self.models)]
 
 
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
@@ -80,7 +87,7 @@ def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Pr
         {
             "REDIS_URL": miner.redis_url,
             "ROUTER_URL": router_url,
-            "MODEL": miner.model,
+            "MODELS": write_sources(miner.models),
             # They share this machine with each other and with the router.
             "THREADS": os.environ.get("THREADS", "1"),
             # One of them may cheat with a cheaper model: it is validation that has to find out.

@@ -25,7 +25,8 @@ environment, each also in lower case in HOME/node.toml (or --config FILE):
   REDIS_URL               the mailbox, where an operator gave one: rediss://USER:PASSWORD@HOST:PORT/0
   REDIS_CA_FILE           certificates (PEM) of who signed Redis' own, where the system knows none
   REDIS_PLAINTEXT         1 allows redis:// to another machine, on a network that is private
-  MODELS                  numbers of `models list` to serve, as in 1,2, or all
+  MODELS                  numbers of `models list` to serve, as in 1,2, or all; or numbers with
+                          sources, as in 1=model.gguf,2=owner/repo
   MODEL                   the one to serve without MODELS: a number of `models list`, a GGUF file,
                           owner/repo, or owner/repo:file-pattern on Hugging Face
   MODEL_IDENTIFIER        the number by which sessions ask for such a file (1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from mining.node import config as settings
 from mining.node.config import ConfigError, NodeConfig, ServedModel
 from mining.node.model_list import ListedModel, ModelList
+from mining.node.model_source import read_sources
 from mining.node.task_check import Terms
 
 
@@ -70,11 +71,13 @@ def _several(text: str, listed: ModelList) -> tuple[ServedModel, ...]:
         if not models:
             raise ConfigError("MODELS: none is listed; `models add NUMBER SOURCE` does it")
         return models
+    if "=" in text:
+        return tuple(ServedModel(*each) for each in sorted(read_sources(text).items()))
     numbers = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
         raise ConfigError(
-            f"MODELS: {text!r} is no list of models; give numbers of `models list`, as in 1,2, or"
-            " all"
+            f"MODELS: {text!r} is no list of models; give numbers of `models list`, as in 1,2,"
+            " numbers with sources, as in 1=model.gguf,2=owner/repo, or all"
         )
     return tuple(_served(listed.get(int(part))) for part in numbers)
 

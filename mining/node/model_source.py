@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mining.node.errors import NodeError
 
+_BETWEEN_MODELS = re.compile(r",\s*(?=\d+=)")
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([^:]+))?")
 DEFAULT_PATTERN = "*Q4_K_M*.gguf"
 _PART_BYTES = 8 * 1024 * 1024
@@ -23,6 +24,28 @@ class Repository:
 
     name: str
     pattern: str
+
+
+def read_sources(text: str) -> dict[int, str]:
+    """Read `NUMBER=SOURCE,NUMBER=SOURCE`: models by the numbers that sessions ask for them with.
+
+    Raises ModelSourceError when it is something else.
+    """
+    sources: dict[int, str] = {}
+    for part in _BETWEEN_MODELS.split(text):
+        number, _, source = part.strip().partition("=")
+        if not number.isdecimal() or not source or int(number) in sources:
+            raise ModelSourceError(
+                f"MODELS: {part!r} is not a number of its own and a source, as in"
+                " 1=model.gguf,2=owner/repo"
+            )
+        sources[int(number)] = source
+    return sources
+
+
+def write_sources(sources: Mapping[int, str]) -> str:
+    """The other way round."""
+    return ",".join(f"{number}={source}" for number, source in sorted(sources.items()))
 
 
 def parse(model: str) -> Path | Repository:

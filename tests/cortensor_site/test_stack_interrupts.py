@@ -16,6 +16,7 @@ import pytest
 from cortensor_site.stack.embedded import BASE_DIR
 from cortensor_site.stack.interrupts import uninterrupted
 from cortensor_site.stack.ports import Ports
+from mining.node.config import SHIPPED_MODEL
 
 SEED = int(os.environ.get("INTERRUPTS_SEED", "12"))
 PATIENCE_S = 200.0
@@ -59,7 +60,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     ports = Ports(router=0, redis=0, chain=0).reserve(["router", "redis", "chain"])
     chosen = {f"{part.upper()}_PORT": str(port) for part, port in vars(ports).items()}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    yield {**kept, **chosen, "VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    model = {"MODEL": str(SHIPPED_MODEL)}
+    yield {**kept, **chosen, **model, "VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
     for process in of_folder(folder):
         process.kill()
 

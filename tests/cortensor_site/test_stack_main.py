@@ -31,7 +31,7 @@ def rested(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(command, "_play", fail)
     monkeypatch.setattr(command, "_open_pay_per_call", fail)
     monkeypatch.setattr(command, "_rest", networks.append)
-    monkeypatch.setattr("sys.argv", ["stack"])
+    monkeypatch.setattr("sys.argv", ["stack", "--model", "tiny.gguf"])
     return networks
 
 

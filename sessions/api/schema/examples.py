@@ -8,10 +8,10 @@ OWNER = "0xc3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
 AT = "2026-11-24T12:00:00Z"
 
 DEFAULTS = {
-    "max_tokens": 384,
-    "temperature": 0.3,
+    "max_tokens": 256,
+    "temperature": 0.5,
     "top_p": 0.9,
-    "top_k": 0,
+    "top_k": 40,
     "presence_penalty": 0.0,
     "frequency_penalty": 0.2,
 }
