@@ -41,6 +41,7 @@ from mining.rerun import rerun
 from sessions import streams, task_states
 from sessions.bounded_reads import Fields, StreamTooLarge, read_whole
 from sessions.models import Task, TaskStatus
+from sessions.ports import PromptUnfit
 from sessions.prompts import Prompt, PromptUnreadable, prompt_of
 
 AUDIT_SHARE = 0.1
@@ -198,9 +199,12 @@ def _disbelieved(
 
 
 def _input_tokens(task: Task, prompt: Prompt) -> int:
-    counted = catalog.prompt_counter.count(
-        int(task.model_identifier), prompt.text, task.prompt_type, task.prompt_template
-    )
+    try:
+        counted = catalog.prompt_counter.count(
+            int(task.model_identifier), prompt.text, task.prompt_type, task.prompt_template
+        )
+    except (LookupError, PromptUnfit) as error:
+        raise ValidationImpossible(f"{task}: its input cannot be counted: {error}") from error
     return min(counted, task.max_input_tokens)
 
 

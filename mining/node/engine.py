@@ -12,6 +12,7 @@ A token's logits do not depend on what else there is to do, as far as llama.cpp 
 """
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -33,7 +34,6 @@ from mining.node.generation import (
     GenerationError,
     GenerationRequest,
     GenerationResult,
-    GrammarFailed,
     GrammarTooSlow,
 )
 from mining.node.grammar import Grammar
@@ -119,6 +119,7 @@ class Engine:
         self.prompts.require_room(len(request.prompt_tokens), request.max_tokens)
         if not request.prompt_tokens or request.max_tokens < 1:
             raise ValueError("request: prompt_tokens and max_tokens have to be at least 1")
+        self._require_tokens(request.prompt_tokens)
         generation = Generation(request)
         with self._gate:
             self._require_open()
@@ -138,6 +139,7 @@ class Engine:
             self.prompts.require_room(len(prompt), 0)
             if not prompt:
                 raise ValueError("prompt: it is empty; give at least one token")
+            self._require_tokens(prompt)
         vectors: list[Vector] = []
         for batch in in_batches(prompts, self.prompts.context_tokens):
             with self._gate:
@@ -155,6 +157,11 @@ class Engine:
         self._turns.ask(self._stop).result()
         if self.threads == 1:
             self._turns.close()
+
+    def _require_tokens(self, tokens: Sequence[int]) -> None:
+        # A batch with a number that is none fails for all that are in it.
+        if not 0 <= min(tokens) <= max(tokens) < self._model.vocabulary_size:
+            raise ValueError("tokens: there is one that the model does not have")
 
     def _require_open(self) -> None:
         if self._closed:
@@ -226,7 +233,7 @@ class Engine:
             sequences = [self._active[run.sequence] for run in piece]
             first = 0
             for sequence, run in zip(sequences, piece, strict=True):
-                self._go_on(sequence, run, first)
+                self._attempt(sequence, run, first)
                 first += run.outputs
             for sequence in sequences:
                 sequence.generation.tell()
@@ -270,6 +277,17 @@ class Engine:
         sequence.begun = True
         return True
 
+    def _attempt(self, sequence: SequenceState, run: Run, number: int) -> None:
+        """Go on with a sequence; what goes wrong in it ends it alone."""
+        try:
+            self._go_on(sequence, run, number)
+        except GenerationError as error:
+            self._end(sequence, error)
+        except Exception as error:
+            logger.exception("a token could not be drawn; its sequence ends here")
+            if sequence.generation.outcome is None:
+                self._end(sequence, EngineFailed(f"engine: {type(error).__name__}: {error}"))
+
     def _go_on(self, sequence: SequenceState, run: Run, number: int) -> None:
         """Draw what follows a run's tokens, as far as they are the answer's.
 
@@ -294,31 +312,26 @@ class Engine:
         """Draw, and show, the next token; None where the answer ends with it."""
         request = sequence.generation.request
         logits = self._context.logits(number)
-        allowed = logits
+        if not math.isfinite(float(logits.max())):
+            raise EngineFailed("engine: the model's logits are no numbers; is its file damaged?")
+        scores, among = logits, None
         if sequence.grammar is not None:
             started = time.thread_time()
-            try:
-                allowed = sequence.grammar.allowed(logits)
-            except GrammarFailed as error:
-                self._end(sequence, error)
-                return None
+            scores, among = sequence.grammar.allowed(logits)
             if time.thread_time() - started > SLOWEST_GRAMMAR_S:
-                message = "grammar: too many ways to go on are open at once; simplify it"
-                self._end(sequence, GrammarTooSlow(message))
-                return None
+                raise GrammarTooSlow(
+                    "grammar: too many ways to go on are open at once; simplify it"
+                )
         token = sampling.draw(
-            allowed,
+            scores,
             request.sampling,
             drawn=sequence.drawn,
             seed=request.seed,
             position=len(sequence.token_ids),
+            among=among,
         )
         if sequence.grammar is not None and not self._model.is_end(token):
-            try:
-                sequence.grammar.accept(token)
-            except GrammarFailed as error:
-                self._end(sequence, error)
-                return None
+            sequence.grammar.accept(token)
         if request.logprobs:
             told = logprobs(logits, token, request.logprobs)
             sequence.logprobs.append(told)

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, __version__
 
 from mining.node.generation import GrammarFailed
 from mining.node.grammar_tokens import NoEnd, tokenizer_of
 from mining.node.llama import Model
+from mining.node.sampling import Scores, Tokens
 
 LIBRARY, VERSION = "llguidance", str(__version__)
 MAX_GRAMMAR_BYTES = 256 * 1024
@@ -30,6 +30,8 @@ LIMITS = LLParserLimits(
 MAX_REASON = 300
 """Characters of the library's own words that go into an error."""
 _NEVER = np.float32(-np.inf)
+_WORD = 32
+"""Bits of a word of the mask."""
 
 
 class GrammarInvalid(Exception):
@@ -76,13 +78,14 @@ class Grammar:
             raise GrammarInvalid(str(failure)) from failure
         if error:
             raise GrammarInvalid(f"grammar: it cannot be read: {_reason(error)}")
-        words = -(-model.vocabulary_size // 32)
+        words = -(-model.vocabulary_size // _WORD)
         self._bits = np.zeros(words, np.uint32)
         self._address, self._size_bytes = self._bits.ctypes.data, self._bits.nbytes
-        self._vocabulary_size = model.vocabulary_size
 
-    def allowed(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The logits, with minus infinity for every token that may not follow.
+    def allowed(self, logits: Scores) -> tuple[Scores, Tokens | None]:
+        """What a token is drawn from: scores, and the only tokens that count where these are few.
+
+        Where most tokens may follow, the others have a score of minus infinity instead.
 
         Raises:
             GrammarFailed: no token may follow, or to find out took too much work.
@@ -92,11 +95,16 @@ class Grammar:
             error = self._matcher.get_error()
         if error:
             raise GrammarFailed(f"grammar: the answer cannot go on: {_why(error)}")
-        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
-        mask = bits[: self._vocabulary_size].view(np.bool_)
-        if not mask.any():
+        words = np.flatnonzero(self._bits)
+        if len(words) > len(self._bits) // 2:
+            bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
+            return np.where(bits[: len(logits)].view(np.bool_), logits, _NEVER), None
+        bits = np.unpackbits(self._bits[words].view(np.uint8), bitorder="little")
+        places = np.flatnonzero(bits)
+        tokens = words[places // _WORD] * _WORD + places % _WORD
+        if not len(tokens):
             raise GrammarFailed("grammar: no token of this model may follow; change the grammar")
-        return np.where(mask, logits, _NEVER)
+        return logits, tokens
 
     def accept(self, token: int) -> None:
         """Go on by a token that was allowed. Raises GrammarFailed if it was not."""

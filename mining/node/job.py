@@ -8,10 +8,20 @@ from typing import Self
 from chain.envelopes import InvalidKey, read_public_key
 from chain.params import PromptType
 from mining.node.sampling import SamplingParams
-from mining.node.wire import ADDRESS, Malformed, Wire, require_at_least, require_uuid
+from mining.node.wire import (
+    ADDRESS,
+    Malformed,
+    Wire,
+    require_at_least,
+    require_at_most,
+    require_uuid,
+)
 
 MAX_LOGPROBS = 20
 SEED_BYTES = 8
+MAX_BIAS = 1_000.0
+_LARGEST = 2**63 - 1
+"""What native code and floats can hold; Python's own numbers have no end."""
 _OLDER_FORMS = {
     0: PromptType.CONTINUATION,
     1: PromptType.MESSAGE,
@@ -101,12 +111,18 @@ class Job(Wire):
                 raise Malformed("seal_for", str(error), "send X25519 public keys") from error
         if self.logprobs > MAX_LOGPROBS:
             raise Malformed("logprobs", f"is {self.logprobs}", f"send at most {MAX_LOGPROBS}")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, int) and item.name != "model_identifier":
+                require_at_most(item.name, value, _LARGEST)
         if not 0 <= self.min_p <= 1:
             raise Malformed("min_p", f"is {self.min_p}", "send 0 to 1")
         if not all(token < 2**31 for token in self.logit_bias):
             raise Malformed("logit_bias", "has what is no token", "send token numbers as names")
-        if not all(map(math.isfinite, self.logit_bias.values())):
-            raise Malformed("logit_bias", "has a value that is no number", "send finite ones")
+        if not all(abs(bias) <= MAX_BIAS for bias in self.logit_bias.values()):
+            raise Malformed("logit_bias", "has a value out of range", f"send at most ±{MAX_BIAS}")
+        if not math.isfinite(self.deadline_at):
+            raise Malformed("deadline_at", "is no time", "send Unix seconds")
 
     @classmethod
     def from_json(cls, value: object) -> Self:

@@ -17,15 +17,12 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from jinja2 import TemplateError as JinjaError
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from chain.params import PromptType
 from mining.node.chat import Message, MessagesUnreadable, read_messages
 from mining.node.llama import Model
 from mining.node.profiles import profile_of
+from mining.node.templates import Template, TemplateFails
 
 PLAIN, CHAT, MESSAGES = PromptType.CONTINUATION, PromptType.MESSAGE, PromptType.CONVERSATION
 RAW, SYSTEM = PromptType.RAW, PromptType.SYSTEM
@@ -207,8 +204,8 @@ class ModelPrompts:
         ]
         lone = roles == ("user",)
         try:
-            rendered = self._formatter(messages=marked).prompt
-        except (JinjaError, ValueError, TypeError) as error:
+            rendered = self._chat_template.render(marked)
+        except TemplateFails as error:
             if lone:
                 raise TemplateUnusable(f"model: its chat template fails: {error}") from error
             raise MessagesUnfit(
@@ -230,23 +227,21 @@ class ModelPrompts:
         return parts
 
     @cached_property
-    def _formatter(self) -> Any:
+    def _chat_template(self) -> Template:
         if self._model.chat_template is None:
             raise TemplateUnusable(
                 "prompt_type: this model has no chat template;"
                 f" use {PLAIN.value} ({PLAIN.name.lower()})"
             )
         try:
-            formatter: Any = Jinja2ChatFormatter(
+            return Template(
                 self._model.chat_template,
-                eos_token=self._model.eos_text,
-                bos_token=self._model.bos_text,
+                bos_text=self._model.bos_text,
+                eos_text=self._model.eos_text,
+                today=_TODAY,
             )
-        except JinjaError as error:
+        except TemplateFails as error:
             raise TemplateUnusable(f"model: its chat template fails: {error}") from error
-        # The same day for everybody: miners on either side of midnight have to agree.
-        formatter.strftime_now = _TODAY.strftime
-        return formatter
 
 
 class PromptCounter:

@@ -86,6 +86,7 @@ def draw(
     drawn: Mapping[int, int],
     seed: bytes,
     position: int,
+    among: Tokens | None = None,
 ) -> int:
     """Draw the token at `position` (0 is the answer's first).
 
@@ -93,8 +94,11 @@ def draw(
         logits: one a token of the vocabulary; left as they are.
         drawn: how often the answer already has each token.
         seed: the task's digest, or the 8 bytes that its client chose.
+        among: the only tokens that may be drawn, at least one, in ascending order; any if None.
     """
     scores = adjust(logits, params, drawn)
+    if among is not None:
+        return _draw_among(scores[among], among, params, seed, position)
     if params.temperature <= 0:
         return int(scores.argmax())  # of equals the first, which is the lowest id
     key = noise_key(seed, position)
@@ -106,6 +110,20 @@ def draw(
             return _loudest(scores, tokens, params.temperature, key)
     tokens = candidates(scores, params)
     return _loudest(scores, tokens, params.temperature, key)
+
+
+def _draw_among(
+    scores: Scores, among: Tokens, params: SamplingParams, seed: bytes, position: int
+) -> int:
+    """Draw as if all other tokens had a score of minus infinity, at the cost of these alone."""
+    if len(among) == 1:
+        return int(among[0])
+    if params.temperature <= 0:
+        return int(among[scores.argmax()])
+    kept = candidates(scores, params)
+    noisy = scores[kept].astype(np.float64) / params.temperature
+    noisy += _noise(_mixed(noise_key(seed, position), _steps(among[kept])))
+    return int(among[kept[noisy.argmax()]])
 
 
 def adjust(logits: Scores, params: SamplingParams, drawn: Mapping[int, int]) -> Scores:

@@ -90,6 +90,12 @@ def require_at_least(name: str, value: int, least: int) -> None:
         raise Malformed(name, f"is {value}", f"send at least {least}")
 
 
+def require_at_most(name: str, value: int, most: int) -> None:
+    """Raise Malformed where a number is too large."""
+    if value > most:
+        raise Malformed(name, f"is more than {most}", f"send at most {most}")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Wire):
         return value.to_json()

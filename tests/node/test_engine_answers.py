@@ -5,16 +5,20 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mining.node import sampling
 from mining.node.engine import Engine
 from mining.node.generation import (
+    EngineFailed,
     FinishReason,
     GenerationError,
     GrammarFailed,
     GrammarTooSlow,
 )
 from mining.node.grammar import Grammar, GrammarInvalid
+from mining.node.llama import Context
 from mining.node.sampling import SamplingParams
 from tests.node.generation_requests import endless, request
 
@@ -214,3 +218,43 @@ def test_an_answer_whose_grammar_keeps_the_others_waiting_ends(
     with pytest.raises(GrammarTooSlow, match="simplify"):
         slow.result(5)
     assert other.result(5).text
+
+
+def test_what_goes_wrong_in_one_sequence_ends_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = sampling.draw
+
+    def fails(*args: Any, **given: Any) -> int:
+        if given["seed"] == b"broken":
+            raise ZeroDivisionError("at its third token")
+        return draw(*args, **given)
+
+    monkeypatch.setattr(sampling, "draw", fails)
+    broken = engine.submit(request(engine, 1, seed=b"broken"))
+    other = engine.submit(request(engine, 2))
+    with pytest.raises(EngineFailed, match="third token"):
+        broken.result(5)
+    assert other.result(5).text
+
+
+def test_logits_that_are_no_numbers_are_a_failure_by_name(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = np.full(engine._model.vocabulary_size, np.nan, np.float32)
+    monkeypatch.setattr(Context, "logits", lambda *_: none)
+    with pytest.raises(EngineFailed, match="no numbers"):
+        engine.submit(request(engine, 1)).result(5)
+
+
+@pytest.mark.parametrize("token", [-1, 10**6, 2**31, 2**70])
+def test_a_token_that_the_model_does_not_have_reaches_no_native_code(
+    engine: Engine, token: int
+) -> None:
+    with pytest.raises(ValueError, match="does not have"):
+        engine.submit(request(engine, 1, prompt_tokens=[1, token]))
+    with pytest.raises(ValueError, match="does not have"):
+        engine.embed([[token]])
+    free = engine.submit(request(engine, 2)).result()
+    drafted = request(engine, 2, draft=[*free.token_ids[:3], token])
+    assert engine.submit(drafted).result() == free

@@ -106,6 +106,10 @@ def test_what_a_later_router_adds_is_ignored() -> None:
         ("logit_bias", [1]),
         ("grammar", 'root ::= "a"'),
         ("grammar", None),
+        ("top_k", 2**63),
+        ("temperature_x100", 10**400),
+        ("logit_bias", {"1": 1e38}),
+        ("deadline_at", float("inf")),
     ],
 )
 def test_a_wrong_member_is_named(name: str, value: object) -> None:

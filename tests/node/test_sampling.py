@@ -1,5 +1,7 @@
 """The rule by which every miner of a task draws."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -177,3 +179,29 @@ def test_log_probabilities_of_the_likeliest() -> None:
     assert told.logprob == pytest.approx(np.log(0.2))
     assert [token for token, _ in told.top] == [1, 2]
     assert [value for _, value in told.top] == pytest.approx(np.log([0.5, 0.3]).tolist())
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 900])
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(),
+        SamplingParams(0.8),
+        SamplingParams(0.8, 0.9),
+        SamplingParams(1.2, 0.9, 7, 0.3, 0.4, 0.01, {3: 2.0}),
+    ],
+)
+def test_among_some_tokens_a_draw_is_as_if_the_others_were_impossible(
+    count: int, params: SamplingParams
+) -> None:
+    generator = np.random.default_rng(count)
+    logits = generator.normal(0, 3, 1_000).astype(np.float32)
+    among = np.sort(generator.choice(1_000, count, replace=False))
+    masked = np.full(1_000, -np.inf, np.float32)
+    masked[among] = logits[among]
+    drawn = {int(among[0]): 2, 5: 1}
+    for position in range(50):
+        given: dict[str, Any] = {"drawn": drawn, "seed": b"s", "position": position}
+        token = draw(logits, params, among=among, **given)
+        assert token == draw(masked, params, **given)
+        assert token in among
