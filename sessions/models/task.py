@@ -63,7 +63,15 @@ class _IsNumbered(models.Func):
         # `F` is resolved with the rest, so that a join or an alias gets its own table's columns.
         super().__init__(models.F("session_id"), models.F("task_id"), *arrays)
 
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+    def as_sql(
+        self,
+        compiler: Any,
+        connection: Any,
+        function: str | None = None,
+        template: str | None = None,
+        arg_joiner: str | None = None,
+        **context: Any,
+    ) -> tuple[str, tuple[Any, ...]]:
         *names, session_ids, task_ids = (
             compiler.compile(each) for each in self.get_source_expressions()
         )

@@ -16,7 +16,7 @@ from tests.system.conftest import Client
 TIMEOUT_S = 20
 """A task's; its client waits for two of them, and a little."""
 HTTP_TIMEOUT_S = 2 * TIMEOUT_S + 60.0
-PAUSE_S = 1.0
+PAUSE_S = 3.0
 MOST_PAUSE_S = 5.0
 MAX_TOKENS = 24
 TOLD = {
@@ -93,10 +93,15 @@ class SteadyClients:
         ) as http:
             while not self._stop.is_set():
                 part, started = self.part, time.monotonic()
-                outcome, pause_s = _ask(http, way, f"Count from {next(self._numbers) % 80} to 90.")
+                outcome, pause_s = _ask(http, way, _prompt(next(self._numbers)))
                 taken_s = time.monotonic() - started
                 self.outcomes.append(Outcome(part, seconds=taken_s, **outcome))
                 self._stop.wait(pause_s)
+
+
+def _prompt(number: int) -> str:
+    start = 3 + number % 40
+    return f"Count from {start} to {start + 6}."
 
 
 def _ask(http: httpx.Client, way: Way, prompt: str) -> tuple[dict[str, Any], float]:
