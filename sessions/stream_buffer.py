@@ -7,6 +7,10 @@ from typing import NamedTuple, Protocol
 START = "0-0"
 """The position before a stream's first entry."""
 KEPT_ENTRIES = 1_024
+KEPT_CHARACTERS = 4 * 1024 * 1024
+"""A follower that needs what is no longer kept reads it from Redis."""
+MAX_ENTRY_CHARACTERS = 1024 * 1024
+"""No piece of an answer comes near it. A stream with a larger entry is not read any further."""
 
 
 class Entry(NamedTuple):
@@ -14,6 +18,11 @@ class Entry(NamedTuple):
 
     id: str
     fields: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Characters of all that it says."""
+        return sum(len(name) + len(value) for name, value in self.fields.items())
 
 
 class Follower(Protocol):
@@ -37,7 +46,9 @@ class StreamBuffer:
     held: bool = False
     """Whether reading waits for somebody who takes what is here."""
     is_readable: bool = True
-    """False for a key that is no stream."""
+    """False for a key that is no stream, or none that anybody can want."""
+    size: int = 0
+    """Characters of the entries that are kept."""
 
     @property
     def is_full(self) -> bool:
@@ -51,9 +62,13 @@ class StreamBuffer:
     def append(self, found: list[Entry]) -> None:
         self.entries += found
         self.appended += len(found)
-        surplus = len(self.entries) - KEPT_ENTRIES
+        self.size += sum(entry.size for entry in found)
+        surplus, size = 0, self.size
+        while len(self.entries) - surplus > KEPT_ENTRIES or size > KEPT_CHARACTERS:
+            size -= self.entries[surplus].size
+            surplus += 1
         if surplus > 0:
-            self.before = self.entries[surplus - 1].id
+            self.before, self.size = self.entries[surplus - 1].id, size
             del self.entries[:surplus]
         self.wake()
 

@@ -22,7 +22,7 @@ import redis.asyncio
 from django.conf import settings
 
 from sessions.errors import RelayError, RouterRestarting
-from sessions.stream_buffer import START, Entry, StreamBuffer
+from sessions.stream_buffer import MAX_ENTRY_CHARACTERS, START, Entry, StreamBuffer
 from sessions.stream_connection import clear_errors, close, connection, tracking, unavailable
 from sessions.stream_follower import Follower
 
@@ -143,7 +143,11 @@ class StreamReader:
                 self._fail(unavailable())
             if not self._streams:
                 break
-        await asyncio.shield(close(self._history))
+        # Before anything is awaited: whoever opens a stream from here on starts another run, with
+        # connections that are not about to be closed.
+        self._task = None
+        history, self._history = self._history, connection(self.url)
+        await asyncio.shield(close(history))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple["redis.asyncio.Redis", Any]]:
@@ -203,7 +207,12 @@ class StreamReader:
             stream = self._streams.get(key)
             # Somebody may have left it and another come to it while Redis was asked.
             if stream is not None and stream.last == positions[key]:
-                stream.append([Entry(*entry) for entry in found])
+                entries = [Entry(*entry) for entry in found]
+                if any(entry.size > MAX_ENTRY_CHARACTERS for entry in entries):
+                    logger.warning("%s has an entry that is too large; it is not followed", key)
+                    stream.is_readable = False
+                    continue
+                stream.append(entries)
             if stream is not None and len(found) == ENTRIES_A_READ:
                 self.read_soon(key)
 
