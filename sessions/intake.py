@@ -1,16 +1,14 @@
 """Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import BigIntegerField, CharField
-from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox, storage
-from chain.digests import task_digest
+from chain import outbox, storage
 from chain.prepared import Parameter, Prepared
 from sessions import encryption, ports, worst_case
 from sessions.access import admission
@@ -34,10 +32,11 @@ from sessions.models import (
     SessionNode,
     SessionRouter,
     Task,
-    TaskOrigin,
 )
+from sessions.new_task import new_task, submission_of
 from sessions.reservations import promised_to, require_balance, require_task_left
 from sessions.task_states import announce_stage
+from sessions.worst_case import Fitted
 
 logger = logging.getLogger(__name__)
 
@@ -62,79 +61,173 @@ def accept(
 
     Args:
         account: who asks, where no key says it; with neither, nobody's rate is limited.
-        also: done with a new task in the same transaction, quickly, since slots may be taken; what
-            it raises undoes all of it.
+        also: done with a new task in the same transaction; what it raises undoes all of it. The
+            dispatcher gives out such a task, so that nobody waits for this while slots are locked.
 
     Raises:
         IntakeError: it is not taken, and nothing has changed.
         ScopeMissing, LimitReached: nor is it then.
     """
-    caller = admission.caller_of(api_key, account)
-    admission.require_right(caller, session, request.prompt)
-    earlier = _earlier(request, session)
-    if earlier is not None:
-        return earlier
-    require_parts()
-    _require_active(session)
-    router_index = _router_index(session)
-    client_key = encryption.client_key(session)
-    if client_key is not None:
-        encryption.require_encryptable(request)
-    fitted = worst_case.fit(request, session)
-    admission.admit(caller, fitted.tokens)
-    _require_nodes(session)
-    cid, finish_storing = "", None
-    if client_key is None:
+    taking = _Taking(session, api_key, account, request_id)
+    draft = taking.prepare(request)
+    if isinstance(draft, Task):
+        return draft
+    with transaction.atomic():
+        return taking.write(draft, give_at_once=also is None, also=also)
+
+
+def accept_all(
+    requests: Sequence[CompletionRequest],
+    *,
+    session: Session,
+    api_key: ApiKey | None,
+    request_id: str = "",
+) -> list[Task]:
+    """Take several tasks of one session, or none of them; otherwise like `accept`.
+
+    All contents are stored before the transaction. The dispatcher gives out several tasks, so that
+    the slots, which all intakes share, are not locked while they are written.
+    """
+    if len(requests) == 1:
+        [request] = requests
+        return [accept(request, session=session, api_key=api_key, request_id=request_id)]
+    taking = _Taking(session, api_key, "", request_id)
+    drafts = [taking.prepare(request) for request in requests]
+    with transaction.atomic():
+        return [
+            draft if isinstance(draft, Task) else taking.write(draft, give_at_once=False)
+            for draft in drafts
+        ]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A task that can be written down: its content is stored, or is on its way to the disk.
+
+    `task_id` is taken before where the content binds it.
+    """
+
+    request: CompletionRequest
+    fitted: Fitted
+    cid: str
+    finish_storing: Callable[[], object]
+    encrypted: bool
+    task_id: int | None = None
+
+
+class _Taking:
+    """One client's request for tasks, in two steps: what may take long, and the transaction."""
+
+    def __init__(
+        self, session: Session, api_key: ApiKey | None, account: str, request_id: str
+    ) -> None:
+        self._session = session
+        self._api_key = api_key
+        self._request_id = request_id
+        self._caller = admission.caller_of(api_key, account)
+        self._router_index = 0
+
+    def prepare(self, request: CompletionRequest) -> _Draft | Task:
+        """Decide all that needs no lock, and store the content; or the task that is there already.
+
+        No row is locked meanwhile: the content store may be slow.
+        """
+        session, caller = self._session, self._caller
+        admission.require_right(caller, session, request.prompt)
+        earlier = _earlier(request, session)
+        if earlier is not None:
+            return earlier
+        require_parts()
+        _require_active(session)
+        self._router_index = _router_index(session)
+        client_key = encryption.client_key(session)
+        if client_key is not None:
+            encryption.require_encryptable(request)
+        fitted = worst_case.fit(request, session)
+        admission.admit(caller, fitted.tokens)
+        _require_nodes(session)
+        if client_key is not None:
+            return self._seal(request, fitted, client_key)
         with _storing():
             cid, finish_storing = storage.put_meanwhile(request.content)
-    with transaction.atomic():
+        return _Draft(request, fitted, cid, finish_storing, encrypted=False)
+
+    def write(
+        self,
+        draft: _Draft,
+        *,
+        give_at_once: bool,
+        also: Callable[[Task], None] | None = None,
+    ) -> Task:
+        """Reserve for a task and write it down. In the caller's transaction."""
+        request, fitted = draft.request, draft.fitted
         # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
-        session = _locked(session.pk)
+        session = _locked(self._session.pk)
         earlier = _earlier(request, session)
         if earlier is not None:
             return earlier
         _require_active(session)
-        promised = promised_to(session.session_id)
-        require_task_left(session, promised)
-        reserve_wei = worst_case.price_wei(fitted, session)
-        require_balance(session, reserve_wei, promised)
-        admission.require_room(caller, session, reserve_wei, fitted.tokens)
-        task_id = _take_id(session, router_index)
-        if client_key is not None:
-            # The envelope binds the task's number, which nobody knew before.
-            sealed = encryption.seal_prompt(
-                request.content, session.session_id, task_id, client_key
-            )
-            with _storing():
-                cid = storage.put(sealed)
-        task = _new(
+        reserve_wei = _reserve(fitted, session)
+        admission.require_room(self._caller, session, reserve_wei, fitted.tokens)
+        task_id = draft.task_id
+        if task_id is None:
+            task_id = _take_id(session, self._router_index)
+        task = new_task(
             request,
             session,
             task_id=task_id,
-            cid=cid,
+            cid=draft.cid,
             fitted=fitted,
-            encrypted=client_key is not None,
+            encrypted=draft.encrypted,
             reserve_wei=reserve_wei,
-            api_key=api_key,
-            request_id=request_id,
-            request_hash=_request_hash(request, client_key is not None),
+            api_key=self._api_key,
+            request_id=self._request_id,
+            request_hash=_request_hash(request, draft.encrypted),
         )
         # Before the slots are taken, which everybody waits for who gives out tasks.
-        if finish_storing is not None:
-            with _storing():
-                finish_storing()
+        with _storing():
+            draft.finish_storing()
+        submission = submission_of(task, request, fitted)
         # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
-        submission = _submission(task, request, fitted)
-        if not ports.give_task(task, session, submission):
-            _require_miners()
-            require_parts(is_queued=True)
-            task.save(force_insert=True)
-            # It is new, as the task's number is; so the dispatcher is always woken.
-            outbox.enqueue(submission, wake=[TASK_QUEUED])
-            announce_stage(task)
+        if give_at_once and ports.give_task(task, session, submission):
+            return task
+        _require_miners()
+        require_parts(is_queued=True)
+        task.save(force_insert=True)
+        # It is new, as the task's number is; so the dispatcher is always woken.
+        outbox.enqueue(submission, wake=[TASK_QUEUED])
+        announce_stage(task)
         if also is not None:
             also(task)
-    return task
+        return task
+
+    def _seal(self, request: CompletionRequest, fitted: Fitted, client_key: bytes) -> _Draft:
+        """Seal and store a prompt. The envelope binds the task's number, so that is taken here.
+
+        If the task is not taken after all, the number is never used; numbers need not be without
+        gaps. It is not taken for a client who could not pay anyway.
+        """
+        _reserve(fitted, self._session)
+        with transaction.atomic():
+            session = _locked(self._session.pk)
+            task_id = _take_id(session, self._router_index)
+        sealed = encryption.seal_prompt(request.content, session.session_id, task_id, client_key)
+        with _storing():
+            cid = storage.put(sealed)
+        return _Draft(request, fitted, cid, lambda: None, encrypted=True, task_id=task_id)
+
+
+def _reserve(fitted: Fitted, session: Session) -> int:
+    """What a task takes of its session's free balance at most, in wei.
+
+    Raises:
+        IntakeError: the session cannot pay that, or may run no further task.
+    """
+    promised = promised_to(session.session_id)
+    require_task_left(session, promised)
+    reserve_wei = worst_case.price_wei(fitted, session)
+    require_balance(session, reserve_wei, promised)
+    return reserve_wei
 
 
 @dataclass(frozen=True)
@@ -273,73 +366,3 @@ def _take_id(session: Session, router_index: int) -> int:
             field="session_id",
             remedy="create a new session",
         ) from error
-
-
-def _submission(task: Task, request: CompletionRequest, fitted: worst_case.Fitted) -> operations.Op:
-    return operations.submit_task(
-        session_id=task.session_id,
-        task_id=task.task_id,
-        task_data=task.task_data,
-        prompt_type=task.prompt_type,
-        prompt_template=task.prompt_template,
-        llm_params=fitted.params.to_words(),
-        request_params=request.request_params.to_words(),
-        client_reference=task.client_reference,
-        max_input_tokens=task.max_input_tokens,
-    )
-
-
-def _new(
-    request: CompletionRequest,
-    session: Session,
-    *,
-    task_id: int,
-    cid: str,
-    fitted: worst_case.Fitted,
-    encrypted: bool,
-    reserve_wei: int,
-    api_key: ApiKey | None,
-    request_id: str,
-    request_hash: str,
-) -> Task:
-    address, params = storage.address(cid), fitted.params
-    digest = task_digest(
-        to_bytes(hexstr=session.sid),
-        task_id,
-        address,
-        request.prompt_type,
-        request.prompt_template,
-        params.to_words(),
-        request.request_params.to_words(),
-        request.client_reference,
-        fitted.input_tokens,
-    )
-    return Task(
-        session_id=session.session_id,
-        task_id=task_id,
-        task_digest="0x" + digest.hex(),
-        origin=TaskOrigin.REST,
-        prompt_cid=cid,
-        task_data=address,
-        inline=False,
-        encrypted=encrypted,
-        prompt_type=request.prompt_type,
-        prompt_template=request.prompt_template,
-        max_tokens=params.max_tokens,
-        temperature_x100=params.temperature_x100,
-        top_p_x100=params.top_p_x100,
-        top_k=params.top_k,
-        presence_penalty_x100=params.presence_penalty_x100,
-        frequency_penalty_x100=params.frequency_penalty_x100,
-        timeout_s=request.timeout_s,
-        stop=[] if encrypted else list(request.stop),
-        client_reference=request.client_reference,
-        idempotency_key=request.idempotency_key,
-        max_input_tokens=fitted.input_tokens,
-        redundancy=session.redundancy,
-        model_identifier=session.model_identifier,
-        reserve_wei=reserve_wei,
-        api_key=api_key,
-        request_id=request_id,
-        request_hash=request_hash,
-    )

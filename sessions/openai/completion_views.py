@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -91,12 +90,9 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
         _require_grammars(asked, model)
         require_parts()  # a router that has just begun may not know the caller's sessions yet
         session = paying_session(request, key, model, asked.session_id)
-        # One task is a transaction by itself; within another it would be a savepoint.
-        with transaction.atomic() if len(asked.requests) > 1 else nullcontext():
-            tasks = [
-                intake.accept(one, session=session, api_key=key, request_id=request_id(request))
-                for one in asked.requests
-            ]
+        tasks = intake.accept_all(
+            asked.requests, session=session, api_key=key, request_id=request_id(request)
+        )
     finally:
         # The answer may take minutes, and the pool has few connections.
         if not connection.in_atomic_block:

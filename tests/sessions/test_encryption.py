@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core import serializers
+from django.db import connection
 from django.utils import timezone
 
 from chain import storage
@@ -29,10 +30,11 @@ from sessions.errors import (
     EncryptionUnavailable,
     EncryptionUnusable,
     IdempotencyKeyTaken,
+    InsufficientBalance,
     InvalidField,
     StorageDown,
 )
-from sessions.models import OnChainTask, Session, Task, TaskStatus
+from sessions.models import OnChainTask, Session, SessionLane, Task, TaskStatus
 from sessions.prompts import Prompt, prompt_of
 from tests.sessions.factories import make_key, make_request, make_session
 from tests.sessions.news import news
@@ -113,6 +115,29 @@ def test_without_a_key_of_its_own_the_router_refuses(session: Session, keystores
         accepted(session)
     assert refusal.value.status == 503
     assert Task.objects.count() == 0
+
+
+def test_no_row_is_locked_while_an_envelope_is_stored(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, right = list[bool](), storage.put
+
+    def watch(content: bytes) -> str:
+        seen.append(connection.in_atomic_block)
+        return right(content)
+
+    monkeypatch.setattr(storage, "put", watch)
+    tasks = intake.accept_all([make_request(SECRET)] * 2, session=session, api_key=None)
+    assert seen == [False, False]
+    assert [prompt_of(task).text for task in tasks] == [SECRET, SECRET]
+
+
+def test_who_cannot_pay_uses_up_no_numbers(session: Session) -> None:
+    Session.objects.update(deposited_wei=0)
+    session.refresh_from_db()
+    with pytest.raises(InsufficientBalance):
+        accepted(session)
+    assert not SessionLane.objects.exists()
 
 
 # ── what is kept ─────────────────────────────────────────────────────────────

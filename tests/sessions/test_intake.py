@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from chain import storage
 from chain.digests import task_digest
 from chain.models import Operation
+from chain.operations import Op
 from sessions import intake
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
@@ -95,6 +96,42 @@ def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
     assert sum("'task_queued'" in query["sql"] for query in queries) == woken
     given = giver == "eager_task_giver"
     assert task.status == (TaskStatus.ASSIGNED if given else TaskStatus.QUEUED)
+
+
+def refuse_to_give(task: Task, session: Session, submission: Op) -> bool:
+    raise AssertionError("the slots are locked from here to the end of the transaction")
+
+
+def test_several_tasks_and_what_is_done_with_them_keep_nobody_from_the_slots(
+    settings: Settings,
+) -> None:
+    settings.TASK_GIVER = "tests.sessions.test_intake.refuse_to_give"
+    session, done = make_session(), list[Task]()
+    taken = intake.accept_all([make_request()] * 3, session=session, api_key=None)
+    assert [task.task_id for task in taken] == [LANE_SIZE, LANE_SIZE + 1, LANE_SIZE + 2]
+    assert {task.status for task in taken} == {TaskStatus.QUEUED}
+    task = intake.accept(make_request(), session=session, api_key=None, also=done.append)
+    assert (done, task.status) == ([task], TaskStatus.QUEUED)
+
+
+def test_several_tasks_are_taken_together_or_not_at_all() -> None:
+    session = make_session(deposited_wei=2 * COST_WEI)
+    with pytest.raises(InsufficientBalance):
+        intake.accept_all([make_request()] * 3, session=session, api_key=None)
+    assert not Task.objects.exists()
+    assert len(intake.accept_all([make_request()] * 2, session=session, api_key=None)) == 2
+
+
+def test_no_row_is_locked_while_contents_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, right = list[bool](), storage.put_meanwhile
+
+    def watch(content: bytes) -> tuple[str, Any]:
+        seen.append(connection.in_atomic_block)
+        return right(content)
+
+    monkeypatch.setattr(storage, "put_meanwhile", watch)
+    intake.accept_all([make_request()] * 2, session=make_session(), api_key=None)
+    assert seen == [False, False]
 
 
 def test_a_maximum_of_tokens_is_cut_to_the_room_that_the_context_has() -> None:
