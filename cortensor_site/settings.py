@@ -247,6 +247,7 @@ CORS_ALLOW_HEADERS = (
 )
 CORS_EXPOSE_HEADERS = (
     *("x-request-id", "retry-after", "x-session-id", "x-task-id", "x-max-tokens", "x-judged"),
+    "x-schema-passed-over",
     *("payment-required", "payment-response", "x-payment-response"),
     *(
         f"x-ratelimit-{figure}-{what}"

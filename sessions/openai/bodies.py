@@ -22,7 +22,7 @@ from sessions.completion import (
 )
 from sessions.openai.conversation import conversation
 from sessions.openai.errors import OpenAIError
-from sessions.openai.grammars import grammar_of
+from sessions.openai.grammars import AnswerGrammar, grammar_of
 from sessions.openai.parameters import CHAT, TEXT, check
 from sessions.openai.tools import Tools, read_tools
 from sessions.options import (
@@ -138,6 +138,7 @@ class Asked:
             tells of neither.
         names: what the endpoint calls the intake's members, for its errors.
         logprobs_name: what it calls the number of log-probabilities.
+        passed_over: the paths of members of a schema to which no answer is held.
     """
 
     model: str
@@ -150,6 +151,7 @@ class Asked:
     tools: Tools | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     logprobs_name: str = "logprobs"
+    passed_over: Sequence[str] = ()
 
 
 # Made once: to make a serializer is to copy each of its fields.
@@ -177,20 +179,24 @@ def read_chat(body: bytes, key: str) -> Asked:
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
     options = _options(members, top_logprobs, values.get("seed"))
-    if tools is not None and options.grammar:
+    asked_format = _format(members)
+    if tools is not None and asked_format is not None:
         raise OpenAIError(
             "Invalid 'response_format': it does not go with 'tools'; send one of them.",
             "response_format",
             "invalid_value",
         )
-    if tools is not None:
-        options = replace(options, grammar=BoundGrammar(tools.grammar))
+    grammar = tools.grammar if tools is not None else asked_format
+    if grammar is not None:
+        options = replace(options, grammar=BoundGrammar(grammar.lark))
     request = _request(values, limit, None, options)
     request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
     requests = _numbered(_choices(request, values["n"]), key)
     names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
-    return replace(asked, names=names, tools=tools, logprobs_name="top_logprobs")
+    passed_over = tuple(grammar.passed_over) if grammar is not None else ()
+    told = replace(asked, names=names, tools=tools, passed_over=passed_over)
+    return replace(told, logprobs_name="top_logprobs")
 
 
 def read_text(body: bytes, key: str) -> Asked:
@@ -267,11 +273,13 @@ def _options(
         biases = read_biases(members.get("logit_bias", {}))
     except OptionsUnreadable as error:
         raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
-    lark = grammar_of(members["response_format"]) if "response_format" in members else ""
-    grammar = BoundGrammar(lark) if lark else None
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
-    return GenerationOptions(grammar, logprobs, biases, seed)
+    return GenerationOptions(None, logprobs, biases, seed)
+
+
+def _format(members: Mapping[str, Any]) -> AnswerGrammar | None:
+    return grammar_of(members["response_format"]) if "response_format" in members else None
 
 
 def _numbered(requests: Sequence[CompletionRequest], key: str) -> list[CompletionRequest]:

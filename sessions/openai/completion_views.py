@@ -25,6 +25,7 @@ from sessions.openai.calls import CallShape
 from sessions.openai.catalogue import ServedModel, find_model
 from sessions.openai.errors import OpenAIError, error_response
 from sessions.openai.events import answer_events
+from sessions.openai.passed_over import PASSED_OVER, passed_over_header
 from sessions.openai.payer import paying_session
 from sessions.openai.shapes import ChatShape, Shape, TextShape
 from sessions.streams import Result
@@ -116,15 +117,18 @@ def _require_grammars(asked: Asked, model: ServedModel) -> None:
         try:
             ports.prompt_counter().require_grammar(model.identifier, grammar.lark)
         except ports.PromptUnfit as error:
-            raise OpenAIError(
-                f"Invalid 'response_format': {error}.", "response_format", "invalid_value"
-            ) from error
+            param = "response_format" if asked.tools is None else "tools"
+            raise OpenAIError(f"Invalid '{param}': {error}.", param, "invalid_value") from error
 
 
 def _headers(asked: Asked, tasks: Sequence[Task]) -> dict[str, str]:
-    """Which tasks these are, also for clients that show nothing but headers."""
-    return {
+    """Which tasks these are, also for clients that show nothing but headers, and what of a schema
+    they are not held to."""
+    headers = {
         "X-Session-ID": str(tasks[0].session_id),
         "X-Task-ID": ", ".join(str(task.task_id) for task in tasks),
         **max_tokens_header(asked.requests, tasks),
     }
+    if asked.passed_over:
+        headers[PASSED_OVER] = passed_over_header(asked.passed_over)
+    return headers

@@ -1,38 +1,53 @@
 """`response_format` as a grammar (Lark, with `%json`) that the miner's sampler follows.
 
-The library llguidance reads JSON Schema itself, and says what it cannot hold. `strict` means that
-nothing in a schema is passed over.
+`json_schema` decides what is held of a client's schema. `strict` means that nothing in a schema is
+passed over; without it, the answer tells what was.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from llguidance import LLMatcher
 
 from sessions.openai.errors import OpenAIError
+from sessions.openai.json_schema import Held, NotHeld, SchemaInvalid, hold
 from sessions.options import MAX_GRAMMAR_CHARACTERS
 
-MAX_SCHEMA_CHARACTERS = 32_768
-MAX_DEPTH = 24
+MAX_SCHEMA_CHARACTERS = 131_072
 PARAM = "response_format"
-_ANY_OBJECT = {"type": "object"}
-_VALUES = ("const", "enum", "default", "examples")
-"""What is under these is a value to be said, whatever it looks like."""
 MAX_REASON = 200
+MAX_PATH = 256
+"""Characters of a member's path in an error: its names are the client's own."""
+_ANY_OBJECT = {"type": "object"}
 _SEPARATORS = {"item_separator": ", ", "key_separator": ": "}
+_PLAIN_ESCAPES = 'nrbtf"\\'
 
 
-def grammar_of(response_format: Any) -> str:
-    """The grammar of an answer; empty for plain text.
+@dataclass(frozen=True)
+class AnswerGrammar:
+    """What an answer may be.
+
+    Args:
+        lark: as every miner reads it.
+        passed_over: the paths of members that it does not hold, with the reasons.
+    """
+
+    lark: str
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+
+def grammar_of(response_format: Any) -> AnswerGrammar | None:
+    """The grammar of an answer; None for plain text.
 
     Raises:
-        OpenAIError: the format is unknown, or its schema cannot be turned into a grammar.
+        OpenAIError: the format is unknown, or its schema cannot be held.
     """
     kind = response_format.get("type") if isinstance(response_format, dict) else None
     match kind:
         case "text":
-            return ""
+            return None
         case "json_object":
             return grammar_from_schema(_ANY_OBJECT, PARAM)
         case "json_schema":
@@ -40,19 +55,40 @@ def grammar_of(response_format: Any) -> str:
     raise _invalid(PARAM, "its 'type' has to be 'text', 'json_object' or 'json_schema'")
 
 
-def grammar_from_schema(schema: dict[str, Any], param: str, *, strict: bool = False) -> str:
+def grammar_from_schema(schema: Any, param: str, *, strict: bool = False) -> AnswerGrammar:
     """The grammar of the JSON texts that fit a schema: one rule, `start`. Raises OpenAIError."""
-    return f"start: {json_rule(schema, param, strict=strict)}"
+    held = held_schema(schema, param, strict=strict)
+    return AnswerGrammar(f"start: {json_rule(held, param)}", held.passed_over)
 
 
-def json_rule(schema: dict[str, Any], param: str, *, strict: bool = False) -> str:
+def held_schema(schema: Any, param: str, *, strict: bool = False, prefix: str = "d") -> Held:
+    """What an answer can be held to of a client's schema. Raises OpenAIError."""
+    if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
+        raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
+    try:
+        return hold(schema, param, is_strict=strict, prefix=prefix)
+    except NotHeld as error:
+        path = _shown(error.path)
+        message = (
+            f"'{path}' is not served here: a grammar cannot hold an answer to it ({error.reason})."
+        )
+        raise OpenAIError(message, param=path, code="unsupported_parameter") from error
+    except SchemaInvalid as error:
+        raise _invalid(_shown(error.path), error.reason) from error
+
+
+def json_rule(held: Held, param: str) -> str:
     """What a rule of a grammar says of the JSON texts that fit a schema. Raises OpenAIError."""
-    _require_short(schema, param)
-    for _ in _parts(schema, param):  # refuses what is nested too deep
-        pass
+    if held.needs_plain_escapes and held.has_controls:
+        raise _invalid(param, "control characters and further properties do not go together here")
     # No white space but what follows ',' and ':', or small models fill answers with it.
-    settings = {"whitespace_flexible": False, "lenient": not strict}
-    rule = "%json " + json.dumps(schema | {"x-guidance": settings | _SEPARATORS})
+    settings: dict[str, Any] = {"whitespace_flexible": False} | _SEPARATORS
+    if held.needs_plain_escapes:
+        settings["json_allowed_escapes"] = _PLAIN_ESCAPES
+    root = held.schema if isinstance(held.schema, dict) else {}
+    definitions = {"$defs": held.definitions} if held.definitions else {}
+    written = json.dumps({"x-guidance": settings} | root | definitions, separators=(",", ":"))
+    rule = f"%json {written}"
     if len(rule) > MAX_GRAMMAR_CHARACTERS:
         raise _invalid(param, "its grammar is too large; simplify the schema")
     grammar = LLMatcher.grammar_from_lark(f"start: {rule}")
@@ -62,7 +98,7 @@ def json_rule(schema: dict[str, Any], param: str, *, strict: bool = False) -> st
     return rule
 
 
-def _from_json_schema(response_format: dict[str, Any]) -> str:
+def _from_json_schema(response_format: dict[str, Any]) -> AnswerGrammar:
     wrapper = response_format.get("json_schema")
     if not isinstance(wrapper, dict):
         raise _invalid(f"{PARAM}.json_schema", "it has to be an object")
@@ -74,23 +110,10 @@ def _from_json_schema(response_format: dict[str, Any]) -> str:
     return grammar_from_schema(schema, f"{PARAM}.json_schema.schema", strict=bool(strict))
 
 
-def _require_short(schema: dict[str, Any], param: str) -> None:
-    if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
-        raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
-
-
-def _parts(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object in a schema, with where it is."""
-    if depth > MAX_DEPTH and isinstance(value, dict | list):
-        raise _invalid(path, f"it is nested more than {MAX_DEPTH} deep")
-    if isinstance(value, dict):
-        yield path, value
-        for name, member in value.items():
-            if name not in _VALUES:
-                yield from _parts(member, f"{path}.{name}"[:200], depth + 1)
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from _parts(member, f"{path}[{index}]", depth + 1)
+def _shown(path: str) -> str:
+    """A path that any log and header can have; half of a character has no bytes."""
+    path = path.encode(errors="backslashreplace").decode()
+    return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
 def _why(error: str) -> str:

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessions.openai.errors import OpenAIError
-from sessions.openai.grammars import grammar_from_schema, json_rule
+from sessions.openai.grammars import (
+    AnswerGrammar,
+    grammar_from_schema,
+    held_schema,
+    json_rule,
+)
+from sessions.openai.json_schema import Held
 
 MAX_FUNCTIONS = 32
 MAX_DESCRIPTION_CHARACTERS = 4_096
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
-_DEFINITION = "#/$defs/"
 
 
 @dataclass(frozen=True)
@@ -51,32 +56,32 @@ class Tools:
         return next((each for each in self.functions if each.name == self.choice), None)
 
     @property
-    def grammar(self) -> str:
+    def grammar(self) -> AnswerGrammar:
         """What an answer may be. Raises OpenAIError."""
         if self.only is not None:
             return grammar_from_schema(
                 self.only.parameters, self._path(self.only), strict=self.only.strict
             )
-        definitions: dict[str, Any] = {}
-        calls = [
-            {
-                "type": "object",
-                "properties": {
-                    "name": {"const": function.name},
-                    "arguments": _hoisted(function.parameters, f"f{index}-", definitions),
-                },
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            }
-            for index, function in enumerate(self.functions)
+        # Each by itself, so that an error names it and definitions of one name do not meet.
+        held = [
+            held_schema(each.parameters, self._path(each), strict=each.strict, prefix=f"f{index}_")
+            for index, each in enumerate(self.functions)
         ]
-        for function in self.functions:
-            # By itself, so that an error names it.
-            json_rule(function.parameters, self._path(function), strict=function.strict)
-        call = json_rule({"anyOf": calls, "$defs": definitions}, "tools")
+        for each, function in zip(held, self.functions, strict=True):
+            json_rule(each, self._path(function))
+        calls = [_call(*each) for each in zip(self.functions, held, strict=True)]
+        passed_over = {path: why for each in held for path, why in each.passed_over.items()}
+        together = Held(
+            {"anyOf": calls},
+            {name: body for each in held for name, body in each.definitions.items()},
+            any(each.needs_plain_escapes for each in held),
+            any(each.has_controls for each in held),
+        )
+        call = json_rule(together, "tools")
         if self.choice == "required":
-            return f"start: {call}"
-        return f"start: call | TEXT\ncall: {call}\nTEXT: /([^{{](.|\\n)*)?/\n"
+            return AnswerGrammar(f"start: {call}", passed_over)
+        lark = f"start: call | TEXT\ncall: {call}\nTEXT: /([^{{](.|\\n)*)?/\n"
+        return AnswerGrammar(lark, passed_over)
 
     @property
     def instruction(self) -> str:
@@ -153,22 +158,14 @@ def _function(tool: Any, path: str) -> Function:
     return Function(name, description, parameters, strict)
 
 
-def _hoisted(value: Any, prefix: str, definitions: dict[str, Any]) -> Any:
-    """A schema whose definitions have moved to where those of all functions are."""
-    if isinstance(value, list):
-        return [_hoisted(member, prefix, definitions) for member in value]
-    if not isinstance(value, dict):
-        return value
-    moved = {}
-    for name, member in value.items():
-        if name == "$defs" and isinstance(member, dict):
-            for title, schema in member.items():
-                definitions[prefix + title] = _hoisted(schema, prefix, definitions)
-        elif name == "$ref" and isinstance(member, str) and member.startswith(_DEFINITION):
-            moved[name] = _DEFINITION + prefix + member.removeprefix(_DEFINITION)
-        else:
-            moved[name] = _hoisted(member, prefix, definitions)
-    return moved
+def _call(function: Function, held: Held) -> dict[str, Any]:
+    """The library's schema of a call."""
+    return {
+        "type": "object",
+        "properties": {"name": {"const": function.name}, "arguments": held.schema},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
 
 
 def _described(function: Function) -> str:

@@ -333,3 +333,18 @@ def test_models_are_listed_and_found_by_name(api: Api) -> None:
     assert_error(api("GET", "models", key="cor_wrong"), 401, "invalid_api_key")
     assert_error(api("POST", "models", {}), 405, "method_not_allowed")
     assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_members_of_a_schema_that_are_passed_over_are_in_a_header(
+    api: Api, miners: None, stream: bool
+) -> None:
+    make_session()
+    value = {"properties": {"à, b": {"type": "string", "format": "regex"}}, "uniqueItems": True}
+    asked = HELLO | {"response_format": schema_of(value), "stream": stream}
+    response = api("POST", "chat/completions", asked)
+    path = "response_format.json_schema.schema."
+    told = f"{path}uniqueItems, {path}properties.%C3%A0%2C%20b.format"
+    assert response["X-Schema-Passed-Over"] == told
+    held = HELLO | {"response_format": schema_of({"type": "object"})}
+    assert "X-Schema-Passed-Over" not in api("POST", "chat/completions", held)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.parts.followed import Followed
 from sessions.models import Task
 from sessions.openai.calls import CallReader
 from sessions.openai.errors import OpenAIError
@@ -177,9 +178,63 @@ def test_a_call_that_is_cut_off_is_told_as_far_as_it_is() -> None:
 
 def test_definitions_of_all_functions_have_a_place_in_one_grammar() -> None:
     other = tool("other", parameters=SUM | {"$defs": {"number": {"enum": ["x"]}}})
-    grammar = tools("required", ADD, other).grammar
-    assert '"f0-number": {"type": "integer"}' in grammar
-    assert '"f1-number": {"enum": ["x"]}' in grammar
+    answer = Followed(tools("required", ADD, other).grammar.lark)
+    assert answer.admits('{"name": "add", "arguments": {"a": 1, "b": 2}}')
+    assert answer.admits('{"name": "other", "arguments": {"a": 1, "b": "x"}}')
+    assert not answer.admits('{"name": "add", "arguments": {"a": 1, "b": "x"}}')
+    assert not answer.admits('{"name": "other", "arguments": {"a": 1, "b": 2}}')
+
+
+def test_an_answer_of_free_choice_is_text_or_one_call() -> None:
+    answer = Followed(tools("auto").grammar.lark)
+    for text in ("", "no call", "line\nbreak", '{"name": "now", "arguments": {}}'):
+        assert answer.admits(text)
+    for text in ("{", "{}", '{"name": "add", "arguments": {}}'):
+        assert not answer.admits(text)
+
+
+PICK = {
+    "type": "object",
+    "properties": {"size": {"allOf": [{"$ref": "#/$defs/Size"}], "default": "small"}},
+    "required": ["size"],
+    "$defs": {"Size": {"enum": ["small", "large"]}},
+}
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "pick"}}])
+def test_an_enum_behind_references_is_held_in_a_tool(choice: Any) -> None:
+    answer = Followed(tools(choice, tool("pick", parameters=PICK)).grammar.lark)
+    assert answer.admits('{"size": "small"}')
+    assert not answer.admits("{}")
+
+
+def unheld(member: str, value: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": {"type": "string", member: value}}}
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(
+    ("member", "value", "code"),
+    [
+        ("pattern", "(?<!a)b", "unsupported_parameter"),
+        ("pattern", "(", "invalid_value"),
+        ("pattern", "^\ud83d$", "invalid_value"),
+    ],
+)
+def test_a_member_that_a_tool_cannot_have_is_refused_by_name(
+    choice: str, member: str, value: str, code: str
+) -> None:
+    other = tool("other", parameters=unheld(member, value), strict=True)
+    with pytest.raises(OpenAIError) as refused:
+        _ = tools(choice, ADD, other).grammar
+    path = f"tools[1].function.parameters.properties.a.{member}"
+    assert (refused.value.param, refused.value.code) == (path, code)
+
+
+def test_what_a_function_that_is_not_strict_is_not_held_to_is_told() -> None:
+    loose = tool("loose", parameters=unheld("format", "regex"))
+    found = tools("auto", ADD, loose).grammar
+    assert list(found.passed_over) == ["tools[1].function.parameters.properties.a.format"]
 
 
 def test_without_a_choice_there_are_no_tools() -> None:
@@ -222,6 +277,6 @@ def test_a_schema_that_no_grammar_holds_names_its_function(api: Api, choice: Any
     make_session()
     asked = HELLO | {"tools": [tool(parameters={"type": "mystery"})], "tool_choice": choice}
     response = api("POST", "chat/completions", asked)
-    assert_error(response, 400, "invalid_value", "tools[0].function.parameters")
+    assert_error(response, 400, "invalid_value", "tools[0].function.parameters.type")
     both = HELLO | {"tools": [ADD], "response_format": {"type": "json_object"}}
     assert_error(api("POST", "chat/completions", both), 400, "invalid_value", "response_format")

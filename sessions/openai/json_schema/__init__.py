@@ -1,0 +1,16 @@
+"""A client's JSON Schema (draft 2020-12), turned into one that the grammar library holds exactly.
+
+The rooms, in the order that a schema passes them:
+
+- `document`: reads the schema, bounds it, finds what its references mean
+- `expansion`: what values each subschema admits, type by type (`scalars`, `containers`, `kinds`)
+- `patterns`, `formats`: regular expressions of ECMA-262 as the library reads them
+- `emission`: the library's schema, which has only the simplest forms
+
+What cannot be held has a name: a member's path. `hold` refuses it or passes it over, and tells.
+"""
+
+from sessions.openai.json_schema.errors import NotHeld, SchemaInvalid
+from sessions.openai.json_schema.holding import Held, hold
+
+__all__ = ["Held", "NotHeld", "SchemaInvalid", "hold"]
