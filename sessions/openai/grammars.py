@@ -12,7 +12,7 @@ from typing import Any
 from llguidance import LLMatcher
 
 from sessions.openai.errors import OpenAIError
-from sessions.openai.json_schema import Held, NotHeld, SchemaInvalid, hold
+from sessions.openai.json_schema import Held, NotHeld, SchemaInvalid, hold, rule_of
 from sessions.options import MAX_GRAMMAR_CHARACTERS
 
 MAX_SCHEMA_CHARACTERS = 131_072
@@ -21,8 +21,6 @@ MAX_REASON = 200
 MAX_PATH = 256
 """Characters of a member's path in an error: its names are the client's own."""
 _ANY_OBJECT = {"type": "object"}
-_SEPARATORS = {"item_separator": ", ", "key_separator": ": "}
-_PLAIN_ESCAPES = 'nrbtf"\\'
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,7 @@ def json_rule(held: Held, param: str) -> str:
     """What a rule of a grammar says of the JSON texts that fit a schema. Raises OpenAIError."""
     if held.needs_plain_escapes and held.has_controls:
         raise _invalid(param, "control characters and further properties do not go together here")
-    # No white space but what follows ',' and ':', or small models fill answers with it.
-    settings: dict[str, Any] = {"whitespace_flexible": False} | _SEPARATORS
-    if held.needs_plain_escapes:
-        settings["json_allowed_escapes"] = _PLAIN_ESCAPES
-    root = held.schema if isinstance(held.schema, dict) else {}
-    definitions = {"$defs": held.definitions} if held.definitions else {}
-    written = json.dumps({"x-guidance": settings} | root | definitions, separators=(",", ":"))
-    rule = f"%json {written}"
+    rule = rule_of(held)
     if len(rule) > MAX_GRAMMAR_CHARACTERS:
         raise _invalid(param, "its grammar is too large; simplify the schema")
     grammar = LLMatcher.grammar_from_lark(f"start: {rule}")

@@ -5,12 +5,13 @@ The rooms, in the order that a schema passes them:
 - `document`: reads the schema, bounds it, finds what its references mean
 - `expansion`: what values each subschema admits, type by type (`scalars`, `containers`, `kinds`)
 - `patterns`, `formats`: regular expressions of ECMA-262 as the library reads them
-- `emission`: the library's schema, which has only the simplest forms
+- `shapes`, `emission`, `rule`: the library's schema, which has only the simplest forms
 
 What cannot be held has a name: a member's path. `hold` refuses it or passes it over, and tells.
 """
 
 from sessions.openai.json_schema.errors import NotHeld, SchemaInvalid
 from sessions.openai.json_schema.holding import Held, hold
+from sessions.openai.json_schema.rule import rule_of
 
-__all__ = ["Held", "NotHeld", "SchemaInvalid", "hold"]
+__all__ = ["Held", "NotHeld", "SchemaInvalid", "hold", "rule_of"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sessions.openai.json_schema.containers import ANYTHING, NOTHING, Arrays, Conjunction
+from sessions.openai.json_schema.containers import Arrays, Conjunction
 from sessions.openai.json_schema.errors import NotHeld, SchemaInvalid
 from sessions.openai.json_schema.expansion import Expansion
 from sessions.openai.json_schema.kinds import ANY, Kinds, Names
@@ -257,6 +257,3 @@ def _strings(strings: Strings) -> dict[str, Any]:
     if patterns[1:]:
         written["allOf"] = [{"type": "string", "pattern": each.text} for each in patterns[1:]]
     return written
-
-
-__all__ = ["ANYTHING", "NOTHING", "Emission"]

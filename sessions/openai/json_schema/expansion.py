@@ -8,7 +8,6 @@ from typing import Any
 from sessions.openai.json_schema.containers import (
     ANYTHING,
     NOTHING,
-    Arrays,
     Atom,
     Conjunction,
     Objects,
@@ -24,19 +23,20 @@ from sessions.openai.json_schema.keywords import (
     OBJECTS,
     STRINGS,
     absent,
+    arrays_that_contain,
     kinds_of_dependencies,
     kinds_of_enum,
     kinds_of_types,
     kinds_of_value,
 )
-from sessions.openai.json_schema.kinds import ANY, Kinds, Names, NoComplement, TooMany, one_of
+from sessions.openai.json_schema.kinds import ANY, Kinds, Names, TooMany, one_of
 from sessions.openai.json_schema.patterns import Pattern, read_patterns
+from sessions.openai.json_schema.scalars import NoComplement
 
 MAX_STEPS = 30_000
 """Subschemas that are looked at, again where they are combined with others."""
 MAX_REFERENCES = 48
 """Subschemas that stand for the same value, one within the other."""
-MAX_POSITIONS = 8
 _PROPERTIES = ("properties", "patternProperties", "additionalProperties")
 _REFERENCES = ("$dynamicRef", "$recursiveRef")
 
@@ -263,25 +263,9 @@ class Expansion:
     def _contains(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
         if not so_far.arrays:
             return ANY
-        least, most = place.value.get("minContains", 1), place.value.get("maxContains")
-        for name, bound in (("minContains", least), ("maxContains", 0 if most is None else most)):
-            if isinstance(bound, bool) or not isinstance(bound, int | float) or bound < 0:
-                raise SchemaInvalid(place.at(name), "it has to be a whole number from 0 on")
-        held = of(place.below("contains"))
-        if held == ANYTHING:
-            found = [Arrays(least=int(least), most=None if most is None else int(most))]
-        elif most is not None and most == 0 and least == 0:
-            found = [Arrays(rest=(Atom(place.below("contains"), is_negated=True),))]
-            self._complement(place.below("contains"))
-        elif most is not None or least > 1:
-            raise NotHeld(path, "a grammar does not count items that fit")
-        elif least == 0:
-            return ANY
-        else:
-            longest = place.value.get("maxItems")
-            if not isinstance(longest, int) or longest > MAX_POSITIONS:
-                raise NotHeld(path, f"it is held where 'maxItems' is at most {MAX_POSITIONS}")
-            found = [Arrays((*(ANYTHING,) * at, held), least=at + 1) for at in range(longest)]
+        found = arrays_that_contain(place)
+        for atom in _negated_within(replace(ANY, arrays=tuple(found))):
+            self._complement(atom.place)
         return replace(ANY, arrays=tuple(found))
 
     def _unevaluated(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:

@@ -19,7 +19,7 @@ MAX_DIGITS, MAX_PLACES = 15, 15
 """Of a number with a fraction: the library reads numbers as 64-bit floats."""
 MAX_STEP, MAX_REMAINDERS = 2**31, 1_000
 """Of the digits of a number that others are multiples of: the library keeps each remainder."""
-MAX_ITEMS = 4_096
+MAX_ITEMS, MAX_POSITIONS = 4_096, 8
 MAX_LENGTH = 1_000_000
 _TYPES = {
     "null": Kinds(null=True),
@@ -188,6 +188,27 @@ def _unique_items(place: Place, value: Any, path: str) -> Arrays:
     if value and not (isinstance(most, int) and most <= 1):
         raise NotHeld(path, "a grammar does not compare items")
     return Arrays()
+
+
+def arrays_that_contain(place: Place) -> list[Arrays]:
+    """Of `contains` with its bounds."""
+    least, most = place.value.get("minContains", 1), place.value.get("maxContains")
+    for name, bound in (("minContains", least), ("maxContains", 0 if most is None else most)):
+        _count(bound, place.at(name), MAX_ITEMS)
+    held = of(place.below("contains"))
+    path = place.at("contains")
+    if held == ANYTHING:
+        return [Arrays(least=int(least), most=None if most is None else int(most))]
+    if least == 0 and most == 0:
+        return [Arrays(rest=tuple(atom.complement for atom in held))]
+    if most is not None or least > 1:
+        raise NotHeld(path, "a grammar does not count items that fit")
+    longest = place.value.get("maxItems")
+    if least == 0:
+        return [Arrays()]
+    if not isinstance(longest, int) or longest > MAX_POSITIONS:
+        raise NotHeld(path, f"it is held where 'maxItems' is at most {MAX_POSITIONS}")
+    return [Arrays((*(ANYTHING,) * at, held), least=at + 1) for at in range(longest)]
 
 
 # ── objects ──────────────────────────────────────────────────────────────────

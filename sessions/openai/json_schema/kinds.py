@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sessions.openai.json_schema.containers import Arrays, Objects
 from sessions.openai.json_schema.patterns import Pattern
-from sessions.openai.json_schema.scalars import NoComplement, Numbers, Strings
+from sessions.openai.json_schema.scalars import Numbers, Strings
 
 T = TypeVar("T", Numbers, Strings, Arrays, Objects)
 MAX_CHOICES = 1_024
@@ -119,6 +119,3 @@ def _merged_numbers(choices: list[Numbers]) -> tuple[Numbers, ...]:
     among = tuple(dict.fromkeys(number for each in listed for number in each.among or ()))
     others = [each for each in choices if each.among is None]
     return _kept([*([Numbers(among=among)] if listed else []), *others])
-
-
-__all__ = ["ANY", "Kinds", "Names", "NoComplement", "TooMany", "one_of"]

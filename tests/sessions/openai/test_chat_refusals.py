@@ -50,9 +50,9 @@ def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: S
         ({"response_format": "json_object"}, "invalid_value", "response_format"),
         ({"response_format": {"type": "xml"}}, "invalid_value", "response_format"),
         (
-            {"response_format": schema_of({"type": "integer", "minimum": 3}, strict=True)},
+            {"response_format": schema_of({"type": "array", "uniqueItems": True}, strict=True)},
             "unsupported_parameter",
-            "response_format.json_schema.schema.minimum",
+            "response_format.json_schema.schema.uniqueItems",
         ),
         (
             {"response_format": schema_of({"const": "unreadable"})},
