@@ -79,7 +79,7 @@ setup: ## Install what running needs (the first time takes minutes: llama.cpp is
 	@$(TOGETHER) $(VENV)/.run node_modules/.installed $(if $(MODEL)$(wildcard $(VENV)/.run),,$(CHAT_MODEL))
 
 setup-dev: ## Install what testing needs as well
-	@$(TOGETHER) FIRST=$(VENV)/.dev-packages $(VENV)/.dev node_modules/.installed
+	@$(TOGETHER) FIRST=$(VENV)/.dev-packages $(VENV)/.dev $(SCHEMA_SUITE) node_modules/.installed
 
 $(VENV)/.made:
 	@echo "── creating $(VENV)"
@@ -119,6 +119,14 @@ $(VENV)/.dev-packages: requirements-dev.txt $(VENV)/.packages
 
 $(VENV)/.dev: $(VENV)/.dev-packages $(VENV)/.run
 	@touch $@
+
+# JSON Schema's own test suite: the sources of the package have it, the wheel has not.
+JSONSCHEMA := $(shell grep '^jsonschema==' requirements-dev.txt)
+SCHEMA_SUITE := $(VENV)/json-schema-suite/$(subst ==,-,$(JSONSCHEMA)).tar.gz
+
+$(SCHEMA_SUITE): | $(VENV)/.dev-packages
+	@echo "── JSON Schema's test suite: downloading"
+	@$(PIP) download -qq --no-deps --no-binary jsonschema --dest $(@D) "$(JSONSCHEMA)"
 
 # Where it cannot be had, the network starts without it, and fetches it at a later start.
 $(CHAT_MODEL): | $(VENV)/.made

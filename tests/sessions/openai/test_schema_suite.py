@@ -24,6 +24,6 @@ def test_a_refusal_names_a_member(tried: list[Case]) -> None:
 
 def test_what_a_grammar_can_hold_of_the_suite_is_held(tried: list[Case]) -> None:
     counted = Counter(case.outcome for case in tried if case.is_counted)
-    assert counted.total() > 750
+    assert counted.total() > 700
     assert counted[Outcome.HELD] / counted.total() >= 0.95
     assert counted[Outcome.NARROWER] == 0
