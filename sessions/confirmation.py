@@ -1,5 +1,7 @@
 """What a session's or a task's rows say that the chain may still take back."""
 
+from collections.abc import Collection
+
 from django.db.models import QuerySet
 
 from chain import finality
@@ -8,13 +10,22 @@ from chain.models import Event
 
 def unconfirmed_deposits_wei(session_id: int) -> int:
     """The deposits in a session's balance that money may not depend on yet."""
+    return unconfirmed_deposits([session_id]).get(session_id, 0)
+
+
+def unconfirmed_deposits(session_ids: Collection[int]) -> dict[int, int]:
+    """The same of several sessions, in wei; those without any are left out."""
     events = finality.unconfirmed_events()
     if events.query.is_empty():  # then there is nothing to be asked
-        return 0
+        return {}
     deposits = events.filter(
-        contract="SessionPayment", name="SessionDeposited", args__sessionId=session_id
+        contract="SessionPayment", name="SessionDeposited", args__sessionId__in=session_ids
     )
-    return sum(deposit.args["amount"] for deposit in deposits)
+    found: dict[int, int] = {}
+    for deposit in deposits:
+        session_id = int(deposit.args["sessionId"])
+        found[session_id] = found.get(session_id, 0) + deposit.args["amount"]
+    return found
 
 
 def unconfirmed_submissions() -> set[tuple[int, int]]:
@@ -23,9 +34,11 @@ def unconfirmed_submissions() -> set[tuple[int, int]]:
     return {(event.args["sessionId"], event.args["taskId"]) for event in submissions}
 
 
-def is_session_confirmed(session_id: int) -> bool:
-    """Whether all that the mirror shows of a session (but for its tasks) is settled."""
-    return not _of_session(session_id).exclude(args__has_key="taskId").exists()
+def unconfirmed_sessions(session_ids: Collection[int]) -> set[int]:
+    """Those of which the mirror shows something (but for their tasks) that is not settled."""
+    events = finality.unconfirmed_events().filter(args__sessionId__in=session_ids)
+    found = events.exclude(args__has_key="taskId").values_list("args__sessionId", flat=True)
+    return set(map(int, found))
 
 
 def is_task_confirmed(session_id: int, task_id: int) -> bool:

@@ -18,7 +18,7 @@ class NetworkTasksView(APIView):
         tasks = NetworkTask.objects.filter(**filters).order_by("-number")
         if "limit" not in request.query_params and "offset" not in request.query_params:
             tasks = tasks[:DEFAULT_PAGE]
-        return page_of(request, tasks, shown, "network_tasks")
+        return page_of(request, tasks, lambda page: [shown(task) for task in page], "network_tasks")
 
 
 class NetworkTaskView(APIView):

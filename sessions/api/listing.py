@@ -5,7 +5,7 @@ Where there is more, the header `Link` (RFC 8288) has the next and the previous 
 `X-Total-Count` says how many there are. A value that makes no sense is a 400 that names it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,16 +34,29 @@ class Page(LimitOffsetPagination):
         return {"X-Total-Count": str(self.count)} | ({"Link": ", ".join(parts)} if parts else {})
 
 
-def page_of(request: Request, rows: Any, show: Callable[[Any], Any], name: str) -> Response:
-    """The page of these rows that the request asks for, as `{name: [...]}`."""
+def page_of(
+    request: Request,
+    rows: Any,
+    show: Callable[[Iterable[Any]], list[Any]],
+    name: str,
+    *,
+    is_counted: bool = False,
+) -> Response:
+    """The page of these rows that the request asks for, as `{name: [...]}`.
+
+    Args:
+        show: makes what is shown of a page's rows; all at once, so that it asks for all at once.
+        is_counted: whether the answer has `count` as well, of the rows on all pages.
+    """
     for parameter in ("limit", "offset"):
         if parameter in request.query_params:
             whole(request.query_params[parameter], parameter, least=parameter == "limit")
     page = Page()
     chosen: list[Any] | None = page.paginate_queryset(rows, request)
-    if chosen is None:
-        return Response({name: [show(row) for row in rows]})
-    return Response({name: [show(row) for row in chosen]}, headers=page.headers())
+    shown = show(rows if chosen is None else chosen)
+    count, headers = (len(shown), None) if chosen is None else (page.count, page.headers())
+    body: dict[str, Any] = {name: shown} | ({"count": count} if is_counted else {})
+    return Response(body, headers=headers)
 
 
 def filters_of(request: Request, readers: Mapping[str, Reader]) -> dict[str, Any]:

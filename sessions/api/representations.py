@@ -4,15 +4,17 @@ Amounts are decimal strings of wei, since they pass 2^53; addresses have their c
 since clients hand them to libraries that take no others.
 """
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from chain.addresses import checksummed
 from chain.params import LlmParams
 from sessions import ports
 from sessions.confirmation import (
-    is_session_confirmed,
     is_task_confirmed,
-    unconfirmed_deposits_wei,
+    unconfirmed_deposits,
+    unconfirmed_sessions,
 )
 from sessions.models import (
     ModelPrice,
@@ -25,46 +27,65 @@ from sessions.models import (
 )
 from sessions.task_states import TIMESTAMPS
 
+STATUS_NUMBERS = {
+    TaskStatus.QUEUED: 0,
+    TaskStatus.ASSIGNED: 1,
+    TaskStatus.ACKED: 2,
+    TaskStatus.PRECOMMITTED: 3,
+    TaskStatus.COMMITTED: 4,
+    TaskStatus.VALIDATED: 4,
+    TaskStatus.ENDED: 5,
+    TaskStatus.FAILED: 5,
+}
+"""The contract's numbers. It knows no validated task, and one that fails has ended."""
+REPLACED = "replaced"
+"""A miner's part that another miner has taken over."""
+
 
 def session(row: Session) -> dict[str, Any]:
     """A session, its routers, its own nodes and its money."""
-    routers = SessionRouter.objects.filter(session_id=row.session_id, removed=False)
-    nodes = SessionNode.objects.of_session(row.session_id).order_by("assigned_at", "address")
+    return sessions([row])[0]
+
+
+def sessions(rows: Iterable[Session]) -> list[dict[str, Any]]:
+    """Sessions as `session` shows them, in as many queries as one takes."""
+    rows = list(rows)
+    ids = [row.session_id for row in rows]
+    routers = SessionRouter.objects.filter(session_id__in=ids, removed=False).order_by("index")
+    nodes = SessionNode.objects.filter(session_id__in=ids, released=False)
+    of_routers, of_nodes = defaultdict(list), defaultdict(list)
+    for router in routers:
+        shown = {"address": checksummed(router.address), "index": router.index}
+        of_routers[router.session_id].append(shown | {"metadata": router.metadata})
+    for node in nodes.order_by("assigned_at", "address"):
+        of_nodes[node.session_id].append(checksummed(node.address))
+    deposits, unconfirmed = unconfirmed_deposits(ids), unconfirmed_sessions(ids)
+    return [
+        {
+            "id": row.session_id,
+            **_session(row),
+            "routers": of_routers[row.session_id],
+            "dedicated_nodes": of_nodes[row.session_id],
+            "unconfirmed_wei": str(deposits.get(row.session_id, 0)),
+            "confirmed": row.session_id not in unconfirmed,
+        }
+        for row in rows
+    ]
+
+
+def miner(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A miner of the directory."""
+    return {**entry, "active": entry["online"]}
+
+
+def miner_stats(entries: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """What there is of miners altogether."""
+    online = [entry for entry in entries if entry["online"]]
     return {
-        "session_id": row.session_id,
-        "sid": row.sid,
-        "owner": checksummed(row.owner),
-        "name": row.name,
-        "metadata": row.metadata,
-        "state": row.state,
-        "active": row.is_active,
-        "mode": row.mode,
-        "redundancy": row.redundancy,
-        "min_num_of_nodes": row.min_num_of_nodes,
-        "max_num_of_nodes": row.max_num_of_nodes,
-        "num_of_validator_nodes": row.num_of_validator_nodes,
-        "sla": str(row.sla),
-        "model_identifier": row.model_identifier,
-        "reserve_period": row.reserve_period,
-        "max_task_execution_count": row.max_task_execution_count,
-        "routers": [
-            {
-                "address": checksummed(router.address),
-                "index": router.index,
-                "metadata": router.metadata,
-            }
-            for router in routers.order_by("index")
-        ],
-        "dedicated_nodes": [checksummed(node.address) for node in nodes],
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-        "balance_wei": str(row.balance_wei),
-        "deposited_wei": str(row.deposited_wei),
-        "withdrawn_wei": str(row.withdrawn_wei),
-        "reserved_wei": str(row.reserved_wei),
-        "paid_wei": str(row.paid_wei),
-        "unconfirmed_wei": str(unconfirmed_deposits_wei(row.session_id)),
-        "confirmed": is_session_confirmed(row.session_id),
+        "total": len(entries),
+        "active": len(online),
+        "slots": sum(entry["slots"] for entry in online),
+        "in_flight": sum(entry["in_flight"] for entry in online),
     }
 
 
@@ -96,6 +117,7 @@ def task(row: Task) -> dict[str, Any]:
         "model_identifier": row.model_identifier,
         "reserve_wei": str(row.reserve_wei),
         "created_at": row.created_at,
+        "finished_at": row.ended_at,
         "request_id": row.request_id or None,
     }
 
@@ -103,11 +125,31 @@ def task(row: Task) -> dict[str, Any]:
 def task_with_miners(row: Task) -> dict[str, Any]:
     """A task with what the chain has of it and every miner's part in it."""
     records = ports.task_records(row)
+    answered = [record for record in records.miners if record["text"] is not None]
     on_chain = OnChainTask.objects.filter(session_id=row.session_id, task_id=row.task_id).first()
     return task(row) | {
         "on_chain": _on_chain(on_chain) if on_chain else None,
+        "assigned_miners": [
+            record["address"] for record in records.miners if record["status"] != REPLACED
+        ],
+        "results": {
+            "miners": [record["address"] for record in answered],
+            "data": [record["text"] for record in answered],
+        },
         "miners": records.miners,
         "distances": records.distances,
+    }
+
+
+def published(shown: dict[str, Any]) -> dict[str, Any]:
+    """A task as clients of the deployed network read it: `status` by the contract's number."""
+    status = TaskStatus(shown["status"])
+    number = STATUS_NUMBERS[status]
+    return shown | {
+        "id": shown["task_id"],
+        "status": number,
+        "status_name": status.value,
+        "ended": number == STATUS_NUMBERS[TaskStatus.ENDED],
     }
 
 
@@ -163,6 +205,35 @@ def generation_defaults(params: LlmParams) -> dict[str, int | float]:
         "top_k": params.top_k,
         "presence_penalty": params.presence_penalty_x100 / 100,
         "frequency_penalty": params.frequency_penalty_x100 / 100,
+    }
+
+
+def _session(row: Session) -> dict[str, Any]:
+    """What the session's own row says."""
+    return {
+        "session_id": row.session_id,
+        "sid": row.sid,
+        "owner": checksummed(row.owner),
+        "name": row.name,
+        "metadata": row.metadata,
+        "state": row.state,
+        "active": row.is_active,
+        "mode": row.mode,
+        "redundancy": row.redundancy,
+        "min_num_of_nodes": row.min_num_of_nodes,
+        "max_num_of_nodes": row.max_num_of_nodes,
+        "num_of_validator_nodes": row.num_of_validator_nodes,
+        "sla": str(row.sla),
+        "model_identifier": row.model_identifier,
+        "reserve_period": row.reserve_period,
+        "max_task_execution_count": row.max_task_execution_count,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "balance_wei": str(row.balance_wei),
+        "deposited_wei": str(row.deposited_wei),
+        "withdrawn_wei": str(row.withdrawn_wei),
+        "reserved_wei": str(row.reserved_wei),
+        "paid_wei": str(row.paid_wei),
     }
 
 

@@ -1,6 +1,8 @@
 """The router about itself and its miners."""
 
+from collections.abc import Iterable
 from operator import itemgetter
+from typing import Any
 
 from django.utils import timezone
 from rest_framework.permissions import AllowAny
@@ -13,6 +15,7 @@ from sessions import VERSION, encryption, ports
 from sessions.api import representations
 from sessions.api.listing import Reader, filters_of, flag, ordering_of, page_of, word
 from sessions.errors import EncryptionUnavailable
+from sessions.ports import MinerEntry
 
 NAME = "Cortensor router"
 MINER_FILTERS: dict[str, Reader] = {"online": flag, "state": word}
@@ -73,12 +76,18 @@ class MinersView(APIView):
 
     def get(self, request: Request) -> Response:
         filters = filters_of(request, MINER_FILTERS)
+        known = ports.miner_directory()
         rows = [
-            row
-            for row in ports.miner_directory()
-            if all(row.get(name) == value for name, value in filters.items())
+            row for row in known if all(row.get(name) == value for name, value in filters.items())
         ]
         if request.query_params.get("ordering"):
             ordering = ordering_of(request, MINER_ORDERINGS, "reputation")
             rows.sort(key=itemgetter(ordering.removeprefix("-")), reverse=ordering[0] == "-")
-        return page_of(request, rows, dict, "miners")
+        page = page_of(request, rows, _shown, "miners", is_counted=True)
+        # The deployed network's names for the same.
+        page.data |= {"nodes": page.data["miners"], "stats": representations.miner_stats(known)}
+        return page
+
+
+def _shown(rows: Iterable[MinerEntry]) -> list[dict[str, Any]]:
+    return [representations.miner(row) for row in rows]

@@ -1,5 +1,8 @@
 """The sessions that a client sees, and their tasks. What belongs to others does not exist here."""
 
+from collections.abc import Callable
+from typing import Any
+
 from redis import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,6 +39,12 @@ TASK_FILTERS: dict[str, Reader] = {
 }
 _LOOKUPS = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 
+Shown = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _as_it_is(shown: dict[str, Any]) -> dict[str, Any]:
+    return shown
+
 
 class SessionsView(APIView):
     """`GET /sessions`: the active sessions that the caller sees, in pages if `limit` is given."""
@@ -46,7 +55,7 @@ class SessionsView(APIView):
         rows = sessions_of(caller_of(request)).active()
         rows = rows.filter(**filters_of(request, SESSION_FILTERS))
         rows = rows.order_by(ordering_of(request, SESSION_ORDERINGS, "-session_id"))
-        return page_of(request, rows, representations.session, "sessions")
+        return page_of(request, rows, representations.sessions, "sessions", is_counted=True)
 
 
 class SessionView(APIView):
@@ -65,6 +74,7 @@ class TasksView(APIView):
     """
 
     permission_classes = (ScopeNeeded,)
+    shown: Shown = staticmethod(_as_it_is)
 
     def get(self, request: Request, session_id: int) -> Response:
         session = find_session(session_id, caller_of(request))
@@ -84,7 +94,7 @@ class TasksView(APIView):
         page = page[:limit]
         return Response(
             {
-                "tasks": [representations.task(row) for row in page],
+                "tasks": [self.shown(representations.task(row)) for row in page],
                 "next": page[-1].pk if more else None,
             }
         )
@@ -94,10 +104,23 @@ class TaskView(APIView):
     """`GET /tasks/{sessionId}/{taskId}`: one task with every miner's part in it."""
 
     permission_classes = (ScopeNeeded,)
+    shown: Shown = staticmethod(_as_it_is)
 
     def get(self, request: Request, session_id: int, task_id: int) -> Response:
         find_session(session_id, caller_of(request))
-        return Response(representations.task_with_miners(_task(session_id, task_id)))
+        return Response(self.shown(representations.task_with_miners(_task(session_id, task_id))))
+
+
+class PublishedTasksView(TasksView):
+    """`GET /api/v2/tasks/{sessionId}`: `status` is the contract's number."""
+
+    shown = staticmethod(representations.published)
+
+
+class PublishedTaskView(TaskView):
+    """`GET /api/v2/tasks/{sessionId}/{taskId}`: `status` is the contract's number."""
+
+    shown = staticmethod(representations.published)
 
 
 class TaskCancelView(APIView):

@@ -59,7 +59,7 @@ def test_only_the_hash_of_a_key_is_kept() -> None:
 def test_the_command_makes_a_key_that_works(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("create_api_key", name="ci", owner=STRANGER)
     secret = capsys.readouterr().out.strip()
-    assert api("GET", "sessions", key=secret).json() == {"sessions": []}
+    assert api("GET", "sessions", key=secret).json() == {"sessions": [], "count": 0}
     with pytest.raises(CommandError, match="40 hex digits"):
         call_command("create_api_key", name="ci", owner="alice")
 

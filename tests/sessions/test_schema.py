@@ -33,7 +33,10 @@ PATHS = [
     *("tasks/{session_id}/{task_id}", "tasks/{session_id}/{task_id}/stream"),
     "tasks/{session_id}/{task_id}/cancel",
 ]
-PATHS_V2 = ["completions", "completions/{session_id}", "validate"]
+PATHS_V2 = [
+    *("completions", "completions/{session_id}", "validate", "miners", "sessions"),
+    *("sessions/{session_id}", "tasks/{session_id}", "tasks/{session_id}/{task_id}"),
+]
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -180,4 +183,4 @@ def test_tasks_are_filtered_by_stage_and_time(client: Client) -> None:
 
 def test_the_examples_have_the_members_that_are_described() -> None:
     assert set(examples.COMPLETION) == set(completions.COMPLETION["required"])
-    assert len(views.DESCRIBED) == 9
+    assert len(views.DESCRIBED) == 11

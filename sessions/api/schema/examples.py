@@ -44,8 +44,16 @@ MINER = {
     "models": ["cortensor-mini"],
     "software": "0.1.0",
     "last_seen_at": AT,
+    "active": True,
+}
+MINERS = {
+    "miners": [MINER],
+    "nodes": [MINER],
+    "stats": {"total": 1, "active": 1, "slots": 4, "in_flight": 1},
+    "count": 1,
 }
 SESSION: dict[str, Any] = {
+    "id": 1,
     "session_id": 1,
     "sid": "0x" + "5d" * 32,
     "owner": OWNER,
@@ -96,9 +104,14 @@ TASK: dict[str, Any] = {
     "model_identifier": 1,
     "reserve_wei": "804000000000000",
     "created_at": AT,
+    "finished_at": AT,
     "request_id": "7c1e0f",
 }
+_PUBLISHED = {"id": 1000000, "status": 5, "status_name": "ended", "ended": True}
+PUBLISHED_TASK = TASK | _PUBLISHED
 TASK_WITH_MINERS = TASK | {
+    "assigned_miners": [MINER_ADDRESS],
+    "results": {"miners": [MINER_ADDRESS], "data": ["12 + 7 = 19"]},
     "on_chain": None,
     "miners": [
         {
@@ -126,6 +139,7 @@ TASK_WITH_MINERS = TASK | {
     ],
     "distances": [],
 }
+PUBLISHED_TASK_WITH_MINERS = TASK_WITH_MINERS | _PUBLISHED
 PROBLEM = {
     "type": "urn:cortensor:problem:insufficient_balance",
     "title": "The session's balance is too low",

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from sessions.api.schema import examples
 
-PREFIX = "/api/v1"
+PREFIXES = ("/api/v1", "/api/v2")
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "An error (RFC 9457). Further members have figures that help to mend it.",
@@ -45,7 +45,7 @@ def published_only(endpoints: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [
         endpoint
         for endpoint in endpoints
-        if endpoint[0].startswith(PREFIX) and endpoint[0] not in by_hand
+        if endpoint[0].startswith(PREFIXES) and endpoint[0] not in by_hand
     ]
 
 

@@ -67,10 +67,21 @@ class Miner(serializers.Serializer):
     draining = serializers.BooleanField(help_text="it finishes what it has, and takes no more")
     software = serializers.CharField()
     last_seen_at = serializers.DateTimeField(allow_null=True)
+    active = serializers.BooleanField(help_text="the same as `online`")
+
+
+class MinerStats(serializers.Serializer):
+    total = serializers.IntegerField()
+    active = serializers.IntegerField()
+    slots = serializers.IntegerField(help_text="of those that are active")
+    in_flight = serializers.IntegerField()
 
 
 class Miners(serializers.Serializer):
     miners = Miner(many=True)
+    nodes = Miner(many=True, help_text="the same as `miners`")
+    stats = MinerStats(help_text="of all miners, whatever the filters")
+    count = serializers.IntegerField()
 
 
 class SessionRouter(serializers.Serializer):
@@ -80,6 +91,7 @@ class SessionRouter(serializers.Serializer):
 
 
 class Session(serializers.Serializer):
+    id = serializers.IntegerField(help_text="the same as `session_id`")
     session_id = serializers.IntegerField()
     sid = serializers.CharField(help_text="the session's identity, which survives a fork")
     owner = serializers.CharField()
@@ -111,6 +123,7 @@ class Session(serializers.Serializer):
 
 class Sessions(serializers.Serializer):
     sessions = Session(many=True)
+    count = serializers.IntegerField(help_text="on all pages")
 
 
 class Outcome(serializers.Serializer):
@@ -148,6 +161,7 @@ class Task(serializers.Serializer):
     model_identifier = serializers.IntegerField()
     reserve_wei = serializers.CharField()
     created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
     request_id = serializers.CharField(allow_null=True)
 
 
@@ -203,7 +217,35 @@ class Distance(serializers.Serializer):
     distance = serializers.FloatField()
 
 
+class Results(serializers.Serializer):
+    miners = serializers.ListField(child=serializers.CharField())
+    data = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.CharField(), help_text="the miners' texts, in the order of `miners`"
+    )
+
+
 class TaskWithMiners(Task):
+    assigned_miners = serializers.ListField(child=serializers.CharField())
+    results = Results()
     on_chain = OnChain(allow_null=True)
     miners = MinerPart(many=True)
     distances = Distance(many=True)
+
+
+class PublishedTask(Task):
+    id = serializers.IntegerField(help_text="the same as `task_id`")
+    status = serializers.IntegerField(  # type: ignore[assignment]
+        min_value=0,
+        max_value=5,
+        help_text="0 queued, 1 assigned, 2 acked, 3 precommitted, 4 committed, 5 ended",
+    )
+    status_name = serializers.ChoiceField(choices=TaskStatus.values)
+    ended = serializers.BooleanField()
+
+
+class PublishedTasks(Tasks):
+    tasks = PublishedTask(many=True)
+
+
+class PublishedTaskWithMiners(PublishedTask, TaskWithMiners):
+    pass

@@ -65,6 +65,23 @@ def _describe(
     return type(f"Described{view.rpartition('.')[2]}", (OpenApiViewExtension,), attributes)
 
 
+_OF_TASKS = [
+    IN_SESSION,
+    PAGE[0],
+    _query("before", {"type": "integer", "minimum": 1}, "the `next` of the page before"),
+    _query("status", OpenApiTypes.STR, "only those in this stage", enum=TaskStatus.values),
+    _query("origin", OpenApiTypes.STR, "only those that came this way", enum=TaskOrigin.values),
+    _query("client_reference", OpenApiTypes.STR, "only those with this label"),
+    _query("created_after", OpenApiTypes.DATETIME, "only those not older than this"),
+    _query("created_before", OpenApiTypes.DATETIME, "only those older than this"),
+    _query(
+        "ordering",
+        OpenApiTypes.STR,
+        "the newest or the oldest first",
+        enum=["-created_at", "created_at"],
+    ),
+]
+
 DESCRIBED = [
     _describe(
         "router_views.AboutView",
@@ -84,7 +101,7 @@ DESCRIBED = [
     _describe(
         "router_views.MinersView",
         shapes.Miners,
-        {"miners": [examples.MINER]},
+        examples.MINERS,
         "The miners that this router knows",
         MINERS,
         *PAGE,
@@ -105,7 +122,7 @@ DESCRIBED = [
     _describe(
         "session_views.SessionsView",
         shapes.Sessions,
-        {"sessions": [examples.SESSION]},
+        {"sessions": [examples.SESSION], "count": 1},
         "Your active sessions",
         SESSIONS,
         *PAGE,
@@ -133,26 +150,30 @@ DESCRIBED = [
         {"tasks": [examples.TASK], "next": None},
         "A session's tasks, the newest first",
         SESSIONS,
-        IN_SESSION,
-        PAGE[0],
-        _query("before", {"type": "integer", "minimum": 1}, "the `next` of the page before"),
-        _query("status", OpenApiTypes.STR, "only those in this stage", enum=TaskStatus.values),
-        _query("origin", OpenApiTypes.STR, "only those that came this way", enum=TaskOrigin.values),
-        _query("client_reference", OpenApiTypes.STR, "only those with this label"),
-        _query("created_after", OpenApiTypes.DATETIME, "only those not older than this"),
-        _query("created_before", OpenApiTypes.DATETIME, "only those older than this"),
-        _query(
-            "ordering",
-            OpenApiTypes.STR,
-            "the newest or the oldest first",
-            enum=["-created_at", "created_at"],
-        ),
+        *_OF_TASKS,
     ),
     _describe(
         "session_views.TaskView",
         shapes.TaskWithMiners,
         examples.TASK_WITH_MINERS,
         "One task with every miner's part in it",
+        SESSIONS,
+        IN_SESSION,
+        _in_path("task_id"),
+    ),
+    _describe(
+        "session_views.PublishedTasksView",
+        shapes.PublishedTasks,
+        {"tasks": [examples.PUBLISHED_TASK], "next": None},
+        "A session's tasks, with the contract's numbers of their stages",
+        SESSIONS,
+        *_OF_TASKS,
+    ),
+    _describe(
+        "session_views.PublishedTaskView",
+        shapes.PublishedTaskWithMiners,
+        examples.PUBLISHED_TASK_WITH_MINERS,
+        "One task, with the contract's number of its stage",
         SESSIONS,
         IN_SESSION,
         _in_path("task_id"),
