@@ -19,7 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
 API = ("/api/", "/v1/")
-PROBES = ("/healthz", "/readyz", "/metrics")
+PROBES = ("/healthz", "/health", "/readyz", "/metrics")
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 

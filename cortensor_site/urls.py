@@ -11,6 +11,7 @@ from sessions.openai.errors import not_found as no_such_url
 
 urlpatterns = [
     path("healthz", healthz),
+    path("health", healthz),  # what clients of the deployed network ask
     path("readyz", readyz),
     path("metrics", metrics),
     path("", include("cortensor_site.dashboard.urls")),
@@ -26,3 +27,8 @@ urlpatterns = [
     re_path(r"^api(?:/|$)", no_such_address),
     path("v1", no_such_url),
 ]
+
+handler400 = "cortensor_site.error_pages.bad_request"
+handler403 = "cortensor_site.error_pages.forbidden"
+handler404 = "cortensor_site.error_pages.not_found"
+handler500 = "cortensor_site.error_pages.server_error"
