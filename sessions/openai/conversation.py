@@ -58,6 +58,9 @@ def _turn(path: str, message: Any) -> dict[str, str]:
             raise _unsupported(f"{path}.{name}", "no model here speaks, and calls are 'tool_calls'")
     if role == "assistant" and message.get("tool_calls"):
         return {"role": role, "content": _calls(path, message)}
+    if role == "assistant" and message.get("content") is None and message.get("refusal"):
+        # OpenAI's own answers have one of the two, and come back as they were.
+        return {"role": role, "content": _text(f"{path}.refusal", message["refusal"])}
     content = _text(f"{path}.content", message.get("content"))
     if role == TOOL:
         return {"role": TOOL, "content": content}

@@ -41,15 +41,13 @@ async def answer_events(
     for index in range(len(tasks)):
         yield _event(shape.opening(index) | unknown_usage)
     prompt_tokens = completion_tokens = 0
-    characters = [len(text) for text in shape.shown_before]
     async with aclosing(_merged(tasks, ping_s)) as events:
         async for index, event in events:
             match event:
                 case None:
                     yield _PING
                 case streams.Text(text, logprobs=logprobs):
-                    piece = shape.piece(index, text, logprobs, characters[index])
-                    characters[index] += len(text)
+                    piece = shape.piece(index, text, logprobs)
                     yield _event(piece | unknown_usage)
                 case streams.Done():
                     yield _event(

@@ -1,6 +1,9 @@
 """Log-probabilities in OpenAI's two forms: the one of chat, and the older one of text."""
 
+import codecs
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sessions import ports
@@ -16,55 +19,97 @@ class Spelling:
     def bytes_of(self, token: int) -> bytes:
         return ports.prompt_counter().token_bytes(self._model_identifier, token)
 
-    def text_of(self, token: int) -> str:
-        return self.bytes_of(token).decode(errors="replace")
+    def name_of(self, token: int) -> str:
+        """A token's text; of a part of a character its bytes, as OpenAI has it: `bytes:\\xe2`."""
+        data = self.bytes_of(token)
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
 
-def of_text(told: Sequence[TokenLogprob], text: str, spelling: Spelling) -> Sequence[TokenLogprob]:
-    """Those of the tokens that spell a text: a stop string cuts off what follows."""
-    left = len(text.encode(errors="replace"))
-    for count, each in enumerate(told):
-        if left <= 0:
-            return told[:count]
-        left -= len(spelling.bytes_of(each.token))
-    return told
+@dataclass(frozen=True)
+class Placed:
+    """A token's log-probability, and how many characters of the answer stand before it."""
+
+    told: TokenLogprob
+    offset: int
 
 
-def chat_logprobs(told: Sequence[TokenLogprob], top: int, spelling: Spelling) -> dict[str, Any]:
+class Places:
+    """Where the tokens of one answer stand in its text, as it is shown piece by piece.
+
+    A token is told once the text shows where it begins: what a stop string has cut off is never
+    told, and what is held back is told with its text. The parts of a character begin where it does.
+    """
+
+    def __init__(self, spelling: Spelling) -> None:
+        self._spelling = spelling
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._characters = 0
+        """Of whole characters that the tokens spell so far."""
+        self._shown = 0
+        self._waiting: deque[Placed] = deque()
+
+    def take(self, told: Sequence[TokenLogprob], text: str) -> list[Placed]:
+        """The tokens that may be told, after further ones came and further text was shown."""
+        self._waiting += [Placed(each, self._place(each.token)) for each in told]
+        self._shown += len(text)
+        found = []
+        while self._waiting and self._waiting[0].offset < self._shown:
+            found.append(self._waiting.popleft())
+        return found
+
+    def _place(self, token: int) -> int:
+        data = self._spelling.bytes_of(token)
+        begun = bool(self._decoder.getstate()[0])
+        head = self._decoder.decode(data[:1])
+        offset = self._characters
+        if begun and data:
+            # A byte that does not go on with a begun character ends that one as U+FFFD, and
+            # begins the next; one that does is at the same place.
+            offset += len(head) - (not self._decoder.getstate()[0])
+        self._characters += len(head) + len(self._decoder.decode(data[1:]))
+        return offset
+
+
+def chat_logprobs(placed: Sequence[Placed], top: int, spelling: Spelling) -> dict[str, Any]:
     """`{"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}`."""
 
     def entry(token: int, logprob: float) -> dict[str, Any]:
         return {
-            "token": spelling.text_of(token),
+            "token": spelling.name_of(token),
             "logprob": logprob,
             "bytes": list(spelling.bytes_of(token)),
         }
 
     content = [
-        entry(each.token, each.logprob)
-        | {"top_logprobs": [entry(*pair) for pair in each.top[:top]]}
-        for each in told
+        entry(each.told.token, each.told.logprob)
+        | {"top_logprobs": [entry(*pair) for pair in each.told.top[:top]]}
+        for each in placed
     ]
     return {"content": content, "refusal": None}
 
 
 def text_logprobs(
-    told: Sequence[TokenLogprob], top: int, spelling: Spelling, offset: int
+    placed: Sequence[Placed], top: int, spelling: Spelling, before: int
 ) -> dict[str, Any]:
     """`{"tokens", "token_logprobs", "top_logprobs", "text_offset"}`.
 
     Args:
-        offset: how many characters stand before the first of these tokens.
+        before: how many characters stand before the answer.
     """
-    tokens = [spelling.text_of(each.token) for each in told]
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token)
-    rivals = [{spelling.text_of(each): value for each, value in row.top[:top]} for row in told]
     return {
-        "tokens": tokens,
-        "token_logprobs": [each.logprob for each in told],
-        "top_logprobs": rivals if top else None,
-        "text_offset": offsets,
+        "tokens": [spelling.name_of(each.told.token) for each in placed],
+        "token_logprobs": [each.told.logprob for each in placed],
+        "top_logprobs": [_rivals(each.told, top, spelling) for each in placed] if top else None,
+        "text_offset": [before + each.offset for each in placed],
     }
+
+
+def _rivals(told: TokenLogprob, top: int, spelling: Spelling) -> dict[str, float]:
+    rivals: dict[str, float] = {}
+    for token, logprob in told.top[:top]:
+        # Two tokens may spell the same; the likelier one comes first.
+        rivals.setdefault(spelling.name_of(token), logprob)
+    return rivals

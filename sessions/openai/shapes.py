@@ -12,7 +12,7 @@ from sessions.api.sse import usage
 from sessions.logprobs import TokenLogprob
 from sessions.models import Task
 from sessions.openai.catalogue import public_name
-from sessions.openai.logprobs import Spelling, chat_logprobs, of_text, text_logprobs
+from sessions.openai.logprobs import Placed, Places, Spelling, chat_logprobs, text_logprobs
 from sessions.streams import Result
 
 
@@ -30,6 +30,7 @@ class Shape(ABC):
         self.shown_before = shown_before
         self._top_logprobs = top_logprobs
         self._spelling = Spelling(int(first.model_identifier))
+        self._places = [Places(self._spelling) for _ in tasks]
         self._header = {
             "id": f"{self.id_prefix}-{first.session_id}-{first.task_id}",
             "created": int(first.created_at.timestamp()),
@@ -45,7 +46,7 @@ class Shape(ABC):
             | _choice(
                 index,
                 self.reason(index, result.finish_reason),
-                self._told(of_text(result.logprobs, result.text, self._spelling), 0),
+                self._told(index, result.text, result.logprobs),
             )
             | {"address": result.address}
             for index, result in enumerate(results)
@@ -60,11 +61,10 @@ class Shape(ABC):
         """The first chunk of a choice."""
         return self._chunk(index, self._opening_piece(index))
 
-    def piece(
-        self, index: int, text: str, logprobs: Sequence[TokenLogprob] = (), offset: int = 0
-    ) -> dict[str, Any]:
-        """A chunk with the next words of a choice, which has `offset` characters before them."""
-        return self._chunk(index, self._piece(index, text), logprobs=self._told(logprobs, offset))
+    def piece(self, index: int, text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
+        """A chunk with the next words of a choice, and with what is told of its next tokens."""
+        told = self._told(index, text, logprobs)
+        return self._chunk(index, self._piece(index, text), logprobs=told)
 
     def ending(self, index: int, finish_reason: str, address: str) -> dict[str, Any]:
         """The last chunk of a choice."""
@@ -91,15 +91,16 @@ class Shape(ABC):
     ) -> dict[str, Any]:
         return self._object(self.chunk_object, [piece | _choice(index, finish_reason, logprobs)])
 
-    def _told(self, logprobs: Sequence[TokenLogprob], offset: int) -> dict[str, Any] | None:
+    def _told(
+        self, index: int, text: str, logprobs: Sequence[TokenLogprob]
+    ) -> dict[str, Any] | None:
         if self._top_logprobs is None:
             return None
-        return self._logprobs(logprobs, self._top_logprobs, offset)
+        placed = self._places[index].take(logprobs, text)
+        return self._logprobs(placed, self._top_logprobs, len(self.shown_before[index]))
 
     @abstractmethod
-    def _logprobs(
-        self, logprobs: Sequence[TokenLogprob], top: int, offset: int
-    ) -> dict[str, Any]: ...
+    def _logprobs(self, placed: Sequence[Placed], top: int, before: int) -> dict[str, Any]: ...
 
     def _object(self, name: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return self._header | {"object": name, "choices": choices}
@@ -134,8 +135,8 @@ class ChatShape(Shape):
     def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]:
         return {"delta": {}}
 
-    def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:
-        return chat_logprobs(logprobs, top, self._spelling)
+    def _logprobs(self, placed: Sequence[Placed], top: int, before: int) -> dict[str, Any]:
+        return chat_logprobs(placed, top, self._spelling)
 
 
 class TextShape(Shape):
@@ -155,8 +156,8 @@ class TextShape(Shape):
     def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]:
         return {"text": ""}
 
-    def _logprobs(self, logprobs: Sequence[TokenLogprob], top: int, offset: int) -> dict[str, Any]:
-        return text_logprobs(logprobs, top, self._spelling, offset)
+    def _logprobs(self, placed: Sequence[Placed], top: int, before: int) -> dict[str, Any]:
+        return text_logprobs(placed, top, self._spelling, before)
 
 
 def _choice(

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from sessions.logprobs import TokenLogprob
 from sessions.models import Task
-from sessions.openai.logprobs import Spelling, of_text
 from tests.sessions.factories import make_session
 from tests.sessions.openai.answers import assert_error, content_of, events
 from tests.sessions.openai.conftest import MINER, PIECES, Api
@@ -79,16 +77,6 @@ def test_log_probabilities_have_the_older_form(api: Api, miners: None) -> None:
     assert told[0]["text_offset"][0] == 0
     [choice] = api("POST", "completions", ASKED | {"logprobs": 0}).json()["choices"]
     assert choice["logprobs"]["top_logprobs"] is None
-
-
-def test_no_token_is_told_that_a_stop_string_has_cut_off() -> None:
-    class Spelled(Spelling):
-        def bytes_of(self, token: int) -> bytes:
-            return (b"12", b" +", b" 7", b"=")[token]
-
-    told, spelling = [TokenLogprob(token, -0.5, ()) for token in range(4)], Spelled(1)
-    for text, tokens in (("12 + 7", 3), ("12 + ", 3), ("12 +", 2), ("", 0), ("12 + 7=", 4)):
-        assert list(of_text(told, text, spelling)) == told[:tokens]
 
 
 @pytest.mark.parametrize(
