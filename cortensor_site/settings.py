@@ -295,6 +295,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 
 # ── Celery, the router's side: the validator's queue. Miners have their own application. ──
+MAX_MAILBOXES = int(os.environ.get("MAX_MAILBOXES", "1000"))
+"""The most nodes that get a mailbox by their own proof."""
+MAILBOX_MAX_BYTES = int(os.environ.get("MAILBOX_MAX_BYTES", str(64 * 1024 * 1024)))
+"""What one miner's mailbox may take of Redis."""
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "validation"

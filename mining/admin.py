@@ -3,8 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from chain.models import Fault
+from mining.mailbox_quota import let_in_again
 from mining.models import (
     Assignment,
     MinerPresence,
@@ -51,9 +54,20 @@ class NodeAdmin(ReadOnlyAdmin):
 @admin.register(MinerPresence)
 class MinerPresenceAdmin(ReadOnlyAdmin):
     list_display = [
-        *("address", "last_seen_at", "slots", "in_flight", "tokens_per_s", "draining", "software")
+        *("address", "last_seen_at", "slots", "in_flight", "tokens_per_s", "draining", "software"),
+        *("suspended_at", "suspended_for"),
     ]
+    list_filter = [("suspended_at", admin.EmptyFieldListFilter)]
     search_fields = ["address"]
+    actions = ["let_in_again"]
+
+    @admin.action(description="Let suspended miners in again", permissions=["suspend"])
+    def let_in_again(self, request: HttpRequest, rows: "QuerySet[MinerPresence]") -> None:
+        count = let_in_again(list(rows.values_list("pk", flat=True)))
+        self.message_user(request, f"{count} miners may enrol again")
+
+    def has_suspend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("mining.change_minerpresence")
 
 
 @admin.register(MinerResult)

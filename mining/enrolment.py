@@ -19,11 +19,24 @@ logger = logging.getLogger(__name__)
 
 _USER_PREFIX = "miner_"
 _COMMANDS = (
-    *("+@all", "-@admin", "-@dangerous"),
-    # What tells of others' keys, and scripts: one that loops stops Redis for everybody.
-    *("-scan", "-randomkey", "-dbsize", "-select", "-pubsub", "-memory", "-wait", "-@scripting"),
-    "+evalsha",
+    "-@all",
+    # The connection itself.
+    *("+auth", "+hello", "+ping", "+echo", "+reset", "+time"),
+    # Reports, answers, and what the router has written down.
+    *("+xadd", "+xrange", "+xlen", "+expire", "+pexpire", "+get", "+exists"),
+    # What a Celery worker needs for its queues, and for what it has not confirmed.
+    *("+llen", "+lpush", "+rpush", "+lpop", "+rpop", "+brpop", "+set", "+del", "+evalsha"),
+    *("+hset", "+hget", "+hdel", "+hlen", "+sadd", "+srem", "+smembers", "+scard"),
+    *("+zadd", "+zrem", "+zrange", "+zrevrangebyscore", "+zcard"),
+    *("+multi", "+exec", "+discard", "+watch", "+unwatch"),
 )
+"""Nothing that makes much of little (SETRANGE, COPY, XGROUP, …), that runs long, or that tells of
+others: Redis has one thread and one memory for all."""
+_KEYS = (
+    *("reports", "stream:*", "network"),
+    *("inference*", "control*", "network_tasks*", "unacked*", "_kombu.binding*"),
+)
+"""The names that a node's keys have; a queue's also stands for its priorities."""
 
 
 class NoSuchAddress(MiningError):
@@ -52,7 +65,7 @@ def enrol(address: str) -> str:
     with _client() as client:
         client.execute_command(
             *("ACL", "SETUSER", user_name(address), "reset", "on", f">{password}", "resetchannels"),
-            *(f"~{prefix}*", f"&{prefix}*", *_COMMANDS),
+            *(*(f"~{prefix}{name}" for name in _KEYS), *_COMMANDS),
         )
         # The one script that a Celery worker runs (to release a lock); it cannot load others.
         client.script_load(Lock.LUA_RELEASE_SCRIPT)

@@ -5,25 +5,36 @@ signs it together with the name of the host that it asks, so that no other route
 proof on.
 """
 
+import logging
 import secrets
+from datetime import timedelta
 
 import redis
 from django.conf import settings
 from django.core import signing
+from django.utils import timezone
 from eth_utils.address import is_address, to_checksum_address
 
 from chain.contracts import deployment
 from chain.messages import Enrolment, InvalidSignature, SigningDomain, recover
-from mining.enrolment import NoSuchAddress, enrol
+from mining.enrolment import NoSuchAddress, enrol, enrolled, revoke
 from mining.errors import MiningError
-from mining.models import Node, NodeState
+from mining.models import MinerPresence, Node, NodeState
 
 CHALLENGE_S = 60
+UNUSED_AFTER = timedelta(hours=1)
+"""A mailbox that no heartbeat has come from for so long can be given to another node."""
 _SALT = "mining.enrolment"
+
+logger = logging.getLogger(__name__)
 
 
 class EnrolmentRefused(MiningError):
     """The proof does not hold."""
+
+
+class NoRoom(MiningError):
+    """This router has as many mailboxes as it takes. It may have room later."""
 
 
 class NotRegistered(EnrolmentRefused):
@@ -47,6 +58,7 @@ def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) ->
     Raises:
         EnrolmentRefused: the challenge or the signature is wrong, old or used.
         NotRegistered: the chain does not know the node.
+        NoRoom: the router has too many mailboxes.
     """
     _require_own(challenge, address)
     network = deployment()
@@ -64,8 +76,36 @@ def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) ->
     node = Node.objects.filter(pk=address.lower()).first()
     if node is None or node.state == NodeState.UNKNOWN:
         raise NotRegistered(f"address: NodePool does not know {address}; register it first")
+    presence = MinerPresence.objects.filter(pk=node.address).first()
+    if presence is not None and presence.suspended_at is not None:
+        raise EnrolmentRefused(
+            f"address: {address} is suspended here: {presence.suspended_for}; ask the router's"
+            " operator to let it in again"
+        )
     _use_up(challenge)
+    _require_room(node.address)
     return enrol(address)
+
+
+def _require_room(address: str) -> None:
+    """Raise NoRoom unless a mailbox more may be made. One that is not used makes room."""
+    taken = set(enrolled())
+    if address in taken or len(taken) < settings.MAX_MAILBOXES:
+        return
+    since = timezone.now() - UNUSED_AFTER
+    used = set(
+        MinerPresence.objects.filter(pk__in=taken, last_seen_at__gte=since).values_list(
+            "pk", flat=True
+        )
+    )
+    unused = sorted(taken - used)
+    if not unused:
+        raise NoRoom(
+            f"this router has {settings.MAX_MAILBOXES} mailboxes, which is all that it takes;"
+            " try again later, or another router"
+        )
+    logger.warning("%s was not heard of for long: its mailbox goes to %s", unused[0], address)
+    revoke(unused[0])
 
 
 def _require_own(challenge: str, address: str) -> None:

@@ -11,11 +11,14 @@ from mining.enrolment import NoSuchAddress, mailbox_prefix
 from mining.enrolment_proof import (
     CHALLENGE_S,
     EnrolmentRefused,
+    NoRoom,
     challenge_for,
     enrol_by_proof,
 )
 
 MAX_TEXT = 512
+NO_ROOM_S = 600
+"""When a node may ask again after there was no room."""
 
 
 class ChallengeView(APIView):
@@ -60,6 +63,10 @@ class EnrolView(APIView):
             )
         except EnrolmentRefused as error:
             raise PermissionDenied(str(error)) from error
+        except NoRoom as error:
+            answer = Response({"detail": str(error)}, status=503)
+            answer["Retry-After"] = str(NO_ROOM_S)
+            return answer
         answer = Response({"redis_url": url, "prefix": mailbox_prefix(address)})
         answer["Cache-Control"] = "no-store"
         return answer

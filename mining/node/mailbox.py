@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -40,7 +40,7 @@ class Mailbox:
             redis_url,
             decode_responses=True,
             retry=Retry(ExponentialBackoff(cap=2.0, base=0.05), _RETRIES),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+            retry_on_error=[RedisConnectionError, RedisTimeoutError, OutOfMemoryError],
             health_check_interval=30,
         )
 
@@ -64,6 +64,25 @@ class Mailbox:
 
         Raises RedisError when there is no telling, after as many tries as are worth it.
         """
+        answers = iter(self._append(entries))
+        outcomes = []
+        for entry in entries:
+            outcomes.append(self._outcome(entry, next(answers)))
+            if entry.is_edge:
+                next(answers)
+        return outcomes
+
+    def _append(self, entries: Sequence[Entry]) -> list[object]:
+        """What Redis says to each command. One that has no room for more has, after a while."""
+        backoff = ExponentialBackoff(cap=2.0, base=0.05)
+        for tries in range(1, _RETRIES + 1):
+            answers = self._append_once(entries)
+            if not any(isinstance(answer, OutOfMemoryError) for answer in answers):
+                break
+            time.sleep(backoff.compute(tries))
+        return answers
+
+    def _append_once(self, entries: Sequence[Entry]) -> list[object]:
         pipeline = self._redis.pipeline(transaction=False)
         for entry in entries:
             # Numbered, so that one whose confirmation was lost is not appended twice.
@@ -71,13 +90,8 @@ class Mailbox:
             pipeline.xadd(entry.key, entry.fields, entry.id, maxlen=most, approximate=True)
             if entry.is_edge:
                 pipeline.expire(entry.key, STREAM_EXPIRY_S)
-        answers = iter(pipeline.execute(raise_on_error=False))
-        outcomes = []
-        for entry in entries:
-            outcomes.append(self._outcome(entry, next(answers)))
-            if entry.is_edge:
-                next(answers)
-        return outcomes
+        answers: list[object] = pipeline.execute(raise_on_error=False)
+        return answers
 
     def network(self) -> NetworkFacts:
         """What the router wrote for this node when it made the mailbox; raise MailboxUnfit."""
@@ -115,8 +129,8 @@ class Mailbox:
     def _outcome(self, entry: Entry, answer: object) -> StreamMismatch | None:
         if not isinstance(answer, Exception):
             return None
-        if not isinstance(answer, ResponseError):
-            raise answer
+        if not isinstance(answer, ResponseError) or isinstance(answer, OutOfMemoryError):
+            raise answer  # of a Redis without room nothing follows for the answer
         if self._redis.xrange(entry.key, entry.id, entry.id) == [(entry.id, entry.fields)]:
             return None
         return StreamMismatch(f"stream: entry {entry.id} was refused ({answer})")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
-from cortensor_site.stack.embedded import BASE_DIR
+from cortensor_site.stack.embedded import BASE_DIR, REDIS_BOUNDS
 
 ENDLESS = r"""
 import os, time
@@ -71,3 +72,20 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_redis_has_an_end_and_throws_nothing_away() -> None:
+    with redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as client:
+        told = client.config_get("maxmemory*") | client.config_get("proto-max-bulk-len")
+    assert int(told["maxmemory"]) == 1024**3
+    assert told["maxmemory-policy"] == "noeviction"
+    assert int(told["proto-max-bulk-len"]) == 16 * 1024**2
+
+
+def test_the_containers_redis_has_the_same_bounds() -> None:
+    compose = (BASE_DIR / "docker-compose.yml").read_text()
+    for line in REDIS_BOUNDS[1:]:
+        name, _, value = line.partition(" ")
+        said = compose.replace("\n", " ")
+        assert f"--{name} " in said
+        assert value in said

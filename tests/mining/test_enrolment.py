@@ -62,6 +62,12 @@ def test_a_miner_reads_and_writes_its_mailbox(miner):
         ("MONITOR",),
         ("FLUSHALL",),
         ("SHUTDOWN",),
+        ("SETRANGE", f"{mailbox_prefix(MINER)}network", "536870000", "x"),
+        ("SETBIT", f"{mailbox_prefix(MINER)}network", "4294967295", "1"),
+        ("APPEND", f"{mailbox_prefix(MINER)}network", "x"),
+        ("SET", f"{mailbox_prefix(MINER)}anything", "x"),
+        ("XGROUP", "CREATE", f"{mailbox_prefix(MINER)}reports", "g", "0"),
+        ("SUBSCRIBE", f"{mailbox_prefix(MINER)}x"),
         ("EVAL", "while true do end", "0"),
         ("SCRIPT", "LOAD", "return 1"),
         ("SCRIPT", "FLUSH"),
@@ -183,7 +189,7 @@ def test_enrolling_again_changes_the_password_and_cuts_open_connections(router, 
 
 
 def test_a_revoked_miner_is_out_and_its_mailbox_is_empty(router, miner):
-    miner.set(mailbox_prefix(MINER) + "x", "1")
+    miner.set(mailbox_prefix(MINER) + "unacked_mutex", "1")
     enrol(OTHER)
     revoke(MINER)
     assert enrolled() == [OTHER]
@@ -192,6 +198,7 @@ def test_a_revoked_miner_is_out_and_its_mailbox_is_empty(router, miner):
         miner.ping()
 
 
+@pytest.mark.django_db
 def test_the_command_prints_the_url_and_names_what_is_wrong(router):
     output = io.StringIO()
     call_command("enrol_miner", "--address", MINER, "--url-only", stdout=output)

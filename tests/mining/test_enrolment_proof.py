@@ -8,10 +8,14 @@ import pytest
 import redis
 from django.core import signing
 from django.test import Client
+from django.utils import timezone
 
 from chain.messages import Enrolment, SigningDomain
-from mining.enrolment import revoke
-from mining.models import Node, NodeState
+from mining.enrolment import enrol as give_mailbox
+from mining.enrolment import enrolled, revoke
+from mining.enrolment_proof import UNUSED_AFTER
+from mining.mailbox_quota import let_in_again, suspend
+from mining.models import MinerPresence, Node, NodeState
 from mining.node.enrolment import EnrolmentFailed, enrol
 from mining.node.wallet import Wallet
 
@@ -124,3 +128,31 @@ def test_the_nodes_own_software_enrols(wallet: Wallet, live_server: Any) -> None
         enrol(live_server.url, wallet)
     with pytest.raises(EnrolmentFailed, match="does not answer"):
         enrol("http://127.0.0.1:1", wallet)
+
+
+def test_a_router_has_no_more_mailboxes_than_it_takes(wallet: Wallet, settings: Any) -> None:
+    settings.MAX_MAILBOXES = 1
+    busy = "0x" + "ee" * 20
+    give_mailbox(busy)
+    MinerPresence.objects.create(pk=busy, last_seen_at=timezone.now())
+    try:
+        refused = ask("enrol", **proof(wallet))
+        assert refused.status_code == 503
+        assert int(refused["Retry-After"]) > 0
+        assert "mailboxes" in refused.json()["detail"]
+        MinerPresence.objects.update(last_seen_at=timezone.now() - UNUSED_AFTER * 2)
+        assert ask("enrol", **proof(wallet)).status_code == 200
+        assert enrolled() == [wallet.address.lower()]
+        assert ask("enrol", **proof(wallet)).status_code == 200, "it has one already"
+    finally:
+        revoke(busy)
+
+
+def test_a_suspended_node_is_told_why_and_gets_no_mailbox(wallet: Wallet) -> None:
+    suspend(wallet.address.lower(), "its mailbox had too much")
+    refused = ask("enrol", **proof(wallet))
+    assert refused.status_code == 403
+    assert "its mailbox had too much" in refused.json()["detail"]
+    assert enrolled() == []
+    let_in_again([wallet.address.lower()])
+    assert ask("enrol", **proof(wallet)).status_code == 200

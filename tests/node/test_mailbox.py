@@ -1,6 +1,7 @@
 """Reports and pieces in a real Redis."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -120,3 +121,22 @@ def test_a_long_answer_is_kept_whole(mailbox: Mailbox, server: "redis.Redis") ->
 
 def texts_and_end(server: "redis.Redis") -> list[str]:
     return [entry.get("text", "done") for _, entry in server.xrange(KEY)]
+
+
+def test_a_redis_without_room_is_waited_for(mailbox: Mailbox, server: "redis.Redis") -> None:
+    before = server.config_get("maxmemory")["maxmemory"]
+    server.config_set("maxmemory", 1)
+    room = threading.Timer(0.3, lambda: server.config_set("maxmemory", before))
+    room.start()
+    stream = mailbox.stream(ID, 10)
+    try:
+        assert mailbox.append(stream.piece("one")) == [None]
+        server.config_set("maxmemory", 1)
+        room = threading.Timer(0.3, lambda: server.config_set("maxmemory", before))
+        room.start()
+        mailbox.report(FailedReport(assignment_id=ID, code="busy", message="m"))
+    finally:
+        room.join()
+        server.config_set("maxmemory", before)
+    assert [fields for _, fields in server.xrange(KEY)] == [{"text": "one"}]
+    assert server.xlen(PREFIX + "reports") == 1

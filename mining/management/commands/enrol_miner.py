@@ -6,12 +6,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from mining.enrolment import NoSuchAddress, enrol
+from mining.mailbox_quota import let_in_again
 
 
 class Command(BaseCommand):
     help = (
         "Give a miner a mailbox of its own and print the REDIS_URL for it, once: it is kept"
-        " nowhere. Run it again for a new password; Redis forgets its users at a restart."
+        " nowhere. Run it again for a new password; Redis forgets its users at a restart. A miner"
+        " that was suspended is let in again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -21,6 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             url = enrol(options["address"])
+            let_in_again([options["address"].lower()])
         except NoSuchAddress as error:
             raise CommandError(str(error)) from error
         if options["url_only"]:
