@@ -4,6 +4,9 @@ FROM python:3.11-slim-bookworm AS compiler
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake git \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
+# Of llama.cpp the library alone.
+COPY setup/llama.cmake setup/
+ENV CMAKE_ARGS="-DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=/app/setup/llama.cmake"
 
 FROM compiler AS build-miner
 COPY requirements-node.txt .

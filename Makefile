@@ -7,7 +7,7 @@ CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-python test-contracts coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
+.PHONY: help run ask test test-python test-contracts coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ help: ## List the commands
 
 run: setup ## Run the whole network on this machine, with an example (ONCE=1: exit after its receipt)
 	@$(PY) -m cortensor_site.stack
+
+ask: ## Ask the network of `make run` five everyday questions (Q="…": another one)
+	@$(PY) -m cortensor_site.stack.ask $(if $(Q),"$(Q)")
 
 test: setup-dev test-contracts test-python ## Run every test
 

@@ -23,6 +23,11 @@ and the rest of the network the other. `shared_network_vs_engines_32` is the sam
 all processors, so that what the rest uses is missing to the miners. `cpu_network_…` are tokens per
 second of the processor time of all of the network's own processes, over the engines', and
 `cpu_miners_…` of its miners' alone. ONLY=network measures this part and no other.
+
+`default_vs_llama_server_N` is `vs_llama_server_N` with the model that `make run` serves, and
+`three_at_once_vs_one` what three of its miners make at once, one client each, over what one makes
+alone, all on the same processors. ONLY=default measures this part and no other; it is left out
+where that model cannot be had.
 """
 
 import multiprocessing
@@ -47,6 +52,7 @@ from bench.parts.processors import apart, shared
 from bench.peers import random_model
 from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
+from cortensor_site.stack.chat_model import SMOLLM2, FetchFailed, obtain
 from mining.node.engine import Engine
 from mining.node.generation import GenerationRequest
 from mining.node.prompts import PLAIN
@@ -92,6 +98,9 @@ def main() -> None:
         given = os.environ.get("MODEL")
         name = Path(folder) / "random-100m.gguf"
         model = Path(given) if given else random_model.write(name, format_=FORMAT)
+        if os.environ.get("ONLY") == "default":
+            publish("miner", ["", "engine", "peer", "ratio"], *_default_model())
+            return
         rows, ratios = _networks(model)
         if os.environ.get("ONLY") == "network":
             publish("miner", ["", "network", "engines", "ratio"], rows, ratios)
@@ -102,7 +111,26 @@ def main() -> None:
     shares = {"draw_share_of_step": cost, "same_answers_in_a_batch": same}
     ratios |= shares
     rows += [[name.replace("_", " "), f"{share:.1%}", "", ""] for name, share in shares.items()]
-    _publish(speeds, waits, rows, ratios)
+    more_rows, more_ratios = _default_model()
+    ratios |= more_ratios
+    _publish(speeds, waits, rows + more_rows, ratios)
+
+
+def _default_model() -> tuple[list[list[str]], dict[str, float]]:
+    """Rows and ratios of the model that `make run` serves; none where it cannot be had."""
+    try:
+        model = obtain(SMOLLM2, lambda text: print(text, flush=True))
+    except FetchFailed as error:
+        print(f"without the default model: {error}", flush=True)
+        return [], {}
+    rows, ratios = three_miners.at_once(model, ROUNDS, NETWORK_TOKENS, _questions)
+    speeds, _ = _throughput(model, CLIENTS[1:], alone=True)
+    for clients in CLIENTS[1:]:
+        key, title = f"default_vs_llama_server_{clients}", f"default model, {clients} clients"
+        more_rows, more_ratios = _compare(speeds, key, title, "llama-server", clients)
+        rows += more_rows
+        ratios |= more_ratios
+    return rows, ratios
 
 
 def _networks(model: Path) -> tuple[list[list[str]], dict[str, float]]:
@@ -130,28 +158,36 @@ def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
     ]
 
 
-def _throughput(model: Path) -> tuple[Speeds, float]:
-    """How fast every system is, and drawing's share of the engine's steps."""
+def _throughput(
+    model: Path, all_clients: Sequence[int] = CLIENTS, *, alone: bool = False
+) -> tuple[Speeds, float]:
+    """How fast every system is, and drawing's share of the engine's steps.
+
+    Args:
+        alone: whether llama-server is the only peer.
+    """
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
     with ExitStack() as stack:
         stack.callback(engine.close)
         server = stack.enter_context(llama_server(model, SLOTS, CONTEXT, THREADS))
-        slow = stack.enter_context(llama_cpp_python_server(model, CONTEXT, THREADS))
         limits = httpx.Limits(max_connections=64)
         http = stack.enter_context(httpx.Client(timeout=600, limits=limits))
         systems = {
-            "engine": System(_through_engine(engine), CLIENTS, time.process_time),
-            "llama-server": System(_over_http(http, server.url), CLIENTS, server.cpu_s),
-            "llama_cpp.server": System(_over_http(http, slow.url), (16,), slow.cpu_s),
-            "plain": stack.enter_context(_plainly(model)),
+            "engine": System(_through_engine(engine), all_clients, time.process_time),
+            "llama-server": System(_over_http(http, server.url), all_clients, server.cpu_s),
         }
+        if not alone:
+            slow = stack.enter_context(llama_cpp_python_server(model, CONTEXT, THREADS))
+            ask = _over_http(http, slow.url)
+            systems["llama_cpp.server"] = System(ask, (16,), slow.cpu_s)
+            systems["plain"] = stack.enter_context(_plainly(model))
         for system in systems.values():
             system.ask(_prompt(random.Random(0), 2), 4)
         speeds: Speeds = {}
         for round_ in range(ROUNDS):
             # Whoever goes first in one round goes last in the next.
             order = list(systems.items())[:: 1 if round_ % 2 == 0 else -1]
-            for clients in CLIENTS:
+            for clients in all_clients:
                 for name, system in order:
                     if clients in system.clients:
                         speed = _speed(system, clients, seed=1000 * round_ + clients)
@@ -303,6 +339,21 @@ def _filters() -> dict[str, float]:
     }
 
 
+def _compare(
+    speeds: Speeds, key: str, title: str, peer: str, clients: int
+) -> tuple[list[list[str]], dict[str, float]]:
+    """Rows and ratios of the engine beside a peer, by time and by processor time."""
+    rows, ratios = [], {}
+    own, theirs = speeds["engine", clients], speeds[peer, clients]
+    for index, prefix, unit in ((0, "", "tokens/s"), (1, "cpu_", "tokens/CPU s")):
+        a, b = [each[index] for each in own], [each[index] for each in theirs]
+        ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+        ratios[prefix + key] = ratio
+        name = f"{title}, {unit}"
+        rows.append([name, median_and_spread(a), median_and_spread(b), f"{ratio:.2f}×"])
+    return rows, ratios
+
+
 def _publish(
     speeds: Speeds,
     waits: dict[str, list[float]],
@@ -312,13 +363,9 @@ def _publish(
     """Add the comparisons with the servers to the rows and ratios, and show them all."""
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
-        own, theirs = speeds["engine", clients], speeds[peer, clients]
-        for index, prefix, unit in ((0, "", "tokens/s"), (1, "cpu_", "tokens/CPU s")):
-            a, b = [each[index] for each in own], [each[index] for each in theirs]
-            ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
-            ratios[prefix + key] = ratio
-            name = f"{title}, {unit}"
-            rows.append([name, median_and_spread(a), median_and_spread(b), f"{ratio:.2f}×"])
+        more_rows, more_ratios = _compare(speeds, key, title, peer, clients)
+        rows.extend(more_rows)
+        ratios.update(more_ratios)
 
     compare("single_vs_plain", "1 client: Llama", "plain", 1)
     compare("vs_llama_server_1", "1 client: llama-server", "llama-server", 1)

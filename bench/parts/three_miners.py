@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.parts.processors import Processors, confine
+from bench.parts.processors import Processors, confine, shared
 from bench.peers.servers import cpu_s
 from bench.report import median_and_spread
 from chain.contracts import Deployment, connect
@@ -130,6 +130,23 @@ def compare(
     return rows, ratios
 
 
+def at_once(
+    model: Path, rounds: int, max_tokens: int, questions: Callable[[random.Random, int], Prompts]
+) -> tuple[list[list[str]], dict[str, float]]:
+    """A row and the ratio of three engines that answer one client each, over one alone."""
+    three, one = [], []
+    with _engines(model, max_tokens, shared()) as engines:
+        engines(questions(random.Random(0), MINERS))
+        for round_ in range(1, rounds + 1):
+            prompts = questions(random.Random(round_), MINERS)
+            three.append(engines(prompts).tokens_per_s())
+            one.append(engines(prompts[:1]).tokens_per_s())
+    ratio = statistics.median(x / y for x, y in zip(three, one, strict=True))
+    title = "default model, three miners at once over one, tokens/s"
+    row = [title, *map(median_and_spread, (three, one)), f"{ratio:.2f}×"]
+    return [row], {"three_at_once_vs_one": ratio}
+
+
 @contextmanager
 def _network(model: Path) -> Iterator[Network]:
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
@@ -179,6 +196,8 @@ def _through(
             "temperature": SAMPLING.temperature,
             "top_p": SAMPLING.top_p,
             "top_k": SAMPLING.top_k,
+            "presence_penalty": SAMPLING.presence_penalty,
+            "frequency_penalty": SAMPLING.frequency_penalty,
             "stream": True,
             "timeout": TIMEOUT_S,
         }
@@ -267,7 +286,7 @@ def _engine(pipe: Connection, model: Path, max_tokens: int, number: int) -> None
     pipe.send(None)
     while (prompts := pipe.recv()) is not None:
         before = time.process_time()
-        with ThreadPoolExecutor(len(prompts)) as pool:
+        with ThreadPoolExecutor(max(1, len(prompts))) as pool:
             tokens = sum(pool.map(lambda own: sum(map(ask, own)), prompts))
         pipe.send((tokens, time.process_time() - before))
     engine.close()

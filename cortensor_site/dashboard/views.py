@@ -18,7 +18,11 @@ from sessions.models import ApiKey, Session
 
 COMPLETIONS_URL = "/api/v1/completions"
 SOCKET_URL = "/ws/network"
-EXAMPLES = ("What is 12 + 7?", "What is the capital of France?", "What is a miner?")
+EXAMPLES = (
+    "What is the capital of Japan?",
+    "Why do we sleep?",
+    "Write a short poem about autumn.",
+)
 # Everything the page uses comes from this host, and nothing runs that stands in the page itself.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -83,5 +87,8 @@ def _demo_session_id() -> int:
     if not settings.DEMO_API_KEY or settings.DEMO_SESSION_ID:
         return int(settings.DEMO_SESSION_ID)
     key = ApiKey.find(settings.DEMO_API_KEY)
-    session = Session.objects.active().owned_by(key.owner).first() if key else None
+    if key is None:
+        return 0
+    own = Session.objects.active().owned_by(key.owner)
+    session = own.filter(model_identifier=min(settings.MODELS)).first() or own.first()
     return session.session_id if session else 0

@@ -32,7 +32,7 @@ from cortensor_site.stack.network import Network, keystore_password, running_net
 from cortensor_site.stack.ports import PortInUse, Ports
 from cortensor_site.stack.receipt import Receipt, read_receipt
 
-EXAMPLES = {CHAT: "What is the capital of France?", SHIPPED: "What is Cortensor?"}
+EXAMPLES = {CHAT: "What is the capital of Japan?", SHIPPED: "What is Cortensor?"}
 REDUNDANCY = 3
 PAY_PER_CALL_WEI = 5 * 10**18
 

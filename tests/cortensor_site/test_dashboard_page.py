@@ -75,6 +75,17 @@ def test_a_demonstration_starts_with_the_newest_session_of_its_key_s_owner(
     assert config_of(client)["demo_session_id"] == 4
 
 
+def test_a_demonstration_starts_with_a_session_of_the_first_model(
+    client: Client, settings: Settings
+) -> None:
+    settings.DEMO_API_KEY = ApiKey.issue("demo", OWNER)[1]
+    settings.DEMO_SESSION_ID = 0
+    settings.MODELS = {1: "chat.gguf", 2: "small.gguf"}
+    make_session(3, model_identifier=1)
+    make_session(4, model_identifier=2)
+    assert config_of(client)["demo_session_id"] == 3
+
+
 def test_a_demonstration_may_name_its_session(client: Client, settings: Settings) -> None:
     settings.DEMO_API_KEY = ApiKey.issue("demo", OWNER)[1]
     settings.DEMO_SESSION_ID = 2

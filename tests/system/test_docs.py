@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cortensor_site.stack.chat_model import SMOLLM2
 from cortensor_site.stack.embedded import BASE_DIR
+from mining.node.config import SHIPPED_MODEL
 from tests.system.conftest import Client
 
 ADDRESS = "127.0.0.1:5010"
@@ -58,6 +60,7 @@ def test_every_command_of_a_page_does_what_it_says(
 ) -> None:
     session_id = client.session(1)
     script = script_of(page).replace(ADDRESS, client.network.router_url.removeprefix("http://"))
+    script = script.replace(SMOLLM2.name, SHIPPED_MODEL.stem)  # which tests serve
     script = re.sub(r'"session_id": 1\b', f'"session_id": {session_id}', script)
     script = re.sub(r"\bsession_id=1\b", f"session_id={session_id}", script)
     script = script.replace("tasks/1/", f"tasks/{session_id}/")

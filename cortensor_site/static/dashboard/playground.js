@@ -107,13 +107,13 @@ export function playground(root, config, follow) {
 
 const isSame = (a, b) => a.session_id === b.session_id && a.task_id === b.task_id;
 
+// A field that is empty leaves its value to the model.
 function requestOf(fields) {
-  return {
-    session_id: fields.session_id.valueAsNumber,
-    prompt: fields.prompt.value,
-    max_tokens: fields.max_tokens.valueAsNumber,
-    temperature: fields.temperature.valueAsNumber,
-  };
+  const request = { session_id: fields.session_id.valueAsNumber, prompt: fields.prompt.value };
+  for (const name of ["max_tokens", "temperature"]) {
+    if (fields[name].value !== "") request[name] = fields[name].valueAsNumber;
+  }
+  return request;
 }
 
 // A key that somebody typed lives as long as the tab; the demonstration's is never stored.

@@ -9,11 +9,11 @@ AT = "2026-11-24T12:00:00Z"
 
 DEFAULTS = {
     "max_tokens": 256,
-    "temperature": 0.5,
+    "temperature": 0.3,
     "top_p": 0.9,
     "top_k": 40,
     "presence_penalty": 0.0,
-    "frequency_penalty": 0.2,
+    "frequency_penalty": 0.3,
 }
 ABOUT = {"name": "Cortensor router", "version": "0.1.0", "api": ["v1"]}
 INFO = {
