@@ -20,11 +20,11 @@ from chain.errors import ChainError
 
 CONTRACTS = (
     *("Roles", "CortensorToken", "NodePool", "SessionPayment"),
-    *("OverdueTasks", "SessionQueue", "Session"),
+    *("OverdueTasks", "SessionQueue", "SessionViews", "Session"),
     *("NodeStats", "NodeReputation", "NetworkRewards", "NetworkViews", "Cognitive"),
 )
-"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, NetworkViews of
-Cognitive, which answer for both: nobody else calls them."""
+"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, SessionViews of
+Session, NetworkViews of Cognitive, which answer for both: nobody else calls them."""
 RPC_TIMEOUT_S = 10.0
 RPC_ATTEMPTS = 3
 

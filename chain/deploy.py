@@ -166,9 +166,10 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path, epoch_s: 
                 *(at.get("Roles"), at.get("SessionPayment")),
                 *(at.get("NodePool"), at.get("OverdueTasks")),
             ),
+            "SessionViews": (at.get("Roles"), at.get("SessionQueue")),
             "Session": (
-                *(at.get("Roles"), at.get("SessionQueue")),
-                *(at.get("SessionPayment"), at.get("NodePool")),
+                *(at.get("Roles"), at.get("SessionQueue"), at.get("SessionPayment")),
+                *(at.get("NodePool"), at.get("SessionViews")),
             ),
             "NodeStats": (at.get("Roles"),),
             "NodeReputation": (at.get("Roles"),),

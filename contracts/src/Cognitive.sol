@@ -15,6 +15,7 @@ import {NodePool} from "./NodePool.sol";
 import {NodeReputation} from "./NodeReputation.sol";
 import {NodeStats} from "./NodeStats.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {Versioned} from "./Versioned.sol";
 
 /// @title The doors to network tasks: idle nodes' work, by which they prove themselves.
 /// @notice Request → Create → Prepare → Start → Precommit → Commit → End. A creator, drawn by lot, makes the
@@ -27,7 +28,7 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 ///         for all of it.
 /// @dev Whatever this contract has no function for goes to NetworkViews, by delegatecall: together they would
 ///      not fit into one contract (EIP-170). NetworkLedger comes first in both; the address is immutable.
-contract Cognitive is NetworkFlow, CallBatching, RoleGuarded, EIP712, Companion {
+contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
     NetworkViews public immutable views;
 
     error PingExpired(uint256 time, uint256 now_);

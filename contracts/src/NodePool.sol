@@ -10,6 +10,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Mark} from "./Marks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {Versioned} from "./Versioned.sol";
 
 enum NodeState {
     Unknown,
@@ -34,7 +35,7 @@ struct Registration {
 ///        stand to lose.
 /// @notice At every block the contract holds at least `totalStaked + totalUnbonding + slashed` tokens: what is
 ///         staked, what waits to be withdrawn, and what was taken from nodes that broke their word.
-contract NodePool is RoleGuarded, EIP712, ReentrancyGuard {
+contract NodePool is Versioned, EIP712, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 

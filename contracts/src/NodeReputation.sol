@@ -3,13 +3,14 @@ pragma solidity ^0.8.30;
 
 import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {Versioned} from "./Versioned.sol";
 
 /// @title How far nodes are trusted: points by stage, read by whoever decides which nodes become ephemeral.
 /// @notice A pass gains a little, a failure loses more; each stage's points stay between FLOOR and CAP, so that
 ///         neither a long good past nor one bad day decides for ever. Only the project's contracts write, and
 ///         nothing that they write reverts for a node's sake.
 /// @dev A node is one word: ten stages of 16 bits, two's complement.
-contract NodeReputation is RoleGuarded {
+contract NodeReputation is Versioned {
     int256 public constant FLOOR = -100;
     int256 public constant CAP = 500;
     /// @notice Points over all stages from which a node counts as proven.

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {Versioned} from "./Versioned.sol";
 
 /// @title What nodes have done: counters by stage, and the last successes as a series.
 /// @notice Only the project's contracts write. Nothing that they write reverts for a node's sake: counters stop
@@ -10,7 +11,7 @@ import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 /// @dev A node has one word of passes, one of failures, and four of its series; one outcome writes each at most
 ///      once. A counter has 25 bits: ten stages take 250 of a word, and the word of passes keeps the series'
 ///      next place in four of the six bits above.
-contract NodeStats is RoleGuarded {
+contract NodeStats is Versioned {
     /// @dev One entry of a series.
     /// @param time seconds since 1970
     /// @param elapsed seconds that it took

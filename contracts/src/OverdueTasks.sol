@@ -11,12 +11,13 @@ import {TaskOverdue} from "./TaskOverdue.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {Replacement, TaskRef, TaskStatus} from "./TaskTypes.sol";
 import {TaskViews} from "./TaskViews.sol";
+import {Versioned} from "./Versioned.sol";
 
 /// @title The doors to what can be done about overdue tasks, and the published views.
 /// @notice A late miner's place can be given to another, a stage whose deadline has passed forced on, a task
 ///         that cannot go on ended: by anyone. Ask all of it of SessionQueue, which runs this code on its own
 ///         tasks; this contract by itself has none.
-contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
+contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
     using TaskTerms for uint256;
 
     constructor(Roles roles_, SessionPayment payment_, NodePool pool_)
@@ -118,6 +119,14 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, RoleGuarded {
         uint256 plan = _planOf(sessionId, task, board);
         uint256 maxTokens = uint256(uint160(plan)).maxTokens();
         return payment.worstCaseOf(_priceIdIn(plan), _redundancyIn(plan), board.maxInputTokens(), maxTokens);
+    }
+
+    function getSessionPaymentAddress() external view returns (address) {
+        return address(payment);
+    }
+
+    function getNodePoolAddress() external view returns (address) {
+        return address(pool);
     }
 
     function isOracleNode(address addr) external view returns (bool) {

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Companion} from "./Companion.sol";
 import {NodePool} from "./NodePool.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
 import {SessionPayment} from "./SessionPayment.sol";
 import {SessionQueue} from "./SessionQueue.sol";
 import {SessionTasks} from "./SessionTasks.sol";
+import {SessionViews} from "./SessionViews.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY} from "./TaskTypes.sol";
 
 /// @title Sessions: who asks, on what terms, and through which routers.
 /// @notice How tasks come in is in SessionTasks, the list of routers in SessionRouters, that of nodes in SessionNodes.
 ///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
-///         as usual, and money can always be withdrawn.
-contract Session is SessionTasks {
+///         as usual, and money can always be withdrawn. The views are in SessionViews; clients call this contract for
+///         all of it.
+/// @dev Whatever this contract has no function for goes to SessionViews, by delegatecall: together they would not fit
+///      into one contract (EIP-170). SessionLedger comes first in both; the address is immutable.
+contract Session is SessionTasks, Companion {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
     uint256 public constant MAX_MODE = 2;
     SessionPayment public immutable payment;
+    SessionViews public immutable views;
 
     mapping(address creator => uint256) public creatorNonces;
 
@@ -51,13 +57,18 @@ contract Session is SessionTasks {
     );
     event SessionOwnerChanged(uint256 indexed sessionId, address indexed from, address indexed to);
     event SessionDeactivated(uint256 indexed sessionId, address indexed deactivator);
+
     error ModelWithoutPrice(uint256 modelIdentifier);
-    constructor(Roles roles_, SessionQueue queue_, SessionPayment payment_, NodePool pool_)
-        SessionTasks(queue_)
-        SessionNodes(pool_)
-        RoleGuarded(roles_)
-    {
+
+    constructor(
+        Roles roles_,
+        SessionQueue queue_,
+        SessionPayment payment_,
+        NodePool pool_,
+        SessionViews views_
+    ) SessionTasks(queue_) SessionNodes(pool_) RoleGuarded(roles_) {
         payment = payment_;
+        views = views_;
     }
 
     function pauseIntake() external onlyRole(RoleIds.ADMIN) {
@@ -74,6 +85,7 @@ contract Session is SessionTasks {
     /// @param variableAddress the owner; the sender when zero
     /// @param redundant how many miners answer each task; 0 means 1
     /// @param mode 0 ephemeral, 1 dedicated, 2 hybrid
+    /// @param modelIdentifier 0 means the network's default model, where no model has that number
     /// @param maxTaskExecutionCount how many tasks it may run; 0 means as many as a session can
     function create(
         string calldata name,
@@ -90,16 +102,29 @@ contract Session is SessionTasks {
         uint256 reservePeriod,
         uint256 maxTaskExecutionCount
     ) external whenNotPaused {
-        uint256 sessionId = _open(variableAddress == address(0) ? msg.sender : variableAddress);
-        Record storage record = _session(sessionId);
-        record.name = name;
-        record.metadata = metadata;
-        record.reserveEphemeralNodes = reserveEphemeralNodes;
+        (uint256 sessionId, Record storage record) = _open(name, metadata, variableAddress, reserveEphemeralNodes);
         record.sla = sla;
         record.modelIdentifier = modelIdentifier;
         record.reservePeriod = reservePeriod;
-        record.maxTaskExecutionCount =
-            maxTaskExecutionCount == 0 ? uint32(MAX_TASK_EXECUTION_COUNT) : _limit(maxTaskExecutionCount);
+        record.maxTaskExecutionCount = _limit(maxTaskExecutionCount);
+        _setTerms(record, minNumOfNodes, maxNumOfNodes, redundant, numOfValidatorNodes, mode);
+        _announce(sessionId, record);
+    }
+
+    /// @notice The same as it was published first: the network's default model, and no limits.
+    function create(
+        string calldata name,
+        string calldata metadata,
+        address variableAddress,
+        uint256 minNumOfNodes,
+        uint256 maxNumOfNodes,
+        uint256 redundant,
+        uint256 numOfValidatorNodes,
+        uint256 mode,
+        bool reserveEphemeralNodes
+    ) external whenNotPaused {
+        (uint256 sessionId, Record storage record) = _open(name, metadata, variableAddress, reserveEphemeralNodes);
+        record.maxTaskExecutionCount = _limit(0);
         _setTerms(record, minNumOfNodes, maxNumOfNodes, redundant, numOfValidatorNodes, mode);
         _announce(sessionId, record);
     }
@@ -143,16 +168,26 @@ contract Session is SessionTasks {
         emit SessionDeactivated(sessionId, msg.sender);
     }
 
-    function isOracleNode(address addr) external view returns (bool) {
-        return roles.hasRole(RoleIds.ORACLE, addr);
-    }
-
     // ---------------------------------------------------------------- inside
 
-    function _open(address owner) private returns (uint256 sessionId) {
+    function _companion() internal view override returns (address) {
+        return address(views);
+    }
+
+    function _open(
+        string calldata name,
+        string calldata metadata,
+        address variableAddress,
+        bool reserveEphemeralNodes
+    ) private returns (uint256 sessionId, Record storage record) {
+        address owner = variableAddress == address(0) ? msg.sender : variableAddress;
         bytes32 sid = keccak256(abi.encode(block.chainid, address(this), msg.sender, creatorNonces[msg.sender]++));
         sessionId = _append(owner, sid);
         emit SessionCreated(sessionId, sid, owner, new address[](0));
+        record = _session(sessionId);
+        record.name = name;
+        record.metadata = metadata;
+        record.reserveEphemeralNodes = reserveEphemeralNodes;
     }
 
     function _setTerms(
@@ -177,8 +212,12 @@ contract Session is SessionTasks {
     }
 
     function _announce(uint256 sessionId, Record storage record) private {
-        (uint256 inputPrice, uint256 outputPrice) = payment.modelPrice(record.modelIdentifier);
-        if (inputPrice == 0 && outputPrice == 0) revert ModelWithoutPrice(record.modelIdentifier);
+        uint256 model = record.modelIdentifier;
+        if (!_isPriced(model)) {
+            if (model == 0) model = payment.defaultModel();
+            if (!_isPriced(model)) revert ModelWithoutPrice(model);
+            record.modelIdentifier = model;
+        }
         _requireAtMost("reservePeriod", record.reservePeriod, MAX_RESERVE_PERIOD);
         _describe(sessionId, record);
         _addDefaultRouter(sessionId);
@@ -205,7 +244,13 @@ contract Session is SessionTasks {
         );
     }
 
+    function _isPriced(uint256 modelIdentifier) private view returns (bool) {
+        (uint256 inputPrice, uint256 outputPrice) = payment.modelPrice(modelIdentifier);
+        return inputPrice != 0 || outputPrice != 0;
+    }
+
     function _limit(uint256 maxTaskExecutionCount) private pure returns (uint32) {
+        if (maxTaskExecutionCount == 0) return uint32(MAX_TASK_EXECUTION_COUNT);
         _requireAtMost("maxTaskExecutionCount", maxTaskExecutionCount, MAX_TASK_EXECUTION_COUNT);
         return uint32(maxTaskExecutionCount);
     }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISession} from "./ISession.sol";
+import {NodeIds} from "./NodeIds.sol";
 import {NodePool} from "./NodePool.sol";
 import {RoleGuarded, RoleIds} from "./Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
@@ -11,15 +12,7 @@ import {SessionLedger} from "./SessionLedger.sol";
 ///         a node: while it is Ephemeral it serves shared sessions too, and only its operator makes it Dedicated
 ///         (NodePool.setDedicated), so that it works for its session alone. The node, its operator or an oracle ends
 ///         the hire at any time, and anyone once the session's reservePeriod is over or the session is closed.
-abstract contract SessionNodes is SessionLedger, RoleGuarded {
-    /// @dev One storage word beside the session's number: 160 + 40 + 8 = 208 bits.
-    struct Hire {
-        address node;
-        uint40 assignedAt;
-        uint8 place;
-        uint256 sessionId;
-    }
-
+abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
     uint256 public constant MAX_DEDICATED_NODES = 64;
     /// @dev The mode in which the nodes on the list alone work for the session.
     uint256 private constant MODE_DEDICATED = 1;
@@ -27,7 +20,6 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
     uint256 private constant ASSIGNMENT_DEDICATED = 1;
 
     NodePool public immutable pool;
-    mapping(bytes32 nodeId => Hire) private _hires;
 
     event DedicatedNodeAdded(address indexed nodeAddress);
     event DedicatedNodeRemoved(address indexed nodeAddress);
@@ -64,7 +56,7 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
         if (!pool.serves(nodeAddress, record.modelIdentifier)) {
             revert NodeServesOtherModels(nodeAddress, record.modelIdentifier);
         }
-        bytes32 nodeId = getNodeId(nodeAddress);
+        bytes32 nodeId = NodeIds.idOf(nodeAddress);
         Hire storage hire = _hires[nodeId];
         if (hire.sessionId != 0) {
             if (!_isOver(hire)) revert NodeTaken(nodeAddress, hire.sessionId);
@@ -82,7 +74,7 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
 
     /// @notice Takes a node off the session's list. What it works on goes on.
     function removeDedicatedNode(uint256 sessionId, address nodeAddress) external onlyOwner(sessionId) {
-        bytes32 nodeId = getNodeId(nodeAddress);
+        bytes32 nodeId = NodeIds.idOf(nodeAddress);
         Hire storage hire = _hires[nodeId];
         if (hire.sessionId != sessionId) revert NodeNotOfSession(nodeAddress, sessionId);
         _release(nodeId, hire);
@@ -97,27 +89,24 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
         _release(nodeId, hire);
     }
 
-    function getDedicatedNodeExists(uint256 sessionId, address nodeAddress) external view returns (bool) {
-        return sessionId != 0 && _hires[getNodeId(nodeAddress)].sessionId == sessionId;
+    /// @inheritdoc ISession
+    function doesSessionExist(uint256 sessionId) external view returns (bool) {
+        return _exists(sessionId);
     }
 
-    /// @notice The session whose list the node is on; 0 when it is on none.
-    function getNodeSessionId(address nodeAddress) external view returns (uint256) {
-        return _hires[getNodeId(nodeAddress)].sessionId;
+    /// @inheritdoc ISession
+    function ownerOf(uint256 sessionId) external view returns (address) {
+        return _session(sessionId).owner;
     }
 
-    /// @notice Since when the node is on its list, as seconds since 1970; 0 when it is on none.
-    function getNodeAssignedTimestamp(address nodeAddress) external view returns (uint256) {
-        return _hires[getNodeId(nodeAddress)].assignedAt;
-    }
-
-    function isNodeAssignedToAnySession(address nodeAddress) external view returns (bool) {
-        return _hires[getNodeId(nodeAddress)].sessionId != 0;
+    /// @inheritdoc ISession
+    function modelOf(uint256 sessionId) external view returns (uint256) {
+        return _session(sessionId).modelIdentifier;
     }
 
     /// @inheritdoc ISession
     function mayWorkFor(uint256 sessionId, address node) external view returns (bool) {
-        return _session(sessionId).mode != MODE_DEDICATED || _isOwn(sessionId, getNodeId(node));
+        return _session(sessionId).mode != MODE_DEDICATED || _isOwn(sessionId, NodeIds.idOf(node));
     }
 
     /// @inheritdoc ISession
@@ -159,7 +148,7 @@ abstract contract SessionNodes is SessionLedger, RoleGuarded {
         address last = list[list.length - 1];
         if (last != node) {
             list[place] = last;
-            _hires[getNodeId(last)].place = uint8(place);
+            _hires[NodeIds.idOf(last)].place = uint8(place);
         }
         list.pop();
         delete _hires[nodeId];

@@ -11,6 +11,7 @@ import {ISession} from "./ISession.sol";
 import {Mark} from "./Marks.sol";
 import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
 import {TaskTerms} from "./TaskTerms.sol";
+import {Versioned} from "./Versioned.sol";
 
 /// @notice What a task holds of its session's money, as it was reserved.
 /// @param priceId the price that `reserve` gave
@@ -30,7 +31,7 @@ struct Holding {
 ///      written down again: that a task is settled once is the queue's to see to.
 ///      Amounts are uint128 so that two share a word; deposits are cast with a check, and no other sum can
 ///      grow beyond the deposits.
-contract SessionPayment is RoleGuarded, ReentrancyGuard {
+contract SessionPayment is Versioned, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
     using TaskTerms for uint256;
@@ -55,6 +56,8 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     /// @dev The current price's place in `_prices`; 0 for a model that is not served.
     mapping(uint256 modelIdentifier => uint256) private _priceIds;
     Price[] private _prices;
+    /// @notice The model of sessions whose creator names none: the first that had a price, until it is set.
+    uint256 public defaultModel;
 
     /// @dev `_balances` and `_reserved` change together at every submit and settlement: one word. What is owed
     ///      is the rest.
@@ -72,6 +75,7 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
     event TaskSettled(uint256 sessionId, uint256 taskId, uint256[] payments, uint256 refunded);
     event NodeWithdrawn(address indexed node, uint256 amount);
     event ModelPriceSet(uint256 indexed modelIdentifier, uint256 inputPriceWei, uint256 outputPriceWei);
+    event DefaultModelSet(uint256 indexed modelIdentifier);
     event SessionContractSet(address session);
 
     error InsufficientSessionBalance(uint256 sessionId, uint256 needed, uint256 available);
@@ -108,8 +112,15 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
         uint256 priceId = _prices.length;
         if (priceId > MAX_PRICE_ID) revert TooManyPrices(MAX_PRICE_ID);
         _prices.push(Price(inputPriceWei.toUint128(), outputPriceWei.toUint128()));
+        if (priceId == 1) _setDefaultModel(modelIdentifier);
         _priceIds[modelIdentifier] = priceId;
         emit ModelPriceSet(modelIdentifier, inputPriceWei, outputPriceWei);
+    }
+
+    /// @notice Sets the model of sessions whose creator names none; it must have a price.
+    function setDefaultModel(uint256 modelIdentifier) external onlyRole(RoleIds.ADMIN) {
+        if (_priceIds[modelIdentifier] == 0) revert ZeroPrice(modelIdentifier);
+        _setDefaultModel(modelIdentifier);
     }
 
     /// @notice Adds the sender's tokens to a session's balance; whoever pays, the session's owner disposes.
@@ -251,6 +262,11 @@ contract SessionPayment is RoleGuarded, ReentrancyGuard {
 
     function totalWithdrawn() external view returns (uint256) {
         return _withdrawn;
+    }
+
+    function _setDefaultModel(uint256 modelIdentifier) private {
+        defaultModel = modelIdentifier;
+        emit DefaultModelSet(modelIdentifier);
     }
 
     function _deposit(uint256 sessionId, uint256 amount) private {

@@ -5,7 +5,6 @@ import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
 import {Batching} from "./Batching.sol";
 import {ISession} from "./ISession.sol";
-import {OverdueTasks} from "./OverdueTasks.sol";
 import {SessionQueue} from "./SessionQueue.sol";
 import {SessionRouters} from "./SessionRouters.sol";
 import {TaskTerms} from "./TaskTerms.sol";
@@ -71,6 +70,23 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         _submitDirect(submission);
     }
 
+    /// @notice The same as it was published first: the task has the default timeout.
+    function submit(
+        uint256 sessionId,
+        uint256 nodeType,
+        string calldata taskData,
+        uint256 promptType,
+        string calldata promptTemplate,
+        uint256[] calldata llmParams,
+        string calldata clientReference
+    ) external onlyOwner(sessionId) whenNotPaused {
+        nodeType;
+        Submission memory submission =
+            _submission(sessionId, taskData, promptType, promptTemplate, llmParams, llmParams[:0]);
+        submission.clientReference = clientReference;
+        _submitDirect(submission);
+    }
+
     /// @inheritdoc ISession
     /// @dev SessionQueue.enqueueTask, which is the published door, comes here.
     function submitByModule(
@@ -125,14 +141,6 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         if (msg.sender != address(queue)) revert NotQueue(msg.sender);
         accepted = _isDedicated(sessionId) ? _ownAmong(sessionId, nodeIds) : nodeIds.length;
         if (accepted == nodeIds.length) emit TaskAssigned(sessionId, taskId, nodeIds);
-    }
-
-    function getTaskResults(uint256 sessionId, uint256 taskId)
-        external
-        view
-        returns (address[] memory, string[] memory)
-    {
-        return OverdueTasks(address(queue)).getTaskResults(sessionId, taskId);
     }
 
     // ---------------------------------------------------------------- inside

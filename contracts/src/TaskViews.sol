@@ -12,6 +12,9 @@ import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
 abstract contract TaskViews is TaskLedger {
     using TaskTerms for uint256;
 
+    /// @notice How many of a session's latest tasks getMinersAtWork looks at, and how many miners it names at most.
+    uint256 public constant TASKS_LOOKED_AT = 128;
+
     /// @notice What a miner precommits: a copied hash is another miner's, and so of no use.
     function commitHash(uint256 sessionId, uint256 taskId, address miner, string memory data)
         public
@@ -92,6 +95,29 @@ abstract contract TaskViews is TaskLedger {
         if (runs.length == 0) return "";
         Run storage last = runs[runs.length - 1];
         return _dataOf(_task(sessionId, last.first + last.count - 1));
+    }
+
+    /// @notice How many tasks the session has: the published interface has both.
+    function sessionTaskCount(uint256 sessionId) external view returns (uint256) {
+        return getTaskCountBySessionId(sessionId);
+    }
+
+    /// @notice Who has a place in one of the session's latest tasks that has not ended, each once.
+    function getMinersAtWork(uint256 sessionId) external view returns (address[] memory miners) {
+        miners = new address[](TASKS_LOOKED_AT);
+        uint256 kept;
+        uint256 left = TASKS_LOOKED_AT;
+        Run[] storage runs = _runs[sessionId];
+        for (uint256 i = runs.length; i != 0 && left != 0; --i) {
+            (uint256 first, uint256 count) = (runs[i - 1].first, runs[i - 1].count);
+            for (; count != 0 && left != 0; --count) {
+                kept = _addMinersOf(_slot(sessionId, first + count - 1), miners, kept);
+                --left;
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(miners, kept)
+        }
     }
 
     function getTaskData(uint256 sessionId, uint256 taskId) external view returns (string memory) {
@@ -302,6 +328,19 @@ abstract contract TaskViews is TaskLedger {
                 ids[written++] = runs[i].first + n;
             }
         }
+    }
+
+    /// @return how many of the list are named now
+    function _addMinersOf(Task storage task, address[] memory miners, uint256 kept) private view returns (uint256) {
+        Board board = task.board;
+        if (board.status() == TaskStatus.Ended) return kept;
+        address[] memory placed = _minersBetween(task, board, TaskStatus.Assigned, TaskStatus.Ended);
+        for (uint256 i; i < placed.length && kept < miners.length; ++i) {
+            uint256 place;
+            while (place < kept && miners[place] != placed[i]) ++place;
+            if (place == kept) miners[kept++] = placed[i];
+        }
+        return kept;
     }
 
     function _dataOf(Task storage task) private view returns (string memory) {

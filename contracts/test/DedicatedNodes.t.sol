@@ -22,7 +22,7 @@ contract DedicatedNodesTest is Network {
     function hiringSession(uint256 reservePeriod) private returns (uint256) {
         vm.prank(client);
         session.create("s", "m", address(0), 1, 3, 2, 1, 1, false, 0, MODEL, reservePeriod, 0);
-        return session.getSessionCount();
+        return sessions.getSessionCount();
     }
 
     function hire(uint256 toSession, uint256 i) private {
@@ -37,15 +37,15 @@ contract DedicatedNodesTest is Network {
     function test_a_node_on_the_list_is_seen_from_both_sides() public {
         hire(sessionId, 0);
         hire(sessionId, 1);
-        assertEq(session.getSession(sessionId).dedicatedNodes.length, 2, "the list");
-        assertEq(session.getSession(sessionId).dedicatedNodes[1], miner(1), "its order");
-        assertTrue(session.getDedicatedNodeExists(sessionId, miner(0)), "on the list");
-        assertTrue(!session.getDedicatedNodeExists(sessionId, miner(2)), "not on the list");
-        assertTrue(!session.getDedicatedNodeExists(0, miner(2)), "nor on the one that does not exist");
-        assertEq(session.getNodeSessionId(miner(0)), sessionId, "its session");
-        assertEq(session.getNodeAssignedTimestamp(miner(0)), block.timestamp, "since when");
-        assertTrue(session.isNodeAssignedToAnySession(miner(0)), "assigned");
-        assertTrue(!session.isNodeAssignedToAnySession(miner(2)), "not assigned");
+        assertEq(sessions.getSession(sessionId).dedicatedNodes.length, 2, "the list");
+        assertEq(sessions.getSession(sessionId).dedicatedNodes[1], miner(1), "its order");
+        assertTrue(sessions.getDedicatedNodeExists(sessionId, miner(0)), "on the list");
+        assertTrue(!sessions.getDedicatedNodeExists(sessionId, miner(2)), "not on the list");
+        assertTrue(!sessions.getDedicatedNodeExists(0, miner(2)), "nor on the one that does not exist");
+        assertEq(sessions.getNodeSessionId(miner(0)), sessionId, "its session");
+        assertEq(sessions.getNodeAssignedTimestamp(miner(0)), block.timestamp, "since when");
+        assertTrue(sessions.isNodeAssignedToAnySession(miner(0)), "assigned");
+        assertTrue(!sessions.isNodeAssignedToAnySession(miner(2)), "not assigned");
     }
 
     function test_the_list_takes_only_nodes_that_could_work_for_the_session() public {
@@ -75,8 +75,8 @@ contract DedicatedNodesTest is Network {
         session.removeDedicatedNode(sessionId, miner(0));
         session.addDedicatedNode(other, miner(0));
         vm.stopPrank();
-        assertEq(session.getNodeSessionId(miner(0)), other, "moved");
-        assertEq(session.getSession(sessionId).dedicatedNodes.length, 0, "the old list");
+        assertEq(sessions.getNodeSessionId(miner(0)), other, "moved");
+        assertEq(sessions.getSession(sessionId).dedicatedNodes.length, 0, "the old list");
     }
 
     function test_only_the_sessions_owner_keeps_its_list() public {
@@ -119,7 +119,7 @@ contract DedicatedNodesTest is Network {
             session.releaseByNodeId(idOf(0));
             vm.prank(allowed[i]);
             session.releaseByNodeId(idOf(0));
-            assertTrue(!session.isNodeAssignedToAnySession(miner(0)), "released");
+            assertTrue(!sessions.isNodeAssignedToAnySession(miner(0)), "released");
         }
         vm.expectRevert(abi.encodeWithSelector(SessionNodes.NodeNotAssigned.selector, idOf(0)));
         session.releaseByNodeId(idOf(0));
@@ -135,7 +135,7 @@ contract DedicatedNodesTest is Network {
         vm.warp(block.timestamp + 1);
         vm.prank(stranger);
         session.releaseByNodeId(idOf(0));
-        assertEq(session.getNodeSessionId(miner(0)), 0, "released");
+        assertEq(sessions.getNodeSessionId(miner(0)), 0, "released");
     }
 
     function test_the_next_session_takes_a_node_whose_session_is_closed() public {
@@ -144,8 +144,8 @@ contract DedicatedNodesTest is Network {
         session.deactivateSession(sessionId);
         uint256 other = hiringSession(0);
         hire(other, 0);
-        assertEq(session.getNodeSessionId(miner(0)), other, "moved");
-        assertEq(session.getSession(sessionId).dedicatedNodes.length, 0, "the old list");
+        assertEq(sessions.getNodeSessionId(miner(0)), other, "moved");
+        assertEq(sessions.getSession(sessionId).dedicatedNodes.length, 0, "the old list");
     }
 
     function testFuzz_lists_and_hires_agree_whatever_the_order(uint256 seed) public {
@@ -153,7 +153,7 @@ contract DedicatedNodesTest is Network {
         for (uint256 step; step < 24; ++step) {
             uint256 word = uint256(keccak256(abi.encode(seed, step)));
             uint256 i = word % 5;
-            uint256 hirer = session.getNodeSessionId(miner(i));
+            uint256 hirer = sessions.getNodeSessionId(miner(i));
             if (hirer == 0) {
                 hire(word & 256 == 0 ? sessionId : other, i);
             } else {
@@ -163,15 +163,15 @@ contract DedicatedNodesTest is Network {
         }
         uint256 hired;
         for (uint256 i; i < 5; ++i) {
-            if (session.isNodeAssignedToAnySession(miner(i))) ++hired;
+            if (sessions.isNodeAssignedToAnySession(miner(i))) ++hired;
         }
         assertEq(listed(sessionId) + listed(other), hired, "each hired node is on one list, once");
     }
 
     function listed(uint256 ofSession) private view returns (uint256) {
-        address[] memory list = session.getSession(ofSession).dedicatedNodes;
+        address[] memory list = sessions.getSession(ofSession).dedicatedNodes;
         for (uint256 i; i < list.length; ++i) {
-            assertTrue(session.getDedicatedNodeExists(ofSession, list[i]), "listed and hired");
+            assertTrue(sessions.getDedicatedNodeExists(ofSession, list[i]), "listed and hired");
         }
         return list.length;
     }

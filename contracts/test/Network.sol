@@ -8,6 +8,7 @@ import {Roles} from "../src/Roles.sol";
 import {Session} from "../src/Session.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionQueue} from "../src/SessionQueue.sol";
+import {SessionViews} from "../src/SessionViews.sol";
 import {
     SignedAck, SignedPrecommit, SignedVerdict, Submission, TaskStatus, Verdict
 } from "../src/TaskTypes.sol";
@@ -48,6 +49,8 @@ abstract contract Network is Checks {
     /// @dev The same contract: see OverdueTasks.
     OverdueTasks internal tasks;
     Session internal session;
+    /// @dev The same contract: see SessionViews.
+    SessionViews internal sessions;
 
     function deployNetwork() internal {
         vm.warp(START);
@@ -57,7 +60,8 @@ abstract contract Network is Checks {
         payment = new SessionPayment(roles, token);
         queue = new SessionQueue(roles, payment, pool, new OverdueTasks(roles, payment, pool));
         tasks = OverdueTasks(payable(address(queue)));
-        session = new Session(roles, queue, payment, pool);
+        session = new Session(roles, queue, payment, pool, new SessionViews(roles, queue));
+        sessions = SessionViews(address(session));
         vm.startPrank(admin);
         payment.setSession(session);
         roles.grantRole(roles.MODULE_ROLE(), address(session));
@@ -102,7 +106,7 @@ abstract contract Network is Checks {
     function openSession(uint256 redundancy) internal returns (uint256 sessionId) {
         vm.prank(client);
         session.create("s", "m", address(0), 1, 3, redundancy, 1, 0, false, 0, MODEL, 0, 0);
-        return session.getSessionCount();
+        return sessions.getSessionCount();
     }
 
     function fund(uint256 sessionId, uint256 amount) internal {

@@ -252,8 +252,8 @@ contract PublishedDoorsTest is Network {
             assertEq(ofSession, sessionId, "session");
             assertEq(ofTask, taskId, "task");
             assertEq(ids.length, 2, "both");
-            assertEq(ids[0], session.getNodeId(miner(0)), "the first node");
-            assertEq(ids[1], session.getNodeId(miner(1)), "the second");
+            assertEq(ids[0], sessions.getNodeId(miner(0)), "the first node");
+            assertEq(ids[1], sessions.getNodeId(miner(1)), "the second");
         }
     }
 }

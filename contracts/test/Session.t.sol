@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {Session} from "../src/Session.sol";
-import {SessionLedger, SessionView} from "../src/SessionLedger.sol";
+import {SessionLedger} from "../src/SessionLedger.sol";
+import {SessionView} from "../src/SessionViews.sol";
 import {SessionNodes} from "../src/SessionNodes.sol";
 import {SessionPayment} from "../src/SessionPayment.sol";
 import {SessionTasks} from "../src/SessionTasks.sol";
@@ -60,7 +61,7 @@ contract SessionTest is Network {
     function test_a_session_says_what_it_was_made_with() public {
         vm.prank(client);
         session.create("name", "meta", address(0), 2, 5, 3, 1, 0, false, 9, MODEL, 60, 1000);
-        SessionView memory seen = session.getSession(1);
+        SessionView memory seen = sessions.getSession(1);
         assertEq(seen.name, "name", "name");
         assertEq(seen.owner, client, "the sender owns it");
         assertEq(seen.redundant, 3, "redundancy");
@@ -68,7 +69,7 @@ contract SessionTest is Network {
         assertEq(seen.maxTaskExecutionCount, 1000, "limit");
         assertEq(seen.routerAddresses[0], router, "default router");
         assertEq(seen.sid, keccak256(abi.encode(block.chainid, address(session), client, 0)), "sid");
-        assertEq(session.getLatestSessionId(client), 1, "latest");
+        assertEq(sessions.getLatestSessionId(client), 1, "latest");
         assertTrue(!session.doesSessionExist(0) && session.doesSessionExist(1), "numbers run from 1");
     }
 
@@ -107,8 +108,8 @@ contract SessionTest is Network {
         vm.startPrank(client);
         session.updateOwner(sessionId, second);
         vm.stopPrank();
-        assertEq(session.getSessionCountByAddress(client), 0, "the old one's list");
-        assertEq(session.getSessionIds(second)[0], sessionId, "the new one's list");
+        assertEq(sessions.getSessionCountByAddress(client), 0, "the old one's list");
+        assertEq(sessions.getSessionIds(second)[0], sessionId, "the new one's list");
         vm.prank(second);
         payment.withdrawFromSession(sessionId, 5);
         assertEq(token.balanceOf(second), 5, "withdrawn");
@@ -124,7 +125,7 @@ contract SessionTest is Network {
         payment.withdrawFromSession(sessionId, 1e9);
         vm.stopPrank();
         assertEq(token.balanceOf(client), 1e9, "withdrawn");
-        assertEq(session.getActiveSessionsByAddress(client).length, 0, "not among the active");
+        assertEq(sessions.getActiveSessionsByAddress(client).length, 0, "not among the active");
         assertSolvent();
     }
 
@@ -135,14 +136,14 @@ contract SessionTest is Network {
         vm.startPrank(client);
         session.addRouter(sessionId, second, "two");
         session.removeRouter(sessionId, router);
-        assertEq(session.getRouterIndex(sessionId, router), -1, "off the list");
-        assertEq(session.getRouterIndex(sessionId, second), 1, "the other's index stays");
-        assertEq(session.getRouterCount(sessionId), 2, "indices ever given");
-        assertEq(session.getLatestRouterInfo(sessionId), "two", "latest");
+        assertEq(sessions.getRouterIndex(sessionId, router), -1, "off the list");
+        assertEq(sessions.getRouterIndex(sessionId, second), 1, "the other's index stays");
+        assertEq(sessions.getRouterCount(sessionId), 2, "indices ever given");
+        assertEq(sessions.getLatestRouterInfo(sessionId), "two", "latest");
         session.addRouter(sessionId, router, "back");
         vm.stopPrank();
-        assertEq(session.getRouterIndex(sessionId, router), 0, "its old index");
-        assertEq(session.getRouterInfo(sessionId, router), "back", "new metadata");
+        assertEq(sessions.getRouterIndex(sessionId, router), 0, "its old index");
+        assertEq(sessions.getRouterInfo(sessionId, router), "back", "new metadata");
     }
 
     function test_a_router_submits_in_its_own_lane_only() public {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {SessionLedger, SessionView} from "../src/SessionLedger.sol";
+import {SessionLedger} from "../src/SessionLedger.sol";
+import {SessionView} from "../src/SessionViews.sol";
 import {Network} from "./Network.sol";
 
 /// @dev What clients read about sessions and routers, and that changes show in it.
@@ -18,14 +19,14 @@ contract SessionViewsTest is Network {
     function test_all_lists_of_an_accounts_sessions_agree() public {
         openSession(1);
         openSession(2);
-        assertEq(session.getSessionIds(client).length, 2, "ids");
-        assertEq(session.getSessionsIdsByAddress(client)[1], 2, "ids by their other name");
-        assertEq(session.getUserSessions(client)[0], 1, "and by their third");
-        assertEq(session.getLatestSessionId(stranger), 0, "a stranger has none");
+        assertEq(sessions.getSessionIds(client).length, 2, "ids");
+        assertEq(sessions.getSessionsIdsByAddress(client)[1], 2, "ids by their other name");
+        assertEq(sessions.getUserSessions(client)[0], 1, "and by their third");
+        assertEq(sessions.getLatestSessionId(stranger), 0, "a stranger has none");
         assertEq(session.ownerOf(2), client, "owner");
         assertEq(session.modelOf(2), MODEL, "model");
         (uint256[] memory ids, string[] memory names, string[] memory metadatas, uint256[] memory modes) =
-            session.getSessionIdAndNameAndMetadataByAddress(client);
+            sessions.getSessionIdAndNameAndMetadataByAddress(client);
         assertEq(ids[1], 2, "id");
         assertEq(names[1], "s", "name");
         assertEq(metadatas[1], "m", "metadata");
@@ -36,11 +37,11 @@ contract SessionViewsTest is Network {
         for (uint256 i; i < 3; ++i) {
             openSession(1);
         }
-        SessionView[] memory page = session.getSessionsByAddressByPage(client, 1, 1);
+        SessionView[] memory page = sessions.getSessionsByAddressByPage(client, 1, 1);
         assertEq(page.length, 1, "as many as were asked for");
         assertEq(page[0].id, 2, "from the offset on");
-        assertEq(session.getSessionsByAddressByPage(client, 2, 9).length, 1, "short at the end");
-        assertEq(session.getSessionsByAddressByPage(client, 3, 9).length, 0, "empty behind it");
+        assertEq(sessions.getSessionsByAddressByPage(client, 2, 9).length, 1, "short at the end");
+        assertEq(sessions.getSessionsByAddressByPage(client, 3, 9).length, 0, "empty behind it");
     }
 
     function test_only_open_sessions_are_active() public {
@@ -48,15 +49,15 @@ contract SessionViewsTest is Network {
         openSession(1);
         vm.prank(client);
         session.deactivateSession(1);
-        SessionView[] memory active = session.getActiveSessionsByAddress(client);
+        SessionView[] memory active = sessions.getActiveSessionsByAddress(client);
         assertEq(active.length, 1, "one is closed");
         assertEq(active[0].id, 2, "the other one");
-        assertEq(session.getSession(1).state, 1, "state");
+        assertEq(sessions.getSession(1).state, 1, "state");
     }
 
     function test_what_is_not_there_is_not_found() public {
         vm.expectRevert(abi.encodeWithSelector(SessionLedger.SessionNotFound.selector, 1));
-        session.getSession(1);
+        sessions.getSession(1);
         vm.expectRevert(abi.encodeWithSelector(SessionLedger.SessionNotFound.selector, 0));
         session.ownerOf(0);
     }
@@ -67,7 +68,7 @@ contract SessionViewsTest is Network {
         vm.warp(START + 9);
         vm.prank(client);
         session.update("new", "meta", 1, 2, 4, 0, 3, 2);
-        SessionView memory seen = session.getSession(1);
+        SessionView memory seen = sessions.getSession(1);
         assertEq(seen.name, "new", "name");
         assertEq(seen.metadata, "meta", "metadata");
         assertEq(seen.minNumOfNodes, 2, "fewest nodes");
@@ -89,10 +90,10 @@ contract SessionViewsTest is Network {
         }
         vm.prank(client);
         session.updateOwner(1, second);
-        uint256[] memory left = session.getSessionIds(client);
+        uint256[] memory left = sessions.getSessionIds(client);
         assertEq(left[0], 2, "moved up");
         assertEq(left[1], 3, "in order");
-        assertEq(session.getLatestSessionId(second), 1, "the new owner's");
+        assertEq(sessions.getLatestSessionId(second), 1, "the new owner's");
     }
 
     function test_each_creator_has_its_own_numbers() public {
@@ -109,46 +110,46 @@ contract SessionViewsTest is Network {
         assertEq(session.defaultRouterMetadata(), "router", "its metadata");
         vm.startPrank(client);
         session.addRouter(sessionId, second, "two");
-        assertEq(session.getRouterAddress(sessionId, 1), second, "by index");
-        assertEq(session.getRouterAddressToIndex(sessionId, second), 1, "by address");
-        assertEq(session.getLatestRouterAddress(sessionId), second, "latest");
-        assertEq(session.getLatestRouterIndex(sessionId), 1, "its index");
-        assertTrue(session.getRouterInfoExists(sessionId, "two"), "by metadata");
+        assertEq(sessions.getRouterAddress(sessionId, 1), second, "by index");
+        assertEq(sessions.getRouterAddressToIndex(sessionId, second), 1, "by address");
+        assertEq(sessions.getLatestRouterAddress(sessionId), second, "latest");
+        assertEq(sessions.getLatestRouterIndex(sessionId), 1, "its index");
+        assertTrue(sessions.getRouterInfoExists(sessionId, "two"), "by metadata");
         session.updateRouter(sessionId, second, "deux");
-        assertEq(session.getRouterInfo(sessionId, second), "deux", "updated");
-        assertTrue(!session.getRouterInfoExists(sessionId, "two"), "the old metadata is gone");
-        assertEq(session.getRouterMetadatasByAddress(client)[0], "deux", "the latest of each session");
+        assertEq(sessions.getRouterInfo(sessionId, second), "deux", "updated");
+        assertTrue(!sessions.getRouterInfoExists(sessionId, "two"), "the old metadata is gone");
+        assertEq(sessions.getRouterMetadatasByAddress(client)[0], "deux", "the latest of each session");
         uint256[] memory ids = new uint256[](1);
         ids[0] = sessionId;
-        assertEq(session.getRouterMetadatasBySessionIds(ids)[0], "deux", "the same by number");
+        assertEq(sessions.getRouterMetadatasBySessionIds(ids)[0], "deux", "the same by number");
 
         session.resetAllRouters(sessionId);
         vm.stopPrank();
-        assertEq(session.getRouterAddress(sessionId, 1), address(0), "removed");
-        assertEq(session.getRouterAddress(sessionId, 9), address(0), "never was");
-        assertEq(session.getLatestRouterAddress(sessionId), address(0), "none");
-        assertEq(session.getLatestRouterInfo(sessionId), "", "none");
-        assertEq(session.getSession(sessionId).routerAddresses.length, 0, "none");
+        assertEq(sessions.getRouterAddress(sessionId, 1), address(0), "removed");
+        assertEq(sessions.getRouterAddress(sessionId, 9), address(0), "never was");
+        assertEq(sessions.getLatestRouterAddress(sessionId), address(0), "none");
+        assertEq(sessions.getLatestRouterInfo(sessionId), "", "none");
+        assertEq(sessions.getSession(sessionId).routerAddresses.length, 0, "none");
         vm.expectRevert(abi.encodeWithSelector(SessionLedger.NotRouter.selector, sessionId, address(0)));
-        session.getLatestRouterIndex(sessionId);
+        sessions.getLatestRouterIndex(sessionId);
         vm.expectRevert(abi.encodeWithSelector(SessionLedger.NotRouter.selector, sessionId, second));
-        session.getRouterInfo(sessionId, second);
+        sessions.getRouterInfo(sessionId, second);
     }
 
     function test_without_a_default_router_a_session_begins_with_none() public {
         vm.prank(admin);
         session.setDefaultRouter(address(0), "");
         uint256 sessionId = openSession(1);
-        assertEq(session.getRouterCount(sessionId), 0, "none");
-        assertEq(session.getSession(sessionId).routerAddresses.length, 0, "none");
+        assertEq(sessions.getRouterCount(sessionId), 0, "none");
+        assertEq(sessions.getSession(sessionId).routerAddresses.length, 0, "none");
     }
 
     function test_the_network_knows_its_oracle_its_modules_and_its_nodes_names() public view {
-        assertTrue(session.isOracleNode(oracle) && !session.isOracleNode(client), "session");
+        assertTrue(sessions.isOracleNode(oracle) && !sessions.isOracleNode(client), "session");
         assertTrue(tasks.isOracleNode(oracle) && !tasks.isOracleNode(client), "queue");
         assertTrue(tasks.isPrimaryModule(address(queue)) && !tasks.isPrimaryModule(client), "module");
         bytes32 id = keccak256(abi.encodePacked(client));
-        assertEq(session.getNodeId(client), id, "a node's name in the session");
+        assertEq(sessions.getNodeId(client), id, "a node's name in the session");
         assertEq(tasks.getNodeId(client), id, "and in the queue");
     }
 

@@ -35,7 +35,7 @@ contract TaskLifeTest is Network {
         commit(sessionId, 0, 0);
         commit(sessionId, 0, 1);
         assertStatus(sessionId, 0, TaskStatus.Committed);
-        (address[] memory who, string[] memory results) = session.getTaskResults(sessionId, 0);
+        (address[] memory who, string[] memory results) = sessions.getTaskResults(sessionId, 0);
         assertEq(who[1], miner(1), "second miner");
         assertEq(results[1], result(1), "second result");
 
