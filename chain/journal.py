@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from chain.leadership import lock_for_transaction
-from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
+from chain.models import GasTotal, Operation, OperationStatus, Transaction, TransactionStatus
 from chain.operations import OperationKind
 from chain.refusals import Meaning, Refusal, meaning_of
 from chain.transactions import Fees, Signed
@@ -119,6 +119,7 @@ def record_mined(
         refusals: those of skipped elements by place; one Refusal when all of it reverted.
     """
     succeeded = not isinstance(refusals, Refusal)
+    _count_gas(row.kind, int(receipt["gasUsed"], 16) - (row.gas_used or 0))
     _step(
         row,
         TransactionStatus.MINED,
@@ -156,6 +157,7 @@ def record_mined(
 @transaction.atomic
 def record_vanished(row: Transaction) -> None:
     """A fork has undone the transaction: it is to be broadcast again."""
+    _count_gas(row.kind, -(row.gas_used or 0))
     _step(
         row,
         TransactionStatus.SIGNED,
@@ -218,6 +220,11 @@ def _settle(
     operation.transaction = None
     operation.alone = alone
     operation.due_at = timezone.now() + timedelta(seconds=pause_s)
+
+
+def _count_gas(kind: str, more: int) -> None:
+    if not GasTotal.objects.filter(pk=kind).update(gas_used=F("gas_used") + more):
+        GasTotal.objects.create(kind=kind, gas_used=more)
 
 
 def _step(row: Transaction, status: TransactionStatus, **values: Any) -> None:

@@ -27,7 +27,7 @@ from chain.messages import (
     recover,
 )
 from chain.wakeup import notify
-from mining import deaths
+from mining import deaths, first_tokens
 from mining.assignment_states import advance
 from mining.deadlines import ONLINE_S
 from mining.errors import ReportRefused
@@ -174,6 +174,7 @@ def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
         task_states.mark_acked(task, address, at=now, is_locked=True)
     outbox.enqueue(operations.relay_precommit(message, report.signature))
     notify("miner_free")
+    transaction.on_commit(lambda: first_tokens.note(task, assignment, now), robust=True)
 
 
 @transaction.atomic(savepoint=False)

@@ -65,7 +65,7 @@ def mark_acked(
 
 
 def mark_first_token(task: Task, at: datetime | None = None) -> bool:
-    """The first piece of the answer is there. No stage of its own."""
+    """The first piece of the answer was there. It changes no status, and is shown as a stage."""
     at = at or timezone.now()
     changed = Task.objects.filter(pk=task.pk, first_token_at=None).update(first_token_at=at)
     if changed:

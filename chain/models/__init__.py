@@ -5,7 +5,13 @@ from chain.models.fault import Fault
 from chain.models.finality import FinalBlock
 from chain.models.mirrored import Mirrored, mirrored_models
 from chain.models.news import NewsCursor
-from chain.models.operation import Operation, OperationStatus, Transaction, TransactionStatus
+from chain.models.operation import (
+    GasTotal,
+    Operation,
+    OperationStatus,
+    Transaction,
+    TransactionStatus,
+)
 from chain.models.undo import BeforeImage, StoredBatch
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "Event",
     "Fault",
     "FinalBlock",
+    "GasTotal",
     "Mirrored",
     "NewsCursor",
     "Operation",

@@ -66,6 +66,18 @@ class Transaction(models.Model):
         return [self.hash, *reversed(self.earlier_hashes)]
 
 
+class GasTotal(models.Model):
+    """The gas of all mined transactions of a kind, kept as they are mined and undone."""
+
+    kind = models.CharField(max_length=24, choices=OperationKind.choices, primary_key=True)
+    gas_used = models.BigIntegerField(default=0)
+
+    objects: models.Manager["GasTotal"] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.gas_used} gas of {self.kind}"
+
+
 class OperationStatus(models.TextChoices):
     """`failed` and `confirmed` are final, but for a fork and for being enqueued again."""
 

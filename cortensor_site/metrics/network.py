@@ -11,7 +11,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chain.models import Block, Fault, Operation, OperationStatus, Transaction, TransactionStatus
+from chain.models import Block, Fault, GasTotal, Operation, OperationStatus
 from cortensor_site.health import components
 from sessions import ports
 from sessions.models import WEI_PER_COR, Payment, Session, Task, TaskStatus
@@ -20,6 +20,8 @@ FAULTS_OF = timedelta(minutes=5)
 """What goes on failing is tried again every minute, so that it is among the faults of this time."""
 KEPT_S = 5.0
 """How long an answer is given again, so that many scrapers cost no more than one."""
+MONEY_KEPT_S = 60.0
+"""The sums of money read every session and payment there has been, so they are made more rarely."""
 WORKING = (TaskStatus.ASSIGNED, TaskStatus.ACKED)
 
 
@@ -29,6 +31,8 @@ class NetworkCollector(Collector):
     def __init__(self) -> None:
         self._read_at = float("-inf")
         self._metrics: list[Metric] = []
+        self._money_read_at = float("-inf")
+        self._money: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not ask the database."""
@@ -36,9 +40,12 @@ class NetworkCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         if time.monotonic() - self._read_at > KEPT_S:
-            self._metrics = [*_tasks(), *_money(), *_chain(), *_parts()]
+            self._metrics = [*_tasks(), *_chain(), *_parts()]
             self._read_at = time.monotonic()
-        return self._metrics
+        if time.monotonic() - self._money_read_at > MONEY_KEPT_S:
+            self._money = list(_money())
+            self._money_read_at = time.monotonic()
+        return [*self._metrics, *self._money]
 
 
 def _tasks() -> Iterator[Metric]:
@@ -89,10 +96,7 @@ def _chain() -> Iterator[Metric]:
     gas = CounterMetricFamily(
         "cortensor:gas", "Gas of this router's mined transactions", labels=["kind"]
     )
-    mined = Transaction.objects.filter(
-        status__in=[TransactionStatus.MINED, TransactionStatus.FINAL], gas_used__isnull=False
-    )
-    for kind, used in _grouped(mined, "kind", Sum("gas_used")):
+    for kind, used in GasTotal.objects.values_list("kind", "gas_used"):
         gas.add_metric([kind], used)
     yield gas
     outbox = GaugeMetricFamily(

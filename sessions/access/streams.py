@@ -26,26 +26,37 @@ RENEWED_EVERY_S = 10.0
 TRY_AGAIN_S = 5
 LONGEST_STREAM_S = 24 * 3600
 _PROCESS = uuid.uuid4().hex
-_TAKE = """
-redis.call('SET', 'streams:process:' .. ARGV[1], 1, 'EX', ARGV[2])
-for i, key in ipairs(KEYS) do
-  local limit, open = tonumber(ARGV[i + 2]), 0
+PROCESSES = "streams:processes"
+"""A sorted set: until when each process counts as alive, in seconds on Redis' clock."""
+_LIVE = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+"""
+_TAKE = (
+    _LIVE
+    + """
+for i = 2, #KEYS do
+  local key, limit, open = KEYS[i], tonumber(ARGV[i + 2]), 0
   local held = redis.call('HGETALL', key)
   for j = 1, #held, 2 do
-    if redis.call('EXISTS', 'streams:process:' .. held[j]) == 1 then
+    if redis.call('ZSCORE', KEYS[1], held[j]) then
       open = open + tonumber(held[j + 1])
     else
       redis.call('HDEL', key, held[j])
     end
   end
-  if limit > 0 and open >= limit then return i end
+  if limit > 0 and open >= limit then return i - 1 end
 end
-for _, key in ipairs(KEYS) do
-  redis.call('HINCRBY', key, ARGV[1], 1)
-  if string.find(key, 'streams:task:', 1, true) then redis.call('EXPIRE', key, ARGV[3 + #KEYS]) end
+for i = 2, #KEYS do
+  redis.call('HINCRBY', KEYS[i], ARGV[1], 1)
+  if string.find(KEYS[i], 'streams:task:', 1, true) then
+    redis.call('EXPIRE', KEYS[i], ARGV[3])
+  end
 end
 return 0
 """
+)
 _RELEASE = """
 for _, key in ipairs(KEYS) do
   if redis.call('HINCRBY', key, ARGV[1], -1) <= 0 then redis.call('HDEL', key, ARGV[1]) end
@@ -107,7 +118,8 @@ def _take(wanted: dict[str, int]) -> StreamSlot:
     slot = StreamSlot(list(wanted))
     try:
         full = _scripts(settings.REDIS_URL)[0](
-            keys=slot.names, args=[_PROCESS, PROCESS_TTL_S, *wanted.values(), LONGEST_STREAM_S]
+            keys=[PROCESSES, *slot.names],
+            args=[_PROCESS, PROCESS_TTL_S, LONGEST_STREAM_S, *wanted.values()],
         )
     except redis.RedisError:
         logger.warning("Redis does not answer: nobody's streams are limited", exc_info=True)
@@ -128,8 +140,11 @@ def is_followed(task: TaskNumbers) -> bool:
     """Whether somebody follows a task's stream, at whichever router process. Raises RedisError."""
     connection = client(settings.REDIS_URL)
     held: Any = connection.hgetall(_followers_key(task))
-    names = [f"streams:process:{process.decode()}" for process in held]
-    return bool(names) and bool(connection.exists(*names))
+    if not held:
+        return False
+    now_s, _ = connection.time()
+    alive: Any = connection.zmscore(PROCESSES, list(held))
+    return any(until is not None and until > now_s for until in alive)
 
 
 def _followers_key(task: TaskNumbers) -> str:
@@ -147,9 +162,10 @@ def stream_slot(caller: Caller) -> Iterator[None]:
 
 
 @cache
-def _scripts(url: str) -> tuple[Any, Any]:
+def _scripts(url: str) -> tuple[Any, Any, Any]:
     connection = client(url)
-    return connection.register_script(_TAKE), connection.register_script(_RELEASE)
+    take, release, live = map(connection.register_script, (_TAKE, _RELEASE, _LIVE))
+    return take, release, live
 
 
 @cache
@@ -158,6 +174,6 @@ def _stay_alive(url: str) -> None:
         pause = threading.Event()
         while not pause.wait(RENEWED_EVERY_S):
             with suppress(redis.RedisError):
-                client(url).set(f"streams:process:{_PROCESS}", 1, ex=PROCESS_TTL_S)
+                _scripts(url)[2](keys=[PROCESSES], args=[_PROCESS, PROCESS_TTL_S])
 
     threading.Thread(target=renew, name="stream-slots", daemon=True).start()

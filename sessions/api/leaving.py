@@ -5,6 +5,7 @@ under which it may ask again.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -13,7 +14,10 @@ from asgiref.sync import sync_to_async
 
 from sessions import departures
 from sessions.api.sse import EventStream
+from sessions.errors import SessionsError
 from sessions.models import Task
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 OnEnd = Callable[[], None]
@@ -69,8 +73,16 @@ async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) ->
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        with suppress(Exception):
-            await sync_to_async(departures.leave)(awaited(await work))
+        try:
+            found = await work
+        except Exception as error:  # nothing was taken, and nobody is left to be told
+            unknown = not isinstance(error, SessionsError)
+            logger.info("a client left before it was refused: %s", error, exc_info=unknown)
+            raise asyncio.CancelledError from error
+        try:
+            await sync_to_async(departures.leave)(awaited(found))
+        except Exception:
+            logger.exception("a client has left, and its tasks go on")
         raise
 
 

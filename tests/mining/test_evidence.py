@@ -21,6 +21,7 @@ from mining.node.reports import (
     HeartbeatReport,
     PrecommitReport,
 )
+from sessions.api.representations import stages
 from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.task_states import mark_assigned
 from tests.mining.conftest import (
@@ -190,6 +191,41 @@ def test_an_ack_goes_on_chain_where_the_precommit_may_take_long(signer, timeout_
         signer.send(signer.ack())
     assert signer.assignment.status == AssignmentStatus.ACKED
     assert operations("relay_ack").count() == relayed
+
+
+def test_the_first_tokens_time_is_in_the_record_once_the_live_miner_is_done(signer, router_redis):
+    entry_id = router_redis.xadd(signer.assignment.stream_key, {"text": "2"})
+    router_redis.xadd(signer.assignment.stream_key, {"text": "5"})
+    signer.send(signer.precommit())
+    at = signer.task.first_token_at
+    assert at is not None
+    assert round(at.timestamp() * 1000) == int(entry_id.partition("-")[0])
+    assert {"status": "first_token", "at": at} in stages(signer.task)
+
+
+@pytest.mark.parametrize("entry_id", ["1-1", "99999999999999999-0"])
+def test_a_miner_cannot_have_begun_before_its_lease_or_after_its_end(
+    signer, router_redis, entry_id
+):
+    router_redis.xadd(signer.assignment.stream_key, {"text": "2"}, id=entry_id)
+    signer.send(signer.precommit())
+    assignment = signer.assignment
+    assert assignment.leased_at <= signer.task.first_token_at <= assignment.precommit_at
+
+
+def test_a_stream_that_is_none_tells_no_time(signer, router_redis):
+    router_redis.set(signer.assignment.stream_key, "no stream")
+    signer.send(signer.precommit())
+    assert signer.assignment.status == AssignmentStatus.PRECOMMITTED
+    assert signer.task.first_token_at is None
+
+
+def test_only_the_stream_that_the_client_follows_tells_the_first_token(router_redis):
+    _, other = signers(2)
+    Assignment.objects.filter(pk=other.assignment.pk).update(announced_at=None)
+    router_redis.xadd(other.assignment.stream_key, {"text": "2"})
+    other.send(other.precommit())
+    assert other.task.first_token_at is None
 
 
 def test_a_precommit_implies_the_ack(signer):
