@@ -113,7 +113,7 @@ def _ask(http: httpx.Client, way: Way, prompt: str) -> tuple[dict[str, Any], flo
         "timeout": TIMEOUT_S,
     }
     if way.path.startswith("/v1"):
-        body["model"] = "1"
+        body |= {"model": "1", "messages": [{"role": "user", "content": body.pop("prompt")}]}
     try:
         with http.stream("POST", way.path, json=body) as response:
             if response.status_code != 200:
@@ -124,7 +124,7 @@ def _ask(http: httpx.Client, way: Way, prompt: str) -> tuple[dict[str, Any], flo
             return {
                 "kind": Kind.ANSWERED,
                 "task": _task_of(response, told),
-                "text": told["choices"][0]["text"],
+                "text": _text_of(told["choices"][0]),
                 "is_judged": response.headers["X-Judged"] == "true",
             }, PAUSE_S
     except httpx.ConnectError:
@@ -152,11 +152,17 @@ def _streamed(response: httpx.Response) -> dict[str, Any]:
             code = _code_of(event["error"] if "type" in event["error"] else event)
             kind = Kind.TOLD if code in TOLD else Kind.WRONG
             return {"kind": kind, "detail": code, "task": task, "text": text}
-        choices = event.get("choices") or [{"text": ""}]
-        text += choices[0]["text"]
+        choices = event.get("choices") or [{}]
+        text += _text_of(choices[0])
         if choices[0].get("finish_reason"):
             return {"kind": Kind.ANSWERED, "task": task, "text": text}
     return {"kind": Kind.WRONG, "detail": "the stream has no end", "task": task}
+
+
+def _text_of(choice: dict[str, Any]) -> str:
+    """What a choice, or a piece of one, says in either face's form."""
+    said = choice.get("text") or choice.get("message", choice.get("delta", {})).get("content")
+    return said or ""
 
 
 def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:

@@ -40,12 +40,11 @@ def outages(client: Client) -> Iterator[Outages]:
 @pytest.fixture
 def clients(client: Client) -> Iterator[SteadyClients]:
     alone, compared = client.session(1), client.session(3)
+    ours, openai = "/api/v1/completions", "/v1/chat/completions"
     ways = [
-        Way(path, session_id, streams)
-        for path in ("/api/v1/completions", "/v1/completions")
-        for session_id, streams in ((alone, False), (alone, True), (compared, False))
+        *(Way(ours, alone, streams=False), Way(openai, alone, streams=True)),
+        *(Way(openai, compared, streams=False), Way(ours, compared, streams=True)),
     ]
-    ways.append(Way("/v1/completions", compared, True))
     clients = SteadyClients(client, ways)
     clients.start()
     yield clients
