@@ -79,7 +79,7 @@ pins: $(VENV)/.made ## Compile the short requirement files to exact pins
 TOGETHER := $(MAKE) --no-print-directory -j8
 
 setup: ## Install what running needs (the first time takes minutes: llama.cpp is compiled)
-	@$(TOGETHER) $(VENV)/.run node_modules/.installed $(if $(MODEL)$(wildcard $(VENV)/.run),,$(CHAT_MODEL))
+	@$(TOGETHER) $(VENV)/.run node_modules/.installed $(if $(MODEL),,$(shell test -e $(VENV)/.run || echo $(CHAT_MODEL)))
 
 setup-dev: ## Install what testing needs as well
 	@$(TOGETHER) FIRST=$(VENV)/.dev-packages $(VENV)/.dev $(SCHEMA_SUITE) node_modules/.installed
