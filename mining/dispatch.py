@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from chain import operations, outbox
+from chain.isolation import Isolation, is_away
 from chain.prepared import Parameter, Prepared
 from chain.wakeup import Listener
 from mining.candidates import (
@@ -53,7 +55,11 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 def dispatch_all() -> int:
     """Give out every queued task that can be given out now; how many those were."""
-    return sum(_dispatch_model(model_identifier) for model_identifier in settings.MODELS)
+    given: list[int] = []
+    for number in settings.MODELS:
+        look = partial(_dispatch_model, number, given)
+        _isolation.attempt(("model", number), f"the queue of model {number}", look)
+    return sum(given)
 
 
 def give_at_once(task: Task, session: Session, submission: operations.Op) -> bool:
@@ -100,11 +106,14 @@ class Round:
     """Whether nothing more can be given out now."""
 
 
-def dispatch_some(model_identifier: int, set_aside: Collection[int], now: datetime) -> Round:
+def dispatch_some(
+    model_identifier: int, set_aside: Collection[int], now: datetime, *, apart: bool = False
+) -> Round:
     """Give a model's oldest queued tasks to miners, in one transaction.
 
     Args:
         set_aside: sessions whose tasks are not looked at.
+        apart: whether each task is given by itself, so that one that fails keeps no other waiting.
     """
     with transaction.atomic():
         # Before the tasks: whoever has the slots has the queue, so a session's order holds
@@ -117,7 +126,7 @@ def dispatch_some(model_identifier: int, set_aside: Collection[int], now: dateti
             .exclude(session_id__in=set_aside)
             .select_for_update(skip_locked=True)[:TASKS_AT_ONCE]
         )
-        return _give_out(tasks, miners, now)
+        return _give_out(tasks, miners, now, apart=apart)
 
 
 def draw_seed(task: Task) -> bytes:
@@ -126,39 +135,79 @@ def draw_seed(task: Task) -> bytes:
     return hashlib.blake2b(task.task_digest.encode(), key=key, digest_size=32).digest()
 
 
-def _dispatch_model(model_identifier: int) -> int:
-    dispatched, set_aside = 0, set[int]()
+def _dispatch_model(model_identifier: int, given: list[int]) -> None:
+    """Give out what can be given out of one model's queue, and note how many tasks each time."""
+    set_aside = set[int]()
     waiting = Task.objects.queued().filter(model_identifier=model_identifier)
     # Asked without a lock: mostly there is nothing.
     while waiting.exclude(session_id__in=set_aside).exists():
-        done = dispatch_some(model_identifier, set_aside, timezone.now())
-        dispatched += len(done.given)
+        try:
+            done = dispatch_some(model_identifier, set_aside, timezone.now())
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.warning("one of some tasks cannot be given: each is tried by itself")
+            done = dispatch_some(model_identifier, set_aside, timezone.now(), apart=True)
+        given.append(len(done.given))
         set_aside |= done.hopeless
         if done.is_last:
             break
-    return dispatched
 
 
-def _give_out(tasks: Sequence[Task], miners: Sequence[OnlineMiner], now: datetime) -> Round:
+def _give_out(
+    tasks: Sequence[Task], miners: Sequence[OnlineMiner], now: datetime, *, apart: bool
+) -> Round:
     numbers = {task.session_id for task in tasks}
     modes = dict(Session.objects.filter(pk__in=numbers).values_list("session_id", "mode"))
     done = Round(is_last=len(tasks) < TASKS_AT_ONCE)
     for task in tasks:
         if task.session_id in done.hopeless:
             continue
-        candidates = suitable(task, modes.get(task.session_id), miners)
-        if len(candidates) < task.redundancy:
-            # The others must not wait behind it.
+        outcome = _Outcome()
+        give = partial(_give, task, modes.get(task.session_id), miners, now, outcome)
+        is_tried = True
+        if apart or _isolation.times(task.pk):
+            is_tried = _isolation.attempt(task.pk, task, transaction.atomic(give), now)
+        else:
+            give()
+        if not is_tried or outcome.is_hopeless:
+            # The others must not wait behind it; its session's order holds.
             done.hopeless.add(task.session_id)
-            continue
-        chosen = _chosen(task, candidates)
-        if chosen is None:
+        elif not outcome.chosen:
             done.is_last = True
             break
-        _assign(task, chosen, now)
-        done.given.append(task)
-        miners = without_slots_of(miners, [miner.address for miner in chosen])
+        else:
+            done.given.append(task)
+            miners = without_slots_of(miners, [miner.address for miner in outcome.chosen])
     return done
+
+
+@dataclass
+class _Outcome:
+    """Who has got a task: nobody if too few miners are free, or if it is hopeless."""
+
+    chosen: list[Candidate] = field(default_factory=list)
+    is_hopeless: bool = False
+
+
+def _give(
+    task: Task,
+    mode: int | None,
+    miners: Sequence[OnlineMiner],
+    now: datetime,
+    outcome: _Outcome,
+) -> None:
+    candidates = suitable(task, mode, miners)
+    if len(candidates) < task.redundancy:
+        outcome.is_hopeless = True
+        return
+    chosen = _chosen(task, candidates) or []
+    if chosen:
+        _assign(task, chosen, now)
+    outcome.chosen = chosen
+
+
+_isolation = Isolation("dispatch")
 
 
 def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | None:

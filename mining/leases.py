@@ -11,7 +11,6 @@ from chain.contracts import deployment
 from chain.envelopes import read_public_key, recipients
 from mining import mailbox
 from mining.deadlines import ack_deadline, lease_deadline
-from mining.errors import MailboxUnavailable
 from mining.models import Assignment, MinerPresence
 from mining.node.job import Job, JobGrammar
 from sessions import encryption, streams
@@ -63,7 +62,7 @@ def _deliver(task: Task, assignments: list[Assignment]) -> None:
     for assignment in assignments:
         try:
             mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))
-        except MailboxUnavailable:
+        except Exception:  # a mailbox that is away, a key that is none: this miner's alone
             # The ack will be missing, and another miner gets the place.
             logger.exception("%s could not be delivered", assignment)
         if assignment.announced_at is not None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from chain.models import Block
@@ -211,13 +211,23 @@ def _totals() -> Totals:
 
 
 def _miners(now: datetime) -> list[MinerView]:
-    nodes = {node.address: node for node in Node.objects.order_by("address")[:MAX_MINERS]}
-    presences = {row.address: row for row in MinerPresence.objects.order_by("address")[:MAX_MINERS]}
+    addresses = _shown_miners()
+    nodes = Node.objects.in_bulk(addresses)
+    presences = MinerPresence.objects.in_bulk(addresses)
     views = [
-        _miner(address, nodes.get(address), presences.get(address), now)
-        for address in nodes.keys() | presences.keys()
+        _miner(address, nodes.get(address), presences.get(address), now) for address in addresses
     ]
     return sorted(views, key=lambda view: (not view.online, -view.reputation, view.address))
+
+
+def _shown_miners() -> list[str]:
+    """Whom there is room for: those heard of last, then those who registered last."""
+    heard = MinerPresence.objects.order_by(F("last_seen_at").desc(nulls_last=True), "address")
+    known = list(heard.values_list("address", flat=True)[:MAX_MINERS])
+    others = Node.objects.exclude(address__in=known).order_by(
+        F("registered_at").desc(nulls_last=True), "address"
+    )
+    return known + list(others.values_list("address", flat=True)[: MAX_MINERS - len(known)])
 
 
 def _miner(

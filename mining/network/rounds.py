@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.utils import timezone
@@ -19,6 +20,7 @@ from chain import network_operations as operations
 from chain import outbox
 from chain.contracts import Deployment, deployment
 from chain.endpoints import endpoints
+from chain.isolation import Isolation
 from chain.leadership import Leadership
 from chain.rpc import Node, RpcError
 from chain.wakeup import Listener
@@ -88,30 +90,46 @@ class Conductor:
         self._contract = deployment.addresses["Cognitive"]
         self._epoch_seconds: int | None = None
         self._pings_at = self._payouts_at = self._pruning_at = self._read_at = 0.0
+        self._isolation = Isolation("network_tasks")
         self._judged_at: dict[tuple[int, int], float] = {}
 
     def step(self) -> float:
         """Do all that can be done now; return how long to wait, in seconds. Raises RpcError."""
-        self._ask_for_pings()
+        self._try("pings", self._ask_for_pings)
         wait_s = self._read_at - time.monotonic()
         if wait_s > 0:
             return wait_s
         self._rpc.require_chain(self._deployment.chain_id)
         situation = read_situation(self._rpc, self._deployment)
         now = max(situation.time, int(time.time()))
-        self._pay_out(now)
+        self._try("payouts", partial(self._pay_out, now))
         is_due = not is_open(situation) and self._is_due()
         if not is_open(situation):
-            self._prune()
+            self._try("pruning", self._prune)
         if not is_open(situation) and not is_due:
             # What wakes us now are users' tasks.
             self._read_at = time.monotonic() + LOOK_EVERY_S
         planned = plan(situation, now, is_idle=is_due)
         for action in planned.actions:
-            self._do(action, situation)
+            name = f"{action.step.value} {action.node}".strip()
+            self._try(name, partial(self._do, action, situation))
         if planned.look_at is None:
             return LOOK_EVERY_S
         return min(max(planned.look_at - now, READ_EVERY_S), LOOK_EVERY_S)
+
+    def _try(self, name: str, work: Callable[[], object]) -> None:
+        """Do one kind of work; what fails of it stops no other. Raises RpcError."""
+
+        def attempt() -> None:
+            try:
+                work()
+            except RpcError as error:
+                away.append(error)
+
+        away: list[RpcError] = []
+        self._isolation.attempt(name, name, attempt)
+        if away:
+            raise away[0]
 
     def _is_due(self) -> bool:
         now, begun = timezone.now(), last_begun()

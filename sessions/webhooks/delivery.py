@@ -1,6 +1,7 @@
 """One attempt to deliver one message, and what follows from it."""
 
 import asyncio
+import logging
 import random
 from datetime import datetime, timedelta
 
@@ -17,17 +18,29 @@ DISABLED_AFTER = timedelta(days=3)
 JITTER = 0.2
 GONE = 410
 
+logger = logging.getLogger(__name__)
+
 
 def deliver(delivery_id: str) -> None:
     """Try once, if it is time. The next attempt is set first, so that a crash loses none."""
     delivery = _claim(delivery_id, timezone.now())
     if delivery is None:
         return
+    try:
+        answer = _post(delivery)
+    except Exception as error:
+        # Whatever this one message breaks: its attempts are counted, so that they have an end.
+        logger.exception("%s was not sent", delivery)
+        answer = Answer(None, f"not sent: {type(error).__name__}")
+    _conclude(delivery, answer, timezone.now())
+
+
+def _post(delivery: WebhookDelivery) -> Answer:
     endpoint, body = delivery.endpoint, delivery.body.encode()
     headers = signature_headers(
         endpoint.signing_key, delivery.message_id, int(timezone.now().timestamp()), body
     )
-    _conclude(delivery, asyncio.run(post(endpoint.url, headers, body)), timezone.now())
+    return asyncio.run(post(endpoint.url, headers, body))
 
 
 @transaction.atomic

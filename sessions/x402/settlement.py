@@ -25,6 +25,7 @@ from chain import operations, outbox
 from chain.authorizations import domain_of, find_payment
 from chain.contracts import deployment
 from chain.errors import ChainError
+from chain.isolation import Isolation
 from chain.keys import KeystoreError
 from chain.messages import TransferWithAuthorization, sign
 from chain.models import Operation, OperationStatus
@@ -54,6 +55,16 @@ def sweep(now: datetime) -> None:
             raise
         except Exception:  # one must not keep the others waiting
             logger.exception("%s has to wait", payment)
+
+
+_isolation = Isolation("payments")
+
+
+def _try(payment: Payment, now: datetime) -> None:
+    try:
+        advance(payment, now)
+    except ChainError as error:  # an endpoint, or the till, is away
+        logger.error("%s has to wait: %s", payment, error)
 
 
 def advance(payment: Payment, now: datetime | None = None) -> Payment:

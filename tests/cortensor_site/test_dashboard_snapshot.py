@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from chain import projections
 from chain.models import Block
+from cortensor_site.dashboard import snapshot
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState
 from sessions.models import OnChainStatus, OnChainTask, Session, Task, TaskOrigin, TaskStatus
 from tests.mining.network.test_projections import a_round
@@ -19,7 +20,7 @@ COR = 10**18
 MINERS = [f"0x{n:040x}" for n in (0xA1, 0xB2, 0xC3)]
 SECRET_PROMPT = "the prompt that nobody else may see"
 SECRET_RESULT = "the answer that nobody else may see"
-QUERIES = 13
+QUERIES = 15
 
 pytestmark = pytest.mark.django_db
 
@@ -235,3 +236,23 @@ def test_what_idle_miners_do_is_shown_without_their_words(
     assert (task["number"], task["state"]) == (1, "ended")
     assert (task["completers"], task["accepted"]) == (2, 1)
     assert shown["network_paid_wei"] == str(10**19)
+
+
+def test_of_very_many_miners_those_heard_of_last_are_shown_whole(
+    read: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "MAX_MINERS", 3)
+    now = timezone.now()
+    for number in range(1, 7):
+        # In one table the late addresses come first, in the other the early ones.
+        address = f"0x{number:040x}"
+        Node.objects.create(
+            address=address, state=NodeState.EPHEMERAL, reputation=number, registered_at=now
+        )
+        if number >= 5:
+            MinerPresence.objects.create(address=address, last_seen_at=now, slots=number)
+    shown = {row["address"]: row for row in read()["miners"]}
+    assert len(shown) == 3
+    for number in (5, 6):
+        row = shown[f"0x{number:040x}"]
+        assert (row["reputation"], row["slots"], row["state"]) == (number, number, "ephemeral")

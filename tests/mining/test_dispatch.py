@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from chain import operations, storage
 from chain.digests import canonical_json
-from chain.models import Operation
+from chain.models import Fault, Operation
+from mining import dispatch, leases
 from mining.candidates import lock_slots
 from mining.dispatch import dispatch_all, dispatch_some, give_at_once
 from mining.enrolment import mailbox_prefix
@@ -307,3 +308,67 @@ def test_many_dispatchers_at_once_give_no_task_and_no_slot_twice(router_redis):
     assert list(started) == list(Task.objects.order_by("id")[:12])
     for miner in Assignment.objects.values_list("miner", flat=True).distinct():
         assert Assignment.objects.filter(miner=miner).count() == 3
+
+
+def test_one_poisoned_task_does_not_stop_the_queue(monkeypatch):
+    make_miner(slots=8)
+    poisoned, behind, other = (make_task(make_session(redundancy=1)) for _ in range(3))
+    assign = dispatch._assign
+
+    def poison(task, chosen, now):
+        assign(task, chosen, now)
+        if task.pk == poisoned.pk:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(dispatch, "_assign", poison)
+    assert dispatch_all() == 2
+    for task in (poisoned, behind, other):
+        task.refresh_from_db()
+    assert (poisoned.status, behind.status, other.status) == ("queued", "assigned", "assigned")
+    assert not poisoned.assignments.exists(), "nothing of it stays"
+    assert Fault.objects.get().process == "dispatch"
+    monkeypatch.undo()
+    dispatch._isolation._failed.clear()
+    assert dispatch_all() == 1
+
+
+def test_a_model_whose_queue_cannot_be_read_does_not_stop_another(monkeypatch, settings):
+    settings.MODELS = {7: "x", MODEL: "y"}
+    make_miner()
+    make_task(make_session(redundancy=1, model_identifier=7), model_identifier=7)
+    make_task(make_session(redundancy=1))
+    some = dispatch.dispatch_some
+
+    def fail(model, *rest):
+        if model == 7:
+            raise ZeroDivisionError
+        return some(model, *rest)
+
+    monkeypatch.setattr(dispatch, "dispatch_some", fail)
+    assert dispatch_all() == 1
+    dispatch._isolation._failed.clear()
+
+
+def test_one_miner_whose_job_cannot_be_made_costs_the_others_nothing(
+    router_redis, django_capture_on_commit_callbacks, monkeypatch
+):
+    make_miner()
+    make_miner()
+    task = make_task(make_session(redundancy=2))
+    job, unlucky = leases._job, []
+
+    def fail(task, assignment, *rest):
+        if not unlucky:
+            unlucky.append(assignment.miner)
+            raise ZeroDivisionError
+        return job(task, assignment, *rest)
+
+    monkeypatch.setattr(leases, "_job", fail)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert dispatch_all() == 1
+    sent = {
+        part.miner: router_redis.llen(mailbox_prefix(part.miner) + "inference")
+        for part in task.assignments.all()
+    }
+    assert sent.pop(unlucky[0]) == 0
+    assert list(sent.values()) == [1]

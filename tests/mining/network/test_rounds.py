@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 
 from chain.leadership import Leadership
-from chain.models import Operation
+from chain.models import Fault, Operation
 from chain.operations import OperationKind
 from mining.network import rounds
 from tests.mining.conftest import make_miner
@@ -111,3 +111,21 @@ def test_a_chain_that_is_away_is_waited_for(
     process = Process()
     until(lambda: process.beats > 3)
     process.end()
+
+
+def test_one_kind_of_work_that_fails_stops_no_other(
+    short_chain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    for name in ("ask_for_pings", "pay_out", "prune_gone"):
+        monkeypatch.setattr(rounds, name, fail)
+    three_idle_nodes()
+    process = Process()
+    try:
+        until(lambda: requests() == 1)
+    finally:
+        process.end()
+    failed = set(Fault.objects.values_list("item", flat=True))
+    assert failed == {"pings", "payouts", "pruning"}
