@@ -10,12 +10,12 @@ from typing import Any
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-_PROGRAMS = ("/api/", "/v1/", "/ws/")
+_PROGRAMS = ("/api/", "/v1/", "/ws/", "/ipfs/")
 _SLASHES = re.compile("/{2,}")
 
 
 class AddressForm:
-    """Hands on `/api/…`, `/v1/…` and `/ws/…` without doubled slashes and without one at the end."""
+    """Hands on programs' addresses without doubled slashes and without one at the end."""
 
     def __init__(self, application: Application) -> None:
         self._application = application

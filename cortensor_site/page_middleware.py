@@ -18,7 +18,7 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
-API = ("/api/", "/v1/")
+API = ("/api/", "/v1/", "/ipfs/")
 PROBES = ("/healthz", "/health", "/readyz", "/metrics")
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]

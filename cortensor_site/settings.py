@@ -67,6 +67,7 @@ PROMPT_COUNTER = "mining.catalog.prompt_counter"
 MINERS_ONLINE = "mining.directory.miners_online"
 MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
+SESSIONS_OF_RESULT = "mining.directory.sessions_of_result"
 KEPT_RESULTS = "mining.kept_results.kept_results"
 TASK_GIVER = "mining.dispatch.give_at_once"
 ANSWER_JUDGE = "mining.comparison.judge_answer"
@@ -195,6 +196,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,  # there is one format
 }
+
+# Whether whoever has a result's address may read it at /ipfs/, as on a public chain.
+PUBLIC_RESULTS = _flag("PUBLIC_RESULTS", True)
 
 # ── Who may: docs/access.md says how these work. 0 is no limit. ──────────────
 LIMITS: dict[str, int] = {

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from cortensor_site.metrics.views import metrics
 from cortensor_site.probes import healthz, readyz
+from sessions.api.content_views import content
 from sessions.api.errors import not_found as no_such_address
 from sessions.openai.errors import not_found as no_such_url
 
@@ -14,6 +15,7 @@ urlpatterns = [
     path("health", healthz),  # what clients of the deployed network ask
     path("readyz", readyz),
     path("metrics", metrics),
+    path("ipfs/<str:cid>", content),
     path("", include("cortensor_site.dashboard.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),

@@ -53,6 +53,12 @@ def task_records(task: Task) -> TaskRecords:
     )
 
 
+def sessions_of_result(cid: str) -> list[int]:
+    """The sessions for whose tasks a miner has revealed the content of this address."""
+    revealed = Assignment.objects.filter(content_cid=cid, revealed_at__isnull=False)
+    return list(revealed.order_by().values_list("task__session_id", flat=True).distinct()[:1_000])
+
+
 def _entry(presence: MinerPresence, node: Node | None, now: datetime) -> MinerEntry:
     seen = presence.last_seen_at
     return MinerEntry(

@@ -6,6 +6,7 @@
 | `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
 | `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
 | `TASK_RECORDS` | `(Task) -> TaskRecords` |
+| `SESSIONS_OF_RESULT` | `(cid) -> list[int]`: `sessions_of_result` |
 | `KEPT_RESULTS` | `(session_id, task_id) -> list[Result]`: `kept_results` |
 | `EMBEDDER` | `Embedder` |
 | `TASK_GIVER` | `(Task, Session, Op) -> bool`: `give_task` |
@@ -179,6 +180,12 @@ def give_task(task: Task, session: Session, submission: Op) -> bool:
 
 def miner_directory() -> list[MinerEntry]:
     return cast(Callable[[], list[MinerEntry]], import_string(settings.MINER_DIRECTORY))()
+
+
+def sessions_of_result(cid: str) -> list[int]:
+    """The sessions for whose tasks a miner has revealed the content of this address."""
+    finder = import_string(settings.SESSIONS_OF_RESULT)
+    return cast(Callable[[str], list[int]], finder)(cid)
 
 
 def task_records(task: Task) -> TaskRecords:

@@ -92,6 +92,11 @@ class Assignment(models.Model):
         ]
         indexes = [
             models.Index(
+                fields=["content_cid"],
+                condition=~models.Q(content_cid=""),
+                name="assignment_content",
+            ),
+            models.Index(
                 fields=["miner"],
                 condition=models.Q(status__in=["leased", "acked"]),
                 name="assignment_working",

@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from sessions.access.buckets import Standing
 from sessions.access.streams import StreamSlot
 
-METERED = ("/api/", "/v1/")
+METERED = ("/api/", "/v1/", "/ipfs/")
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 

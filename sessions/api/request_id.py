@@ -60,7 +60,7 @@ def _finish(request: HttpRequest, response: HttpResponseBase, started: float) ->
     if request.resolver_match is not None:
         ids = request.resolver_match.kwargs
         log_context.bind(**{name: ids[name] for name in ("session_id", "task_id") if name in ids})
-    if request.path.startswith(("/api/", "/v1/")):
+    if request.path.startswith(("/api/", "/v1/", "/ipfs/")):
         logger.info(
             "%s %s %s in %d ms, request %s",
             request.method,

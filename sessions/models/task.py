@@ -193,6 +193,11 @@ class Task(models.Model):
             ),
             models.Index(fields=["api_key", "created_at"], name="task_of_key"),
             models.Index(
+                fields=["prompt_cid"],
+                condition=~models.Q(prompt_cid=""),
+                name="task_prompt",
+            ),
+            models.Index(
                 fields=["session_id", "client_reference"],
                 condition=~models.Q(client_reference=""),
                 name="task_labelled",

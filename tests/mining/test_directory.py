@@ -6,7 +6,7 @@ from eth_utils.address import is_checksum_address
 
 from chain import storage
 from chain.digests import canonical_json, commit_hash
-from mining.directory import miner_directory, miners_online, task_records
+from mining.directory import miner_directory, miners_online, sessions_of_result, task_records
 from mining.leases import lease
 from mining.models import AssignmentStatus, MinerResult, Validation
 from tests.mining.conftest import later, make_account, make_miner, make_task
@@ -61,6 +61,8 @@ def test_a_task_has_a_record_of_every_miners_part():
     )
     Validation.objects.create(task=task, miners=miners, distances=[[0, 0.5], [0.5, 0]])
 
+    assert sessions_of_result(cid) == [task.session_id]
+    assert sessions_of_result(storage.put(b"{}")) == []
     records = task_records(task)
     first, second = records.miners
     assert first["address"] == miners[0]
@@ -76,6 +78,15 @@ def test_a_task_has_a_record_of_every_miners_part():
     assert records.result_cids == [cid]
     assert records.distances == [{"a": miners[0], "b": miners[1], "distance": 0.5}]
     assert open_.miner == second["address"].lower()
+
+
+def test_a_result_belongs_to_nobody_before_it_is_revealed():
+    task = make_task(redundancy=1)
+    lease(task, {0: make_account().address}, timezone.now(), live=0)
+    task.assignments.update(content_cid="bafkreisoon")
+    assert sessions_of_result("bafkreisoon") == []
+    task.assignments.update(revealed_at=timezone.now())
+    assert sessions_of_result("bafkreisoon") == [task.session_id]
 
 
 def test_a_block_that_is_gone_leaves_the_record_without_its_text():

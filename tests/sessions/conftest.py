@@ -19,6 +19,7 @@ def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
     for name in (
         *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER", "ANSWER_JUDGE"),
         *(
+            "SESSIONS_OF_RESULT",
             "TASK_RECORDS",
             "KEPT_RESULTS",
             "TASK_GIVER",

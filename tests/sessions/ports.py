@@ -116,6 +116,10 @@ def kept_results(session_id: int, task_id: int) -> list[Result]:
     return []
 
 
+def sessions_of_result(cid: str) -> list[int]:
+    return []
+
+
 def task_giver(task: Task, session: Session, submission: Op) -> bool:
     return False
 

@@ -61,6 +61,16 @@ PATHS: dict[str, dict[str, Any]] = {
     },
     "/api/v1/auth/session": {"get": _operation("Who has signed in", WHO, _ACCOUNT)},
     "/api/v1/auth/sign-out": {"post": _operation("Sign out", WHO, None, "204")},
+    "/ipfs/{cid}": {
+        "get": _operation(
+            "A revealed result, or a prompt of a session that you see",
+            "Contents",
+            {"result": "12 + 7 = 19", "salt": "0x5a…", "session_id": 1, "task_id": 1000000},
+            "200",
+            None,
+            "cid:string",
+        )
+    },
     "/api/v1/keys": {
         "get": _operation("Your API keys", WHO, {"keys": [_KEY]}),
         "post": _operation(
