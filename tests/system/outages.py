@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,8 @@ PROCESSES = ("validate", "send", "sync", "react", "dispatch", "collect", "oracle
 SERVERS = ("redis", "postgres", "chain")
 PARTS = (*PROCESSES, *SERVERS)
 GONE_WITHIN_S = 30.0
+TOLD_TO_STOP_S = 0.5
+"""By then the supervisor waits for a process to end, and will not start it again."""
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Outages:
         """How a part that hangs is ended, and how it begins again with what it keeps."""
         supervisor = self.network.supervisor
         if part in PROCESSES:
-            return lambda _: supervisor.stop(part), lambda: supervisor.start(part)
+            return partial(self._kill_process, part), lambda: supervisor.start(part)
         if part == "redis":
             return _kill, self._start_redis
         if part == "postgres":
@@ -70,6 +74,14 @@ class Outages:
         # It writes its state down when it is asked to stop.
         command = max((process.cmdline() for process in self._anvils()), key=len)
         return _terminate, lambda: self._start_chain(command)
+
+    def _kill_process(self, part: str, pids: list[int]) -> None:
+        """Without a chance to put anything away, and without being started again."""
+        stopping = threading.Thread(target=self.network.supervisor.stop, args=(part,))
+        stopping.start()
+        time.sleep(TOLD_TO_STOP_S)
+        _kill(pids)
+        stopping.join()
 
     def _start_redis(self) -> None:
         folder = self.network.var_dir / "redis"

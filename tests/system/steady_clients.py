@@ -39,25 +39,29 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a question; `part` is what was away when it was asked."""
-
-    part: str
-    kind: Kind
-    seconds: float
-    detail: str = ""
-    task: tuple[int, int] | None = None
-    text: str = ""
-    is_judged: bool = False
-
-
-@dataclass(frozen=True)
 class Way:
     """A face, a session, and whether the answer is streamed."""
 
     path: str
     session_id: int
     streams: bool
+    is_compared: bool
+    """Whether the session has several miners answer."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a question; `part` is what was away when it was asked."""
+
+    part: str
+    way: Way
+    asked_at: float
+    kind: Kind
+    seconds: float
+    detail: str = ""
+    task: tuple[int, int] | None = None
+    text: str = ""
+    is_judged: bool = False
 
 
 @dataclass
@@ -95,7 +99,7 @@ class SteadyClients:
                 part, started = self.part, time.monotonic()
                 outcome, pause_s = _ask(http, way, _prompt(next(self._numbers)))
                 taken_s = time.monotonic() - started
-                self.outcomes.append(Outcome(part, seconds=taken_s, **outcome))
+                self.outcomes.append(Outcome(part, way, started, seconds=taken_s, **outcome))
                 self._stop.wait(pause_s)
 
 

@@ -42,8 +42,10 @@ def clients(client: Client) -> Iterator[SteadyClients]:
     alone, compared = client.session(1), client.session(3)
     ours, openai = "/api/v1/completions", "/v1/chat/completions"
     ways = [
-        *(Way(ours, alone, streams=False), Way(openai, alone, streams=True)),
-        *(Way(openai, compared, streams=False), Way(ours, compared, streams=True)),
+        Way(ours, alone, streams=False, is_compared=False),
+        Way(openai, alone, streams=True, is_compared=False),
+        Way(openai, compared, streams=False, is_compared=True),
+        Way(ours, compared, streams=True, is_compared=True),
     ]
     clients = SteadyClients(client, ways)
     clients.start()
@@ -63,7 +65,7 @@ def test_whatever_goes_away_no_answer_is_lost_and_everybody_is_told_the_truth(
         outages.of(part, OUTAGE_S)
         back = time.monotonic()
         _wait_until_ready(client)
-        _wait_for_a_judged_answer(clients)
+        _wait_for_an_answer(clients)
         recovered[part] = time.monotonic() - back
         print(f"{part}: away for {OUTAGE_S:.0f} s, whole again after {recovered[part]:.1f} s")
         clients.part = "none"
@@ -100,10 +102,15 @@ def _wait_until_ready(client: Client) -> None:
         time.sleep(0.5)
 
 
-def _wait_for_a_judged_answer(clients: SteadyClients) -> None:
-    """Of a task that was asked for from now on: it has passed every part."""
-    seen, until = len(clients.outcomes), time.monotonic() + RECOVERED_S
-    while not any(outcome.is_judged for outcome in clients.outcomes[seen:]):
+def _wait_for_an_answer(clients: SteadyClients) -> None:
+    """To a question that was asked from now on, by three miners and not streamed."""
+    asked_at, until = time.monotonic(), time.monotonic() + RECOVERED_S
+    [way] = [way for way in clients.ways if way.is_compared and not way.streams]
+    seen = len(clients.outcomes)
+    while not any(
+        outcome.way == way and outcome.kind == Kind.ANSWERED and outcome.asked_at > asked_at
+        for outcome in clients.outcomes[seen:]
+    ):
         assert time.monotonic() < until, clients.outcomes[seen:]
         time.sleep(0.2)
 
@@ -157,7 +164,7 @@ def _print(
             part,
             len(of_part),
             len(answered),
-            sum(not o.is_judged and tasks[o.task]["redundancy"] > 1 for o in answered if o.task),
+            sum(o.way.is_compared and not o.way.streams and not o.is_judged for o in answered),
             kinds[Kind.REFUSED] + kinds[Kind.UNREACHED],
             kinds[Kind.TOLD],
             len(refunded),
