@@ -7,7 +7,7 @@ CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run ask test test-python test-contracts coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
+.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ test-python: setup-dev ## Run the Python tests
 test-contracts: setup ## Run the contracts' tests
 	$(PY) contracts/build.py --check
 	FORGE_SNAPSHOT_CHECK=true $(FORGE) test --offline
+
+coverage: setup-dev ## Measure what of the Python code the tests reach (TESTS=tests/mining: only those)
+	$(VENV)/bin/coverage run -m pytest -q --durations=0 $(TESTS)
+	$(VENV)/bin/coverage report
 
 coverage-contracts: setup ## Measure what of contracts/src the tests reach (without optimising: minutes)
 	$(FORGE) coverage --offline --ir-minimum --no-match-contract 'Invariants|Gas' \

@@ -99,7 +99,8 @@ def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mail
     found = defaultdict[str, Mailbox](lambda: Mailbox({}))
     cursor = 0
     while True:
-        cursor, keys = client.scan(cursor, match=pattern, count=KEYS_AT_ONCE)
+        answer: Any = client.scan(cursor, match=pattern, count=KEYS_AT_ONCE)
+        cursor, keys = answer
         pipeline = client.pipeline(transaction=False)
         for key in keys:
             # All of its parts: a sample would be of those that its miner wants to be seen.
