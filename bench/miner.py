@@ -49,6 +49,7 @@ from llama_cpp import Llama
 
 from bench.parts import three_miners
 from bench.parts.processors import apart, shared
+from bench.parts.stories import one_each, story
 from bench.peers import random_model
 from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
@@ -76,6 +77,8 @@ SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 
 Ask = Callable[[str, int], int]
 """Answers a prompt with at most so many tokens, and says how many they were."""
+Write = Callable[[random.Random, int], str]
+"""A prompt of about so many words."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ Speeds = dict[tuple[str, int], list[tuple[float, float]]]
 def main() -> None:
     if FORMAT not in FORMATS:
         raise SystemExit(f"FORMAT: {FORMAT!r} is none; choose one of {', '.join(FORMATS)}")
+    if os.environ.get("ONLY") == "default":
+        publish("miner", ["", "engine", "peer", "ratio"], *_default_model())
+        return
     with tempfile.TemporaryDirectory(prefix="cortensor-bench-") as folder:
         given = os.environ.get("MODEL")
         name = Path(folder) / "random-100m.gguf"
         model = Path(given) if given else random_model.write(name, format_=FORMAT)
-        if os.environ.get("ONLY") == "default":
-            publish("miner", ["", "engine", "peer", "ratio"], *_default_model())
-            return
         rows, ratios = _networks(model)
         if os.environ.get("ONLY") == "network":
             publish("miner", ["", "network", "engines", "ratio"], rows, ratios)
@@ -123,8 +126,8 @@ def _default_model() -> tuple[list[list[str]], dict[str, float]]:
     except FetchFailed as error:
         print(f"without the default model: {error}", flush=True)
         return [], {}
-    rows, ratios = three_miners.at_once(model, ROUNDS, NETWORK_TOKENS, _questions)
-    speeds, _ = _throughput(model, CLIENTS[1:], alone=True)
+    rows, ratios = three_miners.at_once(model, ROUNDS, NETWORK_TOKENS, one_each)
+    speeds, _ = _throughput(model, CLIENTS[1:], story, alone=True)
     for clients in CLIENTS[1:]:
         key, title = f"default_vs_llama_server_{clients}", f"default model, {clients} clients"
         more_rows, more_ratios = _compare(speeds, key, title, "llama-server", clients)
@@ -159,11 +162,16 @@ def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
 
 
 def _throughput(
-    model: Path, all_clients: Sequence[int] = CLIENTS, *, alone: bool = False
+    model: Path,
+    all_clients: Sequence[int] = CLIENTS,
+    write: Write | None = None,
+    *,
+    alone: bool = False,
 ) -> tuple[Speeds, float]:
     """How fast every system is, and drawing's share of the engine's steps.
 
     Args:
+        write: makes prompts; random words if None.
         alone: whether llama-server is the only peer.
     """
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
@@ -190,7 +198,8 @@ def _throughput(
             for clients in all_clients:
                 for name, system in order:
                     if clients in system.clients:
-                        speed = _speed(system, clients, seed=1000 * round_ + clients)
+                        seed = 1000 * round_ + clients
+                        speed = _speed(system, clients, seed, write or _prompt)
                         speeds.setdefault((name, clients), []).append(speed)
                         print(
                             f"{clients:2} clients, {name}: {speed[0]:.0f} tokens/s,"
@@ -200,13 +209,13 @@ def _throughput(
         return speeds, engine.draw_s / engine.step_s
 
 
-def _speed(system: System, clients: int, seed: int) -> tuple[float, float]:
+def _speed(system: System, clients: int, seed: int, write: Write) -> tuple[float, float]:
     def client(number: int) -> int:
         chooser = random.Random(seed * 100 + number)
         words = [
             PROMPT_WORDS[(number + turn) % len(PROMPT_WORDS)] for turn in range(REQUESTS[clients])
         ]
-        return sum(system.ask(_prompt(chooser, count), MAX_TOKENS) for count in words)
+        return sum(system.ask(write(chooser, count), MAX_TOKENS) for count in words)
 
     with ThreadPoolExecutor(clients) as pool:
         started, cpu_started = time.perf_counter(), system.cpu_s()
