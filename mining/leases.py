@@ -17,6 +17,8 @@ from sessions import encryption, streams
 from sessions.models import Task
 from sessions.prompts import Prompt, prompt_of
 
+PROMPT_WITHIN_S = 5.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +60,8 @@ def deliver_on_commit(task: Task, assignments: list[Assignment]) -> None:
 
 
 def _deliver(task: Task, assignments: list[Assignment]) -> None:
-    prompt = prompt_of(task)
+    # The dispatcher waits meanwhile. Intake has had this content, so the store has it at hand.
+    prompt = prompt_of(task, within_s=PROMPT_WITHIN_S)
     for assignment in assignments:
         try:
             mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))

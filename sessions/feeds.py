@@ -40,13 +40,8 @@ def session_feed(session_id: int) -> str:
     return f"feed:session:{session_id}"
 
 
-def publish(event: dict[str, Any]) -> None:
-    """Add an event to the network's feed and to that of its session, if it has one."""
-    streams.write(*additions(event))
-
-
 def additions(event: dict[str, Any]) -> list[streams.Addition]:
-    """What `publish` writes, to be written together with more."""
+    """What adds an event to the network's feed and to that of its session, if it has one."""
     entry = {"event": json.dumps(event)}
     found = [streams.Addition(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)]
     if event.get("session_id"):

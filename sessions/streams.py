@@ -55,7 +55,6 @@ __all__ = [
     "announce_failure",
     "announce_results",
     "announce_source",
-    "announce_stage",
     "follow_answer",
     "follow_batches",
     "made_so_far",
@@ -101,11 +100,6 @@ def miner_stream_key(address: str, assignment_id: object) -> str:
 def announce_source(task: Task, miner: str, key: str) -> None:
     """Make a miner's stream the live one; a later call replaces it. Call it on commit."""
     write(_of_task(task, {"type": "source", "miner": miner, "key": key}))
-
-
-def announce_stage(task: Task, status: TaskStatus) -> None:
-    """Tell followers the task's stage. Call it on commit."""
-    write(stage(task, status))
 
 
 def stage(task: Task, status: TaskStatus) -> Addition:

@@ -8,8 +8,7 @@ stream is idle, however many there are.
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -149,16 +148,6 @@ def is_followed(task: TaskNumbers) -> bool:
 
 def _followers_key(task: TaskNumbers) -> str:
     return f"streams:task:{task[0]}:{task[1]}"
-
-
-@contextmanager
-def stream_slot(caller: Caller) -> Iterator[None]:
-    """Hold a place while the block runs; see `take_slot`."""
-    slot = take_slot(caller)
-    try:
-        yield
-    finally:
-        slot.release()
 
 
 @cache

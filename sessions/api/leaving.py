@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from sessions import departures
 from sessions.api.sse import EventStream
-from sessions.errors import SessionsError
+from sessions.errors import RouterRestarting, SessionsError
 from sessions.models import Task
 
 logger = logging.getLogger(__name__)
@@ -87,11 +87,17 @@ async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) ->
 
 
 @asynccontextmanager
-async def waiting_for(awaited: Sequence[Task]) -> AsyncGenerator[None]:
-    """What is done inside is for a client that waits; when it leaves, its tasks end."""
+async def waiting_for(awaited: Sequence[Task], *, asks_anew: bool = False) -> AsyncGenerator[None]:
+    """What is done inside is for a client that waits; when it leaves, its tasks end.
+
+    Args:
+        asks_anew: whether a client that this process sends away as it stops makes new tasks when
+            it asks again. Then these end as well: nobody would ever fetch them.
+    """
+    ending = (asyncio.CancelledError, RouterRestarting) if asks_anew else asyncio.CancelledError
     try:
         yield
-    except asyncio.CancelledError:
+    except ending:
         if awaited:
             await sync_to_async(departures.leave)(awaited)
         raise

@@ -17,7 +17,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 LARGEST_PAGE = 200
-LARGEST_NUMBER = 2**63 - 1
 Reader = Callable[[str], Any]
 
 

@@ -63,7 +63,7 @@ async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> Ht
         if asked.tools is not None:
             shape = CallShape(tasks, asked.shown_before, asked.top_logprobs, asked.tools)
         if not asked.stream:
-            async with leaving.waiting_for(tasks if may_end_early else ()):
+            async with leaving.waiting_for(tasks if may_end_early else (), asks_anew=True):
                 results = await _best_results(tasks)
             headers = _headers(asked, tasks) | judged_header(results)
             return JsonResponse(shape.whole(results), headers=headers)

@@ -14,9 +14,10 @@ on; the `react` process calls it whenever the chain has news.
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
 import redis
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
@@ -47,17 +48,12 @@ logger = logging.getLogger(__name__)
 def sweep(now: datetime) -> None:
     """Bring on every payment that can go on."""
     for payment in Payment.objects.due(now):
-        try:
-            advance(payment, now)
-        except ChainError as error:
-            logger.error("%s has to wait: %s", payment, error)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # one must not keep the others waiting
-            logger.exception("%s has to wait", payment)
+        # Its own error, or one that nobody expected: either way the others go on.
+        _isolation.attempt(payment.pk, payment, partial(_try, payment, now), now)
 
 
 _isolation = Isolation("payments")
+"""For the one thread of the `react` process that settles payments."""
 
 
 def _try(payment: Payment, now: datetime) -> None:

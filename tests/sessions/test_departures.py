@@ -15,7 +15,7 @@ import redis
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from sessions import departures, streams, task_states
+from sessions import departures, stream_reader, streams, task_states
 from sessions.access.streams import is_followed
 from sessions.api import completion_views
 from sessions.models import Session, Task, TaskStatus
@@ -294,3 +294,29 @@ def test_without_redis_nothing_ends(settings: Settings, shortened: list[Task]) -
     task.refresh_from_db()
     assert (task.status, shortened) == (TaskStatus.QUEUED, [])
     assert not connection.in_atomic_block
+
+
+def test_a_caller_that_a_stopping_process_sends_away_pays_for_no_more_of_its_answer(
+    sdk: openai.OpenAI, endless: Callable[[Task], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks again elsewhere, which is a new task: nobody would fetch this one's answer."""
+    refused: list[openai.APIStatusError] = []
+
+    def ask() -> None:
+        try:
+            sdk.chat.completions.create(model="tiny-test", messages=QUESTION, max_tokens=8)
+        except openai.APIStatusError as error:
+            refused.append(error)
+
+    caller = threading.Thread(target=ask)
+    caller.start()
+    until(Task.objects.exists)
+    task = Task.objects.get()
+    endless(task)
+    monkeypatch.setattr(stream_reader, "_stopping", None)  # and back, when the test is over
+    stream_reader.stop_following()
+    caller.join(10)
+    [error] = refused
+    assert (error.status_code, error.code) == (503, "router_restarting")
+    assert error.response.headers["retry-after"] == "1"
+    assert Task.objects.get().enough_characters == len("".join(PIECES))

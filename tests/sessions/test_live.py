@@ -296,7 +296,7 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
         "miners": [to_checksum_address(ALICE)],
     }
     socket_.send("junk")
-    feeds.publish({"type": "miner", "online": True})
+    streams.write(*feeds.additions({"type": "miner", "online": True}))
     assert receive(socket_) | {"id": ""} == {
         "type": "miner",
         "online": True,

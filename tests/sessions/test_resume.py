@@ -218,7 +218,7 @@ def test_a_sessions_feed_tells_its_own_tasks_and_resumes(
     path = f"/ws/sessions/{session.session_id}"
     feed = opened(router, path)
     feed.send(json.dumps({"type": "auth", "api_key": secret}))
-    assert wait_until_told(feed, lambda: feeds.publish(stage(task, "queued")))
+    assert wait_until_told(feed, lambda: streams.write(*feeds.additions(stage(task, "queued"))))
     task_states.mark_assigned(foreign, [ALICE])
     task_states.mark_assigned(task, [ALICE])
     first = receive(feed)
@@ -265,7 +265,7 @@ def test_a_feed_that_has_moved_on_says_so(
     router: RouterProcess, opened: Opened, store: "redis.Redis"
 ) -> None:
     for number in range(3):
-        feeds.publish({"type": "miner", "number": number})
+        streams.write(*feeds.additions({"type": "miner", "number": number}))
     oldest = store.xrange(feeds.NETWORK_FEED, count=1)[0][0].decode()
     store.xtrim(feeds.NETWORK_FEED, maxlen=1, approximate=False)
     feed = opened(router, f"/ws/network?last_event_id={oldest}")

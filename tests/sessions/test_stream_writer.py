@@ -33,6 +33,6 @@ def test_a_connection_that_stalls_is_given_up_for_another(
 
     threading.Thread(target=serve, daemon=True).start()
     settings.REDIS_URL = redis_url.replace(f":{port}", f":{stalled.getsockname()[1]}")
-    streams.announce_stage(Task(session_id=77, task_id=1, timeout_s=5), TaskStatus.QUEUED)
+    streams.write(streams.stage(Task(session_id=77, task_id=1, timeout_s=5), TaskStatus.QUEUED))
     assert len(taken) == 1
     stalled.close()

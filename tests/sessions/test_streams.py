@@ -38,7 +38,7 @@ __all__ = ["client", "miner"]
 async def test_an_answer_is_relayed_from_its_beginning_however_late_the_reader(
     miner: Miner,
 ) -> None:
-    streams.announce_stage(TASK, TaskStatus.QUEUED)
+    streams.write(streams.stage(TASK, TaskStatus.QUEUED))
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
     events = await read()
@@ -51,14 +51,14 @@ async def test_an_answer_that_is_judged_already_is_told_again(miner: Miner) -> N
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
     streams.announce_results(TASK, [streams.Result(ALICE, "Paris is it", "stop", 3, 2)])
-    streams.announce_stage(TASK, TaskStatus.ENDED)
+    streams.write(streams.stage(TASK, TaskStatus.ENDED))
     assert text_of(await read()) == "Paris is it"
 
 
 async def test_an_answer_whose_source_nobody_told_of_is_told_by_its_result(
     client: "redis.asyncio.Redis",
 ) -> None:
-    streams.announce_stage(TASK, TaskStatus.QUEUED)
+    streams.write(streams.stage(TASK, TaskStatus.QUEUED))
     results = [
         streams.Result(ALICE, "Paris is it", "length", 3, 2),
         streams.Result(BOB, "No", "stop", 3, 1),
@@ -138,7 +138,7 @@ async def test_results_reach_who_waits_for_them(miner: Miner) -> None:
     waiting = asyncio.ensure_future(wait_for_results(TASK.session_id, TASK.task_id, 5))
     source(ALICE)
     await miner(ALICE, "Paris")
-    streams.announce_stage(TASK, TaskStatus.COMMITTED)
+    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
     streams.announce_results(TASK, results)
     assert await waiting == tuple(results)
 
@@ -154,7 +154,7 @@ async def test_a_task_that_ends_without_a_result_keeps_nobody_waiting(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sessions.relay.END_GRACE_S", 0.1)
-    streams.announce_stage(TASK, TaskStatus.ENDED)
+    streams.write(streams.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(TaskFailed):
         await asyncio.wait_for(read(60), 5)
 

@@ -48,13 +48,13 @@ async def waited(timeout_s: float = 60) -> tuple[streams.Result, ...]:
 
 
 async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner: Miner) -> None:
-    streams.announce_stage(TASK, TaskStatus.ASSIGNED)
+    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris", " is")
     waiting = asyncio.ensure_future(waited())
     await asyncio.sleep(0.6)
     assert not waiting.done(), "others could still copy it"
-    streams.announce_stage(TASK, TaskStatus.COMMITTED)
+    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
     [result] = await waiting
     assert (result.text, result.is_judged) == ("Paris is", False)
 
@@ -62,7 +62,7 @@ async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner
 async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_time(
     miner: Miner,
 ) -> None:
-    streams.announce_stage(TASK, TaskStatus.ASSIGNED)
+    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris")
     [result] = await waited(timeout_s=0.2)
@@ -70,7 +70,7 @@ async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_
 
 
 async def test_an_answer_that_is_not_whole_does_not_go_out(miner: Miner) -> None:
-    streams.announce_stage(TASK, TaskStatus.ASSIGNED)
+    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     with pytest.raises(DeadlinePassed):
         await waited(timeout_s=0.2)
@@ -82,7 +82,7 @@ async def test_what_is_kept_goes_before_what_was_heard(
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome")
-    streams.announce_stage(TASK, TaskStatus.COMMITTED)
+    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
     assert await waited() == (KEPT,)
 
 
@@ -90,7 +90,7 @@ async def test_a_task_whose_results_were_not_told_did_not_end_without_one(
     miner: Miner, kept: list[streams.Result]
 ) -> None:
     kept.append(KEPT)
-    streams.announce_stage(TASK, TaskStatus.ENDED)
+    streams.write(streams.stage(TASK, TaskStatus.ENDED))
     assert await waited() == (KEPT,)
     kept.clear()
     with pytest.raises(TaskFailed):
@@ -103,7 +103,7 @@ async def test_a_stream_that_was_lost_goes_on_where_the_client_is(
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Paris", done=False)
-    streams.announce_stage(TASK, TaskStatus.ENDED)
+    streams.write(streams.stage(TASK, TaskStatus.ENDED))
     events = await read()
     assert text_of(events) == "Paris is it"
     assert events[-1] == streams.Done(BOB, "stop", 3, 2)
@@ -115,7 +115,7 @@ async def test_what_is_kept_never_replaces_what_a_client_has_seen(
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome", done=False)
-    streams.announce_stage(TASK, TaskStatus.ENDED)
+    streams.write(streams.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(SourceDiverged):
         await read()
 

@@ -18,7 +18,7 @@ from sessions.access import rates, streams
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.access.meter import MeterMiddleware
-from sessions.access.streams import stream_slot, take_slot
+from sessions.access.streams import take_slot
 from tests.serving import serve
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
 
@@ -37,10 +37,12 @@ def test_a_key_and_an_account_read_only_so_many_at_once(limits: Callable[..., No
     first, second = (Caller.of_key(make_key(max_open_streams=2)[0]) for _ in range(2))
     with ExitStack() as held:
         for caller in (first, first, second):
-            held.enter_context(stream_slot(caller))
+            held.callback(take_slot(caller).release)
         with pytest.raises(LimitReached, match="this account"):
             take_slot(second)
-    with stream_slot(first), stream_slot(first), pytest.raises(LimitReached, match="this key"):
+    take_slot(first)
+    take_slot(first)
+    with pytest.raises(LimitReached, match="this key"):
         take_slot(first)
 
 
