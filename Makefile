@@ -7,7 +7,7 @@ CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults lint format contracts pins bench setup setup-dev clean
+.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults fuzz-engine lint format contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ contracts: setup ## Compile the contracts and write contracts/abi
 bench: $(patsubst bench/%.py,bench-%,$(filter-out bench/__init__.py bench/report.py,$(wildcard bench/*.py))) ## Run every benchmark
 
 bench-miner: $(VENV)-bench-miner/.peers
+
+FUZZ_S ?= 600
+fuzz-engine: setup-dev ## Drive the engine with hostile input for FUZZ_S seconds
+	FUZZ_S=$(FUZZ_S) $(PY) -m tests.fuzz
 
 bench-%: setup-dev ## Run bench/NAME.py
 	$(PY) -m bench.$*
