@@ -11,6 +11,7 @@ from mining.node.engine import Engine
 from mining.node.generation import GenerationError, GenerationRequest
 from mining.node.llama import Model
 from mining.node.model_source import locate, require_digest
+from mining.node.model_trial import require_sound
 from mining.node.prompts import ModelPrompts
 from mining.node.shelf import Shelf, ShelvedModel
 from mining.node.upstream import UpstreamEngine
@@ -77,8 +78,13 @@ def _shelve(
             "model %d need not be the network's file: MODEL_UNVERIFIED", model.identifier
         )
         meant = None
-    for digest in {model.sha256, meant} - {None, ""}:
+    vouched_for = {model.sha256, meant} - {None, ""}
+    for digest in vouched_for:
         require_digest(path, str(digest), partial(progress, f"verifying model {model.identifier}"))
+    if not vouched_for:
+        # Of any other file nobody has said that it can be opened: not even that it ends no process.
+        progress(f"trying model {model.identifier}", 0.0)
+        require_sound(path, config.home / "tried")
     vocabulary = Model(path, vocab_only=True)
     prompts = ModelPrompts(vocabulary)
     upstream = config.upstream
