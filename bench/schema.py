@@ -1,0 +1,99 @@
+"""`make bench-schema`: what a token costs under a schema, over what it costs without one.
+
+Constrained and free runs alternate in the same process and have the same number of tokens: a free
+answer ends where the constrained one did. Reading the schema is part of a constrained answer.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.parts.real_schemas import SCHEMAS
+from bench.report import publish
+from cortensor_site.stack.chat_model import SMOLLM2
+from mining.node.engine import Engine
+from mining.node.generation import GenerationRequest
+from mining.node.prompts import CHAT
+from mining.node.sampling import SamplingParams
+
+ROUNDS = 3
+TOGETHER = 16
+MAX_TOKENS = 64
+CONTEXT_TOKENS = 512
+MODELS = (SMOLLM2.path, Path("mining/node/models/cortensor-mini.gguf"))
+
+
+def main() -> None:
+    """Measure, and print the table and the line."""
+    model = next(path for path in MODELS if path.is_file())
+    engine = Engine(model, slots=TOGETHER, context_tokens=CONTEXT_TOKENS)
+    rows, ratios = [], dict[str, float]()
+    seconds = {count: ([0.0] * ROUNDS, [0.0] * ROUNDS) for count in (1, TOGETHER)}
+    for name, schema in SCHEMAS.items():
+        row = [name]
+        for count in seconds:
+            constrained, free = _times(engine, schema, count)
+            for index in range(ROUNDS):
+                seconds[count][0][index] += constrained[index]
+                seconds[count][1][index] += free[index]
+            row.append(f"{_ratio(constrained, free):.3f}")
+        rows.append(row)
+    for count, key in ((1, "single"), (TOGETHER, str(TOGETHER))):
+        ratios[f"constrained_vs_free_{key}"] = _ratio(*seconds[count])
+    ratios |= _suite()
+    engine.close()
+    print(f"model: {model.name}")
+    publish("schema", ["schema", "one alone", f"{TOGETHER} at once"], rows, ratios)
+
+
+def _suite() -> dict[str, float]:
+    """The share of JSON Schema's own test suite that is held, from a module beside this one."""
+    try:
+        from bench.parts import schema_suite  # type: ignore[attr-defined,unused-ignore]
+    except ImportError:
+        return {}
+    return dict(schema_suite.ratios())
+
+
+def _ratio(constrained: Sequence[float], free: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(constrained, free, strict=True))
+
+
+def _times(engine: Engine, schema: object, count: int) -> tuple[list[float], list[float]]:
+    """Seconds of each round: of `count` answers at once with the schema, and without."""
+    settings = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    assert isinstance(schema, dict)
+    lark = "start: %json " + json.dumps(schema | {"x-guidance": settings})
+    prompt = engine.prompts.tokenise("Answer in JSON. Make something up.", CHAT)
+    # An answer that the model wants to end early is no measure of anything.
+    ends = {t: -100.0 for t in range(engine._model.vocabulary_size) if engine._model.is_end(t)}
+    sampling = SamplingParams(0.7, 0.95, logit_bias=ends)
+
+    def requests(lengths: Sequence[int], grammar: str) -> list[GenerationRequest]:
+        return [
+            GenerationRequest(prompt, length, sampling, seed=bytes([n]), grammar=grammar)
+            for n, length in enumerate(lengths)
+        ]
+
+    def timed(asked: list[GenerationRequest]) -> tuple[float, list[int]]:
+        started = time.perf_counter()
+        answers = [engine.submit(each) for each in asked]
+        lengths = [len(answer.result().token_ids) for answer in answers]
+        return time.perf_counter() - started, lengths
+
+    _, lengths = timed(requests([MAX_TOKENS] * count, lark))
+    timed(requests(lengths, ""))
+    constrained, free = [], []
+    for _ in range(ROUNDS):
+        took_s, found = timed(requests(lengths, lark))
+        constrained.append(took_s)
+        took_s, others = timed(requests(lengths, ""))
+        free.append(took_s)
+        assert found == lengths == others, "the runs have different numbers of tokens"
+    return constrained, free
+
+
+if __name__ == "__main__":
+    main()
