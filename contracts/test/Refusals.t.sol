@@ -196,6 +196,7 @@ contract RefusalsTest is IdleNetwork {
         vm.prank(miner(1));
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, time, time - 1));
         queue.ack(sessionId, taskId);
+        vm.prank(oracle);
         tasks.endPrecommit(sessionId, taskId, true);
         vm.startPrank(miner(1));
         vm.expectRevert(TaskFlow.PhaseOver.selector);
@@ -220,7 +221,7 @@ contract RefusalsTest is IdleNetwork {
     function test_a_task_that_nobody_took_in_time_cannot_be_assigned() public {
         uint256 sessionId = fundedSession(1);
         relaySubmission(submission(sessionId, LANE));
-        tick(61);
+        tick(TIMEOUT + GRACE + 1);
         vm.prank(router);
         vm.expectRevert(abi.encodeWithSelector(TaskFlow.TooLate.selector, time, time - 1));
         queue.assignTask(sessionId, LANE, miners(1), MODEL);
