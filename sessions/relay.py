@@ -144,6 +144,12 @@ class Relay:
     _checksum: int = 0
     _pieces: list[str] = field(default_factory=list)
     _to_match: str = ""
+    _tokens: int = 0
+    """Of how many tokens the log-probabilities were read, of whichever source."""
+    _tokens_to_match: int = 0
+    """How many of the source's next ones were read from an earlier source."""
+    _untold: list[TokenLogprob] = field(default_factory=list)
+    """Those whose text is still to come."""
 
     @property
     def position(self) -> str:
@@ -200,8 +206,11 @@ class Relay:
         # As long as the client has more than was read here, only its checksum counts.
         ahead = self._characters >= self.resume.characters
         self._to_match = "".join(self._pieces) if ahead else ""
+        # Equal texts are drawn as equal tokens.
+        self._tokens_to_match = self._tokens if ahead else 0
         if not ahead:
             self._characters, self._checksum, self._pieces = 0, 0, []
+            self._tokens, self._untold = 0, []
         self.miner, self.source_key = miner, key
 
     def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
@@ -249,10 +258,16 @@ class Relay:
         return Done(self.miner, finish_reason, prompt_tokens, completion_tokens, str(position))
 
     def _read_text(self, said: "_Said") -> Iterator[Text]:
+        known = min(self._tokens_to_match, len(said.logprobs))
+        self._tokens_to_match -= known
+        self._tokens += len(said.logprobs) - known
+        self._untold += said.logprobs[known:]
         piece = self._unseen(said.text) if said.text else ""
         if piece:
-            position = str(Position(self._characters, self._checksum))
-            yield Text(piece, position, tuple(said.logprobs))
+            told, self._untold = tuple(self._untold), []
+            yield Text(piece, str(Position(self._characters, self._checksum)), told)
+        elif self._characters <= self.resume.characters:
+            self._untold = []  # the client has had them with their text
 
     def _unseen(self, text: str) -> str:
         """What of a piece the client has not had, from an earlier source or connection."""

@@ -1,6 +1,7 @@
 """A follower gets one answer, whoever makes it, or an error that says why not."""
 
 import asyncio
+import json
 import socket
 import time
 import zlib
@@ -107,6 +108,30 @@ async def test_the_next_source_goes_on_from_the_same_character(
     assert text_of(events) == "The capital of France is Paris"
     assert isinstance(events[-1], streams.Done)
     assert events[-1].miner == BOB
+
+
+async def test_the_next_source_tells_no_token_again(client: "redis.asyncio.Redis") -> None:
+    async def say(address: str, *pieces: tuple[str, list[int]]) -> None:
+        for text, tokens in pieces:
+            told = json.dumps([[token, "-0.5", []] for token in tokens])
+            key = streams.miner_stream_key(address, "1")
+            await client.xadd(key, {"text": text, "logprobs": told})
+
+    source(ALICE)
+    await say(ALICE, ("Paris", [1]), (" is", [2]))
+    events = streams.follow_answer(TASK.session_id, TASK.task_id, 5.0)
+    seen = [await anext(events) for _ in range(2)]
+    assert text_of(seen) == "Paris is"
+    # Its pieces are cut otherwise, and a part of a character comes before its text.
+    await say(BOB, ("Par", []), ("is is i", [1, 2, 3]), ("", [4]), ("é", [5]))
+    source(BOB)
+    while text_of(seen) != "Paris is ié":
+        seen.append(await anext(events))
+    await events.aclose()
+    told = [
+        each.token for event in seen if isinstance(event, streams.Text) for each in event.logprobs
+    ]
+    assert told == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("pieces", [("The town", " of Paris"), ("The",)])
