@@ -15,6 +15,9 @@ from sessions.openai.json_schema.shapes import Shape, shapes_of
 from sessions.openai.json_schema.strings_but import any_string_but
 
 MAX_DEFINITIONS = 4_096
+MAX_CONTAINERS = 400
+"""Different arrays and objects. The library goes from each to the next on its stack, and ends the
+process where a chain of about 800 of them overflows it."""
 MAX_INLINE = 5
 """Levels that stand one within another; deeper ones are definitions."""
 _FEW = 8
@@ -34,7 +37,12 @@ class Definition:
         listed = [len(each.among or ()) for each in self.kinds.strings]
         listed += [len(each.among or ()) for each in self.kinds.numbers]
         is_long = max(listed, default=0) > _FEW
-        return not self.kinds.arrays and not self.shapes and not is_long
+        return self.is_scalar and not is_long
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it has neither arrays nor objects, or is whatever JSON there is."""
+        return self.kinds == ANY or not (self.kinds.arrays or self.shapes)
 
 
 class Emission:
@@ -74,6 +82,7 @@ class Emission:
 
     def _look_through(self, root: Conjunction, path: str) -> None:
         todo = [root]
+        containers = 0
         self._uses[root] += 1
         while todo:
             conjunction = todo.pop()
@@ -82,6 +91,10 @@ class Emission:
             if len(self._found) >= MAX_DEFINITIONS:
                 raise SchemaInvalid(path, "it has too many different parts; simplify it")
             definition = self._found[conjunction] = self._definition(conjunction)
+            containers += not definition.is_scalar
+            if containers > MAX_CONTAINERS:
+                reason = f"it has more than {MAX_CONTAINERS} different arrays and objects"
+                raise SchemaInvalid(path, reason)
             for child in _children(definition):
                 self._uses[child] += 1
                 todo.append(child)

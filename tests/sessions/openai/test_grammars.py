@@ -320,6 +320,11 @@ HOSTILE: dict[str, Any] = {
         "$defs": {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(400)} | {"d400": {}},
         "$ref": "#/$defs/d0",
     },
+    "a long chain of objects": {
+        "$defs": {f"d{n}": of("n", {"$ref": f"#/$defs/d{n + 1}"}) for n in range(2_000)}
+        | {"d2000": {"type": "null"}},
+        "$ref": "#/$defs/d0",
+    },
     "lists of lists of many": nested(12, maxItems=4_096),
     "a pattern of groups": {"type": "string", "pattern": "(" * 900 + "a" + ")" * 900},
     "patterns in patterns": {"type": "string", "pattern": "^((a{99}){99}){99}$"},
