@@ -3,6 +3,7 @@
 from typing import Any
 
 from sessions.api.schema import examples
+from sessions.openai.passed_over import PASSED_OVER
 from sessions.openai.schema_requests import REQUESTS
 from sessions.openai.schema_terms import (
     NULL,
@@ -130,14 +131,23 @@ _HEADERS = [
 ]
 
 
-def _answer(name: str, example: Any, events: str = "") -> Schema:
+_PASSED_OVER = {
+    PASSED_OVER: {
+        "description": "the members of `response_format` and `tools` that a grammar does not hold"
+        " and that are not strict: their paths, separated by commas",
+        "schema": text(),
+    }
+}
+
+
+def _answer(name: str, example: Any, events: str = "", **more: Any) -> Schema:
     content: dict[str, Any] = {"application/json": {"schema": reference(name), "example": example}}
     if events:
         content["text/event-stream"] = {
             "schema": {"description": "server-sent events, ended by `data: [DONE]`"},
             "example": events,
         }
-    return {"description": "the answer", "content": content}
+    return {"description": "the answer", "content": content} | more
 
 
 def _operation(operation_id: str, summary: str, answer: Schema, **more: Any) -> Schema:
@@ -172,7 +182,10 @@ PATHS: dict[str, Any] = {
         "post": _operation(
             "v1_chat_completions",
             "An answer to a conversation",
-            _answer("ChatCompletion", examples.CHAT_COMPLETION, examples.CHAT_EVENTS),
+            _answer(
+                *("ChatCompletion", examples.CHAT_COMPLETION, examples.CHAT_EVENTS),
+                headers=_PASSED_OVER,
+            ),
             parameters=_HEADERS,
             requestBody=_body("ChatRequest", examples.CHAT_REQUEST),
         )

@@ -35,6 +35,11 @@ _MESSAGE = object_of(
         },
     }
 )
+_CLIENT_SCHEMA = {
+    "type": "object",
+    "description": "a JSON Schema, draft 2020-12. With `strict`, a member that a grammar does not"
+    " hold is a 400 that names it; without, it is passed over and named in a header",
+}
 _RESPONSE_FORMAT = {
     "oneOf": [
         object_of({"type": {"enum": ["text", "json_object"]}}),
@@ -42,7 +47,7 @@ _RESPONSE_FORMAT = {
             {
                 "type": {"const": "json_schema"},
                 "json_schema": object_of(
-                    {"name": text(), "schema": {"type": "object"}}, strict={"type": "boolean"}
+                    {"name": text(), "schema": _CLIENT_SCHEMA}, strict={"type": "boolean"}
                 ),
             }
         ),
@@ -55,7 +60,7 @@ _TOOL = object_of(
         "function": object_of(
             {"name": text(pattern=_FUNCTION_NAME)},
             description=text(maxLength=MAX_DESCRIPTION_CHARACTERS),
-            parameters={"type": "object"},
+            parameters=_CLIENT_SCHEMA,
             strict={"type": "boolean"},
         ),
     }
