@@ -135,3 +135,40 @@ def test_the_same_seed_gives_the_same_answer_of_many(client: Client, options: An
         assert asked(7, n=2)[0] == first
         assert asked(8) != [first]
     client.wait_until_settled(judged)
+
+
+def test_the_sdk_gets_what_a_schema_says_at_any_temperature(sdk: openai.OpenAI) -> None:
+    size: Any = {
+        "type": "object",
+        "properties": {
+            "size": {"allOf": [{"$ref": "#/$defs/Size"}], "default": "small"},
+            "mood": {"type": ["string", "null"], "enum": ["😀", "a\nb", '"\\', None]},
+            "code": {"type": "string", "pattern": "^.{1,4}$"},
+        },
+        "required": ["size", "mood", "code"],
+        "additionalProperties": False,
+        "$defs": {"Size": {"enum": ["small", "large"]}},
+    }
+    strict = {"name": "order", "schema": size, "strict": True}
+    completion = sdk.chat.completions.create(
+        model=MODEL,
+        messages=QUESTION,
+        temperature=2,
+        seed=7,
+        response_format={"type": "json_schema", "json_schema": strict},
+    )
+    pick = {"name": "pick", "parameters": size, "strict": True}
+    called = sdk.chat.completions.create(
+        model=MODEL,
+        messages=QUESTION,
+        temperature=2,
+        seed=7,
+        tools=[{"type": "function", "function": pick}],
+        tool_choice="required",
+    )
+    [call] = called.choices[0].message.tool_calls or []
+    for text in (completion.choices[0].message.content, call.function.arguments):
+        order = json.loads(text or "")
+        assert order["size"] in ("small", "large")
+        assert order["mood"] in ("😀", "a\nb", '"\\', None)
+        assert 1 <= len(order["code"]) <= 4
