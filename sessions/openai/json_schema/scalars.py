@@ -33,7 +33,9 @@ class Strings:
     @property
     def is_empty(self) -> bool:
         """Whether there is surely none."""
-        return self.among == () or (self.most is not None and self.most < self.least)
+        least = max(self.least, *(each.least for each in self.patterns), 0)
+        mosts = [self.most, *(each.most for each in self.patterns)]
+        return self.among == () or any(most is not None and most < least for most in mosts)
 
     def admits(self, text: str, matches: Matches) -> bool:
         return (

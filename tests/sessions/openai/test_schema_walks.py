@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from bench.parts.followed import Followed
+from bench.parts.followed import Followed, Unfollowed
 from sessions.openai.json_schema import NotHeld, SchemaInvalid, hold, rule_of
 
 WALKS, LONGEST = 4, 400
@@ -104,6 +104,18 @@ WITH_DEFINITIONS = st.builds(
 )
 
 
+def followed(schema: dict[str, Any]) -> Followed | None:
+    """A schema's grammar; None where a client gets a 400 for it."""
+    try:
+        return Followed(f"start: {rule_of(hold(schema, 'schema', is_strict=True))}")
+    except (NotHeld, SchemaInvalid):
+        return None
+    except Unfollowed as error:
+        if "Unsatisfiable" in str(error):  # no string matches two patterns at once, say
+            return None
+        raise
+
+
 @settings(
     max_examples=150,
     deadline=None,
@@ -111,11 +123,9 @@ WITH_DEFINITIONS = st.builds(
 )
 @given(schema=WITH_DEFINITIONS, seed=st.integers(0, 2**32))
 def test_an_answer_that_ends_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
-    try:
-        held = hold(schema, "schema", is_strict=True)
-    except (NotHeld, SchemaInvalid):
+    answer = followed(schema)
+    if answer is None:
         return
-    answer = Followed(f"start: {rule_of(held)}")
     source = random.Random(seed)
     validator = Draft202012Validator(schema)
     for _ in range(WALKS):
@@ -126,11 +136,9 @@ def test_an_answer_that_ends_fits_its_schema(schema: dict[str, Any], seed: int) 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=WITH_DEFINITIONS, value=VALUES)
 def test_what_fits_a_schema_can_be_an_answer(schema: dict[str, Any], value: Any) -> None:
-    try:
-        held = hold(schema, "schema", is_strict=True)
-    except (NotHeld, SchemaInvalid):
+    answer = followed(schema)
+    if answer is None:
         return
-    answer = Followed(f"start: {rule_of(held)}")
     assert answer.admits_value(value) or not Draft202012Validator(schema).is_valid(value)
 
 
