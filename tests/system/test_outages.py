@@ -133,15 +133,18 @@ def _ended(client: Client, clients: SteadyClients) -> dict[tuple[int, int], dict
 
 
 def _tasks(client: Client, session_id: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
     url = f"{client.network.router_url}/api/v1/tasks/{session_id}"
     headers = {"Authorization": f"Bearer {client.network.api_key}"}
+    rows: list[dict[str, Any]] = []
+    before: dict[str, int] = {}
     while True:
-        query = {"limit": "100", "offset": str(len(rows))}
-        page = httpx.get(url, params=query, headers=headers, timeout=30).json()["tasks"]
-        rows += page
-        if len(page) < 100:
+        answer = httpx.get(url, params={"limit": 100} | before, headers=headers, timeout=30)
+        answer.raise_for_status()
+        page = answer.json()
+        rows += page["tasks"]
+        if page["next"] is None:
             return rows
+        before = {"before": page["next"]}
 
 
 def _print(
