@@ -5,16 +5,19 @@ those. An answer ends when its text is complete. What binds a task is the gramma
 version: a node with another version could allow other tokens, so it refuses.
 
 Nothing here throws what a grammar's author could cause but the two errors below: the library
-catches its own panics and bounds its own work, and what it lets through is caught here.
+catches its own panics and bounds its own work, what it lets through is caught here, and it reads
+grammars on a stack that none of them fills.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, __version__
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, __version__
 
+from mining.node.deep_stack import call_with_deep_stack
 from mining.node.generation import GrammarFailed
 from mining.node.grammar_tokens import NoEnd, tokenizer_of
 from mining.node.llama import Model
@@ -70,9 +73,8 @@ class Grammar:
             )
         try:
             with _fenced():
-                text = LLMatcher.grammar_from_lark(lark)
                 tokenizer = tokenizer_of(model)
-                self._matcher = LLMatcher(tokenizer, text, log_level=0, limits=LIMITS)
+                self._matcher = call_with_deep_stack(partial(_matcher, tokenizer, lark))
                 error = self._matcher.get_error()
         except (GrammarFailed, NoEnd) as failure:
             raise GrammarInvalid(str(failure)) from failure
@@ -114,6 +116,10 @@ class Grammar:
             raise GrammarFailed(
                 f"grammar: token {token} may not follow: {_reason(self._matcher.get_error())}"
             )
+
+
+def _matcher(tokenizer: LLTokenizer, lark: str) -> LLMatcher:
+    return LLMatcher(tokenizer, LLMatcher.grammar_from_lark(lark), log_level=0, limits=LIMITS)
 
 
 @contextmanager

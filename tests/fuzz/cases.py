@@ -20,6 +20,10 @@ GRAMMARS = (
     "start: "
     + " ".join(f"r{n}" for n in range(60))
     + "".join(f'\nr{n}: "{n}"?' for n in range(60)),
+    "start: r0" + "".join(f"\nr{n}: r{n + 1}" for n in range(5_000)) + '\nr5000: "a"',
+    'start: %json {"$ref": "#/$defs/0", "$defs": {'
+    + "".join(f'"{n}": {{"items": {{"$ref": "#/$defs/{n + 1}"}}}}, ' for n in range(1_500))
+    + '"1500": {}}}',
     "start: <[5]> <|end|> /a/",
     '%llguidance {"no_forcing": true}\nstart: "a"{3,90000}',
     'start: %regex {"substring_chars": "aaaaaaaaaaaaaaaaaaaaaaaaab"}',
