@@ -29,6 +29,8 @@ class HeadWatch:
         self._url = websocket_url(url)
         self._host = urlsplit(url).hostname or "?"
         self._socket: ClientConnection | None = None
+        self._opened = contextlib.ExitStack()
+        """Ends what was opened for the socket."""
         self._try_at = 0.0
 
     def wait(self) -> None:
@@ -49,15 +51,16 @@ class HeadWatch:
 
     def close(self) -> None:
         """End the subscription."""
-        if self._socket is not None:
-            with contextlib.suppress(WebSocketException, OSError):
-                self._socket.close()
-            self._socket = None
+        self._socket = None
+        with contextlib.suppress(WebSocketException, OSError):
+            self._opened.close()
 
     def _subscribe(self) -> None:
         request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
         try:
-            self._socket = connect(self._url, open_timeout=OPEN_TIMEOUT_S, close_timeout=1)
+            self._socket = self._opened.enter_context(
+                connect(self._url, open_timeout=OPEN_TIMEOUT_S, close_timeout=1)
+            )
             self._socket.send(json.dumps(request))
             answer = json.loads(self._socket.recv(timeout=OPEN_TIMEOUT_S))
             if "result" not in answer:

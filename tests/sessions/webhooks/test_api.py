@@ -83,7 +83,7 @@ def test_what_belongs_to_others_is_not_there(api: Api, manager: str) -> None:
         *(("url", "https://127.0.0.2/"), ("url", 7), ("url", ""), ("url", "https://[::1]/")),
         *(("url", "ftp://example.com/"), ("url", "https://x/\x00")),
         *(("events", []), ("events", ["task.begun"]), ("events", "task.ended")),
-        *(("session_id", 0), ("session_id", "1")),
+        *(("session_id", 0), ("session_id", "one")),
     ],
 )
 def test_a_wrong_member_is_named(
