@@ -2,6 +2,7 @@
 
 import pytest
 
+from chain.params import PromptType
 from mining import catalog
 from mining.catalog import prompt_counter
 from sessions.ports import PromptUnfit
@@ -9,17 +10,17 @@ from tests.node import tiny_model
 
 
 def test_prompts_are_counted_by_the_models_own_vocabulary(model):
-    plain = prompt_counter.count(1, "the", 0, "")
+    plain = prompt_counter.count(1, "the", PromptType.CONTINUATION, "")
     assert plain == 2  # "t", "he": what the vocabulary merges
-    assert prompt_counter.count(1, "the", 1, "") > plain
+    assert prompt_counter.count(1, "the", 0, "") > plain
     assert prompt_counter.context_length(1) == tiny_model.CONTEXT_TOKENS
 
 
 def test_a_prompt_that_the_model_cannot_read_is_the_clients_fault(model):
     with pytest.raises(PromptUnfit, match="messages"):
-        prompt_counter.count(1, "no conversation", 2, "")
+        prompt_counter.count(1, "no conversation", PromptType.CONVERSATION, "")
     with pytest.raises(PromptUnfit, match="empty"):
-        prompt_counter.count(1, "", 0, "")
+        prompt_counter.count(1, "", PromptType.CONTINUATION, "")
 
 
 def test_a_model_that_nobody_serves_is_named(model, settings, tmp_path):
@@ -36,8 +37,8 @@ def test_a_model_without_a_chat_template_serves_plain_prompts_only(settings, tmp
     settings.MODELS = {1: str(path)}
     catalog.forget()
     try:
-        assert prompt_counter.count(1, "the", 0, "") == 2
+        assert prompt_counter.count(1, "the", PromptType.CONTINUATION, "") == 2
         with pytest.raises(LookupError, match="chat template"):
-            prompt_counter.count(1, "the", 1, "")
+            prompt_counter.count(1, "the", 0, "")
     finally:
         catalog.forget()

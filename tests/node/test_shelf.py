@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from mining.node import memory
 from mining.node.config import SHIPPED_MODEL, NodeConfig, ServedModel
 from mining.node.generation import GenerationRequest
-from mining.node.llama import Model, ModelUnreadable
+from mining.node.llama import Model
 from mining.node.memory import NotEnoughMemory, available_bytes, cell_bytes, needed_bytes
 from mining.node.model_source import ModelSourceError, sha256_of
+from mining.node.model_trial import ModelUnfit
 from mining.node.prompts import CHAT, ModelUnknown
 from mining.node.serving import open_shelf
 from mining.node.shelf import ModelUnavailable, NoRoom, Shelf
@@ -134,9 +136,11 @@ def test_loading_is_shown_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     shelf = open_shelf(config(tmp_path), {}, lambda step, share: seen.append((step, share)))
     with caplog.at_level(logging.INFO, logger="mining.node.shelf"):
         ask(shelf, 2)
-    assert [step for step, _ in seen] == ["loading model 2"] * len(seen)
-    assert [share for _, share in seen] == sorted(share for _, share in seen)
-    assert seen[-1][1] == 1
+    steps = [step for step, _ in groupby(step for step, _ in seen)]
+    assert steps == ["trying model 1", "trying model 2", "loading model 2"]
+    shares = [share for step, share in seen if step == "loading model 2"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
     assert "model 2 is loaded" in caplog.text
     shelf.close()
 
@@ -207,7 +211,7 @@ def test_a_truncated_or_foreign_file_is_refused_with_its_path(tmp_path: Path, sp
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(spoil(MICRO.read_bytes()))
     models = (ServedModel(1, str(bad)),)
-    with pytest.raises((ModelUnreadable, ModelUnavailable), match="is it a complete GGUF"):
+    with pytest.raises(ModelUnfit, match="is it a complete GGUF"):
         open_shelf(config(tmp_path, models=models), {}, silent).preload()
 
 

@@ -74,8 +74,10 @@ def test_what_a_miner_has_not_begun_it_hands_back_before_it_ends(router: Router)
     handed_back = {r.assignment_id for r in router.of(FailedReport) if r.code == "draining"}
     assert done
     assert handed_back
-    assert done.isdisjoint(handed_back)
-    assert done | handed_back == {job["assignment_id"] for job in jobs}
+    # One job waits for a slot; where the others take long, it is refused before the node ends.
+    busy = {r.assignment_id for r in router.of(FailedReport) if r.code == "busy"}
+    assert done.isdisjoint(handed_back | busy)
+    assert done | handed_back | busy == {job["assignment_id"] for job in jobs}
     assert router.redis.llen(router.prefix + "inference") == 0
 
 
