@@ -36,7 +36,7 @@ from mining.node.model_source import write_sources
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
 
-HEALTHY_TIMEOUT_S = 300.0
+HEALTHY_TIMEOUT_S = 600.0
 MODELS_DIR = BASE_DIR / "mining/node/models"
 
 Report = Callable[[str], None]
