@@ -1,8 +1,9 @@
 """When the first of an answer was there, for the task's record (`Task.first_token_at`).
 
-The live miner's stream has it: the id of an entry is the time at which Redis took it. It is read
-once a task, when that miner has precommitted. A miner may choose ids of its own, so what it says
-is kept between its lease and its precommit. Nothing but the record depends on it.
+The live miner's stream has it, where the id of an entry is the time at which Redis took it. It is
+read once a task, when that miner has precommitted. A miner may choose ids of its own, and today's
+node numbers its pieces: an id that is no time since the lease tells nothing, and the record then
+has no first token. Nothing but the record depends on it.
 """
 
 import logging
@@ -32,11 +33,14 @@ def note(task: Task, assignment: Assignment, now: datetime) -> None:
     except redis.RedisError:  # streams may be lost, and may be no streams
         logger.info("%s: its stream does not tell its first token's time", assignment)
         return
-    if page.entries:
-        task_states.mark_first_token(task, _time_of(page.entries[0].id, assignment, now))
+    at = _time_of(page.entries[0].id, now) if page.entries else None
+    if at is not None and at >= assignment.leased_at:
+        task_states.mark_first_token(task, at)
 
 
-def _time_of(entry_id: str, assignment: Assignment, now: datetime) -> datetime:
-    """What a stranger's entry says, within what is possible."""
-    milliseconds = min(int(entry_id.partition("-")[0]), int(now.timestamp() * 1000))
-    return min(max(datetime.fromtimestamp(milliseconds / 1000, UTC), assignment.leased_at), now)
+def _time_of(entry_id: str, now: datetime) -> datetime | None:
+    """What a stranger's entry says, if it is no later than now."""
+    milliseconds = int(entry_id.partition("-")[0])
+    if milliseconds > int(now.timestamp() * 1000):
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
