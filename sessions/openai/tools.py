@@ -23,6 +23,9 @@ from sessions.openai.json_schema import Held
 MAX_FUNCTIONS = 32
 MAX_DESCRIPTION_CHARACTERS = 4_096
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PLAIN_OBJECT = frozenset(
+    ("type", "properties", "required", "title", "description", "$defs", "definitions", "$schema")
+)
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -34,6 +37,24 @@ class Function:
     description: str
     parameters: dict[str, Any]
     strict: bool
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The schema of what is generated: no arguments that the function does not declare.
+
+        JSON Schema allows them where `additionalProperties` is not said. A small model then makes
+        them up without end, and no function reads them. Fewer texts fit, and each fits the schema.
+        """
+        properties = self.parameters.get("properties")
+        required = self.parameters.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            return self.parameters
+        is_plain = (
+            self.parameters.keys() <= _PLAIN_OBJECT and self.parameters.get("type") == "object"
+        )
+        if not is_plain or not properties or any(name not in properties for name in required):
+            return self.parameters
+        return self.parameters | {"additionalProperties": False}
 
 
 @dataclass(frozen=True)
@@ -60,11 +81,11 @@ class Tools:
         """What an answer may be. Raises OpenAIError."""
         if self.only is not None:
             return grammar_from_schema(
-                self.only.parameters, self._path(self.only), strict=self.only.strict
+                self.only.arguments, self._path(self.only), strict=self.only.strict
             )
         # Each by itself, so that an error names it and definitions of one name do not meet.
         held = [
-            held_schema(each.parameters, self._path(each), strict=each.strict, prefix=f"f{index}_")
+            held_schema(each.arguments, self._path(each), strict=each.strict, prefix=f"f{index}_")
             for index, each in enumerate(self.functions)
         ]
         for each, function in zip(held, self.functions, strict=True):

@@ -10,7 +10,7 @@ from bench.parts.followed import Followed
 from sessions.models import Task
 from sessions.openai.calls import CallReader
 from sessions.openai.errors import OpenAIError
-from sessions.openai.tools import Tools, read_tools
+from sessions.openai.tools import Function, Tools, read_tools
 from tests.sessions.factories import make_session
 from tests.sessions.openai.answers import HELLO, assert_error, content_of, events
 from tests.sessions.openai.conftest import Api
@@ -280,3 +280,14 @@ def test_a_schema_that_no_grammar_holds_names_its_function(api: Api, choice: Any
     assert_error(response, 400, "invalid_value", "tools[0].function.parameters.type")
     both = HELLO | {"tools": [ADD], "response_format": {"type": "json_object"}}
     assert_error(api("POST", "chat/completions", both), 400, "invalid_value", "response_format")
+
+
+def test_no_arguments_are_made_up_that_a_function_does_not_declare() -> None:
+    declared = {"type": "object", "properties": {"name": {"enum": ["Paris"]}}, "required": ["name"]}
+    assert Function("f", "", declared, False).arguments["additionalProperties"] is False
+    for said in (
+        declared | {"additionalProperties": {"type": "integer"}},
+        declared | {"required": ["name", "other"]},
+        declared | {"allOf": [{"properties": {"size": {}}}]},
+    ):
+        assert Function("f", "", said, False).arguments == said
