@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.parts.json_schema_suite import figures
 from bench.parts.real_schemas import SCHEMAS
 from bench.report import publish
 from cortensor_site.stack.chat_model import SMOLLM2
@@ -42,19 +43,11 @@ def main() -> None:
         rows.append(row)
     for count, key in ((1, "single"), (TOGETHER, str(TOGETHER))):
         ratios[f"constrained_vs_free_{key}"] = _ratio(*seconds[count])
-    ratios |= _suite()
+    held = figures()
+    ratios |= {key: held[key] for key in ("suite_held", "silently_dropped")}
     engine.close()
     print(f"model: {model.name}")
     publish("schema", ["schema", "one alone", f"{TOGETHER} at once"], rows, ratios)
-
-
-def _suite() -> dict[str, float]:
-    """The share of JSON Schema's own test suite that is held, from a module beside this one."""
-    try:
-        from bench.parts import schema_suite  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        return {}
-    return dict(schema_suite.ratios())
 
 
 def _ratio(constrained: Sequence[float], free: Sequence[float]) -> float:
