@@ -118,16 +118,16 @@ class Miner:
             logger.error("a job was refused: %s", error)
             self._refuse(value, error)
             return
+        if self._journal.has_died(_name(job)):
+            # Redis delivers again what the last process did not finish. Only the router decides
+            # whether it is tried again; its next attempt may come while this one is reported.
+            if not self._precommit_again(job.assignment_id):
+                self._report_death(job.assignment_id, job.attempt, "with it")
+            return
         with self._running.once(job.assignment_id) as first:
             if not first:
                 logger.info("assignment %s is being worked on already", job.assignment_id)
-            elif self._precommit_again(job.assignment_id):
-                pass
-            elif self._journal.has_died(_name(job)):
-                # Redis delivers again what the last process did not finish; the router says
-                # whether it is tried again.
-                self._report_death(job.assignment_id, job.attempt, "with it")
-            else:
+            elif not self._precommit_again(job.assignment_id):
                 self._attempt(job)
 
     def report_deaths(self) -> None:
