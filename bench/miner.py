@@ -54,10 +54,10 @@ from bench.peers import random_model
 from bench.peers.servers import cpu_s, llama_cpp_python_server, llama_server
 from bench.report import median_and_spread, publish
 from cortensor_site.stack.chat_model import SMOLLM2, FetchFailed, obtain
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
-from mining.node.prompts import PLAIN
-from mining.node.sampling import SamplingParams
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.prompts import PLAIN
+from mining.node.protocol.sampling_params import SamplingParams
 
 FORMATS = ("F16", "BF16", "Q8_0", "Q4_0")
 FORMAT = os.environ.get("FORMAT", FORMATS[0])
@@ -313,7 +313,7 @@ def _over_http(http: httpx.Client, url: str) -> Ask:
 
 @contextmanager
 def _plainly(model: Path) -> Iterator[System]:
-    """`Llama.create_completion` in a process of its own (`mining.node.turns` says why)."""
+    """`Llama.create_completion` in a process of its own (`mining.node.engine.turns` says why)."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, _load_plain, (model,)) as pool:
         pid = pool.submit(os.getpid).result()

@@ -14,8 +14,8 @@ from pathlib import Path
 from llama_cpp import Llama
 
 from bench.report import median_and_spread, publish
-from chain.contracts import Deployment, connect
-from chain.keys import load
+from chain.deployed.contracts import Deployment, connect
+from chain.deployed.keys import load
 from cortensor_site.stack.example import Contracts, Router, grant_test_tokens, open_session
 from cortensor_site.stack.network import MODELS_DIR, keystore_password, running_network
 from cortensor_site.stack.ports import Ports

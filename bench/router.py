@@ -20,8 +20,8 @@ from pathlib import Path
 from bench.report import median_and_spread, publish
 from bench.servers import peers
 from bench.servers.load import Burst, Target, burst
-from chain.contracts import Deployment, connect
-from chain.keys import load
+from chain.deployed.contracts import Deployment, connect
+from chain.deployed.keys import load
 from cortensor_site.stack.example import Contracts, Router, grant_test_tokens, open_session
 from cortensor_site.stack.network import (
     MODELS_DIR,
@@ -30,7 +30,7 @@ from cortensor_site.stack.network import (
     running_network,
 )
 from cortensor_site.stack.ports import Ports
-from mining.node.llama import Model
+from mining.node.llm.llama import Model
 
 MODEL = MODELS_DIR / "cortensor-mini.gguf"
 MAX_TOKENS = 64

@@ -14,10 +14,10 @@ from bench.parts.json_schema_suite import figures
 from bench.parts.real_schemas import SCHEMAS
 from bench.report import publish
 from cortensor_site.stack.chat_model import SMOLLM2
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
-from mining.node.prompts import CHAT
-from mining.node.sampling import SamplingParams
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.prompts import CHAT
+from mining.node.protocol.sampling_params import SamplingParams
 
 ROUNDS = 3
 TOGETHER = 16

@@ -63,13 +63,13 @@ class alone:
     """While it lasts, no two operations share a transaction."""
 
     def __enter__(self) -> None:
-        from chain import batches
+        from chain.sending import batches
 
         self._kept = batches.MAX_OPERATIONS
         batches.MAX_OPERATIONS = 1
 
     def __exit__(self, *_: Any) -> None:
-        from chain import batches
+        from chain.sending import batches
 
         batches.MAX_OPERATIONS = self._kept
 
@@ -81,8 +81,8 @@ def measure(
     from django.db.models import Sum
 
     from chain.models import Operation, OperationStatus, Transaction
-    from chain.rpc import Rpc
-    from chain.sender import Sender
+    from chain.rpc.client import Rpc
+    from chain.sending.sender import Sender
     from tests import anvil
 
     accounts = {"router": anvil.ROUTER, "oracle": anvil.ORACLE}
@@ -107,7 +107,7 @@ def _signed_waves(
     made: World, session_id: int, miners: Sequence[Any], first: int, tasks: int
 ) -> list[list[Callable[[], None]]]:
     """What to enqueue, wave by wave. Miners' signatures are made before the clock runs."""
-    from chain import outbox
+    from chain.sending import outbox
     from tests.chain.life import Life
 
     waves: list[list[Callable[[], None]]] = []

@@ -53,7 +53,7 @@ def make_history(made: World, wanted: int) -> int:
     """Submit and assign tasks until there are so many events; return how many there are."""
     from chain import operations
     from chain.operations import OperationKind
-    from chain.relay import RELAYS, calldata
+    from chain.sending.calls import RELAYS, calldata
     from tests import anvil
 
     made.rpc("evm_setAutomine", True)
@@ -122,8 +122,8 @@ def make_history(made: World, wanted: int) -> int:
 
 def _batches(made: World) -> Iterator[Any]:
     """The whole chain, fetched and decoded."""
-    from chain.fetch import Fetcher
-    from chain.rpc import Rpc, RpcError
+    from chain.following.fetch import Fetcher
+    from chain.rpc.client import Rpc, RpcError
 
     node = Rpc(made.chain.url)
     fetcher, head = Fetcher(node, made.chain.deployment), node.latest()
@@ -147,8 +147,8 @@ def decode(made: World) -> float:
 
 def follow(made: World, count: int) -> tuple[float, float, float]:
     """Seconds to fetch, decode and store everything; MiB that memory grew by, and came to."""
-    from chain.rpc import Rpc
-    from chain.sync import Follower
+    from chain.following.sync import Follower
+    from chain.rpc.client import Rpc
 
     follower = Follower(Rpc(made.chain.url), made.chain.deployment)
     began, warm_mib = time.monotonic(), 0.0
@@ -161,7 +161,7 @@ def follow(made: World, count: int) -> tuple[float, float, float]:
 
 
 def _step(follower: Any) -> bool:
-    from chain.rpc import RpcError
+    from chain.rpc.client import RpcError
 
     try:
         return bool(follower.step())
@@ -174,10 +174,10 @@ def save_one_by_one(made: World) -> float:
     transaction."""
     from django.db import transaction
 
-    from chain import mirror, projections
+    from chain.mirror import blocks, projections
     from chain.models import Block, Event
 
-    mirror.forget()
+    blocks.forget()
     left, began = ORM_EVENTS, time.monotonic()
     for batch in _batches(made):
         with transaction.atomic():

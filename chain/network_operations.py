@@ -2,7 +2,8 @@
 
 from eth_utils.address import to_checksum_address
 
-from chain.network_messages import (
+from chain.operations import Op, OperationKind, hex_text, operation
+from chain.protocol.network_messages import (
     NetworkCommit,
     NetworkCreate,
     NetworkPrecommit,
@@ -10,7 +11,6 @@ from chain.network_messages import (
     NetworkVerdict,
     Ping,
 )
-from chain.operations import Op, OperationKind, hex_text, operation
 
 
 def relay_ping(message: Ping, signature: bytes) -> Op:

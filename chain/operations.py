@@ -1,8 +1,8 @@
 """What can be sent to the chain: one function for each kind of operation.
 
-`outbox.enqueue(operations.submit_task(…))` is all that other packages do; `chain.sender` does the
-rest. The key makes an operation one: whatever is enqueued again under the same key is not done
-twice. In payloads addresses are checksummed, bytes are 0x hex, and integers are JSON integers.
+`outbox.enqueue(operations.submit_task(…))` is all that other packages do; `chain.sending.sender`
+does the rest. The key makes an operation one: what is enqueued again under the same key is not
+done twice. In payloads addresses are checksummed, bytes are 0x hex, and integers are JSON integers.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,15 @@ from typing import Any
 from django.db import models
 from eth_utils.address import to_checksum_address
 
-from chain.addresses import checksummed
-from chain.messages import Ack, Commit, Precommit, Registration, TransferWithAuthorization, Verdict
+from chain.protocol.addresses import checksummed
+from chain.protocol.messages import (
+    Ack,
+    Commit,
+    Precommit,
+    Registration,
+    TransferWithAuthorization,
+    Verdict,
+)
 
 
 class OperationKind(models.TextChoices):
@@ -145,7 +152,7 @@ def relay_precommit(message: Precommit, signature: bytes) -> Op:
 
 
 def relay_commit(message: Commit, signature: bytes) -> Op:
-    """Relay a miner's reveal. The signature stays here: see chain.messages.Commit."""
+    """Relay a miner's reveal. The signature stays here: see chain.protocol.messages.Commit."""
     return _relayed(OperationKind.RELAY_COMMIT, message, signature, data=message.data)
 
 

@@ -9,10 +9,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cortensor_site.settings")
 http = get_asgi_application()
 
 # Consumers import models, which must wait until Django is set up by the line above.
-from cortensor_site.address_form import AddressForm  # noqa: E402
-from cortensor_site.body_limit import BodyLimit  # noqa: E402
-from sessions.live.origin import OriginCheck  # noqa: E402
-from sessions.live.routing import websocket_urlpatterns  # noqa: E402
+from cortensor_site.web.address_form import AddressForm  # noqa: E402
+from cortensor_site.web.body_limit import BodyLimit  # noqa: E402
+from sessions.faces.sockets.origin import OriginCheck  # noqa: E402
+from sessions.faces.sockets.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -11,15 +11,16 @@ from eth_utils.address import to_checksum_address
 from web3 import Web3
 from web3.types import RPCEndpoint
 
-from chain import operations, outbox
-from chain.contracts import Deployment, connect, handle
-from chain.deploy import ModelPrice, RoleHolders, deploy, fund_rewards
-from chain.keys import load_or_create
-from chain.messages import Registration, SigningDomain
+from chain import operations
+from chain.deployed.contracts import Deployment, connect, handle
+from chain.deployed.deploy import ModelPrice, RoleHolders, deploy, fund_rewards
+from chain.deployed.keys import load_or_create
+from chain.protocol.messages import Registration, SigningDomain
+from chain.sending import outbox
 from cortensor_site.secrets import kept_secret
-from mining.enrolment import enrol
+from mining.enrolment.redis_users import enrol
 from mining.models import NodeState
-from mining.node.wallet import Wallet
+from mining.node.account.wallet import Wallet
 from sessions.models import ApiKey
 
 PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)

@@ -45,7 +45,7 @@ class Pulse:
         return time.monotonic() - self._moved_at < BUSY_AT_MOST_S
 
     def _run(self) -> None:
-        from cortensor_site.health import beat
+        from cortensor_site.web.health import beat
 
         while True:
             if self.beats():

@@ -4,7 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
-from chain.keys import address_in
+from chain.deployed.keys import address_in
 
 
 @cache

@@ -16,12 +16,12 @@ from web3 import Web3
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 
-from chain.contracts import Deployment, handle
+from chain.deployed.contracts import Deployment, handle
+from chain.deployed.keys import load_or_create
 from chain.errors import ChainError
-from chain.keys import load_or_create
-from chain.messages import SigningDomain, TransferWithAuthorization, sign
-from chain.relay import TRANSFER
-from sessions.x402 import TILL_KEYSTORE
+from chain.protocol.messages import SigningDomain, TransferWithAuthorization, sign
+from chain.sending.calls import TRANSFER
+from sessions.faces.x402 import TILL_KEYSTORE
 
 NAME = "x402"
 RECEIPT_TIMEOUT_S = 60.0

@@ -24,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from cortensor_site.asgi import application
 from cortensor_site.stack.limits import allow_files
-from sessions.stream_reader import stop_following
+from sessions.streams.reader import stop_following
 
 HEAD_WITHIN_S = float(os.environ.get("HEAD_WITHIN_S", "20"))
 """How long a connection may take to say what it wants."""

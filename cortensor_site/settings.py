@@ -12,7 +12,7 @@ import dj_database_url
 
 from cortensor_site.secrets import kept_secret
 from mining.node.config import SHIPPED_MODEL
-from mining.node.model_source import read_sources
+from mining.node.shelf.model_source import read_sources
 from sessions import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -68,12 +68,12 @@ MINERS_ONLINE = "mining.directory.miners_online"
 MINER_DIRECTORY = "mining.directory.miner_directory"
 TASK_RECORDS = "mining.directory.task_records"
 SESSIONS_OF_RESULT = "mining.directory.sessions_of_result"
-KEPT_RESULTS = "mining.kept_results.kept_results"
-TASK_GIVER = "mining.dispatch.give_at_once"
-ANSWER_JUDGE = "mining.comparison.judge_answer"
-EMBEDDER = "mining.embeddings.embedder"
-ROUTER_HEALTH = "cortensor_site.health.components"
-PARTS_AWAY = "cortensor_site.health.away_s"
+KEPT_RESULTS = "mining.judging.kept_results.kept_results"
+TASK_GIVER = "mining.assignment.dispatch.give_at_once"
+ANSWER_JUDGE = "mining.judging.comparison.judge_answer"
+EMBEDDER = "mining.judging.embeddings.embedder"
+ROUTER_HEALTH = "cortensor_site.web.health.components"
+PARTS_AWAY = "cortensor_site.web.health.away_s"
 ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # How clients reach the routers, as `https://router.example`; empty for the host that they asked.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
@@ -115,18 +115,18 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "sessions.api.request_id.RequestIdMiddleware",
+    "sessions.faces.common.request_id.RequestIdMiddleware",
     "cortensor_site.metrics.requests.MeasureRequests",
     "corsheaders.middleware.CorsMiddleware",
     "sessions.access.meter.MeterMiddleware",
-    "cortensor_site.page_middleware.Security",
-    "cortensor_site.static_files.StaticFilesMiddleware",
-    "cortensor_site.page_middleware.Sessions",
-    "cortensor_site.page_middleware.Common",
-    "cortensor_site.page_middleware.Forms",
-    "cortensor_site.page_middleware.Accounts",
-    "cortensor_site.page_middleware.Messages",
-    "cortensor_site.page_middleware.Frames",
+    "cortensor_site.web.page_middleware.Security",
+    "cortensor_site.web.static_files.StaticFilesMiddleware",
+    "cortensor_site.web.page_middleware.Sessions",
+    "cortensor_site.web.page_middleware.Common",
+    "cortensor_site.web.page_middleware.Forms",
+    "cortensor_site.web.page_middleware.Accounts",
+    "cortensor_site.web.page_middleware.Messages",
+    "cortensor_site.web.page_middleware.Frames",
 ]
 
 ROOT_URLCONF = "cortensor_site.urls"
@@ -187,12 +187,12 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["sessions.api.authentication.CallerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["sessions.faces.common.authentication.CallerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "sessions.api.negotiation.JsonAnyway",
-    "DEFAULT_PARSER_CLASSES": ["sessions.api.parsing.ObjectParser"],
-    "EXCEPTION_HANDLER": "sessions.api.errors.handle",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "sessions.faces.rest.negotiation.JsonAnyway",
+    "DEFAULT_PARSER_CLASSES": ["sessions.faces.rest.parsing.ObjectParser"],
+    "EXCEPTION_HANDLER": "sessions.faces.common.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,  # there is one format
 }
@@ -266,12 +266,15 @@ WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 # ── The API's description: OpenAPI 3.1, all of it from this host ──
 REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
 SCHEMA_PATHS = [
-    *("sessions.api.schema.completions.PATHS", "sessions.api.schema.access.PATHS"),
-    *("sessions.openai.schema.PATHS", "sessions.x402.schema.PATHS"),
-    "mining.network.schema.PATHS",
+    *("sessions.faces.rest.schema.completions.PATHS", "sessions.faces.rest.schema.access.PATHS"),
+    *("sessions.faces.openai.openapi.paths.PATHS", "sessions.faces.x402.schema.PATHS"),
+    "mining.network.api.schema.PATHS",
 ]
 SCHEMA_COMPONENTS = [
-    *("sessions.api.schema.completions.COMPONENTS", "sessions.openai.schema.COMPONENTS"),
+    *(
+        "sessions.faces.rest.schema.completions.COMPONENTS",
+        "sessions.faces.openai.openapi.paths.COMPONENTS",
+    ),
 ]
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Cortensor router",
@@ -288,10 +291,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "APPEND_COMPONENTS": {"securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}}},
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "PREPROCESSING_HOOKS": ["sessions.api.schema.hooks.published_only"],
+    "PREPROCESSING_HOOKS": ["sessions.faces.rest.schema.hooks.published_only"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "sessions.api.schema.hooks.complete",
+        "sessions.faces.rest.schema.hooks.complete",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from chain.models import Fault
-from mining.mailbox_quota import let_in_again
+from mining.assignment.mailbox_quota import let_in_again
 from mining.models import (
     Assignment,
     MinerPresence,

@@ -13,7 +13,7 @@ class MiningConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the projections, and listen to what clients do."""
-        from mining import listeners, projections  # noqa: F401
+        from mining import projections  # noqa: F401
         from mining.network import projections as network_projections  # noqa: F401
 
         # py_ecc, which eth_account brings in, raises the limit to 100,000. Then a stranger's JSON

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from chain.params import LlmParams
-from mining.node.grammar import Grammar, GrammarInvalid
-from mining.node.llama import LlamaError, Model
-from mining.node.model_source import ModelSourceError, locate, sha256_of
-from mining.node.prompts import ModelPrompts, PromptError, TemplateUnusable
+from chain.protocol.params import LlmParams
+from mining.node.engine.grammar import Grammar, GrammarInvalid
+from mining.node.llm.llama import LlamaError, Model
+from mining.node.llm.prompts import ModelPrompts, PromptError, TemplateUnusable
+from mining.node.shelf.model_source import ModelSourceError, locate, sha256_of
 from sessions.ports import PromptUnfit
 
 _loading = threading.Lock()

@@ -112,7 +112,7 @@ class Situation:
     validation_asked_at: datetime | None = None
     holders: tuple[Holder, ...] = ()
     behind: bool = False
-    """Whether the mirror shows what the assignments do not: see `mining.following`."""
+    """Whether the mirror shows what the assignments do not: see `chain_catch_up`."""
     deaths: tuple[int, ...] = ()
     """How often each miner's process died with the task: of all that had it, also the replaced."""
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 from eth_utils.address import to_checksum_address
 
 from chain import storage
-from chain.digests import commit_hash
-from mining.answers import Answer, AnswerUnfit, read_answer
+from chain.protocol.digests import commit_hash
 from mining.deadlines import ONLINE_S
+from mining.judging.answers import Answer, AnswerUnfit, read_answer
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState
 from sessions.errors import EncryptionUnavailable
 from sessions.models import Task

@@ -5,7 +5,7 @@ from functools import cache
 from django.conf import settings
 from eth_account.signers.local import LocalAccount
 
-from chain.keys import load
+from chain.deployed.keys import load
 
 
 @cache

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chain.marks import read_change, read_mark, read_payment
-from chain.projections import Change, EventRecord, Upsert, projection
+from chain.mirror.projections import Change, Upsert, projection
+from chain.mirror.records import EventRecord
+from chain.protocol.marks import read_change, read_mark, read_payment
 from mining.models import MinerResult, Node
 
 

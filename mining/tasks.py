@@ -6,19 +6,20 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_process_init
 
-from mining import embeddings, rerun, validation
+from mining import judging_queue
+from mining.judging import embeddings, rerun, validation
 from mining.network import judging
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name="mining.validate", queue="validation", ignore_result=True)
+@shared_task(name=judging_queue.VALIDATE, queue=judging_queue.QUEUE, ignore_result=True)
 def validate(task_pk: int) -> None:
-    """Judge one task; see `mining.validation`."""
+    """Judge one task; see `mining.judging.validation`."""
     validation.validate(task_pk)
 
 
-@shared_task(name="mining.judge_network_task", queue="validation", ignore_result=True)
+@shared_task(name=judging_queue.JUDGE_NETWORK_TASK, queue=judging_queue.QUEUE, ignore_result=True)
 def judge_network_task(number: int) -> None:
     """Judge one network task; see `mining.network.judging`."""
     judging.judge_session(number)

@@ -10,5 +10,5 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the projections and the API's description."""
-        from sessions import projections  # noqa: F401
-        from sessions.api.schema import views  # noqa: F401
+        from sessions.faces.rest.schema import views  # noqa: F401
+        from sessions.mirror import projections  # noqa: F401

@@ -1,7 +1,7 @@
 """What can go wrong with a client's request: the catalogue, with one base.
 
 Every error names what is wrong, why, and what to do about it; the REST face shows it as a problem
-document (`sessions.api.errors`), the WebSocket face as an `error` event.
+document (`sessions.faces.common.problems`), the WebSocket face as an `error` event.
 """
 
 import dataclasses

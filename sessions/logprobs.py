@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sessions.options import MAX_LOGPROBS
+MAX_LOGPROBS = 20
+"""So many rivals of a token are told at most."""
 
 
 class LogprobsUnreadable(ValueError):

@@ -24,10 +24,10 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from chain.operations import Op
-from chain.params import LlmParams
+from chain.protocol.params import LlmParams
 from sessions.errors import SessionsError
 from sessions.models import Session, Task
-from sessions.relay import Result
+from sessions.results import Result
 
 
 class PromptUnfit(SessionsError):

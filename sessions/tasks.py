@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from sessions.webhooks import delivery
+from sessions.webhooks import delivery, outbox
 
 
-@shared_task(name="sessions.deliver_webhook", queue="webhooks", ignore_result=True)
+@shared_task(name=outbox.DELIVER, queue=outbox.QUEUE, ignore_result=True)
 def deliver_webhook(delivery_id: str) -> None:
     """Try to deliver one message; see `sessions.webhooks.delivery`."""
     delivery.deliver(delivery_id)

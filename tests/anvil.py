@@ -18,9 +18,9 @@ from web3.contract import Contract
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 
-from chain.contracts import Deployment, connect, handle
-from chain.deploy import ModelPrice, RoleHolders, deploy
-from cortensor_site.stack.embedded import start_anvil
+from chain.deployed.contracts import Deployment, connect, handle
+from chain.deployed.deploy import ModelPrice, RoleHolders, deploy
+from cortensor_site.stack.servers.embedded import start_anvil
 from tests.money import assert_every_unit_is_accounted_for
 
 MODEL = 1

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cortensor_site.stack.embedded import start_postgres, start_redis
 from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.servers.embedded import start_postgres, start_redis
 
 _servers = ExitStack()
 

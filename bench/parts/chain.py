@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from cortensor_site.stack.embedded import BASE_DIR, spawn, start_postgres, stop
 from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.servers.embedded import BASE_DIR, spawn, start_postgres, stop
 
 BLOCK_GAS = 400_000_000
 """Large blocks, so that a long history is made in minutes."""
@@ -91,8 +91,8 @@ def _start_anvil(stack: ExitStack, folder: Path) -> str:
 def _deployed(url: str, folder: Path) -> World:
     from django.conf import settings
 
-    from chain.contracts import connect
-    from chain.deploy import deploy
+    from chain.deployed.contracts import connect
+    from chain.deployed.deploy import deploy
     from tests import anvil
 
     w3 = connect(url)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.parts.followed import Followed, Unfollowed
-from sessions.openai.json_schema import NotHeld, SchemaInvalid, hold, rule_of
+from sessions.faces.openai.json_schema import NotHeld, SchemaInvalid, hold, rule_of
 
 SHA256 = "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326"
 DRAFT = "/json/tests/draft2020-12/"

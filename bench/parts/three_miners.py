@@ -24,15 +24,15 @@ import httpx
 from bench.parts.processors import Processors, confine, shared
 from bench.peers.servers import cpu_s
 from bench.report import median_and_spread
-from chain.contracts import Deployment, connect
-from chain.keys import load
+from chain.deployed.contracts import Deployment, connect
+from chain.deployed.keys import load
 from cortensor_site.stack.example import Contracts, Router, grant_test_tokens, open_session
 from cortensor_site.stack.network import Network, keystore_password, running_network
 from cortensor_site.stack.ports import Ports
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
-from mining.node.prompts import PLAIN
-from mining.node.sampling import SamplingParams
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.prompts import PLAIN
+from mining.node.protocol.sampling_params import SamplingParams
 
 MINERS, CLIENTS, SLOTS, CONTEXT, THREADS = 3, 32, 11, 640, 1
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)

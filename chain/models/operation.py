@@ -7,7 +7,7 @@ from chain.operations import OperationKind
 
 
 class TransactionStatus(models.TextChoices):
-    """`chain.journal` has the ways between them."""
+    """`chain.sending.journal` has the ways between them."""
 
     SIGNED = "signed", "signed and stored, perhaps broadcast"
     SENT = "sent", "accepted by a node"

@@ -24,7 +24,7 @@ from mining.models import (
     NodeState,
 )
 from sessions.models import OnChainTask, Session, Task, TaskStatus
-from sessions.task_states import TIMESTAMPS
+from sessions.stages.task_states import TIMESTAMPS
 
 RECENT_TASKS = 20
 RECENT_SESSIONS = 20

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.utils.module_loading import import_string
 
-from cortensor_site.health import beat
+from cortensor_site.web.health import beat
 
 Loop = Callable[[threading.Event, Callable[[], None]], None]
 

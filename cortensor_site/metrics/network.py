@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from chain.models import Block, Fault, GasTotal, Operation, OperationStatus
-from cortensor_site.health import components
+from cortensor_site.web.health import components
 from sessions import ports
 from sessions.models import WEI_PER_COR, Payment, Session, Task, TaskStatus
 

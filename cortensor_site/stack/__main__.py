@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from web3 import Web3
 
-from chain.contracts import Deployment, connect
-from chain.keys import load
+from chain.deployed.contracts import Deployment, connect
+from chain.deployed.keys import load
 from cortensor_site.pay_per_call import SessionTerms, open_pay_per_call
-from cortensor_site.stack.embedded import BASE_DIR, StartFailed
 from cortensor_site.stack.example import (
     Contracts,
     Router,
@@ -31,6 +30,7 @@ from cortensor_site.stack.models import CHAT, SHIPPED, ServedModels, choose
 from cortensor_site.stack.network import Network, keystore_password, running_network
 from cortensor_site.stack.ports import PortInUse, Ports
 from cortensor_site.stack.receipt import Receipt, read_receipt
+from cortensor_site.stack.servers.embedded import BASE_DIR, StartFailed
 
 EXAMPLES = {CHAT: "What is the capital of Japan?", SHIPPED: "What is Cortensor?"}
 REDUNDANCY = 3

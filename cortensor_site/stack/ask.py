@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from cortensor_site.stack.embedded import BASE_DIR
 from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.servers.embedded import BASE_DIR
 
 QUESTIONS = (
     "What is the capital of Japan?",

@@ -21,7 +21,7 @@ from web3.logs import DISCARD
 from web3.types import TxReceipt
 from websockets.sync.client import ClientConnection, connect
 
-from chain.contracts import Deployment, handle
+from chain.deployed.contracts import Deployment, handle
 
 WEI_PER_COR = 10**18
 DEPOSIT_WEI = 10 * WEI_PER_COR

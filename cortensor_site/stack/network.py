@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from chain.contracts import Deployment
-from chain.keys import load_or_create
+from chain.deployed.contracts import Deployment
+from chain.deployed.keys import load_or_create
 from cortensor_site.secrets import kept_secret
-from cortensor_site.stack.embedded import (
+from cortensor_site.stack.interrupts import uninterrupted
+from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.processes import Miner, miner_process, router_processes
+from cortensor_site.stack.servers.embedded import (
     BASE_DIR,
     BLOCK_TIME_S,
     StartFailed,
@@ -26,12 +29,9 @@ from cortensor_site.stack.embedded import (
     start_postgres,
     start_redis,
 )
-from cortensor_site.stack.interrupts import uninterrupted
-from cortensor_site.stack.ports import Ports
-from cortensor_site.stack.processes import Miner, miner_process, router_processes
 from cortensor_site.stack.supervisor import Supervisor
 from cortensor_site.stack.var_dir import hold
-from mining.node.model_source import write_sources
+from mining.node.shelf.model_source import write_sources
 
 if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cortensor_site.stack.embedded import BASE_DIR
-from mining.node.model_source import write_sources
+from cortensor_site.stack.servers.embedded import BASE_DIR
+from mining.node.shelf.model_source import write_sources
 
 SERVICES = ("sync", "react", "send", "dispatch", "collect", "oracle", "network_tasks")
 NICENESS = {"sync": 5, "react": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}

@@ -7,7 +7,7 @@ from eth_typing import HexStr
 from web3 import Web3
 from web3.contract import Contract
 
-from chain.marks import read_mark, read_payment
+from chain.protocol.marks import read_mark, read_payment
 from cortensor_site.stack.example import Answer, Contracts
 
 # Which stage a transaction served, told by the first of its events.

@@ -13,9 +13,9 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from cortensor_site.stack.embedded import BASE_DIR, StartFailed, spawn, stop
 from cortensor_site.stack.interrupts import uninterrupted
 from cortensor_site.stack.processes import Process
+from cortensor_site.stack.servers.embedded import BASE_DIR, StartFailed, spawn, stop
 
 START_TIMEOUT_S = 20.0
 # Longer than any process may take to finish its step, so that supervisord stops them all.

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from cortensor_site.stack.embedded import StartFailed
+from cortensor_site.stack.servers.embedded import StartFailed
 
 STOPPING_S = 60.0
 """Longer than the supervisor of a network that was killed takes to stop its processes."""

@@ -6,11 +6,11 @@ from django.db import models
 from django.utils import timezone
 
 from sessions.models import AddressField, Task
-from sessions.streams import miner_stream_key
+from sessions.streams.writing import miner_stream_key
 
 
 class AssignmentStatus(models.TextChoices):
-    """The stages of an assignment; `mining.assignment_states` has the ways between them."""
+    """The stages of an assignment; `mining.assignment.states` has the ways between them."""
 
     LEASED = "leased"
     ACKED = "acked"

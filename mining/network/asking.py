@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
-from mining import mailbox
+from mining.assignment import mailbox
 from mining.deadlines import ONLINE_S
 from mining.errors import MailboxUnavailable
 from mining.models import MinerPresence, NetworkAsk, NetworkNode, Node, NodeState

@@ -7,8 +7,8 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
 
-from chain.contracts import Deployment, abi
-from chain.rpc import Call, Node
+from chain.deployed.contracts import Deployment, abi
+from chain.rpc.client import Call, Node
 from mining.network.decisions import Completer, Request, Session, Situation, State
 
 _NO_HASH = bytes(32)

@@ -10,24 +10,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from chain import network_operations as operations
-from chain import outbox, storage
-from chain.contracts import deployment
-from chain.endpoints import endpoints
-from chain.messages import SigningDomain, sign
-from chain.network_messages import NetworkVerdict
+from chain import storage
+from chain.deployed.contracts import deployment
+from chain.protocol.messages import SigningDomain, sign
+from chain.protocol.network_messages import NetworkVerdict
+from chain.rpc.endpoints import endpoints
+from chain.sending import outbox
 from mining import keys
-from mining.embeddings import embed
 from mining.errors import ValidationImpossible
-from mining.judgement import Judgement, judge, judge_by_reference
+from mining.judging.embeddings import embed
+from mining.judging.judgement import Judgement, judge, judge_by_reference
+from mining.judging.rerun import TIME_S, engine_of, first_model
 from mining.models import NetworkJudgement, ValidationMethod
 from mining.network.chain_state import read_session
 from mining.network.decisions import Session, State
-from mining.node.generation import GenerationError
-from mining.node.llama import LlamaError
+from mining.node.engine.generation import GenerationError
+from mining.node.llm.llama import LlamaError
+from mining.node.llm.prompts import PromptError
 from mining.node.network.answering import answer_request, completion_of
 from mining.node.network.job import MAX_COMPLETION_BYTES
-from mining.node.prompts import PromptError
-from mining.rerun import TIME_S, engine_of, first_model
 
 ADDRESS = "ipfs://"
 

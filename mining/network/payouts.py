@@ -4,8 +4,8 @@ A node, or anyone for it, can claim as well; who comes second finds it done.
 """
 
 from chain import network_operations as operations
-from chain import outbox
-from mining.enrolment import enrolled
+from chain.sending import outbox
+from mining.enrolment.redis_users import enrolled
 from mining.models import NetworkCredit, NetworkEpoch
 
 

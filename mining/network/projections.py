@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chain.projections import Change, EventRecord, Upsert, projection
+from chain.mirror.projections import Change, Upsert, projection
+from chain.mirror.records import EventRecord
 from mining.models import (
     NetworkCredit,
     NetworkEpoch,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from chain import network_operations as operations
-from chain import outbox
+from chain.sending import outbox
 from mining.models import NetworkNode
 
 GONE_S = 960.0

@@ -13,10 +13,10 @@ from django.db import transaction
 from eth_utils.address import to_checksum_address
 
 from chain import network_operations as operations
-from chain import outbox
-from chain.contracts import deployment
-from chain.messages import InvalidSignature, SigningDomain, recover
-from chain.network_messages import (
+from chain.deployed.contracts import deployment
+from chain.operations import Op
+from chain.protocol.messages import InvalidSignature, SigningDomain, recover
+from chain.protocol.network_messages import (
     NetworkCommit,
     NetworkCreate,
     NetworkMessage,
@@ -24,7 +24,7 @@ from chain.network_messages import (
     NetworkPrepare,
     Ping,
 )
-from chain.operations import Op
+from chain.sending import outbox
 from mining.errors import ReportRefused
 from mining.models import NetworkAsk
 from mining.node.network.job import (
@@ -38,7 +38,7 @@ from mining.node.network.job import (
     NetworkReport,
     Stage,
 )
-from mining.node.wire import read_entry
+from mining.node.protocol.wire import read_entry
 
 PING_LIFETIME_S = 120
 """Of NodeRoll: a signed ping is accepted for so long."""

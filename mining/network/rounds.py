@@ -17,13 +17,14 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from chain import network_operations as operations
-from chain import outbox
-from chain.contracts import Deployment, deployment
-from chain.endpoints import endpoints
+from chain.deployed.contracts import Deployment, deployment
 from chain.isolation import Isolation
-from chain.leadership import Leadership
-from chain.rpc import Node, RpcError
-from chain.wakeup import Listener
+from chain.postgres.leadership import Leadership
+from chain.postgres.wakeup import Listener
+from chain.rpc.client import Node, RpcError
+from chain.rpc.endpoints import endpoints
+from chain.sending import outbox
+from mining import judging_queue
 from mining.loop import keep_doing
 from mining.network.asking import ask, ask_for_pings, forget_old
 from mining.network.chain_state import read_epoch_seconds, read_situation
@@ -224,14 +225,12 @@ class Conductor:
 
     def _judge(self, session: Session) -> None:
         """Have the validator judge, which has the model of embeddings and a key."""
-        from mining.tasks import judge_network_task  # tasks call services, and this enqueues one
-
         key = (session.number, session.seed)
         if time.monotonic() - self._judged_at.get(key, float("-inf")) < JUDGE_AGAIN_S:
             return
         self._judged_at = {key: time.monotonic()}
         try:
-            judge_network_task.delay(session.number)
+            judging_queue.ask_for_network_judgement(session.number)
         except BrokerUnavailable:
             logger.warning("network task %d: the validator was not asked", session.number)
 

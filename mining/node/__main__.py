@@ -2,6 +2,6 @@
 
 import sys
 
-from mining.node.cli import main
+from mining.node.cli.parser import main
 
 sys.exit(main())

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mining.node.errors import NodeError
-from mining.node.task_check import Terms
 
 SHIPPED_MODEL = Path(__file__).parent / "models/cortensor-mini.gguf"
 
@@ -44,11 +43,19 @@ class ConfigError(NodeError):
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a node works for: wei of $COR a token, at least."""
+
+    input_price_wei: int = 0
+    output_price_wei: int = 0
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """A model by the number that sessions ask for it with.
 
-    `source` is as in `mining.node.model_source`; `sha256` is what its file has to hash to, in hex,
-    anything if None.
+    `source` is as in `mining.node.shelf.model_source`; `sha256` is what its file has to hash
+    to, in hex, anything if None.
     """
 
     identifier: int

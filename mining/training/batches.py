@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mining.training.corpus import WEIGHTS, Example, examples
+from mining.training.data.corpus import WEIGHTS, Example, examples
 from mining.training.tokenizer import encode
 
 

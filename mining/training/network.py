@@ -2,8 +2,8 @@
 
 import random
 
-from mining.training.dates import DAYS, MONTHS
-from mining.training.phrasing import Family, ask
+from mining.training.data.dates import DAYS, MONTHS
+from mining.training.data.phrasing import Family, ask
 
 TERMS: tuple[tuple[str, str], ...] = (
     (

@@ -10,7 +10,7 @@ from typing import Any
 
 from llama_cpp import Llama
 
-from mining.training.corpus import Example, examples
+from mining.training.data.corpus import Example, examples
 
 SEED = 3
 """Of the questions that the models' card reports on; training looked at other ones."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from mining.training.corpus import SYSTEM_MESSAGES, Example, examples
+from mining.training.data.corpus import SYSTEM_MESSAGES, Example, examples
 
 PRE_TOKENIZER = "qwen2"
 BEGIN, END = "<|begin|>", "<|end|>"

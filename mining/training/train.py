@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from mining.training.batches import Batch, evaluation_batch, training_batches
-from mining.training.corpus import LATE_WEIGHTS, Example, examples
+from mining.training.data.corpus import LATE_WEIGHTS, Example, examples
 from mining.training.model import SHAPES, Llama
 from mining.training.optimiser import Muon
 from mining.training.tokenizer import train_tokenizer

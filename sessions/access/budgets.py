@@ -28,7 +28,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from chain.prepared import Parameter, Prepared, totals
+from chain.postgres.prepared import Parameter, Prepared, totals
 from sessions.access.errors import BudgetSpent, LimitReached
 from sessions.errors import cor
 from sessions.models import ApiKey, OnChainTask, Session, Task, TaskStatus, Uint256Field

@@ -20,8 +20,8 @@ from eth_utils.address import to_checksum_address
 from eth_utils.conversions import to_bytes
 from eth_utils.crypto import keccak
 
-from chain.contracts import deployment
-from chain.messages import CompletionOrder, InvalidSignature, SigningDomain, recover
+from chain.deployed.contracts import deployment
+from chain.protocol.messages import CompletionOrder, InvalidSignature, SigningDomain, recover
 from sessions.access.callers import Caller
 from sessions.access.errors import CredentialsRefused
 from sessions.models import SpentNonce

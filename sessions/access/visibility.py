@@ -10,7 +10,7 @@ import re
 
 from django.db import models
 
-from chain.prepared import Parameter, Prepared
+from chain.postgres.prepared import Parameter, Prepared
 from sessions.access.callers import Caller
 from sessions.errors import SessionNotFound
 from sessions.models import ApiKey, Scope, Session

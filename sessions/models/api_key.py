@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from chain.prepared import Parameter, Prepared
+from chain.postgres.prepared import Parameter, Prepared
 from sessions.models.fields import AddressField, Uint256Field
 
 PREFIX_CHARACTERS = 12

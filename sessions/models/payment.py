@@ -12,7 +12,7 @@ from sessions.models.task import Task, TaskStatus
 
 
 class PaymentStatus(models.TextChoices):
-    """`sessions.x402.settlement` has the ways between them."""
+    """`sessions.faces.x402.settlement` has the ways between them."""
 
     PENDING = "pending", "its transfer is under way"
     SETTLED = "settled", "the till has it, and the task goes on"

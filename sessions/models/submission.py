@@ -5,7 +5,7 @@ from django.utils import timezone
 
 
 class DirectSubmission(models.Model):
-    """One submission that waits to be taken; `sessions.submissions` takes it and removes the row.
+    """One submission that waits; `sessions.from_chain.submissions` takes it and removes the row.
 
     Ids are plain numbers: the mirror can be dropped and rebuilt beside it.
     """

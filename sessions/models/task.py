@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from chain.models import Mirrored
-from chain.params import PromptType
+from chain.protocol.params import PromptType
 from sessions.models.api_key import ApiKey
 from sessions.models.fields import Uint256Field
 

@@ -8,11 +8,12 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery import current_app
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from chain.digests import canonical_json
+from chain.protocol.digests import canonical_json
 from sessions.models import (
     DeliveryStatus,
     Session,
@@ -23,6 +24,8 @@ from sessions.models import (
     WebhookEvent,
 )
 
+DELIVER, QUEUE = "sessions.deliver_webhook", "webhooks"
+"""The Celery task that delivers one message, and its queue."""
 RETRY_AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 """Pauses after each failed attempt, as Standard Webhooks advises; then a message has failed."""
 HANDED_OVER_AT_ONCE = 100
@@ -98,11 +101,14 @@ def _wake_on_commit(delivery: WebhookDelivery) -> None:
 
 
 def _wake(delivery: WebhookDelivery) -> bool:
-    from sessions.tasks import deliver_webhook  # tasks call services, and this one enqueues one
-
     try:
-        deliver_webhook.apply_async(
-            (str(delivery.pk),), retry=False, expires=int(WAKE_AGAIN.total_seconds())
+        current_app.send_task(
+            DELIVER,
+            (str(delivery.pk),),
+            queue=QUEUE,
+            ignore_result=True,
+            retry=False,
+            expires=int(WAKE_AGAIN.total_seconds()),
         )
     except Exception:  # whatever the broker's client raises, the row is written
         logger.warning("%s waits for the broker", delivery, exc_info=True)

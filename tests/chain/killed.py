@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from chain.rpc import Rpc
+from chain.rpc.client import Rpc
 
 Fault = Callable[[], None]
 

@@ -7,10 +7,11 @@ from functools import cached_property
 from eth_account.signers.local import LocalAccount
 from eth_utils.conversions import to_bytes
 
-from chain import operations, outbox
-from chain.digests import commit_hash, task_digest
-from chain.messages import Ack, Commit, Message, Precommit, SigningDomain, Verdict, sign
+from chain import operations
 from chain.operations import Op
+from chain.protocol.digests import commit_hash, task_digest
+from chain.protocol.messages import Ack, Commit, Message, Precommit, SigningDomain, Verdict, sign
+from chain.sending import outbox
 from tests.anvil import MODEL, VALIDATOR, Chain
 
 LANE = 1_000_000

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from chain import mirror as chain_mirror
+from chain.mirror import blocks
 from chain.models import mirrored_models
 
 
@@ -26,7 +26,7 @@ def rebuilt_mirror() -> dict[str, list[tuple[Any, ...]]]:
     """The mirror as a rebuild from the stored events would make it; the real one stays."""
     with transaction.atomic():
         point = transaction.savepoint()
-        chain_mirror.rebuild()
+        blocks.rebuild()
         content = mirror()
         transaction.savepoint_rollback(point)
     return content

@@ -1,8 +1,8 @@
 """A sender in this process, and what it has done."""
 
 from chain.models import Operation
-from chain.rpc import Rpc
-from chain.sender import Sender
+from chain.rpc.client import Rpc
+from chain.sending.sender import Sender
 from tests.anvil import ORACLE, ROUTER, Chain
 
 

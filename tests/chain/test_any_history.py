@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from chain import comparison, mirror
+from chain.following import comparison
+from chain.following.progress import Progress
+from chain.following.sync import Follower
+from chain.mirror import blocks
 from chain.operations import Op
-from chain.progress import Progress
-from chain.relay import RELAYS, calldata
-from chain.rpc import Rpc, RpcError
-from chain.sync import Follower
+from chain.rpc.client import Rpc, RpcError
+from chain.sending.calls import RELAYS, calldata
 from sessions.models import OnChainStatus, OnChainTask, Session
 from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain, account
 from tests.chain.killed import Fuse, in_a_process, sigkill
@@ -143,7 +144,7 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world.reset()
-        mirror.forget()
+        blocks.forget()
         self.lives: list[tuple[Life, list[str]]] = []
         self.points: list[tuple[int, str]] = []
         self.follower = Follower(self.world.node, self.world.chain.deployment)
@@ -263,7 +264,7 @@ class AnyHistory(RuleBasedStateMachine):
     # ── What must be so in the end ───────────────────────────────────────────
 
     def teardown(self) -> None:
-        cursor = mirror.cursor()
+        cursor = blocks.cursor()
         # Where the chain has become shorter, only a higher head shows that it is not the node.
         missing = 1 + (cursor.number if cursor else 0) - self.world.number()
         self.world.rpc("anvil_mine", hex(max(missing, 1)))

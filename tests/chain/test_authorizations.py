@@ -8,10 +8,10 @@ import pytest
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
-from chain.authorizations import domain_of, find_payment, try_payment
-from chain.messages import TransferWithAuthorization, sign
-from chain.relay import TRANSFER
-from chain.rpc import Rpc, RpcInconsistent, RpcRefused
+from chain.protocol.messages import TransferWithAuthorization, sign
+from chain.rpc.client import Rpc, RpcInconsistent, RpcRefused
+from chain.sending.authorizations import domain_of, find_payment, try_payment
+from chain.sending.calls import TRANSFER
 from tests.anvil import CLIENT, DEPLOYER, ORACLE, Chain
 
 AMOUNT_WEI = 10
@@ -47,7 +47,7 @@ def make(chain: Chain, transfer: TransferWithAuthorization) -> str:
         *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
         *(transfer.valid_before, transfer.nonce, signature_of(chain, transfer)),
     )
-    chain.rpc("anvil_setBalance", ORACLE.address, hex(10**18))
+    chain.rpc.client("anvil_setBalance", ORACLE.address, hex(10**18))
     return chain.transact(ORACLE, call)["transactionHash"].to_0x_hex()
 
 
@@ -78,7 +78,7 @@ def test_a_wallet_that_is_a_contract_decides_itself(
     chain: Chain, transfer: TransferWithAuthorization, code: str, refused: str
 ) -> None:
     wallet = "0x" + "5a" * 20
-    chain.rpc("anvil_setCode", wallet, "0x" + code)
+    chain.rpc.client("anvil_setCode", wallet, "0x" + code)
     token = chain.contract("CortensorToken").functions
     chain.transact(DEPLOYER, token.transfer(to_checksum_address(wallet), AMOUNT_WEI))
     assert refusal(chain, replace(transfer, payer=wallet), b"\x01") == refused

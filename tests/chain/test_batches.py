@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import operations
-from chain.batches import BASE_GAS, MAX_BYTES, MAX_GAS, MAX_OPERATIONS, batches, gas_limit
-from chain.messages import Ack, Commit
 from chain.models import Operation
 from chain.operations import Op, OperationKind
-from chain.relay import RELAYS, calldata
+from chain.protocol.messages import Ack, Commit
+from chain.sending.batches import BASE_GAS, MAX_BYTES, MAX_GAS, MAX_OPERATIONS, batches, gas_limit
+from chain.sending.calls import RELAYS, calldata
 
 MINER = "0x" + "11" * 20
 SIGNATURE = bytes(65)

@@ -1,7 +1,7 @@
 """The filter of a header is computed as the chain computes it."""
 
-from chain import blooms
-from chain.rpc import Rpc
+from chain.following import blooms
+from chain.rpc.client import Rpc
 from tests.anvil import Chain
 
 

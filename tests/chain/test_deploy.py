@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chain import deploy as deploying
-from chain.contracts import CONTRACTS, Deployment
-from chain.deploy import DeploymentOutdated, ModelPrice, deploy
+from chain.deployed import deploy as deploying
+from chain.deployed.contracts import CONTRACTS, Deployment
+from chain.deployed.deploy import DeploymentOutdated, ModelPrice, deploy
 from tests.anvil import DEPLOYER, MODEL, ORACLE, PRICE, ROLES, ROUTER, VALIDATOR, Chain
 
 
@@ -59,9 +59,9 @@ def test_deploying_again_sends_nothing(chain: Chain, settings: Any) -> None:
 
 def test_only_what_has_changed_is_sent(chain: Chain) -> None:
     before = chain.w3.eth.get_transaction_count(DEPLOYER.address, "pending")
-    chain.rpc("evm_setAutomine", True)
+    chain.rpc.client("evm_setAutomine", True)
     deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE, 2: ModelPrice(5, 7)})
-    chain.rpc("evm_setAutomine", False)
+    chain.rpc.client("evm_setAutomine", False)
     assert chain.w3.eth.get_transaction_count(DEPLOYER.address, "pending") == before + 1
     assert chain.contract("SessionPayment").functions.modelPrice(2).call() == [5, 7]
 

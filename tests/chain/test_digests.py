@@ -7,7 +7,7 @@ from eth_abi import encode
 from eth_account import Account
 from eth_utils import keccak
 
-from chain.digests import (
+from chain.protocol.digests import (
     MAX_INPUT_TOKENS,
     addressed_digest,
     canonical_json,
@@ -15,7 +15,7 @@ from chain.digests import (
     raw_cid,
     task_digest,
 )
-from chain.params import InvalidParams
+from chain.protocol.params import InvalidParams
 
 MINER = Account.from_key(bytes(range(1, 33))).address
 OTHER = Account.from_key(bytes(range(2, 34))).address

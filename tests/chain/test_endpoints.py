@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from chain import endpoints as module
-from chain.endpoints import Endpoints
-from chain.fetch import SINGLE_BLOCKS
+from chain.following.fetch import SINGLE_BLOCKS
+from chain.following.sync import Follower, run
 from chain.models import Block
-from chain.rpc import Rpc, RpcError, RpcInconsistent, RpcPartial
-from chain.sync import Follower, run
+from chain.rpc import endpoints as module
+from chain.rpc.client import Rpc, RpcError, RpcInconsistent, RpcPartial
+from chain.rpc.endpoints import Endpoints
 from sessions.models import OnChainTask
 from tests.anvil import Chain
 from tests.chain.faulty_node import FaultyNode, HttpStatus, faulty_node, honest
@@ -176,7 +176,7 @@ def test_an_endpoint_that_lags_is_named_and_put_aside(
     follower = follower_of(chain, nodes[:2])
     follow(follower)
     number = chain.w3.eth.block_number
-    old = chain.rpc("eth_getBlockByNumber", hex(number), False)
+    old = chain.rpc.client("eth_getBlockByNumber", hex(number), False)
 
     def lag(method: str, params: list[Any], answer: Any) -> Any:
         if method == "eth_blockNumber":

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chain.digests import canonical_json
-from chain.envelopes import (
+from chain.protocol.digests import canonical_json
+from chain.protocol.envelopes import (
     MAX_RECIPIENTS,
     Context,
     EnvelopeBroken,

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from chain import fetch, rpc
-from chain.fetch import SINGLE_BLOCKS
+from chain.following import fetch
+from chain.following.fetch import SINGLE_BLOCKS
+from chain.following.sync import Follower
 from chain.models import Event
-from chain.rpc import Rpc, RpcError, RpcInconsistent, RpcPartial, RpcRefused, RpcUnavailable
-from chain.sync import Follower
+from chain.rpc import client
+from chain.rpc.client import Rpc, RpcError, RpcInconsistent, RpcPartial, RpcRefused, RpcUnavailable
 from sessions.models import OnChainTask
 from tests.anvil import Chain
 from tests.chain.faulty_node import FaultyNode, HttpStatus, faulty_node, honest
@@ -75,7 +76,7 @@ def test_an_error_status_is_named_and_nothing_is_stored(
 def test_a_node_that_does_not_answer_in_time_is_given_up(
     chain: Chain, node: FaultyNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpc, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.2)
 
     def sleep(method: str, params: list[Any], answer: Any) -> Any:
         time.sleep(0.5)
@@ -120,7 +121,7 @@ def test_a_head_that_goes_backwards_is_no_fork(
     submit(chain, session_id, "stays")
     follow(follower)
     stored = mirror()
-    old = chain.rpc("eth_getBlockByNumber", hex(chain.w3.eth.block_number - 3), False)
+    old = chain.rpc.client("eth_getBlockByNumber", hex(chain.w3.eth.block_number - 3), False)
     node.bend = lambda _, params, answer: {"result": old} if "latest" in params else answer
     assert not follower.step()
     assert mirror() == stored

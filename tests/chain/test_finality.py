@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from chain import finality
-from chain.finality import Policy, confirmed_block, policy, unconfirmed_events
-from chain.rpc import Rpc
-from chain.sync import Follower
+from chain.following import finality
+from chain.following.finality import Policy, confirmed_block, policy, unconfirmed_events
+from chain.following.sync import Follower
+from chain.rpc.client import Rpc
 from sessions.models import Session
 from tests.anvil import Chain
 from tests.chain.test_sync import follow
@@ -25,7 +25,7 @@ def follower(chain: Chain) -> Follower:
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The channels on which sync has woken who waits for confirmations."""
     channels: list[str] = []
-    monkeypatch.setattr("chain.sync.notify", channels.append)
+    monkeypatch.setattr("chain.following.sync.notify", channels.append)
     return channels
 
 
@@ -105,9 +105,9 @@ def test_the_chains_own_word_counts_where_it_is_asked_for(
     settings.CONFIRMATIONS = "finalized"
     chain.open_session()
     follow(follower)
-    final = int(chain.rpc("eth_getBlockByNumber", "finalized", False)["number"], 16)
+    final = int(chain.rpc.client("eth_getBlockByNumber", "finalized", False)["number"], 16)
     assert confirmed_block() == final < chain.w3.eth.block_number
     assert unconfirmed_events().filter(name="SessionDeposited").exists()
-    chain.rpc("anvil_mine", hex(100))
+    chain.rpc.client("anvil_mine", hex(100))
     follow(follower)
     assert not unconfirmed_events().filter(name="SessionDeposited").exists()

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from chain import journal
 from chain.models import GasTotal, Transaction, TransactionStatus
 from chain.operations import OperationKind
+from chain.sending import journal
 
 pytestmark = pytest.mark.django_db
 

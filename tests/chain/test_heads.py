@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from chain import heads
-from chain.heads import HeadWatch, websocket_url
+from chain.following import heads
+from chain.following.heads import HeadWatch, websocket_url
 from tests.anvil import Chain, free_port
 
 
@@ -41,14 +41,14 @@ def test_a_subscription_tells_of_a_new_block(chain: Chain, monkeypatch: pytest.M
 
 
 def test_without_a_subscription_it_is_a_short_wait(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "chain.heads")
+    caplog.set_level(logging.INFO, "chain.following.heads")
     watch = HeadWatch(f"http://127.0.0.1:{free_port()}/v3/SECRET")
     for _ in range(2):
         began = time.monotonic()
         watch.wait()
         assert heads.POLL_S <= time.monotonic() - began < 2
     watch.close()
-    [line] = [record.message for record in caplog.records if record.name == "chain.heads"]
+    [line] = [record.message for record in caplog.records if record.name == "chain.following.heads"]
     assert line == (
         "127.0.0.1 has no subscription to heads (ConnectionRefusedError); it is asked instead"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.keys import KeystoreError, load, load_or_create
+from chain.deployed.keys import KeystoreError, load, load_or_create
 
 
 def test_a_key_is_made_once_and_opened_again(tmp_path: Path) -> None:

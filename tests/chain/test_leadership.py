@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chain.leadership import Leadership
+from chain.postgres.leadership import Leadership
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

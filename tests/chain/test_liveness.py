@@ -7,7 +7,7 @@ import pytest
 import redis
 from pytest_django.fixtures import Settings
 
-from chain.liveness import read_marks, tell
+from chain.postgres.liveness import read_marks, tell
 
 
 def test_who_has_told_is_heard_of_with_its_time(redis_url: str) -> None:

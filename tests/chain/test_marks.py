@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.marks import Mark, Payment, ReputationChange, read_change, read_mark, read_payment
+from chain.protocol.marks import (
+    Mark,
+    Payment,
+    ReputationChange,
+    read_change,
+    read_mark,
+    read_payment,
+)
 
 ADDRESSES = st.binary(min_size=20, max_size=20)
 

@@ -10,7 +10,7 @@ from eth_abi import encode
 from eth_account import Account
 from eth_utils import keccak
 
-from chain.messages import (
+from chain.protocol.messages import (
     Ack,
     Commit,
     InvalidSignature,
@@ -90,7 +90,7 @@ def test_a_short_signature_carries_v_in_the_top_bit_of_s(v: int, top: int) -> No
 
 
 def test_the_module_drags_in_neither_django_nor_web3() -> None:
-    modules = "chain.digests, chain.messages"
+    modules = "chain.protocol.digests, chain.protocol.messages"
     code = f"import sys, {modules}; print({{'django','web3','redis'}} & set(sys.modules))"
     environment = {**os.environ}
     environment.pop("DJANGO_SETTINGS_MODULE", None)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chain import mirror, news
+from chain.following import news
+from chain.mirror import blocks
 from chain.models import Block, Event, NewsCursor
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +76,7 @@ def test_a_fork_is_read_again_from_where_it_begins() -> None:
     block(1, "Noted")
     last = block(2, "Noted")
     read()
-    mirror.go_back(last, 2)
+    blocks.go_back(last, 2)
     block(2, "Noted", fork="b")
     assert read() == [(2, "b")]
 
@@ -86,7 +87,7 @@ def test_a_fork_between_reading_and_moving_on_loses_nothing() -> None:
     block(1)
     last = block(2, "Noted")
     found = news.unread(READER, NAMES)
-    mirror.go_back(last, 2)
+    blocks.go_back(last, 2)
     block(2, "Noted", fork="b")
     assert not news.mark_read(found)
     assert read() == [(2, "b")]
@@ -95,7 +96,7 @@ def test_a_fork_between_reading_and_moving_on_loses_nothing() -> None:
 def test_a_mirror_that_is_fetched_anew_is_read_anew() -> None:
     block(1, "Noted")
     news.subscribe(READER)
-    mirror.forget()
+    blocks.forget()
     assert NewsCursor.objects.get().block == -1
     block(1, "Noted", fork="b")
     assert read() == [(1, "b")]

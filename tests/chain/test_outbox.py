@@ -7,9 +7,10 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chain import operations, outbox
+from chain import operations
 from chain.models import Operation, OperationStatus
-from chain.wakeup import Listener, notify
+from chain.postgres.wakeup import Listener, notify
+from chain.sending import outbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

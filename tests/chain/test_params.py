@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.params import AskedParams, InvalidParams, LlmParams, RequestParams
+from chain.protocol.params import AskedParams, InvalidParams, LlmParams, RequestParams
 
 
 @given(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=9))

@@ -5,9 +5,10 @@ from django.db import transaction
 from django.db.models import BigIntegerField, CharField, Count, QuerySet, Sum
 from django.db.transaction import TransactionManagementError
 
-from chain import operations, outbox
+from chain import operations
 from chain.models import Block, Operation
-from chain.prepared import Parameter, Prepared, totals
+from chain.postgres.prepared import Parameter, Prepared, totals
+from chain.sending import outbox
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain import progress
-from chain.progress import Position, Progress
+from chain.following import progress
+from chain.following.progress import Position, Progress
 
 
 @pytest.fixture

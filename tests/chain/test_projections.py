@@ -9,10 +9,11 @@ from django.db import DataError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain import projections
-from chain.projections import EventRecord, Upsert
-from chain.upserts import fold
-from chain.upserts import write as write_tables
+from chain.mirror import projections
+from chain.mirror.projections import Upsert
+from chain.mirror.records import EventRecord
+from chain.mirror.upserts import fold
+from chain.mirror.upserts import write as write_tables
 from sessions.models import Session, SessionRouter, Task
 
 pytestmark = pytest.mark.django_db

@@ -23,7 +23,7 @@ thread.join()
 """
 
 
-@pytest.mark.parametrize("imported", ["chain.messages", "mining.node.cli"])
+@pytest.mark.parametrize("imported", ["chain.protocol.messages", "mining.node.cli.parser"])
 def test_nested_json_ends_no_process(imported: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NESTED.format(imported=imported)],

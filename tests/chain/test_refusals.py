@@ -7,7 +7,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from chain.operations import OperationKind
-from chain.refusals import Meaning, Refusal, meaning_of, refusal_of
+from chain.sending.refusals import Meaning, Refusal, meaning_of, refusal_of
 
 
 def revert(signature: str, *values: Any) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
-from chain.sender import STUCK_BLOCKS
+from chain.sending.sender import STUCK_BLOCKS
 from tests.anvil import Chain, account
 from tests.chain.killed import Fuse, in_a_process, sigkill
 from tests.chain.life import Life
@@ -104,7 +104,7 @@ def test_a_replacement_survives_a_kill_at_each_step(chain: Chain, repetition: in
         """A transaction that is stuck behind a base fee above what it offers."""
         load.come_in()
         make_sender(chain).tick()
-        chain.rpc("anvil_dropAllTransactions")  # as if it were too cheap to be kept
+        chain.rpc.client("anvil_dropAllTransactions")  # as if it were too cheap to be kept
         chain.mine(STUCK_BLOCKS)
 
     def work() -> None:

@@ -9,15 +9,15 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from chain import mirror as chain_mirror
-from chain import projections
-from chain.fetch import SINGLE_BLOCKS
-from chain.liveness import CHAIN
+from chain.following.fetch import SINGLE_BLOCKS
+from chain.following.sync import Follower, run
+from chain.mirror import blocks, projections
+from chain.mirror.projections import Upsert
+from chain.mirror.records import EventRecord
 from chain.models import Block, Event
-from chain.projections import EventRecord, Upsert
-from chain.rpc import Rpc, RpcError, RpcInconsistent
-from chain.sync import Follower, run
-from chain.wakeup import Listener
+from chain.postgres.liveness import CHAIN
+from chain.postgres.wakeup import Listener
+from chain.rpc.client import Rpc, RpcError, RpcInconsistent
 from sessions.models import OnChainTask, Session
 from tests.anvil import CLIENT, Chain
 from tests.chain.mirror import mirror, rebuilt_mirror
@@ -91,7 +91,7 @@ def test_a_fork_is_followed(chain: Chain, follower: Follower, depth: int) -> Non
         submit(chain, session_id, f"undone {number}")
         follow(follower)
     assert OnChainTask.objects.count() == 1 + depth
-    chain.rpc("anvil_reorg", depth, [])
+    chain.rpc.client("anvil_reorg", depth, [])
     follow(follower)
     assert [task.task_data for task in OnChainTask.objects.all()] == ["stays"]
     submit(chain, session_id, "after the fork")
@@ -111,15 +111,15 @@ def test_a_fork_is_followed(chain: Chain, follower: Follower, depth: int) -> Non
 
 
 def test_a_chain_that_starts_anew_empties_the_mirror(chain: Chain, follower: Follower) -> None:
-    snapshot = chain.rpc("evm_snapshot")
+    snapshot = chain.rpc.client("evm_snapshot")
     chain.open_session()
     submit(chain, 1, "undone")
     follow(follower)
-    chain.rpc("evm_revert", snapshot)
+    chain.rpc.client("evm_revert", snapshot)
     assert not follower.step()  # a shorter chain may be a node that lags
     assert Session.objects.count() == 1
-    chain.rpc("anvil_mine", hex(2))
-    chain.rpc("anvil_mine", hex(30))
+    chain.rpc.client("anvil_mine", hex(2))
+    chain.rpc.client("anvil_mine", hex(30))
     follow(follower)
     assert Session.objects.count() == 0
     assert OnChainTask.objects.count() == 0
@@ -165,10 +165,10 @@ def test_a_projection_that_fails_stores_nothing(
 
 @pytest.mark.django_db(transaction=True)
 def test_readers_are_woken_by_what_was_stored(chain: Chain, follower: Follower) -> None:
-    with Listener([chain_mirror.CHANNEL]) as listener:
+    with Listener([blocks.CHANNEL]) as listener:
         chain.open_session()
         follow(follower)
-        assert listener.wait(5) == {chain_mirror.CHANNEL}
+        assert listener.wait(5) == {blocks.CHANNEL}
 
 
 def test_a_node_of_another_chain_is_refused(chain: Chain, settings: Any) -> None:
@@ -210,7 +210,7 @@ def test_the_loop_tells_when_the_mirror_is_at_the_chains_head(
         marks.append((name, Session.objects.exists()))
         stop.set()
 
-    monkeypatch.setattr("chain.sync.tell", tell)
+    monkeypatch.setattr("chain.following.sync.tell", tell)
     run(stop, lambda: None)
     assert marks[0] == (CHAIN, True)
 
@@ -221,7 +221,7 @@ def test_a_rebuild_mends_a_mirror_that_was_tampered_with(chain: Chain, follower:
     right = mirror()
     Session.objects.filter(pk=session_id).update(deposited_wei=1, owner="0x0")
     assert mirror() != right
-    chain_mirror.rebuild()
+    blocks.rebuild()
     assert mirror() == right
 
 
@@ -230,4 +230,4 @@ def events() -> list[tuple[Any, ...]]:
 
 
 def forget() -> None:
-    chain_mirror.forget()
+    blocks.forget()

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.digests import LLM_BITS
-from chain.terms import Terms, read_terms
+from chain.protocol.digests import LLM_BITS
+from chain.protocol.terms import Terms, read_terms
 
 
 @given(

@@ -5,7 +5,7 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.transactions import MAX_FEE_WEI, Fees, bumped, fees_at, sign
+from chain.sending.transactions import MAX_FEE_WEI, Fees, bumped, fees_at, sign
 from tests.anvil import ROUTER
 
 WEI = st.integers(0, 2 * MAX_FEE_WEI)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cortensor_site.address_form import AddressForm, plain
+from cortensor_site.web.address_form import AddressForm, plain
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chain import projections
+from chain.mirror import projections
 from chain.models import Block
 from cortensor_site.dashboard import snapshot
 from mining.models import Assignment, AssignmentStatus, MinerPresence, MinerResult, Node, NodeState

@@ -5,7 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory
 from pytest_django.fixtures import Settings
 
-from cortensor_site import error_pages
+from cortensor_site.web import error_pages
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ADDRESSES = ["/mcp", "/mcp/messages", "/.well-known/agent.json", "/api", "/nothing/here/", "/x.php"]

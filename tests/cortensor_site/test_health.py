@@ -7,9 +7,9 @@ import redis
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from chain.liveness import ALIVE_S, CHAIN, tell
-from cortensor_site import health
+from chain.postgres.liveness import ALIVE_S, CHAIN, tell
 from cortensor_site.celery import BUSY_AT_MOST_S, Pulse
+from cortensor_site.web import health
 from tests.cortensor_site.test_metrics import nobodys_redis
 from tests.mining.conftest import make_miner
 

@@ -13,8 +13,9 @@ from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from cortensor_site.log_format import JsonFormatter, LineFormatter
 from cortensor_site.metrics.network import NetworkCollector
-from sessions import log_context, streams
+from sessions import log_context
 from sessions.models import WEI_PER_COR
+from sessions.streams import writing
 from tests.sessions.factories import make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,13 +79,13 @@ async def test_an_answer_is_measured_once_however_many_follow_it(
 ) -> None:
     task = make_unsaved_task()
     before = await measured(async_client)
-    streams.announce_source(task, ALICE, streams.miner_stream_key(ALICE, "1"))
+    writing.announce_source(task, ALICE, writing.miner_stream_key(ALICE, "1"))
     with redis.Redis.from_url(redis_url, protocol=2) as store:
-        store.xadd(streams.miner_stream_key(ALICE, "1"), {"text": "two"})
+        store.xadd(writing.miner_stream_key(ALICE, "1"), {"text": "two"})
         counts = {"finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 2}
-        store.xadd(streams.miner_stream_key(ALICE, "1"), {"done": "1", **counts})
-    for after in (None, streams.Position(), streams.Position()):
-        async for _ in streams.follow_answer(task.session_id, task.task_id, 5, after):
+        store.xadd(writing.miner_stream_key(ALICE, "1"), {"done": "1", **counts})
+    for after in (None, writing.Position(), writing.Position()):
+        async for _ in writing.follow_answer(task.session_id, task.task_id, 5, after):
             pass
     now = await measured(async_client)
 

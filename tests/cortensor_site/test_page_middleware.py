@@ -4,7 +4,7 @@ from django.core.checks import run_checks
 from django.http import HttpRequest
 from django.test import AsyncClient, Client
 
-from cortensor_site.page_middleware import is_programs
+from cortensor_site.web.page_middleware import is_programs
 
 KEY = {"Authorization": "Bearer cor_wrong"}
 

@@ -11,13 +11,14 @@ from django.core.management import CommandError, call_command
 from eth_utils.address import to_checksum_address
 from pytest_django.fixtures import Settings
 
-from chain import operations, outbox
-from chain.keys import address_in, load_or_create
-from chain.messages import TransferWithAuthorization
+from chain import operations
+from chain.deployed.keys import address_in, load_or_create
 from chain.models import Operation
-from cortensor_site.stack.embedded import BASE_DIR
+from chain.protocol.messages import TransferWithAuthorization
+from chain.sending import outbox
+from cortensor_site.stack.servers.embedded import BASE_DIR
+from sessions.faces.x402 import TILL_KEYSTORE
 from sessions.models import WEI_PER_COR, Payment, PaymentStatus
-from sessions.x402 import TILL_KEYSTORE
 from tests.anvil import DEPLOYER, Chain
 from tests.sessions.factories import make_task
 
@@ -31,12 +32,12 @@ def keystores(chain: Chain, settings: Settings, tmp_path: Path) -> Iterator[Path
     settings.KEYSTORE_PASSWORD_FILE = tmp_path / "password"
     settings.KEYSTORE_PASSWORD_FILE.write_text("open")
     operator = load_or_create(settings.KEYSTORE_DIR / "deployer.json", "open")
-    chain.rpc("anvil_setBalance", operator.address, hex(10**20))
+    chain.rpc.client("anvil_setBalance", operator.address, hex(10**20))
     token = chain.contract("CortensorToken").functions
     chain.transact(DEPLOYER, token.transfer(operator.address, 100 * WEI_PER_COR))
-    chain.rpc("evm_setAutomine", True)
+    chain.rpc.client("evm_setAutomine", True)
     yield tmp_path / "keys"
-    chain.rpc("evm_setAutomine", False)
+    chain.rpc.client("evm_setAutomine", False)
 
 
 def held_wei(chain: Chain, holder: str) -> int:

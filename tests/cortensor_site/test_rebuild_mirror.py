@@ -5,9 +5,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from chain.following.sync import Follower
 from chain.models import Block, Event
-from chain.rpc import Rpc
-from chain.sync import Follower
+from chain.rpc.client import Rpc
 from sessions.models import OnChainTask, Session, SessionRouter
 from tests.anvil import Chain
 from tests.chain.mirror import mirror

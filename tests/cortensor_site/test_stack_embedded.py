@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from cortensor_site.stack.embedded import BASE_DIR, REDIS_BOUNDS
+from cortensor_site.stack.servers.embedded import BASE_DIR, REDIS_BOUNDS
 
 ENDLESS = r"""
 import os, time

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cortensor_site.stack.embedded import BASE_DIR
 from cortensor_site.stack.interrupts import uninterrupted
 from cortensor_site.stack.ports import Ports
+from cortensor_site.stack.servers.embedded import BASE_DIR
 from mining.node.config import SHIPPED_MODEL
 
 SEED = int(os.environ.get("INTERRUPTS_SEED", "12"))

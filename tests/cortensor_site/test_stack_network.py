@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from cortensor_site.stack.embedded import BASE_DIR
 from cortensor_site.stack.network import is_passed_on, preferred
+from cortensor_site.stack.servers.embedded import BASE_DIR
 
 
 def test_the_first_of_several_endpoints_is_preferred() -> None:

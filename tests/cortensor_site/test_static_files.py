@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.utils.module_loading import import_string
 
-from cortensor_site.static_files import StaticFilesMiddleware
+from cortensor_site.web.static_files import StaticFilesMiddleware
 
 ICON = "/static/dashboard/icon.svg"
 

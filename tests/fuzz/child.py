@@ -12,16 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mining.node.engine import Engine
-from mining.node.generation import GenerationError, GenerationRequest
-from mining.node.grammar import GrammarInvalid
-from mining.node.job import Job
-from mining.node.llama import LlamaError
-from mining.node.model_trial import require_sound
-from mining.node.prompts import PLAIN, PromptError
-from mining.node.sampling import SamplingParams
-from mining.node.templates import Template, TemplateFails
-from mining.node.wire import Malformed, read_json
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationError, GenerationRequest
+from mining.node.engine.grammar import GrammarInvalid
+from mining.node.llm.llama import LlamaError
+from mining.node.llm.prompts import PLAIN, PromptError
+from mining.node.llm.templates import Template, TemplateFails
+from mining.node.protocol.job import Job
+from mining.node.protocol.sampling_params import SamplingParams
+from mining.node.protocol.wire import Malformed, read_json
+from mining.node.shelf.model_trial import require_sound
 from tests.fuzz import cases
 from tests.node import tiny_model
 from tests.node.bench import new_job

@@ -14,12 +14,12 @@ from django.utils import timezone
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from chain import contracts
-from chain.contracts import Deployment
-from chain.messages import Heartbeat, SigningDomain, sign
+from chain.deployed import contracts
+from chain.deployed.contracts import Deployment
+from chain.protocol.messages import Heartbeat, SigningDomain, sign
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
-from mining.node.reports import HeartbeatReport, NodeStatus
+from mining.node.protocol.reports import HeartbeatReport, NodeStatus
 from sessions.models import OnChainStatus, OnChainTask, Session, SessionNode, Task, TaskOrigin
 from tests.node import tiny_model
 

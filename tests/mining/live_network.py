@@ -8,21 +8,21 @@ from typing import Any
 from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 
-from chain import news
-from chain.digests import canonical_json, commit_hash
-from chain.messages import Commit as CommitMessage
-from chain.messages import Precommit as PrecommitMessage
-from chain.messages import SigningDomain, sign
-from chain.rpc import Rpc
-from chain.sender import Sender
-from chain.sync import Follower
-from mining.evidence import accept
-from mining.leases import lease
+from chain.following import news
+from chain.following.sync import Follower
+from chain.protocol.digests import canonical_json, commit_hash
+from chain.protocol.messages import Commit as CommitMessage
+from chain.protocol.messages import Precommit as PrecommitMessage
+from chain.protocol.messages import SigningDomain, sign
+from chain.rpc.client import Rpc
+from chain.sending.sender import Sender
+from mining.assignment.leases import lease
 from mining.models import Assignment, MinerPresence
-from mining.node.reports import CommitReport, PrecommitReport
-from mining.reactions import READER, Reactions
+from mining.node.protocol.reports import CommitReport, PrecommitReport
+from mining.progress.reactions import READER, Reactions
+from mining.reports.effects import accept
 from sessions.models import Session, Task
-from sessions.task_states import mark_assigned
+from sessions.stages.task_states import mark_assigned
 from tests.anvil import MODEL, ORACLE, ROUTER, Chain
 from tests.chain.life import LLM_PARAMS, MAX_INPUT_TOKENS, Life
 from tests.mining.conftest import make_task

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mining.answers import (
+from mining.judging.answers import (
     Answer,
     AnswerUnfit,
     Streamed,
@@ -15,7 +15,7 @@ from mining.answers import (
     require_streamed,
     up_to,
 )
-from mining.node.llama import Model
+from mining.node.llm.llama import Model
 from sessions.models import Task
 
 MINER = "0x" + "aB" * 20

@@ -7,7 +7,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mining.assignment_states import TRANSITIONS, IllegalTransition, advance
+from mining.assignment.states import TRANSITIONS, IllegalTransition, advance
 from mining.models import Assignment, AssignmentStatus
 from tests.mining.conftest import later, make_account, make_task
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.params import PromptType
+from chain.protocol.params import PromptType
 from mining import catalog
 from mining.catalog import prompt_counter
 from sessions.ports import PromptUnfit

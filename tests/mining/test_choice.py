@@ -5,7 +5,14 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.choice import LOADING_FACTOR, SPEED_FACTOR, Candidate, choose_miners, readiness, weight
+from mining.assignment.draw import (
+    LOADING_FACTOR,
+    SPEED_FACTOR,
+    Candidate,
+    choose_miners,
+    readiness,
+    weight,
+)
 
 candidates = st.lists(
     st.builds(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mining.comparison import judge_answer
+from mining.judging.comparison import judge_answer
 
 LONG = (
     "The network runs language models on the machines of strangers and pays them for honest work."

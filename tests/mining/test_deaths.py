@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from mining import deaths, mailbox
-from mining.candidates import online_miners
-from mining.dispatch import dispatch_all
-from mining.evidence import accept
+from mining.assignment import mailbox
+from mining.assignment.candidates import online_miners
+from mining.assignment.dispatch import dispatch_all
 from mining.models import Assignment, AssignmentStatus, MinerPresence
-from mining.node.job import Job
-from mining.node.reports import NODE_DIED, FailedReport
-from mining.oracle import Oracle
+from mining.node.protocol.job import Job
+from mining.node.protocol.reports import NODE_DIED, FailedReport
+from mining.progress import node_deaths
+from mining.progress.oracle import Oracle
+from mining.reports.effects import accept
 from sessions.models import OnChainStatus, Task, TaskStatus
 from tests.mining.conftest import MODEL, later, make_miner, make_session, make_task, mirror
 
@@ -88,7 +89,7 @@ def test_a_death_that_is_told_twice_counts_once(sent: Any) -> None:
     sweep(timezone.now())
     dies(one)
     sweep(timezone.now())
-    assert deaths.deaths_of(task) == 1
+    assert node_deaths.deaths_of(task) == 1
     assert not outcome(task)[1]
 
 
@@ -99,7 +100,7 @@ def test_three_miners_that_die_at_once_are_three_and_none_gets_it_again(sent: An
         sweep(timezone.now())
         assert (outcome(task) == REFUSED) is (number >= 1)
     assert len(sent) == 3
-    assert deaths.deaths_of(task) == 3
+    assert node_deaths.deaths_of(task) == 3
 
 
 def test_while_others_work_on_it_nobody_tries_again(sent: Any) -> None:
@@ -182,7 +183,7 @@ def test_a_node_that_comes_back_late_is_counted_though_it_was_replaced(sent: Any
     one.refresh_from_db()
     assert one.status == AssignmentStatus.REPLACED
     dies(one)
-    assert deaths.deaths_of(task) == 1
+    assert node_deaths.deaths_of(task) == 1
 
 
 def test_a_task_that_is_given_up_gets_no_miner_any_more(sent: Any) -> None:

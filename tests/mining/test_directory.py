@@ -5,9 +5,9 @@ from django.utils import timezone
 from eth_utils.address import is_checksum_address
 
 from chain import storage
-from chain.digests import canonical_json, commit_hash
+from chain.protocol.digests import canonical_json, commit_hash
+from mining.assignment.leases import lease
 from mining.directory import miner_directory, miners_online, sessions_of_result, task_records
-from mining.leases import lease
 from mining.models import AssignmentStatus, MinerResult, Validation
 from tests.mining.conftest import later, make_account, make_miner, make_task
 

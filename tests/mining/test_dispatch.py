@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chain import operations, storage
-from chain.digests import canonical_json
 from chain.models import Fault, Operation
-from mining import dispatch, leases
-from mining.candidates import lock_slots
-from mining.dispatch import dispatch_all, dispatch_some, give_at_once
-from mining.enrolment import mailbox_prefix
+from chain.protocol.digests import canonical_json
+from mining.assignment import dispatch, leases
+from mining.assignment.candidates import lock_slots
+from mining.assignment.dispatch import dispatch_all, dispatch_some, give_at_once
+from mining.enrolment.redis_users import mailbox_prefix
 from mining.models import Assignment, AssignmentStatus, NodeState
 from sessions.models import Task, TaskStatus
 from tests.mining.conftest import MODEL, hire, make_miner, make_session, make_task

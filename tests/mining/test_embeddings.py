@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mining.embeddings import embed
+from mining.judging.embeddings import embed
 
 
 def test_each_text_becomes_a_unit_vector():

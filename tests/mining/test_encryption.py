@@ -8,10 +8,10 @@ import pytest
 from django.core import serializers
 from django.utils import timezone
 
-from chain import keys as chain_keys
 from chain import storage
-from chain.digests import canonical_json, raw_cid
-from chain.envelopes import (
+from chain.deployed import keys as chain_keys
+from chain.protocol.digests import canonical_json, raw_cid
+from chain.protocol.envelopes import (
     Context,
     Role,
     encryption_key,
@@ -21,20 +21,20 @@ from chain.envelopes import (
     unseal,
 )
 from mining import keys
+from mining.assignment.dispatch import dispatch_all
+from mining.assignment.leases import lease
 from mining.directory import task_records
-from mining.dispatch import dispatch_all
-from mining.enrolment import mailbox_prefix
+from mining.enrolment.redis_users import mailbox_prefix
 from mining.errors import ReportRefused
-from mining.leases import lease
+from mining.judging.validation import validate
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
-from mining.node.engine import Engine
-from mining.node.job import Job
-from mining.node.reports import FailedReport
-from mining.node.sealing import open_prompt
-from mining.validation import validate
-from sessions import encryption
+from mining.node.engine.batch_engine import Engine
+from mining.node.protocol.job import Job
+from mining.node.protocol.reports import FailedReport
+from mining.node.worker.sealing import open_prompt
+from sessions.intake import encryption
 from sessions.models import Task, TaskStatus
-from sessions.task_states import mark_assigned, mark_committed, mark_precommitted
+from sessions.stages.task_states import mark_assigned, mark_committed, mark_precommitted
 from tests.mining.conftest import CHAIN_ID, make_account, make_miner, make_task
 from tests.mining.test_evidence import Signer, end_precommits
 from tests.mining.test_validation import accuracies, honest

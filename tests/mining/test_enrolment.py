@@ -7,7 +7,7 @@ import redis
 from django.core.management import CommandError, call_command
 from redis.lock import Lock
 
-from mining.enrolment import NoSuchAddress, enrol, enrolled, mailbox_prefix, revoke
+from mining.enrolment.redis_users import NoSuchAddress, enrol, enrolled, mailbox_prefix, revoke
 
 MINER = "0x" + "aB" * 20
 OTHER = "0x" + "cd" * 20

@@ -10,14 +10,14 @@ from django.core import signing
 from django.test import Client
 from django.utils import timezone
 
-from chain.messages import Enrolment, SigningDomain
-from mining.enrolment import enrol as give_mailbox
-from mining.enrolment import enrolled, revoke
-from mining.enrolment_proof import UNUSED_AFTER
-from mining.mailbox_quota import let_in_again, suspend
+from chain.protocol.messages import Enrolment, SigningDomain
+from mining.assignment.mailbox_quota import let_in_again, suspend
+from mining.enrolment.proof import UNUSED_AFTER
+from mining.enrolment.redis_users import enrol as give_mailbox
+from mining.enrolment.redis_users import enrolled, revoke
 from mining.models import MinerPresence, Node, NodeState
-from mining.node.enrolment import EnrolmentFailed, enrol
-from mining.node.wallet import Wallet
+from mining.node.account.enrolment import EnrolmentFailed, enrol
+from mining.node.account.wallet import Wallet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +89,7 @@ def test_a_proof_that_does_not_hold_is_refused(wallet: Wallet, tmp_path: Any) ->
 
 def test_a_challenge_grows_old(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
     body = proof(wallet)
-    monkeypatch.setattr("mining.enrolment_proof.CHALLENGE_S", -1)
+    monkeypatch.setattr("mining.enrolment.proof.CHALLENGE_S", -1)
     answer = ask("enrol", **body)
     assert answer.status_code == 403
     assert "older than" in answer.json()["detail"]

@@ -7,23 +7,23 @@ import pytest
 from django.utils import timezone
 
 from chain import storage
-from chain.digests import canonical_json, commit_hash, raw_cid
-from chain.messages import Ack, Commit, Precommit, SigningDomain, sign
 from chain.models import Operation
+from chain.protocol.digests import canonical_json, commit_hash, raw_cid
+from chain.protocol.messages import Ack, Commit, Precommit, SigningDomain, sign
+from mining.assignment.leases import lease
 from mining.errors import ReportRefused
-from mining.evidence import accept
-from mining.leases import lease
 from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
-from mining.node.reports import (
+from mining.node.protocol.reports import (
     AckReport,
     CommitReport,
     FailedReport,
     HeartbeatReport,
     PrecommitReport,
 )
-from sessions.api.representations import stages
+from mining.reports.effects import accept
+from sessions.faces.rest.representations import stages
 from sessions.models import OnChainStatus, Task, TaskStatus
-from sessions.task_states import mark_assigned
+from sessions.stages.task_states import mark_assigned
 from tests.mining.conftest import (
     CHAIN_ID,
     QUEUE,

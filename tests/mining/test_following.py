@@ -4,20 +4,20 @@ from datetime import timedelta
 
 import pytest
 
-from chain import keys as chain_keys
 from chain import storage
-from chain.digests import raw_cid
+from chain.deployed import keys as chain_keys
 from chain.models import Operation
+from chain.protocol.digests import raw_cid
 from mining import keys
-from mining.following import follow, is_behind, lags
+from mining.judging.validation import validate
 from mining.models import Assignment, AssignmentStatus, MinerResult
-from mining.node.claims import claim_all
-from mining.node.engine import Engine
-from mining.node.evm import Rpc
-from mining.node.stash import Result, Stash
-from mining.node.wallet import Wallet
-from mining.oracle import Oracle
-from mining.validation import validate
+from mining.node.account.claims import claim_all
+from mining.node.account.evm import Rpc
+from mining.node.account.wallet import Wallet
+from mining.node.disk.stash import Result, Stash
+from mining.node.engine.batch_engine import Engine
+from mining.progress.chain_catch_up import follow, is_behind, lags
+from mining.progress.oracle import Oracle
 from sessions.models import TaskStatus
 from tests.anvil import DEPLOYER, account
 from tests.mining.live_network import Network, Report, content_of, enrol
@@ -172,7 +172,7 @@ def test_a_verdict_waits_for_what_the_chain_has_and_the_router_has_not(
     withheld.claim()
     with monkeypatch.context() as patch:
         # The chain's answers do not come; its logs do.
-        patch.setattr("chain.endpoints.Endpoints.call", _unreachable)
+        patch.setattr("chain.rpc.endpoints.Endpoints.call", _unreachable)
         network.follow()
         report.commit()
         network.deliver()
@@ -187,7 +187,7 @@ def test_a_verdict_waits_for_what_the_chain_has_and_the_router_has_not(
 
 
 def _unreachable(*_):
-    from chain.rpc import RpcUnavailable
+    from chain.rpc.client import RpcUnavailable
 
     raise RpcUnavailable("nobody answers")
 
@@ -242,7 +242,7 @@ def test_whoever_the_chain_puts_on_a_task_gets_the_job_whoever_asked_for_it(chai
     )
     network.advance_s(43)
     queue = chain.contract("SessionQueue").functions
-    chain.rpc("anvil_setBalance", drawn.address, hex(10**18))
+    chain.rpc.client("anvil_setBalance", drawn.address, hex(10**18))
     chain.transact(drawn, queue.replaceMinerByDraw(task.session_id, task.task_id, late.address))
     network.follow()
     assert part_of(task, chosen).status == S.REPLACED

@@ -8,14 +8,14 @@ import redis
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from chain.liveness import CHAIN, REPORTS
 from chain.models import Operation
-from mining import holding
+from chain.postgres.liveness import CHAIN, REPORTS
+from mining.assignment.dispatch import dispatch_all
 from mining.deadlines import Action, Step
-from mining.dispatch import dispatch_all
-from mining.holding import HELD_AT_MOST, NOTHING, heard_until, is_held
 from mining.models import AssignmentStatus
-from mining.oracle import Oracle
+from mining.progress import router_lag
+from mining.progress.oracle import Oracle
+from mining.progress.router_lag import HELD_AT_MOST, NOTHING, heard_until, is_held
 from sessions.models import OnChainStatus, Task
 from tests.cortensor_site.test_metrics import nobodys_redis
 from tests.mining.conftest import later, make_miner, make_session, make_task, mirror
@@ -40,7 +40,7 @@ def test_what_gives_does_not_wait(step: Step) -> None:
 
 @pytest.fixture
 def told(router_redis: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> "redis.Redis":
-    monkeypatch.setattr(holding, "REPORT_AGAIN_S", 0.0)
+    monkeypatch.setattr(router_lag, "REPORT_AGAIN_S", 0.0)
     return router_redis
 
 
@@ -59,7 +59,7 @@ def test_redis_that_has_begun_anew_has_forgotten_what_was_reported(
     for name in (CHAIN, REPORTS):
         told.set(f"health:{name}", repr(time.time()))
     assert heard_until() != NOTHING
-    monkeypatch.setattr(holding, "REPORT_AGAIN_S", 1e9)
+    monkeypatch.setattr(router_lag, "REPORT_AGAIN_S", 1e9)
     assert heard_until() == NOTHING
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mining.embeddings import embed
-from mining.judgement import FULL_BPS, judge, judge_by_reference, judge_logprobs
+from mining.judging.embeddings import embed
+from mining.judging.judgement import FULL_BPS, judge, judge_by_reference, judge_logprobs
 from sessions.logprobs import TokenLogprob
 
 LONG = (

@@ -4,10 +4,10 @@ import pytest
 from django.utils import timezone
 
 from chain import storage
-from chain.addresses import checksummed
-from chain.digests import canonical_json
-from mining.kept_results import kept_results
-from mining.leases import lease
+from chain.protocol.addresses import checksummed
+from chain.protocol.digests import canonical_json
+from mining.assignment.leases import lease
+from mining.judging.kept_results import kept_results
 from mining.models import AssignmentStatus
 from sessions.models import Task
 from tests.mining.conftest import make_account, make_task

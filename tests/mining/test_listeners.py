@@ -6,11 +6,12 @@ import pytest
 from django.utils import timezone
 from kombu import Connection
 
-from mining.enrolment import enrol, mailbox_prefix, revoke
-from mining.leases import lease
+from mining.assignment.leases import lease
+from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
 from mining.models import AssignmentStatus
-from sessions import departures, streams
-from sessions.task_states import mark_assigned
+from sessions.stages import early_end
+from sessions.stages.task_states import mark_assigned
+from sessions.streams import writing
 from tests.mining.conftest import make_account, make_miner, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
@@ -55,7 +56,7 @@ def working(miners, redis):
 
 def test_every_miner_that_works_is_told_where_the_live_answer_is(miners, router_redis):
     task, *parts = working(miners, router_redis)
-    assert departures.shorten(task)
+    assert early_end.shorten(task)
     for part in parts:
         [(name, told)] = messages(miners[part.miner], part.miner, "control")
         assert name == "mining.node.shorten"
@@ -66,14 +67,14 @@ def test_a_miner_that_has_precommitted_is_not_disturbed(miners, router_redis):
     task, first, second = working(miners, router_redis)
     second.status = AssignmentStatus.PRECOMMITTED
     second.save()
-    departures.shorten(task)
+    early_end.shorten(task)
     assert messages(miners[second.miner], second.miner, "control") == []
     assert len(messages(miners[first.miner], first.miner, "control")) == 1
 
 
 def test_who_gets_the_task_later_is_told_with_the_job(miners, router_redis):
     task, *_ = working(miners, router_redis)
-    departures.shorten(task)
+    early_end.shorten(task)
     task.refresh_from_db()
     late = make_miner()
     url = enrol(late)
@@ -88,7 +89,7 @@ def test_a_stream_that_is_no_longer_there_ends_the_answer_with_its_first_token(
 ):
     task, first, _ = working(miners, router_redis)
     router_redis.delete(first.stream_key)
-    assert streams.made_so_far(task.session_id, task.task_id) == streams.Made(0, is_whole=False)
-    assert departures.shorten(task)
+    assert writing.made_so_far(task.session_id, task.task_id) == writing.Made(0, is_whole=False)
+    assert early_end.shorten(task)
     task.refresh_from_db()
     assert task.enough_characters == 0

@@ -7,14 +7,16 @@ import pytest
 import redis
 from django.db import OperationalError, connection, transaction
 
-from chain.wakeup import notify
-from mining import dispatch, oracle, reports
-from mining.enrolment import enrol
+from chain.postgres.wakeup import notify
+from mining.assignment import dispatch
+from mining.enrolment.redis_users import enrol
 from mining.loop import keep_doing
 from mining.models import MinerPresence
-from mining.node.reports import write_report
+from mining.node.protocol.reports import write_report
+from mining.progress import oracle
+from mining.reports import collector
 from sessions.models import Task, TaskStatus
-from sessions.task_states import mark_ended
+from sessions.stages.task_states import mark_ended
 from tests.mining.conftest import heartbeat, make_account, make_miner, make_session, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
@@ -70,8 +72,8 @@ def test_the_collector_reads_a_report_as_it_comes(running):
     account = make_account()
     address = account.address
     with redis.Redis.from_url(enrol(address)) as client:
-        running(reports.run)
-        client.xadd(reports.reports_key(address), write_report(heartbeat(account)))
+        running(collector.run)
+        client.xadd(collector.reports_key(address), write_report(heartbeat(account)))
         wait_until(lambda: MinerPresence.objects.filter(pk=address.lower(), slots=4).exists())
 
 

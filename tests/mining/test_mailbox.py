@@ -7,10 +7,10 @@ import pytest
 import redis
 from kombu import Connection
 
-from mining import mailbox
-from mining.enrolment import enrol, mailbox_prefix, revoke
+from mining.assignment import mailbox
+from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
 from mining.errors import MailboxUnavailable
-from mining.node.job import Job
+from mining.node.protocol.job import Job
 
 MINER, OTHER = "0x" + "ab" * 20, "0x" + "cd" * 20
 

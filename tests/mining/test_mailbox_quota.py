@@ -7,11 +7,11 @@ import pytest
 import redis
 from django.utils import timezone
 
-from chain.liveness import read_marks
-from mining.enrolment import enrol, enrolled
-from mining.mailbox_quota import Watcher, let_in_again, measure
+from chain.postgres.liveness import read_marks
+from mining.assignment.mailbox_quota import Watcher, let_in_again, measure
+from mining.enrolment.redis_users import enrol, enrolled
 from mining.models import Assignment, AssignmentStatus, MinerPresence
-from mining.reports import reports_key
+from mining.reports.collector import reports_key
 from tests.mining.conftest import make_account, make_task
 
 pytestmark = pytest.mark.django_db

@@ -6,17 +6,23 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from chain import projections
+from chain.mirror import projections
 from chain.models import Fault, Operation
-from chain.wakeup import Listener
-from mining import steps
-from mining.deadlines import COMMIT_WINDOW_S, ONLINE_S, REACT_WITHIN_S, VERDICT_WINDOW_S, Step
-from mining.dispatch import dispatch_all
-from mining.enrolment import mailbox_prefix
+from chain.postgres.wakeup import Listener
+from mining.assignment.dispatch import dispatch_all
+from mining.deadlines import (
+    COMMIT_WINDOW_S,
+    ONLINE_S,
+    REACT_WITHIN_S,
+    VERDICT_WINDOW_S,
+    Step,
+)
+from mining.enrolment.redis_users import mailbox_prefix
 from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
-from mining.oracle import CHANNEL, LIST_EVERY_S, Oracle
+from mining.progress import steps
+from mining.progress.oracle import CHANNEL, LIST_EVERY_S, Oracle
 from sessions.models import OnChainStatus, Task, TaskStatus
-from sessions.task_states import mark_ended
+from sessions.stages.task_states import mark_ended
 from tests.mining.conftest import later, make_miner, make_session, make_task, mirror
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
@@ -249,7 +255,7 @@ def test_a_failing_release_stops_neither_other_releases_nor_tasks(monkeypatch):
         if assignment.pk == first.pk:
             raise ZeroDivisionError
 
-    monkeypatch.setattr("mining.mailbox.cancel_on_commit", poison)
+    monkeypatch.setattr("mining.assignment.mailbox.cancel_on_commit", poison)
     Oracle().sweep(later(61))
     for row in (first, second, other):
         row.refresh_from_db()

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chain import projections
-from chain.projections import EventRecord
+from chain.mirror import projections
+from chain.mirror.records import EventRecord
 from mining.models import MinerResult, Node, NodeState
 
 pytestmark = pytest.mark.django_db

@@ -6,13 +6,13 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from chain import mirror as chain_mirror
-from chain import news
+from chain.following import news
+from chain.mirror import blocks
 from chain.models import Block, Event, NewsCursor, Operation, OperationStatus
-from chain.wakeup import notify
-from mining import phase_news, phases, reactions
-from mining.reactions import READER, Reactions
-from sessions import reconciliation
+from chain.postgres.wakeup import notify
+from mining.progress import phase_events, reactions, reveal_and_judge
+from mining.progress.reactions import READER, Reactions
+from sessions.from_chain import reconciliation
 from sessions.models import OnChainStatus, Task, TaskStatus
 from tests.mining.conftest import make_miner, make_session, make_task, mirror
 from tests.mining.test_loops import running, wait_until
@@ -55,7 +55,7 @@ def test_the_process_wakes_for_the_chains_news(running, monkeypatch):
     with transaction.atomic():
         mirror(task, OnChainStatus.ENDED, ended_at=timezone.now())
         happened(task, "TaskEnded")
-        notify(chain_mirror.CHANNEL)
+        notify(blocks.CHANNEL)
     wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.ENDED, 2.5)
 
 
@@ -116,10 +116,10 @@ def test_what_no_event_told_of_the_sweep_finds():
 def test_a_task_that_has_to_be_read_from_the_chain_holds_up_no_other(monkeypatch):
     slow, quick = (make_task() for _ in range(2))
     asked, go_on = [], threading.Event()
-    monkeypatch.setattr(phase_news.following, "behind_among", lambda _: {slow.pk: []})
-    monkeypatch.setattr(phase_news.following, "follow", lambda _: go_on.wait(10))
+    monkeypatch.setattr(phase_events.following, "behind_among", lambda _: {slow.pk: []})
+    monkeypatch.setattr(phase_events.following, "follow", lambda _: go_on.wait(10))
     monkeypatch.setitem(
-        phase_news._REACTIONS, "TaskAllPrecommitted", lambda task: asked.append(task.pk)
+        phase_events._REACTIONS, "TaskAllPrecommitted", lambda task: asked.append(task.pk)
     )
     news.subscribe(READER)
     happened(slow, "TaskAllPrecommitted", 1)
@@ -141,7 +141,7 @@ def test_one_task_without_a_reaction_does_not_stop_the_others(monkeypatch):
             raise RuntimeError("a bug")
         asked.append(task.pk)
 
-    monkeypatch.setitem(phase_news._REACTIONS, "TaskAllCommitted", ask)
+    monkeypatch.setitem(phase_events._REACTIONS, "TaskAllCommitted", ask)
     news.subscribe(READER)
     happened(bad, "TaskAllCommitted", 1)
     happened(good, "TaskAllCommitted", 2)
@@ -160,7 +160,7 @@ def test_a_phase_that_the_chain_has_ended_is_followed_by_reveals():
     react()
     part.refresh_from_db()
     assert part.reveal_asked_at is not None
-    assert phases.awaited(task).get() == part
+    assert reveal_and_judge.awaited(task).get() == part
 
 
 def test_a_part_that_fails_holds_up_no_other(monkeypatch):

@@ -10,14 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chain.liveness import REPORTS
 from chain.models import Fault
-from mining import reports
+from chain.postgres.liveness import REPORTS
 from mining.directory import miners_online
-from mining.enrolment import enrol
+from mining.enrolment.redis_users import enrol
 from mining.models import MinerPresence
-from mining.node.reports import write_report
-from mining.reports import Collector, reports_key
+from mining.node.protocol.reports import write_report
+from mining.reports import collector as reports
+from mining.reports.collector import Collector, reports_key
 from tests.mining.conftest import heartbeat, make_account
 
 pytestmark = pytest.mark.django_db

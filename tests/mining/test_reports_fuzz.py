@@ -10,13 +10,13 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mining import evidence
-from mining.answers import AnswerUnfit, parse_answer, read_stream
 from mining.errors import ReportRefused
+from mining.judging.answers import AnswerUnfit, parse_answer, read_stream
 from mining.network import reports as network_reports
 from mining.node.network.job import NETWORK_REPORTS
-from mining.node.reports import _REPORTS, HeartbeatReport, NodeStatus, read_report
-from mining.node.wire import Malformed
+from mining.node.protocol.reports import _REPORTS, HeartbeatReport, NodeStatus, read_report
+from mining.node.protocol.wire import Malformed
+from mining.reports import effects
 from sessions.models import Task
 
 texts = st.text(st.characters(codec=None), max_size=40)
@@ -71,7 +71,7 @@ def test_any_report_is_taken_or_refused_by_name(entry):
     try:
         report = read_report(entry)
         with transaction.atomic():
-            evidence.accept("0x" + "ab" * 20, report, datetime.now(UTC))
+            effects.accept("0x" + "ab" * 20, report, datetime.now(UTC))
     except (Malformed, ReportRefused) as refusal:
         str(refusal).encode()
 
@@ -82,8 +82,8 @@ def test_any_report_is_taken_or_refused_by_name(entry):
 def test_any_status_that_its_node_has_signed_is_taken_or_refused_by_name(status):
     report = HeartbeatReport(status=status, signature=b"")
     refused = suppress(Malformed, ReportRefused)
-    with patch("mining.evidence._require_signed"), refused, transaction.atomic():
-        evidence.accept("0x" + "ab" * 20, report, datetime.now(UTC))
+    with patch("mining.reports.effects._require_signed"), refused, transaction.atomic():
+        effects.accept("0x" + "ab" * 20, report, datetime.now(UTC))
 
 
 @pytest.mark.django_db

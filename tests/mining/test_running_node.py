@@ -6,11 +6,11 @@ import pytest
 import redis
 from django.utils import timezone
 
-from mining import reports
-from mining.candidates import online_miners
+from mining.assignment.candidates import online_miners
 from mining.models import MinerPresence, Node, NodeState
-from mining.node.worker import INFER
-from mining.reports import Collector
+from mining.node.celery_worker import INFER
+from mining.reports import collector as reports
+from mining.reports.collector import Collector
 from tests.node.bench import new_job
 from tests.node.router import Router, router, servers
 

@@ -6,20 +6,20 @@ import time
 import pytest
 from django.utils import timezone
 
-from chain import keys as chain_keys
 from chain import storage
-from chain.digests import canonical_json
-from chain.messages import SigningDomain, Verdict, recover
+from chain.deployed import keys as chain_keys
 from chain.models import Operation
+from chain.protocol.digests import canonical_json
+from chain.protocol.messages import SigningDomain, Verdict, recover
 from mining import keys
-from mining.leases import lease
+from mining.assignment.leases import lease
+from mining.judging.validation import MORE_ENTRIES, is_audited, validate
 from mining.models import AssignmentStatus, ValidationMethod
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
-from mining.node.sampling import SamplingParams
-from mining.validation import MORE_ENTRIES, is_audited, validate
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationRequest
+from mining.node.protocol.sampling_params import SamplingParams
 from sessions.models import TaskStatus
-from sessions.task_states import mark_assigned, mark_committed, mark_precommitted
+from sessions.stages.task_states import mark_assigned, mark_committed, mark_precommitted
 from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]

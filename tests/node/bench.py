@@ -8,15 +8,15 @@ from typing import Any
 
 import redis
 
-from chain.messages import SigningDomain
-from mining.node.journal import Journal
-from mining.node.mailbox import Mailbox
-from mining.node.miner import Miner
-from mining.node.reports import FailedReport, Report, read_report
-from mining.node.shelf import Shelf
-from mining.node.stash import Stash
-from mining.node.task_check import TaskCheck
-from mining.node.wallet import Wallet
+from chain.protocol.messages import SigningDomain
+from mining.node.account.wallet import Wallet
+from mining.node.disk.journal import Journal
+from mining.node.disk.stash import Stash
+from mining.node.protocol.reports import FailedReport, Report, read_report
+from mining.node.shelf.shelf import Shelf
+from mining.node.worker.mailbox import Mailbox
+from mining.node.worker.miner import Miner
+from mining.node.worker.task_check import TaskCheck
 
 DIGEST = bytes(range(32))
 QUEUE = "0x" + "22" * 20

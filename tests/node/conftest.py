@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.engine import Engine
-from mining.node.shelf import Shelf, ShelvedModel
+from mining.node.engine.batch_engine import Engine
+from mining.node.shelf.shelf import Shelf, ShelvedModel
 from tests.node import tiny_model
 from tests.node.bench import Bench
 from tests.node.router import router, servers

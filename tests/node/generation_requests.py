@@ -1,11 +1,11 @@
 """Requests to the tiny model."""
 
-from mining.node.engine import Engine
-from mining.node.generation import (
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import (
     GenerationRequest,
 )
-from mining.node.prompts import PLAIN
-from mining.node.sampling import SamplingParams
+from mining.node.llm.prompts import PLAIN
+from mining.node.protocol.sampling_params import SamplingParams
 
 WARM = SamplingParams(temperature=0.9, top_p=0.95, top_k=50)
 

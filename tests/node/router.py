@@ -15,12 +15,12 @@ import pytest
 import redis
 from celery import Celery
 
-from chain.contracts import Deployment
-from cortensor_site.stack.embedded import start_redis
-from mining.enrolment import enrol
-from mining.node.reports import CommitReport, PrecommitReport, Report, read_report
-from mining.node.wallet import Wallet
-from mining.node.worker import INFER, REVEAL
+from chain.deployed.contracts import Deployment
+from cortensor_site.stack.servers.embedded import start_redis
+from mining.enrolment.redis_users import enrol
+from mining.node.account.wallet import Wallet
+from mining.node.celery_worker import INFER, REVEAL
+from mining.node.protocol.reports import CommitReport, PrecommitReport, Report, read_report
 from tests.node.bench import POOL
 
 TIMEOUT_S = 20.0

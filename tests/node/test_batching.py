@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.node.batching import (
+from mining.node.engine.batching import (
     CROWD,
     CROWD_TOKENS,
     FULL_TOKENS,
@@ -16,7 +16,7 @@ from mining.node.batching import (
     room_for_prompts,
     shares,
 )
-from mining.node.llama import Run
+from mining.node.llm.llama import Run
 
 UNREAD = st.builds(
     lambda tokens, tiled: Unread(tokens + (TILE_TOKENS if tiled else 0), tiled),

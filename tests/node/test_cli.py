@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.cli import TRY_LATER, main
+from mining.node.cli.parser import TRY_LATER, main
 from mining.node.config import ConfigError, environment_of, redis_url_from
 
 COMMANDS = (

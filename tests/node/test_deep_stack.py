@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.deep_stack import call_with_deep_stack
+from mining.node.engine.deep_stack import call_with_deep_stack
 
 RULES = "start: r0" + "".join(f"\nr{n}: r{n + 1}" for n in range(5_000)) + '\nr5000: "a"'
 TOKENS = "start: T0" + "".join(f'\nT{n}: "b" T{n + 1}' for n in range(1_500)) + '\nT1500: "a"'
@@ -23,8 +23,8 @@ READ = """
 import sys
 from pathlib import Path
 import numpy as np
-from mining.node.grammar import Grammar
-from mining.node.llama import Model
+from mining.node.engine.grammar import Grammar
+from mining.node.llm.llama import Model
 model = Model(Path(sys.argv[1]))
 grammar = Grammar(model, sys.stdin.read())
 grammar.allowed(np.zeros(model.vocabulary_size, np.float32))

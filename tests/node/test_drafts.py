@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mining.node.engine import Engine
-from mining.node.generation import FinishReason, GenerationResult
-from mining.node.llama import Context, Run
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import FinishReason, GenerationResult
+from mining.node.llm.llama import Context, Run
 from tests.node.generation_requests import WARM, endless, request
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mining.node.config import SHIPPED_MODEL
-from mining.node.embedding import SEQUENCES, Vector
-from mining.node.engine import Engine
-from mining.node.generation import EngineClosed, GenerationRequest
-from mining.node.prompts import PLAIN, ContextExceeded
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import EngineClosed, GenerationRequest
+from mining.node.llm.embedding import SEQUENCES, Vector
+from mining.node.llm.prompts import PLAIN, ContextExceeded
 
 TEXTS = [
     "What is 12 + 13?",

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from mining.node import batching
-from mining.node.batching import TILE_TOKENS, gaps
-from mining.node.engine import Engine
-from mining.node.generation import (
+from mining.node.engine import batching
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.batching import TILE_TOKENS, gaps
+from mining.node.engine.generation import (
     Cancelled,
     DeadlinePassed,
     EngineClosed,
     Generation,
     GenerationRequest,
 )
-from mining.node.prompts import PLAIN, ContextExceeded
-from mining.node.sampling import SamplingParams
+from mining.node.llm.prompts import PLAIN, ContextExceeded
+from mining.node.protocol.sampling_params import SamplingParams
 from tests.node.generation_requests import endless, request
 
 

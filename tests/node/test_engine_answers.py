@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mining.node import sampling
-from mining.node.engine import Engine
-from mining.node.generation import (
+from mining.node.engine import sampling
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import (
     EngineFailed,
     FinishReason,
     GenerationError,
     GrammarFailed,
     GrammarTooSlow,
 )
-from mining.node.grammar import Grammar, GrammarInvalid
-from mining.node.llama import Context
-from mining.node.sampling import SamplingParams
+from mining.node.engine.grammar import Grammar, GrammarInvalid
+from mining.node.llm.llama import Context
+from mining.node.protocol.sampling_params import SamplingParams
 from tests.node.generation_requests import endless, request
 
 
@@ -212,7 +212,7 @@ def test_whatever_the_library_throws_ends_the_answer_and_no_other(
 def test_an_answer_whose_grammar_keeps_the_others_waiting_ends(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.engine.SLOWEST_GRAMMAR_S", 0.0)
+    monkeypatch.setattr("mining.node.engine.batch_engine.SLOWEST_GRAMMAR_S", 0.0)
     slow = engine.submit(request(engine, 1, grammar="start: /[a-z ]*/"))
     other = engine.submit(request(engine, 2))
     with pytest.raises(GrammarTooSlow, match="simplify"):

@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from mining.node.generation import (
+from mining.node.engine.generation import (
     EngineFailed,
     FinishReason,
     Generation,
     GenerationRequest,
     GenerationResult,
 )
-from mining.node.sampling import TokenLogprobs
+from mining.node.engine.sampling import TokenLogprobs
 
 RESULT = GenerationResult("one two three", (1, 2, 3), FinishReason.STOP, 4)
 

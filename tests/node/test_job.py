@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.node.job import Job
-from mining.node.sampling import SamplingParams
-from mining.node.wire import Malformed
+from mining.node.protocol.job import Job
+from mining.node.protocol.sampling_params import SamplingParams
+from mining.node.protocol.wire import Malformed
 
 ID = str(uuid.UUID(int=7))
 

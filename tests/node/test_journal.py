@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mining.node.grammar import VERSION
-from mining.node.journal import Journal
-from mining.node.reports import NODE_DIED, FailedReport, PrecommitReport
-from mining.node.slots import Busy, Slots
+from mining.node.disk.journal import Journal
+from mining.node.engine.grammar import VERSION
+from mining.node.protocol.reports import NODE_DIED, FailedReport, PrecommitReport
+from mining.node.worker.slots import Busy, Slots
 from tests.node.bench import Bench, endless_job, new_job, until
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from mining.node.generation import FinishReason, GenerationResult
-from mining.node.job import NetworkFacts
-from mining.node.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit
-from mining.node.piece_stream import StreamMismatch
-from mining.node.reports import FailedReport, HeartbeatReport, read_report
+from mining.node.engine.generation import FinishReason, GenerationResult
+from mining.node.protocol.job import NetworkFacts
+from mining.node.protocol.reports import FailedReport, HeartbeatReport, read_report
+from mining.node.worker.mailbox import STREAM_EXPIRY_S, Mailbox, MailboxUnfit
+from mining.node.worker.piece_stream import StreamMismatch
 
 ADDRESS = "0x" + "Ab" * 20
 PREFIX = f"miner:{ADDRESS.lower()}:"
@@ -67,7 +67,7 @@ def test_a_clock_that_is_wrong_is_found_out(
 ) -> None:
     mailbox.require_same_time()
     here = time.time
-    monkeypatch.setattr("mining.node.mailbox.time.time", lambda: here() + ahead_s)
+    monkeypatch.setattr("mining.node.worker.mailbox.time.time", lambda: here() + ahead_s)
     with pytest.raises(MailboxUnfit, match=said):
         mailbox.require_same_time()
 

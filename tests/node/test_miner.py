@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from chain.digests import canonical_json, commit_hash, raw_cid
-from chain.envelopes import public_key, read_public_key
-from chain.messages import Ack, Commit, Heartbeat, Precommit, recover
-from mining.node import miner
-from mining.node.mailbox import Mailbox
-from mining.node.reports import (
+from chain.protocol.digests import canonical_json, commit_hash, raw_cid
+from chain.protocol.envelopes import public_key, read_public_key
+from chain.protocol.messages import Ack, Commit, Heartbeat, Precommit, recover
+from mining.node.protocol.reports import (
     AckReport,
     CommitReport,
     FailedReport,
     HeartbeatReport,
     PrecommitReport,
 )
-from mining.node.shelf import Shelf
-from mining.node.wire import Wire
+from mining.node.protocol.wire import Wire
+from mining.node.shelf.shelf import Shelf
+from mining.node.worker import miner
+from mining.node.worker.mailbox import Mailbox
 from tests.node.bench import DIGEST, DOMAIN, POOL, Bench, endless_job, new_job, until
 
 
@@ -205,7 +205,7 @@ def test_two_deliveries_at_once_are_worked_on_once(bench: Bench) -> None:
 def test_a_result_too_long_for_the_chain_goes_by_its_address(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.binding.MAX_DATA_BYTES", 200)
+    monkeypatch.setattr("mining.node.worker.binding.MAX_DATA_BYTES", 200)
     job = new_job(inline=True)
     bench.miner.infer(job)
     bench.miner.reveal(job["assignment_id"])
@@ -273,7 +273,7 @@ def test_a_cancellation_ends_a_generation_or_keeps_it_from_starting(bench: Bench
 
 
 def test_more_jobs_than_slots_are_given_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mining.node.miner.BUSY_WAIT_S", 0.01)
+    monkeypatch.setattr("mining.node.worker.miner.BUSY_WAIT_S", 0.01)
     jobs = [new_job(**{**endless_job(bench), "assignment_id": str(uuid.uuid4())})] * 4
     jobs = [{**job, "assignment_id": str(uuid.uuid4())} for job in jobs]
     threads = [threading.Thread(target=bench.miner.infer, args=(job,)) for job in jobs]
@@ -312,7 +312,7 @@ def test_heartbeats_are_numbered_even_when_the_clock_is_set_back(
 ) -> None:
     numbers = [bench.miner.beat().sent_at_ms for _ in range(3)]
     assert abs(numbers[-1] / 1000 - time.time()) < 5
-    monkeypatch.setattr("mining.node.miner.time.time", lambda: 1_000.0)
+    monkeypatch.setattr("mining.node.worker.miner.time.time", lambda: 1_000.0)
     numbers.append(bench.miner.beat().sent_at_ms)
     assert numbers == sorted(set(numbers))
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chain.digests import canonical_json, commit_hash
-from chain.envelopes import Context, Role, encryption_key, public_key, seal, unseal
-from mining.node.reports import CommitReport, FailedReport, PrecommitReport
+from chain.protocol.digests import canonical_json, commit_hash
+from chain.protocol.envelopes import Context, Role, encryption_key, public_key, seal, unseal
+from mining.node.protocol.reports import CommitReport, FailedReport, PrecommitReport
 from tests.node.bench import Bench, new_job
 
 CLIENT = encryption_key(b"\x07" * 32)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.flags import _models
-from mining.node.model_source import ModelSourceError, read_sources, write_sources
+from mining.node.cli.flags import _models
+from mining.node.shelf.model_source import ModelSourceError, read_sources, write_sources
 
 SOURCES = {2: "owner/repo:*Q4.gguf", 1: "/models/a,b=c.gguf"}
 

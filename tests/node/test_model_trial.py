@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mining.node import model_trial
-from mining.node.model_trial import ModelUnfit, require_sound
+from mining.node.shelf import model_trial
+from mining.node.shelf.model_trial import ModelUnfit, require_sound
 
 
 def test_a_sound_file_is_tried_once_until_it_changes(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mining.node.generation import FinishReason, GenerationResult
-from mining.node.piece_stream import Entry, PieceStream, StreamMismatch
-from mining.node.sampling import TokenLogprobs
+from mining.node.engine.generation import FinishReason, GenerationResult
+from mining.node.engine.sampling import TokenLogprobs
+from mining.node.worker.piece_stream import Entry, PieceStream, StreamMismatch
 
 RESULT = GenerationResult("one two", (1, 2, 3), FinishReason.STOP, 12)
 END = {"done": "1", "finish_reason": "stop", "prompt_tokens": "12", "completion_tokens": "3"}

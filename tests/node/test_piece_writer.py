@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from mining.node.generation import (
+from mining.node.engine.generation import (
     Cancelled,
     FinishReason,
     Generation,
     GenerationRequest,
     GenerationResult,
 )
-from mining.node.mailbox import Mailbox
-from mining.node.piece_stream import Entry, PieceStream, StreamMismatch
-from mining.node.piece_writer import PieceWriter, Writing
+from mining.node.worker.mailbox import Mailbox
+from mining.node.worker.piece_stream import Entry, PieceStream, StreamMismatch
+from mining.node.worker.piece_writer import PieceWriter, Writing
 
 RESULT = GenerationResult("one two", (1, 2), FinishReason.STOP, 4)
 
@@ -91,7 +91,7 @@ def begun(writer: PieceWriter) -> tuple[Generation, Writing]:
 def test_the_first_piece_is_written_at_once_and_what_follows_is_gathered(
     writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    monkeypatch.setattr("mining.node.worker.piece_writer.GATHER_S", 30)
     generation, writing = begun(writer)
     say(generation, " two")
     time.sleep(0.05)  # it gathers now
@@ -106,7 +106,7 @@ def test_the_first_piece_is_written_at_once_and_what_follows_is_gathered(
 def test_while_it_gathers_a_further_token_does_not_wake_it(
     writer: PieceWriter, mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    monkeypatch.setattr("mining.node.worker.piece_writer.GATHER_S", 30)
     generation, _ = begun(writer)
     say(generation, " two")
     time.sleep(0.05)
@@ -210,7 +210,7 @@ def test_what_is_there_when_it_stops_is_written(mailbox: Recorded) -> None:
 def test_what_was_gathered_when_it_stops_is_written(
     mailbox: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.piece_writer.GATHER_S", 30)
+    monkeypatch.setattr("mining.node.worker.piece_writer.GATHER_S", 30)
     writer = PieceWriter(mailbox)
     generation, _ = begun(writer)
     say(generation, " two")

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.node.pieces import TextAssembler
+from mining.node.engine.pieces import TextAssembler
 
 
 def pieces(data: list[bytes], *stop: str) -> tuple[list[str], bool]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from chain.params import LlmParams
+from chain.protocol.params import LlmParams
 from mining.node.config import SHIPPED_MODEL
-from mining.node.llama import Model
-from mining.node.profiles import MAX_CONTEXT_TOKENS, MAX_OUTPUT_TOKENS, profile_of
-from mining.node.prompts import ModelPrompts
+from mining.node.llm.llama import Model
+from mining.node.llm.profiles import MAX_CONTEXT_TOKENS, MAX_OUTPUT_TOKENS, profile_of
+from mining.node.llm.prompts import ModelPrompts
 
 
 class Header(Model):

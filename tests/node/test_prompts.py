@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import mining.node.prompts
-from mining.node.llama import Model, ModelUnreadable
-from mining.node.prompts import (
+import mining.node.llm.prompts
+from mining.node.llm.llama import Model, ModelUnreadable
+from mining.node.llm.prompts import (
     CHAT,
     MESSAGES,
     PLAIN,
@@ -24,7 +24,7 @@ from mining.node.prompts import (
 )
 from tests.node import tiny_model
 
-SHIPPED = Path(mining.node.prompts.__file__).with_name("models")
+SHIPPED = Path(mining.node.llm.prompts.__file__).with_name("models")
 SPECIAL = [0, 1, 2]  # <|user|>, <|assistant|>, <|end|>
 
 

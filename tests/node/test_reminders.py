@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mining.node.reminders import FIRST_S, FOR_S, Reminders
-from mining.node.reports import PrecommitReport
-from mining.node.stash import Stash
+from mining.node.disk.reminders import FIRST_S, FOR_S, Reminders
+from mining.node.disk.stash import Stash
+from mining.node.protocol.reports import PrecommitReport
 from tests.node.bench import Bench, new_job
 from tests.node.test_stash import RESULT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mining.node.reports import (
+from mining.node.protocol.reports import (
     AckReport,
     CommitReport,
     FailedReport,
@@ -18,7 +18,7 @@ from mining.node.reports import (
     read_report,
     write_report,
 )
-from mining.node.wire import Malformed
+from mining.node.protocol.wire import Malformed
 
 ID = str(uuid.UUID(int=7))
 

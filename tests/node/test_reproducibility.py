@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.batching import TILE_TOKENS
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
-from mining.node.prompts import PLAIN
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.batching import TILE_TOKENS
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.prompts import PLAIN
 from tests.node import tiny_model
 from tests.node.generation_requests import WARM
 

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.node.sampling import (
-    SamplingParams,
-    adjust,
-    candidates,
-    draw,
-    gumbel,
-    logprobs,
-    top_k,
-    top_p,
-)
+from mining.node.engine.sampling import adjust, candidates, draw, gumbel, logprobs, top_k, top_p
+from mining.node.protocol.sampling_params import SamplingParams
 
 SEED = bytes(range(32))
 KNOWN_NOISE = [

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from mining.node.engine import Engine
-from mining.node.generation import FinishReason
-from mining.node.sampling import SamplingParams
-from sessions.openai.grammars import grammar_from_schema
-from sessions.openai.tools import Tools, read_tools
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import FinishReason
+from mining.node.protocol.sampling_params import SamplingParams
+from sessions.faces.openai.requests.grammars import grammar_from_schema
+from sessions.faces.openai.requests.tools import Tools, read_tools
 from tests.node.generation_requests import request
 
 SIZE: dict[str, Any] = {

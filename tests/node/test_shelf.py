@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mining.node import memory
 from mining.node.config import SHIPPED_MODEL, NodeConfig, ServedModel
-from mining.node.generation import GenerationRequest
-from mining.node.llama import Model
-from mining.node.memory import NotEnoughMemory, available_bytes, cell_bytes, needed_bytes
-from mining.node.model_source import ModelSourceError, sha256_of
-from mining.node.model_trial import ModelUnfit
-from mining.node.prompts import CHAT, ModelUnknown
-from mining.node.serving import open_shelf
-from mining.node.shelf import ModelUnavailable, NoRoom, Shelf
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.llama import Model
+from mining.node.llm.prompts import CHAT, ModelUnknown
+from mining.node.shelf import memory
+from mining.node.shelf.memory import NotEnoughMemory, available_bytes, cell_bytes, needed_bytes
+from mining.node.shelf.model_source import ModelSourceError, sha256_of
+from mining.node.shelf.model_trial import ModelUnfit
+from mining.node.shelf.serving import open_shelf
+from mining.node.shelf.shelf import ModelUnavailable, NoRoom, Shelf
 
 MINI, MICRO = SHIPPED_MODEL, SHIPPED_MODEL.with_name("cortensor-micro.gguf")
 
@@ -134,7 +134,7 @@ def test_many_jobs_of_many_models_share_what_there_is(narrow: Shelf) -> None:
 def test_loading_is_shown_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[tuple[str, float]] = []
     shelf = open_shelf(config(tmp_path), {}, lambda step, share: seen.append((step, share)))
-    with caplog.at_level(logging.INFO, logger="mining.node.shelf"):
+    with caplog.at_level(logging.INFO, logger="mining.node.shelf.shelf"):
         ask(shelf, 2)
     steps = [step for step, _ in groupby(step for step, _ in seen)]
     assert steps == ["trying model 1", "trying model 2", "loading model 2"]
@@ -148,7 +148,7 @@ def test_loading_is_shown_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_a_model_that_exceeds_the_budget_is_refused_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mining.node.serving.Engine", None)
+    monkeypatch.setattr("mining.node.shelf.serving.Engine", None)
     with pytest.raises(NotEnoughMemory) as refused:
         open_shelf(config(tmp_path, memory_bytes=6 * 2**20), {}, silent)
     assert str(refused.value).startswith("MEMORY_BUDGET: model 1 takes about")

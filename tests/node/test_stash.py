@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.files import KEPT_S
-from mining.node.stash import AlreadyStashed, NotStashed, Result, Stash
+from mining.node.disk.files import KEPT_S
+from mining.node.disk.stash import AlreadyStashed, NotStashed, Result, Stash
 
 RESULT = Result(
     assignment_id=str(uuid.UUID(int=1)),

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from mining.node.evm import CallReverted, ChainUnavailable, Rpc
-from mining.node.job import Job
-from mining.node.reports import FailedReport
-from mining.node.shelf import Shelf
-from mining.node.task_check import JobRefused, TaskCheck, Terms
+from mining.node.account.evm import CallReverted, ChainUnavailable, Rpc
+from mining.node.config import Terms
+from mining.node.protocol.job import Job
+from mining.node.protocol.reports import FailedReport
+from mining.node.shelf.shelf import Shelf
+from mining.node.worker.task_check import JobRefused, TaskCheck
 from tests.anvil import CLIENT, MODEL, PRICE, ROUTER, Chain, account
 from tests.node.bench import Bench, new_job
 

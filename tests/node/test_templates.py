@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from mining.node.templates import Template, TemplateFails
+from mining.node.llm.templates import Template, TemplateFails
 
 BOMBS = {
     "nested loops": "{% for a in range(99999) %}"

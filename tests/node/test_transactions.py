@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from mining.node.claims import claim_all
-from mining.node.evm import CallReverted, Rpc
-from mining.node.stash import Result, Stash
-from mining.node.transactions import transact
-from mining.node.wallet import Wallet
+from mining.node.account.claims import claim_all
+from mining.node.account.evm import CallReverted, Rpc
+from mining.node.account.transactions import transact
+from mining.node.account.wallet import Wallet
+from mining.node.disk.stash import Result, Stash
 from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain
 
 
 @pytest.fixture
 def rpc(chain: Chain, db: Any) -> Iterator[Rpc]:
-    chain.rpc("evm_setAutomine", True)
+    chain.rpc.client("evm_setAutomine", True)
     rpc = Rpc(chain.url)
     yield rpc
     rpc.close()
-    chain.rpc("evm_setAutomine", False)
+    chain.rpc.client("evm_setAutomine", False)
 
 
 @pytest.fixture
 def wallet(chain: Chain, tmp_path: Path) -> Wallet:
     wallet = Wallet.create_or_open(tmp_path)
-    chain.rpc("anvil_setBalance", wallet.address, hex(10**18))
+    chain.rpc.client("anvil_setBalance", wallet.address, hex(10**18))
     return wallet
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mining.node import trial
-from mining.node.llama import Context, Model, Run
+from mining.node.llm import trial
+from mining.node.llm.llama import Context, Model, Run
 
 
 @pytest.mark.parametrize(("together_s", "apart"), [(0.5, True), (0.3, False)])

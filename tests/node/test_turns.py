@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mining.node.turns import Turns, shared
+from mining.node.engine.turns import Turns, shared
 
 
 @pytest.fixture

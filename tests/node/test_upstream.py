@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mining.node.config import SHIPPED_MODEL, ConfigError, Upstream, upstream_from
-from mining.node.engine import Engine
-from mining.node.generation import (
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import (
     Cancelled,
     DeadlinePassed,
     EngineClosed,
@@ -20,16 +20,16 @@ from mining.node.generation import (
     GenerationError,
     GenerationRequest,
 )
-from mining.node.llama import Model
-from mining.node.prompts import CHAT, ModelPrompts
-from mining.node.sampling import SamplingParams
-from mining.node.upstream import (
+from mining.node.engine.upstream import (
     UpstreamBroken,
     UpstreamEngine,
     UpstreamRefused,
     UpstreamUnable,
     UpstreamUnavailable,
 )
+from mining.node.llm.llama import Model
+from mining.node.llm.prompts import CHAT, ModelPrompts
+from mining.node.protocol.sampling_params import SamplingParams
 from tests.node.completions_server import (
     MODEL,
     CompletionsServer,

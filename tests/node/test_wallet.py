@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chain.messages import Ack, SigningDomain, recover
-from mining.node.wallet import KEYSTORE, PASSWORD, NoKey, Wallet, WrongPassword, address_in
+from chain.protocol.messages import Ack, SigningDomain, recover
+from mining.node.account.wallet import KEYSTORE, PASSWORD, NoKey, Wallet, WrongPassword, address_in
 
 
 def test_a_key_is_made_once_and_found_again(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import signal
 import uuid
 from pathlib import Path
 
-from chain.messages import Heartbeat, recover
-from chain.params import MAX_TIMEOUT_S
-from mining.node.reports import AckReport, FailedReport, HeartbeatReport, PrecommitReport
-from mining.node.worker import CANCEL, INFER, VISIBILITY_TIMEOUT_S
+from chain.protocol.messages import Heartbeat, recover
+from chain.protocol.params import MAX_TIMEOUT_S
+from mining.node.celery_worker import CANCEL, INFER, VISIBILITY_TIMEOUT_S
+from mining.node.protocol.reports import AckReport, FailedReport, HeartbeatReport, PrecommitReport
 from tests.node import tiny_model
 from tests.node.bench import POOL, new_job
 from tests.node.router import TIMEOUT_S, Router

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from mining.enrolment import enrol
-from mining.node.cli import TRY_LATER
-from mining.node.heart import MAILBOX_CLOSED
-from mining.node.reports import PrecommitReport
-from mining.node.worker import INFER
+from mining.enrolment.redis_users import enrol
+from mining.node.celery_worker import INFER
+from mining.node.cli.parser import TRY_LATER
+from mining.node.protocol.reports import PrecommitReport
+from mining.node.worker.heart import MAILBOX_CLOSED
 from tests.node.bench import new_job
 from tests.node.router import TIMEOUT_S, Router
 from tests.tls import CERTIFICATE, tls_before

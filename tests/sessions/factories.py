@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from chain.params import AskedParams
-from sessions.completion import CompletionRequest
+from chain.protocol.params import AskedParams
+from sessions.intake.request import CompletionRequest
 from sessions.models import (
     WEI_PER_COR,
     ApiKey,

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import redis.asyncio
 
-from sessions import streams
 from sessions.models import Task
+from sessions.streams import writing
 
 TASK = Task(session_id=7, task_id=1_000_000, timeout_s=5)
 ALICE, BOB = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -25,7 +25,7 @@ Miner = Callable[..., Awaitable[None]]
 @pytest.fixture
 def miner(client: "redis.asyncio.Redis") -> Miner:
     async def write(address: str, *pieces: str, done: bool = True) -> None:
-        key = streams.miner_stream_key(address, "1")
+        key = writing.miner_stream_key(address, "1")
         for piece in pieces:
             await client.xadd(key, {"text": piece})
         if done:
@@ -38,17 +38,17 @@ def miner(client: "redis.asyncio.Redis") -> Miner:
 
 
 def source(address: str) -> None:
-    streams.announce_source(TASK, address, streams.miner_stream_key(address, "1"))
+    writing.announce_source(TASK, address, writing.miner_stream_key(address, "1"))
 
 
-async def read(deadline_s: float = 5.0) -> list[streams.StreamEvent]:
-    events = streams.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
+async def read(deadline_s: float = 5.0) -> list[writing.StreamEvent]:
+    events = writing.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
     return [event async for event in events]
 
 
-def text_of(events: list[streams.StreamEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, streams.Text))
+def text_of(events: list[writing.StreamEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, writing.Text))
 
 
-async def anext_of(events: AsyncIterator[streams.StreamEvent]) -> list[streams.StreamEvent]:
+async def anext_of(events: AsyncIterator[writing.StreamEvent]) -> list[writing.StreamEvent]:
     return [event async for event in events]

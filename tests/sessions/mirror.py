@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from chain.projections import EventRecord
-from chain.projections import apply as apply_events
+from chain.mirror.projections import apply as apply_events
+from chain.mirror.records import EventRecord
 
 _numbers = count(1)
 _START = datetime(2026, 1, 1, tzinfo=UTC)

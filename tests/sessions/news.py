@@ -5,7 +5,8 @@ from datetime import timedelta
 from django.utils import timezone
 
 from chain.isolation import Isolation
-from sessions import reconciliation, refusals, submissions
+from sessions.from_chain import reconciliation, submissions
+from sessions.stages import refusals
 
 
 def news(*, after_s: float = 0) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from chain import outbox
 from chain.operations import Op
-from chain.params import LlmParams, PromptType
-from sessions import task_states
+from chain.protocol.params import LlmParams, PromptType
+from chain.sending import outbox
 from sessions.models import Session, Task, TaskStatus
 from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
-from sessions.relay import Result
+from sessions.results import Result
+from sessions.stages import task_states
 
 ROUTER = "0x" + "a1" * 20
 MODEL = 1

@@ -8,8 +8,10 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from sessions import intake, streams, task_states
+from sessions.intake import acceptance
 from sessions.models import Session
+from sessions.stages import task_states
+from sessions.streams import writing
 from tests.sessions.factories import make_key, make_request
 
 MINER, OTHER_MINER = "0x" + "b2" * 20, "0x" + "e5" * 20
@@ -46,10 +48,10 @@ def assert_problem(response: HttpResponse, status: int, field: str | None = None
     return problem
 
 
-def answered(session: Session, *results: streams.Result) -> str:
+def answered(session: Session, *results: writing.Result) -> str:
     """The key of a request whose answer is there already, so that asking again returns at once."""
     request = make_request(idempotency_key="ready")
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [MINER])
     task_states.mark_validated(task, results)

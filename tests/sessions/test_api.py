@@ -6,8 +6,8 @@ from django.test import Client
 from django.utils import timezone
 from eth_utils.address import to_checksum_address
 
-from sessions import task_states
 from sessions.models import ApiKey, OnChainTask, SessionState
+from sessions.stages import task_states
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 from tests.sessions.ports import CONTEXT_LENGTH, ROUTER
 from tests.sessions.rest import MINER, Api, api, assert_problem
@@ -211,7 +211,7 @@ def test_unknown_addresses_and_methods_are_problems_too(api: Api) -> None:
 def test_a_request_id_is_echoed_and_logged(
     client: Client, caplog: pytest.LogCaptureFixture, sent: str
 ) -> None:
-    caplog.set_level("INFO", "sessions.api.requests")
+    caplog.set_level("INFO", "sessions.faces.rest.requests")
     response = client.get("/api/v1/about", headers={"X-Request-ID": sent})
     assert response["X-Request-ID"] == sent
     assert sent in caplog.text

@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from sessions import intake
-from sessions.availability import RULES, Rule, broken_rule
 from sessions.errors import PartAway
+from sessions.intake import acceptance
+from sessions.intake.availability import RULES, Rule, broken_rule
 from sessions.models import Session, Task
 from tests.sessions import ports
 from tests.sessions.factories import make_key, make_request, make_session
@@ -36,7 +36,7 @@ def test_a_task_is_refused_once_a_part_was_missed_and_nothing_is_reserved(
     assert broken_rule({rule.part: rule.after_s - 1}, is_queued=True) is None
     away[rule.part] = rule.after_s
     with pytest.raises(PartAway) as refused:
-        intake.accept(make_request(), session=session, api_key=None)
+        acceptance.accept(make_request(), session=session, api_key=None)
     assert refused.value.extra == {"part": rule.part}
     assert not Task.objects.exists()
 
@@ -46,10 +46,10 @@ def test_a_dispatcher_is_missed_only_by_what_has_to_wait(
 ) -> None:
     away["dispatch"] = 60
     settings.TASK_GIVER = "tests.sessions.ports.eager_task_giver"
-    intake.accept(make_request(), session=session, api_key=None)
+    acceptance.accept(make_request(), session=session, api_key=None)
     settings.TASK_GIVER = "tests.sessions.ports.task_giver"
     with pytest.raises(PartAway):
-        intake.accept(make_request(), session=session, api_key=None)
+        acceptance.accept(make_request(), session=session, api_key=None)
 
 
 @pytest.mark.parametrize("part", ["webhooks", "network_tasks"])
@@ -57,16 +57,16 @@ def test_what_no_task_waits_for_keeps_none_away(
     away: dict[str, float], session: Session, part: str
 ) -> None:
     away[part] = 3600
-    intake.accept(make_request(), session=session, api_key=None)
+    acceptance.accept(make_request(), session=session, api_key=None)
 
 
 def test_a_task_that_was_taken_before_is_the_same_task_still(
     away: dict[str, float], session: Session
 ) -> None:
     request = make_request(idempotency_key="order-7")
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     away["validate"] = 60
-    assert intake.accept(request, session=session, api_key=None) == task
+    assert acceptance.accept(request, session=session, api_key=None) == task
 
 
 @pytest.mark.parametrize("path", ["/api/v1/completions", "/v1/chat/completions", "/v1/completions"])

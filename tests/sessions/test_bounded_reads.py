@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from sessions.bounded_reads import StreamTooLarge, read_page, read_pages, read_whole
+from sessions.streams.bounded_reads import StreamTooLarge, read_page, read_pages, read_whole
 
 BOUNDS = {"entries": 10, "total": 1_000, "largest": 600}
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from sessions import intake, streams, task_states
-from sessions.api.completion_body import read_completion
+from sessions.faces.common.completion_body import read_completion
+from sessions.intake import acceptance
 from sessions.models import Session, SessionState, Task
+from sessions.stages import task_states
+from sessions.streams import writing
 from tests.sessions.factories import make_request, make_session, make_task
 from tests.sessions.ports import CONTEXT_LENGTH
 from tests.sessions.rest import MINER, OTHER_MINER, Api, answered, api, assert_problem
@@ -22,8 +24,8 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
     session = make_session(redundancy=2)
     answered(
         session,
-        streams.Result(MINER, "four", "stop", 3, 1),
-        streams.Result(OTHER_MINER, "4", "length", 3, 2),
+        writing.Result(MINER, "four", "stop", 3, 1),
+        writing.Result(OTHER_MINER, "4", "length", 3, 2),
     )
     body = {"prompt": "two words", "max_tokens": 8, "junk": [1]}
     completion = api(
@@ -60,7 +62,7 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
 def test_both_addresses_take_the_session_and_must_agree(api: Api) -> None:
     session = make_session(redundancy=2)
     sid, key = session.session_id, {"Idempotency_Key": "ready"}
-    answered(session, streams.Result(MINER, "four", "stop", 3, 1))
+    answered(session, writing.Result(MINER, "four", "stop", 3, 1))
     body = {"prompt": "two words", "max_tokens": 8}
     assert api("POST", "completions", body | {"session_id": sid}, **key).status_code == 200
     assert api("POST", f"completions/{sid}", body | {"session_id": sid}, **key).status_code == 200
@@ -82,7 +84,7 @@ def test_no_result_that_counts_is_an_error_with_the_tasks_id(api: Api) -> None:
 def test_a_task_that_takes_too_long_is_named_for_later(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.api.completion_views.wait_s", lambda _: 0.05)
+    monkeypatch.setattr("sessions.faces.rest.views.completions.wait_s", lambda _: 0.05)
     session = make_session()
     problem = assert_problem(
         api("POST", f"completions/{session.session_id}", {"prompt": "hello", "max_tokens": 8}),
@@ -96,10 +98,10 @@ def test_an_answer_that_is_cut_to_the_context_says_so(api: Api, stream: bool) ->
     session = make_session()
     for max_tokens, said in ((64_000, str(CONTEXT_LENGTH - 3)), (8, None)):
         request = make_request(max_tokens=max_tokens, idempotency_key=f"{max_tokens}")
-        task = intake.accept(request, session=session, api_key=None)
+        task = acceptance.accept(request, session=session, api_key=None)
         for status in ("assigned", "precommitted", "committed"):
             getattr(task_states, f"mark_{status}")(task, [MINER])
-        task_states.mark_validated(task, [streams.Result(MINER, "four", "stop", 3, 1)])
+        task_states.mark_validated(task, [writing.Result(MINER, "four", "stop", 3, 1)])
         body = {"prompt": "two words", "max_tokens": max_tokens, "stream": stream}
         path = f"completions/{session.session_id}"
         response = api("POST", path, body, Idempotency_Key=str(max_tokens))
@@ -221,7 +223,7 @@ def test_an_answer_may_be_asked_to_be_longer_than_the_context() -> None:
     session = make_session()
     body = json.dumps({"prompt": "two words", "max_tokens": 4096}).encode()
     request = read_completion(body, session.session_id).request
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     assert task.max_tokens == CONTEXT_LENGTH - task.max_input_tokens
 
 

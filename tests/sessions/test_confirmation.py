@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from chain.models import Block, Event
-from sessions import intake
-from sessions.api import representations
 from sessions.errors import InsufficientBalance
+from sessions.faces.rest import representations
+from sessions.intake import acceptance
 from sessions.models import OnChainTask, Session, Task
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.news import news
@@ -53,9 +53,9 @@ def test_no_task_is_taken_for_a_deposit_that_a_fork_may_take_back() -> None:
     deposit(session, 10**18, number=10)
     block(12)
     with pytest.raises(InsufficientBalance, match="1 COR more wait for their deposit"):
-        intake.accept(make_request(), session=session, api_key=None)
+        acceptance.accept(make_request(), session=session, api_key=None)
     block(13)
-    assert intake.accept(make_request(), session=session, api_key=None).reserve_wei > 0
+    assert acceptance.accept(make_request(), session=session, api_key=None).reserve_wei > 0
 
 
 def test_a_deposit_is_shown_and_called_unconfirmed() -> None:

@@ -12,8 +12,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from chain import storage
-from chain.digests import canonical_json
-from sessions import intake
+from chain.protocol.digests import canonical_json
+from sessions.intake import acceptance
 from sessions.models import Session, Task
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_request, make_session
 
@@ -116,7 +116,7 @@ def test_a_content_that_no_task_names_does_not_exist(client: Client, session: Se
 
 
 def test_a_prompt_is_for_those_who_see_its_session(client: Client, session: Session) -> None:
-    task = intake.accept(make_request(), session=session, api_key=None)
+    task = acceptance.accept(make_request(), session=session, api_key=None)
     assert_problem(get(client, task.prompt_cid), 404)
     assert_problem(get(client, task.prompt_cid, STRANGER), 404)
     shown = get(client, task.prompt_cid, OWNER)

@@ -9,14 +9,14 @@ from django.test import Client
 from django.utils import timezone
 from eth_utils.conversions import to_bytes
 
-from chain.digests import task_digest
 from chain.models import Operation
-from chain.params import LlmParams
-from sessions import intake, prices
-from sessions.api.completion_body import read_completion
+from chain.protocol.digests import task_digest
+from chain.protocol.params import LlmParams
+from sessions.faces.common.completion_body import read_completion
+from sessions.intake import acceptance, prices
+from sessions.intake.options import BoundGrammar, GenerationOptions
+from sessions.intake.prices import TokenPrice
 from sessions.models import OnChainTask, Session, Task
-from sessions.options import BoundGrammar, GenerationOptions
-from sessions.prices import TokenPrice
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
     OUTPUT_PRICE_WEI,
@@ -110,7 +110,7 @@ def test_null_says_nothing(client: Client, miners: None, path: str) -> None:
 def test_the_chain_is_told_what_is_used_and_the_digest_binds_it() -> None:
     session = make_session()
     request = read_completion(b'{"prompt": "two words"}', session.session_id).request
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     [submission] = Operation.objects.filter(kind="submit_task")
     assert [int(word) for word in submission.payload["llm_params"]] == DEFAULTS.to_words()
     digest = task_digest(
@@ -136,9 +136,9 @@ def test_the_models_limit_is_what_is_reserved_and_quoted() -> None:
         max_input_tokens=3,
         max_tokens=DEFAULTS.max_tokens,
     )
-    quote = intake.quote(request, session)
+    quote = acceptance.quote(request, session)
     assert (quote.reserve_wei, quote.max_tokens) == (worst_wei, DEFAULTS.max_tokens)
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     assert task.reserve_wei == worst_wei
 
 
@@ -146,7 +146,7 @@ def test_the_models_limit_is_cut_to_the_room_that_is_left() -> None:
     session = make_session()
     body = json.dumps({"prompt": " ".join(["w"] * 50)}).encode()
     request = read_completion(body, session.session_id).request
-    assert intake.accept(request, session=session, api_key=None).max_tokens == 64 - 51
+    assert acceptance.accept(request, session=session, api_key=None).max_tokens == 64 - 51
 
 
 def test_an_answer_that_a_grammar_holds_pays_no_penalty_unless_asked() -> None:
@@ -155,7 +155,7 @@ def test_an_answer_that_a_grammar_holds_pays_no_penalty_unless_asked() -> None:
         options=GenerationOptions(grammar=BoundGrammar('start: "a"')),
         frequency_penalty_x100=30,
     )
-    task = intake.accept(held, session=session, api_key=None)
+    task = acceptance.accept(held, session=session, api_key=None)
     assert (task.presence_penalty_x100, task.frequency_penalty_x100) == (0, 30)
     assert task.temperature_x100 == DEFAULTS.temperature_x100
 

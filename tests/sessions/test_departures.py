@@ -15,10 +15,11 @@ import redis
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from sessions import departures, stream_reader, streams, task_states
 from sessions.access.streams import is_followed
-from sessions.api import completion_views
+from sessions.faces.rest.views import completions as completion_views
 from sessions.models import Session, Task, TaskStatus
+from sessions.stages import early_end, task_states
+from sessions.streams import reader, writing
 from tests.sessions.factories import make_key, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,9 +43,9 @@ def shortened() -> Iterator[list[Task]]:
     def tell(task: Task, **_: Any) -> None:
         told.append(task)
 
-    departures.task_shortened.connect(tell)
+    early_end.task_shortened.connect(tell)
     yield told
-    departures.task_shortened.disconnect(tell)
+    early_end.task_shortened.disconnect(tell)
 
 
 @pytest.fixture
@@ -62,10 +63,10 @@ def endless(store: "redis.Redis") -> Callable[[Task], None]:
 
     def answer(task: Task) -> None:
         task_states.mark_assigned(task, [MINER])
-        key = streams.miner_stream_key(MINER, task.pk)
+        key = writing.miner_stream_key(MINER, task.pk)
         for piece in PIECES:
             store.xadd(key, {"text": piece})
-        streams.announce_source(task, MINER, key)
+        writing.announce_source(task, MINER, key)
 
     return answer
 
@@ -265,11 +266,11 @@ def test_an_answer_that_is_whole_has_nothing_left_to_do_without(
 ) -> None:
     task = make_task()
     task_states.mark_assigned(task, [MINER])
-    key = streams.miner_stream_key(MINER, task.pk)
+    key = writing.miner_stream_key(MINER, task.pk)
     store.xadd(key, {"text": "all"})
     store.xadd(key, {"done": "1"})
-    streams.announce_source(task, MINER, key)
-    assert departures.shorten(task) is False
+    writing.announce_source(task, MINER, key)
+    assert early_end.shorten(task) is False
     assert not shortened
 
 
@@ -278,19 +279,19 @@ def test_an_answer_is_shortened_once_and_not_after_the_precommits(
 ) -> None:
     task = make_task()
     endless(task)
-    assert departures.shorten(task) is True
-    assert departures.shorten(task) is False
+    assert early_end.shorten(task) is True
+    assert early_end.shorten(task) is False
     late = make_task()
     endless(late)
     task_states.mark_precommitted(late, [MINER])
-    assert departures.shorten(late) is False
+    assert early_end.shorten(late) is False
     assert [each.pk for each in shortened] == [task.pk]
 
 
 def test_without_redis_nothing_ends(settings: Settings, shortened: list[Task]) -> None:
     task = make_task()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    departures.leave([task])
+    early_end.leave([task])
     task.refresh_from_db()
     assert (task.status, shortened) == (TaskStatus.QUEUED, [])
     assert not connection.in_atomic_block
@@ -313,8 +314,8 @@ def test_a_caller_that_a_stopping_process_sends_away_pays_for_no_more_of_its_ans
     until(Task.objects.exists)
     task = Task.objects.get()
     endless(task)
-    monkeypatch.setattr(stream_reader, "_stopping", None)  # and back, when the test is over
-    stream_reader.stop_following()
+    monkeypatch.setattr(reader, "_stopping", None)  # and back, when the test is over
+    reader.stop_following()
     caller.join(10)
     [error] = refused
     assert (error.status_code, error.code) == (503, "router_restarting")

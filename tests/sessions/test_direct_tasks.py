@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from chain import storage
-from sessions import intake
+from sessions.intake import acceptance
+from sessions.intake.reservations import promised_to
 from sessions.models import (
     OnChainStatus,
     OnChainTask,
@@ -16,7 +17,6 @@ from sessions.models import (
     TaskOrigin,
     TaskStatus,
 )
-from sessions.reservations import promised_to
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.news import news
 from tests.sessions.ports import CONTEXT_LENGTH
@@ -106,7 +106,7 @@ def test_one_bad_task_does_not_keep_the_others_waiting() -> None:
 
 @pytest.mark.parametrize(("paid_wei", "code"), [(7, "settled"), (0, "refunded")])
 def test_what_the_chain_has_ended_ends_here(paid_wei: int, code: str) -> None:
-    task = intake.accept(make_request(), session=make_session(), api_key=None)
+    task = acceptance.accept(make_request(), session=make_session(), api_key=None)
     ended_at = timezone.now()
     OnChainTask.objects.create(
         session_id=task.session_id,

@@ -11,9 +11,10 @@ from django.db import connection
 from django.utils import timezone
 
 from chain import storage
-from chain.contracts import Deployment
-from chain.digests import canonical_json
-from chain.envelopes import (
+from chain.deployed.contracts import Deployment
+from chain.models import Operation
+from chain.protocol.digests import canonical_json
+from chain.protocol.envelopes import (
     Context,
     Role,
     encryption_key,
@@ -24,8 +25,6 @@ from chain.envelopes import (
     seal,
     unseal,
 )
-from chain.models import Operation
-from sessions import encryption, intake
 from sessions.errors import (
     EncryptionUnavailable,
     EncryptionUnusable,
@@ -34,8 +33,9 @@ from sessions.errors import (
     InvalidField,
     StorageDown,
 )
+from sessions.intake import acceptance, encryption
+from sessions.intake.prompts import Prompt, prompt_of
 from sessions.models import OnChainTask, Session, SessionLane, Task, TaskStatus
-from sessions.prompts import Prompt, prompt_of
 from tests.sessions.factories import make_key, make_request, make_session
 from tests.sessions.news import news
 
@@ -65,7 +65,7 @@ def session() -> Session:
 
 def accepted(session: Session, **values: Any) -> Task:
     request = make_request(SECRET, stop=(STOP,), **values)
-    task = intake.accept(request, session=session, api_key=None)
+    task = acceptance.accept(request, session=session, api_key=None)
     task.refresh_from_db()
     return task
 
@@ -127,7 +127,7 @@ def test_no_row_is_locked_while_an_envelope_is_stored(
         return right(content)
 
     monkeypatch.setattr(storage, "put", watch)
-    tasks = intake.accept_all([make_request(SECRET)] * 2, session=session, api_key=None)
+    tasks = acceptance.accept_all([make_request(SECRET)] * 2, session=session, api_key=None)
     assert seen == [False, False]
     assert [prompt_of(task).text for task in tasks] == [SECRET, SECRET]
 
@@ -178,7 +178,7 @@ def test_a_repeated_request_is_the_same_task_and_another_is_refused(session: Ses
     assert accepted(session, idempotency_key="a") == task
     request = make_request(SECRET, stop=(STOP,), idempotency_key="a", max_tokens=9)
     with pytest.raises(IdempotencyKeyTaken):
-        intake.accept(request, session=session, api_key=None)
+        acceptance.accept(request, session=session, api_key=None)
 
 
 def test_a_template_would_stand_on_chain_and_is_refused(session: Session) -> None:

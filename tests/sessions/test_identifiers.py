@@ -9,9 +9,9 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 from rest_framework import serializers
 
-from sessions.api.completion_body import read_completion
-from sessions.api.validation_views import ValidationBody
-from sessions.openai.bodies import read_chat, read_text
+from sessions.faces.common.completion_body import read_completion
+from sessions.faces.openai.requests.bodies import read_chat, read_text
+from sessions.faces.rest.views.validation import ValidationBody
 from tests.sessions.factories import OWNER, make_key, make_session
 
 pytestmark = pytest.mark.django_db

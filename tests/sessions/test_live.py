@@ -13,9 +13,11 @@ from eth_utils.address import to_checksum_address
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from sessions import feeds, stream_reader, streams, task_states
-from sessions.api import sse
+from sessions.faces.common import sse
 from sessions.models import Session, Task
+from sessions.stages import task_states
+from sessions.streams import feeds, writing
+from sessions.streams import reader as stream_reader
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +40,7 @@ def store(redis_url: str) -> Iterator["redis.Redis"]:
 
 
 def write(store: "redis.Redis", miner: str, *pieces: str, done: bool = True) -> None:
-    key = streams.miner_stream_key(miner, "1")
+    key = writing.miner_stream_key(miner, "1")
     for piece in pieces:
         store.xadd(key, {"text": piece})
     if done:
@@ -47,7 +49,7 @@ def write(store: "redis.Redis", miner: str, *pieces: str, done: bool = True) -> 
 
 
 def go_live(task: Task, miner: str) -> None:
-    streams.announce_source(task, miner, streams.miner_stream_key(miner, "1"))
+    writing.announce_source(task, miner, writing.miner_stream_key(miner, "1"))
 
 
 class Stream:
@@ -131,7 +133,7 @@ def test_a_quiet_stream_is_kept_open_by_pings(
     def impatient(task: Task, wait_s: float, **more: Any) -> AsyncIterator[bytes]:
         return events(task, wait_s, ping_s=0.05, **more)
 
-    monkeypatch.setattr("sessions.api.completion_views.answer_events", impatient)
+    monkeypatch.setattr("sessions.faces.rest.views.completions.answer_events", impatient)
     with client.stream("POST", "/api/v1/completions", json=ask(make_session())) as response:
         stream = Stream(response)
         stream.next()
@@ -253,7 +255,7 @@ def test_a_wrong_first_message_ends_the_connection(opened: Opened, message: str 
 def test_no_key_in_time_ends_the_connection(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.live.consumer.AUTH_WITHIN_S", 0.05)
+    monkeypatch.setattr("sessions.faces.sockets.consumer.AUTH_WITHIN_S", 0.05)
     socket_ = opened(follow_path(make_task(make_session())))
     assert receive(socket_)["error"]["status"] == 401
 
@@ -296,7 +298,7 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
         "miners": [to_checksum_address(ALICE)],
     }
     socket_.send("junk")
-    streams.write(*feeds.additions({"type": "miner", "online": True}))
+    writing.write(*feeds.additions({"type": "miner", "online": True}))
     assert receive(socket_) | {"id": ""} == {
         "type": "miner",
         "online": True,

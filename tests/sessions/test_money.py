@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sessions import intake
 from sessions.errors import InsufficientBalance, cor
+from sessions.intake import acceptance
+from sessions.intake.prices import TokenPrice, worst_case_wei
+from sessions.intake.reservations import promised_to
 from sessions.models import OnChainTask, Session, Task
-from sessions.prices import TokenPrice, worst_case_wei
-from sessions.reservations import promised_to
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.mirror import apply, event
 
@@ -118,10 +118,12 @@ def test_promises_never_pass_the_balance(steps: list[tuple[str, int | float]]) -
                 request = make_request(max_tokens=int(value))
                 cost = 3 * 2 + int(value) * 3
                 if cost <= free:
-                    escrow.under_way.append(intake.accept(request, session=session, api_key=None))
+                    escrow.under_way.append(
+                        acceptance.accept(request, session=session, api_key=None)
+                    )
                 else:
                     with pytest.raises(InsufficientBalance):
-                        intake.accept(request, session=session, api_key=None)
+                        acceptance.accept(request, session=session, api_key=None)
             case "land" if escrow.under_way:
                 escrow.land(escrow.under_way.pop(int(value) % len(escrow.under_way)))
             case "settle" if escrow.reserved:

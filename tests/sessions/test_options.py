@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sessions.options import (
+from sessions.intake.options import (
     GRAMMAR_VERSION,
     MAX_GRAMMAR_CHARACTERS,
     BoundGrammar,

@@ -8,7 +8,7 @@ from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain.projections import EventRecord
+from chain.mirror.records import EventRecord
 from sessions.models import (
     ModelPrice,
     OnChainStatus,

@@ -6,9 +6,9 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 
-from chain.params import PromptType
-from sessions import intake
-from sessions.api.completion_body import read_completion
+from chain.protocol.params import PromptType
+from sessions.faces.common.completion_body import read_completion
+from sessions.intake import acceptance
 from sessions.models import Task
 from tests.sessions.factories import make_session, make_task
 from tests.sessions.rest import Api, api, assert_problem
@@ -46,7 +46,7 @@ def test_a_task_has_the_type_that_its_client_asked_for(given: int | None) -> Non
     session = make_session()
     body = {"prompt": "two words", "prompt_type": given, "prompt_template": "Be brief."}
     asked = read_completion(json.dumps(body).encode(), session.session_id)
-    task = intake.accept(asked.request, session=session, api_key=None)
+    task = acceptance.accept(asked.request, session=session, api_key=None)
     assert (task.prompt_type, task.prompt_template) == (given or 0, "Be brief.")
 
 

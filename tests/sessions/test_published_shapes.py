@@ -8,9 +8,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from sessions import task_states
 from sessions.models import Session, SessionNode, SessionRouter, Task, TaskStatus
 from sessions.ports import MinerRecord, TaskRecords
+from sessions.stages import task_states
 from tests.sessions.factories import make_key, make_session, make_task
 from tests.sessions.ports import MODEL
 from tests.sessions.rest import MINER, OTHER_MINER, Api, api
@@ -85,7 +85,7 @@ def test_the_second_version_says_a_stage_by_the_contracts_number(
 
 
 def test_every_stage_has_a_number() -> None:
-    from sessions.api.representations import STATUS_NUMBERS
+    from sessions.faces.rest.representations import STATUS_NUMBERS
 
     assert set(STATUS_NUMBERS) == set(TaskStatus)
 

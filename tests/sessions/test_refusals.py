@@ -6,13 +6,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chain import journal
 from chain.isolation import Isolation
 from chain.models import Operation, OperationStatus
 from chain.operations import OperationKind
-from sessions import intake, refusals
+from chain.sending import journal
+from sessions.intake import acceptance
+from sessions.intake.reservations import promised_to
 from sessions.models import Task, TaskStatus
-from sessions.reservations import promised_to
+from sessions.stages import refusals
 from tests.sessions.factories import make_request, make_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def refused() -> Task:
     """A task whose submission the chain has refused; the sender died right after it knew."""
-    task = intake.accept(make_request(), session=make_session(), api_key=None)
+    task = acceptance.accept(make_request(), session=make_session(), api_key=None)
     Operation.objects.filter(kind=OperationKind.SUBMIT_TASK, payload__task_id=task.task_id).update(
         status=OperationStatus.FAILED, error="InsufficientSessionBalance", failure_told=False
     )

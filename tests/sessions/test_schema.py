@@ -18,9 +18,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from sessions import task_states
-from sessions.api.schema import completions, examples, views
+from sessions.faces.openapi import examples
+from sessions.faces.rest.schema import completions, views
 from sessions.models import SessionState, Task
+from sessions.stages import task_states
 from tests.sessions.factories import make_key, make_session, make_task
 from tests.sessions.router_process import RouterProcess, running_router
 

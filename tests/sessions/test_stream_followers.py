@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from sessions import stream_reader, streams
+from sessions.streams import reader as stream_reader
+from sessions.streams import writing
 from tests.sessions.followed_task import (
     ALICE,
     TASK,
@@ -25,11 +26,11 @@ __all__ = ["client", "miner"]
 async def test_a_follower_that_falls_behind_loses_nothing(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr("sessions.streams.buffer.KEPT_ENTRIES", 8)
     monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
     source(ALICE)
-    slow = streams.follow_answer(TASK.session_id, TASK.task_id, 10)
-    assert await anext(slow) == streams.Source(ALICE)
+    slow = writing.follow_answer(TASK.session_id, TASK.task_id, 10)
+    assert await anext(slow) == writing.Source(ALICE)
     pieces = [f"{number} " for number in range(100)]
     quick = asyncio.ensure_future(read())
     await miner(ALICE, *pieces)
@@ -40,7 +41,7 @@ async def test_a_follower_that_falls_behind_loses_nothing(
 async def test_what_nobody_takes_is_not_read(
     client: "redis.asyncio.Redis", miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.stream_buffer.KEPT_ENTRIES", 8)
+    monkeypatch.setattr("sessions.streams.buffer.KEPT_ENTRIES", 8)
     monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
     async with stream_reader.current_reader().follower() as follower:
         follower.add("busy")
@@ -102,7 +103,7 @@ async def test_who_comes_while_the_last_ones_connections_are_closed_is_read_for(
 async def test_entries_of_any_size_take_no_more_memory_than_a_few(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.stream_buffer.KEPT_CHARACTERS", 10_000)
+    monkeypatch.setattr("sessions.streams.buffer.KEPT_CHARACTERS", 10_000)
     async with stream_reader.current_reader().follower() as follower:
         follower.add("busy")
         for number in range(50):

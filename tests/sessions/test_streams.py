@@ -10,7 +10,6 @@ import pytest
 import redis.asyncio
 from pytest_django.fixtures import Settings
 
-from sessions import stream_reader, streams
 from sessions.errors import (
     DeadlinePassed,
     RelayUnavailable,
@@ -18,8 +17,9 @@ from sessions.errors import (
     TaskFailed,
 )
 from sessions.models import Task, TaskStatus
-from sessions.stream_follower import LONG_WAIT_S
-from sessions.verdicts import wait_for_results
+from sessions.stages.verdicts import wait_for_results
+from sessions.streams import reader, writing
+from sessions.streams.follower import LONG_WAIT_S
 from tests.sessions.followed_task import (
     ALICE,
     BOB,
@@ -39,54 +39,54 @@ __all__ = ["client", "miner"]
 async def test_an_answer_is_relayed_from_its_beginning_however_late_the_reader(
     miner: Miner,
 ) -> None:
-    streams.write(streams.stage(TASK, TaskStatus.QUEUED))
+    writing.write(writing.stage(TASK, TaskStatus.QUEUED))
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[0] == streams.Stage(TaskStatus.QUEUED)
-    assert events[-1] == streams.Done(ALICE, "stop", 3, 2)
+    assert events[0] == writing.Stage(TaskStatus.QUEUED)
+    assert events[-1] == writing.Done(ALICE, "stop", 3, 2)
 
 
 async def test_an_answer_that_is_judged_already_is_told_again(miner: Miner) -> None:
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
-    streams.announce_results(TASK, [streams.Result(ALICE, "Paris is it", "stop", 3, 2)])
-    streams.write(streams.stage(TASK, TaskStatus.ENDED))
+    writing.announce_results(TASK, [writing.Result(ALICE, "Paris is it", "stop", 3, 2)])
+    writing.write(writing.stage(TASK, TaskStatus.ENDED))
     assert text_of(await read()) == "Paris is it"
 
 
 async def test_an_answer_whose_source_nobody_told_of_is_told_by_its_result(
     client: "redis.asyncio.Redis",
 ) -> None:
-    streams.write(streams.stage(TASK, TaskStatus.QUEUED))
+    writing.write(writing.stage(TASK, TaskStatus.QUEUED))
     results = [
-        streams.Result(ALICE, "Paris is it", "length", 3, 2),
-        streams.Result(BOB, "No", "stop", 3, 1),
+        writing.Result(ALICE, "Paris is it", "length", 3, 2),
+        writing.Result(BOB, "No", "stop", 3, 1),
     ]
-    streams.announce_results(TASK, results)
+    writing.announce_results(TASK, results)
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[-1] == streams.Done(ALICE, "length", 3, 2)
-    after = streams.Position.parse(f"5-{zlib.crc32(b'Paris'):08x}")
-    rest = [event async for event in streams.follow_answer(7, 1_000_000, 5, after)]
+    assert events[-1] == writing.Done(ALICE, "length", 3, 2)
+    after = writing.Position.parse(f"5-{zlib.crc32(b'Paris'):08x}")
+    rest = [event async for event in writing.follow_answer(7, 1_000_000, 5, after)]
     assert text_of(rest) == " is it"
-    after = streams.Position.parse(f"5-{zlib.crc32(b'Berne'):08x}")
+    after = writing.Position.parse(f"5-{zlib.crc32(b'Berne'):08x}")
     with pytest.raises(SourceDiverged):
-        [event async for event in streams.follow_answer(7, 1_000_000, 5, after)]
+        [event async for event in writing.follow_answer(7, 1_000_000, 5, after)]
 
 
 async def test_pieces_come_as_they_are_written(miner: Miner) -> None:
     source(ALICE)
-    events = streams.follow_answer(TASK.session_id, TASK.task_id, 5)
-    assert await anext(events) == streams.Source(ALICE)
+    events = writing.follow_answer(TASK.session_id, TASK.task_id, 5)
+    assert await anext(events) == writing.Source(ALICE)
     for piece in ("one", "two"):
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         started = time.monotonic()
         await miner(ALICE, piece, done=False)
-        assert await waiting == streams.Text(piece)
+        assert await waiting == writing.Text(piece)
         assert time.monotonic() - started < LONG_WAIT_S / 2
     await events.aclose()  # type: ignore[attr-defined]
 
@@ -106,7 +106,7 @@ async def test_the_next_source_goes_on_from_the_same_character(
     await miner(BOB, *pieces)
     events = await following
     assert text_of(events) == "The capital of France is Paris"
-    assert isinstance(events[-1], streams.Done)
+    assert isinstance(events[-1], writing.Done)
     assert events[-1].miner == BOB
 
 
@@ -114,12 +114,12 @@ async def test_the_next_source_tells_no_token_again(client: "redis.asyncio.Redis
     async def say(address: str, *pieces: tuple[str, list[int]]) -> None:
         for text, tokens in pieces:
             told = json.dumps([[token, "-0.5", []] for token in tokens])
-            key = streams.miner_stream_key(address, "1")
+            key = writing.miner_stream_key(address, "1")
             await client.xadd(key, {"text": text, "logprobs": told})
 
     source(ALICE)
     await say(ALICE, ("Paris", [1]), (" is", [2]))
-    events = streams.follow_answer(TASK.session_id, TASK.task_id, 5.0)
+    events = writing.follow_answer(TASK.session_id, TASK.task_id, 5.0)
     seen = [await anext(events) for _ in range(2)]
     assert text_of(seen) == "Paris is"
     # Its pieces are cut otherwise, and a part of a character comes before its text.
@@ -129,7 +129,7 @@ async def test_the_next_source_tells_no_token_again(client: "redis.asyncio.Redis
         seen.append(await anext(events))
     await events.aclose()
     told = [
-        each.token for event in seen if isinstance(event, streams.Text) for each in event.logprobs
+        each.token for event in seen if isinstance(event, writing.Text) for each in event.logprobs
     ]
     assert told == [1, 2, 3, 4, 5]
 
@@ -159,17 +159,17 @@ async def test_what_a_replaced_source_says_after_its_replacement_is_not_relayed(
 
 
 async def test_results_reach_who_waits_for_them(miner: Miner) -> None:
-    results = [streams.Result(BOB, "Paris", "stop", 3, 1), streams.Result(ALICE, "P", "stop", 3, 1)]
+    results = [writing.Result(BOB, "Paris", "stop", 3, 1), writing.Result(ALICE, "P", "stop", 3, 1)]
     waiting = asyncio.ensure_future(wait_for_results(TASK.session_id, TASK.task_id, 5))
     source(ALICE)
     await miner(ALICE, "Paris")
-    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
-    streams.announce_results(TASK, results)
+    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
+    writing.announce_results(TASK, results)
     assert await waiting == tuple(results)
 
 
 async def test_a_failure_tells_its_reason(client: "redis.asyncio.Redis") -> None:
-    streams.announce_failure(TASK, "miners_gone", "no miner is left for this task")
+    writing.announce_failure(TASK, "miners_gone", "no miner is left for this task")
     with pytest.raises(TaskFailed, match="no miner is left") as raised:
         await read()
     assert raised.value.extra == {"reason": "miners_gone"}
@@ -178,8 +178,8 @@ async def test_a_failure_tells_its_reason(client: "redis.asyncio.Redis") -> None
 async def test_a_task_that_ends_without_a_result_keeps_nobody_waiting(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.relay.END_GRACE_S", 0.1)
-    streams.write(streams.stage(TASK, TaskStatus.ENDED))
+    monkeypatch.setattr("sessions.streams.answer.END_GRACE_S", 0.1)
+    writing.write(writing.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(TaskFailed):
         await asyncio.wait_for(read(60), 5)
 
@@ -193,19 +193,19 @@ async def test_the_deadline_ends_the_waiting(client: "redis.asyncio.Redis") -> N
 
 async def test_a_miners_nonsense_hurts_nobody(client: "redis.asyncio.Redis", miner: Miner) -> None:
     source(ALICE)
-    key = streams.miner_stream_key(ALICE, "1")
+    key = writing.miner_stream_key(ALICE, "1")
     await client.xadd(key, {"junk": b"\xff\xfe"})
     await client.xadd(key, {"text": b"ok \xff"})
     await client.xadd(key, {"done": "", "finish_reason": "x", "prompt_tokens": "-5"})
     events = await read()
     assert text_of(events) == "ok �"
-    assert events[-1] == streams.Done(ALICE, "stop", 0, 0)
+    assert events[-1] == writing.Done(ALICE, "stop", 0, 0)
 
 
 async def test_a_miner_that_never_stops_is_cut_off(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.relay.MAX_TEXT_CHARACTERS", 10)
+    monkeypatch.setattr("sessions.streams.answer.MAX_TEXT_CHARACTERS", 10)
     source(ALICE)
     await miner(ALICE, "0123456789", "more", done=False)
     with pytest.raises(TaskFailed, match="10 characters"):
@@ -239,7 +239,7 @@ async def test_another_redis_is_not_taken_for_the_one_that_was_lost(
 ) -> None:
     following = asyncio.ensure_future(read(30))
     await asyncio.sleep(0.1)
-    stream_reader.current_reader()._run_id = "of another Redis"
+    reader.current_reader()._run_id = "of another Redis"
     await client.client_kill_filter(_type="pubsub", skipme=True)
     with pytest.raises(RelayUnavailable):
         await asyncio.wait_for(following, 5)
@@ -248,7 +248,7 @@ async def test_another_redis_is_not_taken_for_the_one_that_was_lost(
 async def test_followers_share_two_connections_that_end_a_while_after_the_last(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_reader, "LINGER_S", 0.05)
+    monkeypatch.setattr(reader, "LINGER_S", 0.05)
     before = {one["id"] for one in await client.client_list()}
 
     async def added(expected: int) -> int:
@@ -273,11 +273,11 @@ async def test_followers_share_two_connections_that_end_a_while_after_the_last(
 async def test_a_key_that_is_no_stream_hurts_only_its_own_followers(
     client: "redis.asyncio.Redis", miner: Miner
 ) -> None:
-    await client.set(streams.miner_stream_key(BOB, "1"), "no stream")
+    await client.set(writing.miner_stream_key(BOB, "1"), "no stream")
     other = Task(session_id=8, task_id=1, timeout_s=5)
-    streams.announce_source(other, BOB, streams.miner_stream_key(BOB, "1"))
+    writing.announce_source(other, BOB, writing.miner_stream_key(BOB, "1"))
     wrong = asyncio.ensure_future(
-        anext_of(streams.follow_answer(other.session_id, other.task_id, 0.5))
+        anext_of(writing.follow_answer(other.session_id, other.task_id, 0.5))
     )
     source(ALICE)
     await miner(ALICE, "fine")

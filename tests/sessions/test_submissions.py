@@ -10,9 +10,16 @@ from django.db import connection
 from django.utils import timezone
 
 from chain import storage
-from chain.digests import raw_cid
 from chain.isolation import Isolation
-from sessions import direct_tasks, reconciliation, submission_threads, submissions
+from chain.protocol.digests import raw_cid
+from sessions.from_chain import content_threads, direct_tasks, reconciliation, submissions
+from sessions.from_chain.content_threads import (
+    AGAIN_THREADS,
+    FIRST_THREADS,
+    SubmissionThreads,
+    choose,
+)
+from sessions.from_chain.submissions import SESSION_SHARE, attempt, due, pause_after
 from sessions.models import (
     DirectSubmission,
     OnChainTask,
@@ -21,8 +28,6 @@ from sessions.models import (
     Task,
     TaskStatus,
 )
-from sessions.submission_threads import AGAIN_THREADS, FIRST_THREADS, SubmissionThreads, choose
-from sessions.submissions import SESSION_SHARE, attempt, due, pause_after
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.mirror import event
 from tests.sessions.news import news
@@ -239,7 +244,7 @@ def test_new_submissions_never_wait_for_those_that_are_tried_again() -> None:
 
 
 def test_what_threads_work_on_counts() -> None:
-    busy = {number: submission_threads.Lane(7, True) for number in range(SESSION_SHARE)}
+    busy = {number: content_threads.Lane(7, True) for number in range(SESSION_SHARE)}
     assert choose([row(0, 7), row(50, 7), row(51, 8)], busy) == [row(51, 8)]
 
 

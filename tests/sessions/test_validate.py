@@ -9,9 +9,11 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from sessions import intake, streams, task_states
+from sessions.intake import acceptance
 from sessions.models import Session, Task
 from sessions.ports import MinerRecord, TaskRecords
+from sessions.stages import task_states
+from sessions.streams import writing
 from tests.sessions.factories import STRANGER, make_key, make_request, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,10 +90,10 @@ def test_a_task_without_a_result_that_counts_compares_with_nothing(api: Api) -> 
 
 def test_a_prompt_is_answered_by_the_network_first_and_paid(api: Api) -> None:
     session = make_session(redundancy=2)
-    task = intake.accept(make_request(idempotency_key="ready"), session=session, api_key=None)
+    task = acceptance.accept(make_request(idempotency_key="ready"), session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [ALICE])
-    task_states.mark_validated(task, [streams.Result(ALICE, "it is four", "stop", 3, 3)])
+    task_states.mark_validated(task, [writing.Result(ALICE, "it is four", "stop", 3, 3)])
     asked = {"prompt": "two words", "max_tokens": 8}
     shown = api(
         "validate", body(session, answer="four it is", **asked), Idempotency_Key="ready"

@@ -7,10 +7,11 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from sessions import relay, streams, verdicts
 from sessions.errors import DeadlinePassed, SourceDiverged, TaskFailed
 from sessions.models import TaskStatus
-from sessions.verdicts import wait_for_results
+from sessions.stages import verdicts
+from sessions.stages.verdicts import wait_for_results
+from sessions.streams import answer, writing
 from tests.sessions import ports
 from tests.sessions.factories import make_key, make_session
 from tests.sessions.followed_task import (
@@ -26,13 +27,13 @@ from tests.sessions.followed_task import (
 )
 
 __all__ = ["client", "miner"]
-KEPT = streams.Result(BOB, "Paris is it", "stop", 3, 2)
+KEPT = writing.Result(BOB, "Paris is it", "stop", 3, 2)
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[streams.Result]:
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[writing.Result]:
     """What the database has of the task's results."""
-    results: list[streams.Result] = []
+    results: list[writing.Result] = []
     monkeypatch.setattr(ports, "kept_results", lambda *_: results)
     return results
 
@@ -40,21 +41,21 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[streams.Result]:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "VERDICT_WITHIN_S", 0.3)
-    monkeypatch.setattr(relay, "END_GRACE_S", 0.3)
+    monkeypatch.setattr(answer, "END_GRACE_S", 0.3)
 
 
-async def waited(timeout_s: float = 60) -> tuple[streams.Result, ...]:
+async def waited(timeout_s: float = 60) -> tuple[writing.Result, ...]:
     return await wait_for_results(TASK.session_id, TASK.task_id, 10, timeout_s)
 
 
 async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner: Miner) -> None:
-    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
+    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris", " is")
     waiting = asyncio.ensure_future(waited())
     await asyncio.sleep(0.6)
     assert not waiting.done(), "others could still copy it"
-    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
+    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
     [result] = await waiting
     assert (result.text, result.is_judged) == ("Paris is", False)
 
@@ -62,7 +63,7 @@ async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner
 async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_time(
     miner: Miner,
 ) -> None:
-    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
+    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris")
     [result] = await waited(timeout_s=0.2)
@@ -70,27 +71,27 @@ async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_
 
 
 async def test_an_answer_that_is_not_whole_does_not_go_out(miner: Miner) -> None:
-    streams.write(streams.stage(TASK, TaskStatus.ASSIGNED))
+    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     with pytest.raises(DeadlinePassed):
         await waited(timeout_s=0.2)
 
 
 async def test_what_is_kept_goes_before_what_was_heard(
-    miner: Miner, kept: list[streams.Result]
+    miner: Miner, kept: list[writing.Result]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome")
-    streams.write(streams.stage(TASK, TaskStatus.COMMITTED))
+    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
     assert await waited() == (KEPT,)
 
 
 async def test_a_task_whose_results_were_not_told_did_not_end_without_one(
-    miner: Miner, kept: list[streams.Result]
+    miner: Miner, kept: list[writing.Result]
 ) -> None:
     kept.append(KEPT)
-    streams.write(streams.stage(TASK, TaskStatus.ENDED))
+    writing.write(writing.stage(TASK, TaskStatus.ENDED))
     assert await waited() == (KEPT,)
     kept.clear()
     with pytest.raises(TaskFailed):
@@ -98,24 +99,24 @@ async def test_a_task_whose_results_were_not_told_did_not_end_without_one(
 
 
 async def test_a_stream_that_was_lost_goes_on_where_the_client_is(
-    miner: Miner, kept: list[streams.Result]
+    miner: Miner, kept: list[writing.Result]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Paris", done=False)
-    streams.write(streams.stage(TASK, TaskStatus.ENDED))
+    writing.write(writing.stage(TASK, TaskStatus.ENDED))
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[-1] == streams.Done(BOB, "stop", 3, 2)
+    assert events[-1] == writing.Done(BOB, "stop", 3, 2)
 
 
 async def test_what_is_kept_never_replaces_what_a_client_has_seen(
-    miner: Miner, kept: list[streams.Result]
+    miner: Miner, kept: list[writing.Result]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome", done=False)
-    streams.write(streams.stage(TASK, TaskStatus.ENDED))
+    writing.write(writing.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(SourceDiverged):
         await read()
 
@@ -127,7 +128,7 @@ def test_every_face_says_whether_an_answer_is_judged(
     client_: Client,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    kept: list[streams.Result],
+    kept: list[writing.Result],
     path: str,
     is_judged: bool,
 ) -> None:
@@ -135,7 +136,7 @@ def test_every_face_says_whether_an_answer_is_judged(
     settings.TASK_GIVER = "tests.sessions.ports.eager_task_giver"
     session = make_session(redundancy=3)
     _, secret = make_key(session.owner)
-    kept.append(streams.Result(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))
+    kept.append(writing.Result(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))
     body = {"session_id": session.session_id, "prompt": "one two", "timeout": 5}
     if path.startswith("/v1"):
         body = {"session_id": session.session_id, "prompt": "one two", "model": "1", "timeout": 5}

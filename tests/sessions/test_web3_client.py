@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from eth_utils.conversions import to_bytes
 
+from chain.following.sync import Follower
 from chain.models import Operation, OperationStatus
-from chain.rpc import Rpc
-from chain.sender import Sender
-from chain.sync import Follower
+from chain.rpc.client import Rpc
+from chain.sending.sender import Sender
 from sessions.models import OnChainTask, Session, Task, TaskOrigin, TaskStatus
 from tests.anvil import CLIENT, ORACLE, ROUTER, Chain, account
 from tests.chain.life import Life

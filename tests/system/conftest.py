@@ -12,8 +12,8 @@ import pytest
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from chain.contracts import Deployment, connect
-from chain.keys import load
+from chain.deployed.contracts import Deployment, connect
+from chain.deployed.keys import load
 from cortensor_site.stack.example import (
     Answer,
     Contracts,

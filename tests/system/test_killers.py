@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from cortensor_site.stack.processes import Miner
-from mining.node.reports import NODE_DIED
+from mining.node.protocol.reports import NODE_DIED
 from tests.system.conftest import HONEST, Client
 from tests.system.test_faults import _ask, _assigned, _has_ended
 

@@ -10,7 +10,7 @@ import pytest
 from web3 import Web3
 from web3.contract import Contract
 
-from chain.contracts import Deployment, connect, handle
+from chain.deployed.contracts import Deployment, connect, handle
 from cortensor_site.stack.network import Network, running_network
 from cortensor_site.stack.ports import Ports
 from tests.money import assert_every_reward_is_accounted_for

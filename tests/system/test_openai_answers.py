@@ -9,7 +9,7 @@ import openai
 import pydantic
 from langchain_openai import ChatOpenAI
 
-from mining.node.llama import Model
+from mining.node.llm.llama import Model
 from tests.system.conftest import HONEST, Client
 from tests.system.test_openai import ASKED, MODEL, NO_END, QUESTION
 

@@ -22,12 +22,12 @@ from x402.http.utils import decode_payment_response_header
 from x402.mechanisms.evm.exact import register_exact_evm_client
 from x402.schemas import SettleResponse
 
-from chain.contracts import Deployment
-from chain.keys import load
+from chain.deployed.contracts import Deployment
+from chain.deployed.keys import load
 from cortensor_site.pay_per_call import PayPerCall, SessionTerms, open_pay_per_call
-from cortensor_site.stack.embedded import BASE_DIR
 from cortensor_site.stack.example import WEI_PER_COR, transact
 from cortensor_site.stack.network import keystore_password
+from cortensor_site.stack.servers.embedded import BASE_DIR
 from tests.system.conftest import Client
 
 PATIENCE_S = 60.0

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from mining.training.corpus import FAMILIES, Example, examples, held_out
-from mining.training.phrasing import normalised, styled
+from mining.training.data.corpus import FAMILIES, Example, examples, held_out
+from mining.training.data.phrasing import normalised, styled
 
 _DAYS = [(date(2024, 1, 1) + timedelta(days=i)).strftime("%A") for i in range(7)]
 

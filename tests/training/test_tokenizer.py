@@ -8,7 +8,7 @@ import pytest
 from llama_cpp import Llama
 from tokenizers import Tokenizer
 
-from mining.training.corpus import Example, examples
+from mining.training.data.corpus import Example, examples
 from mining.training.tokenizer import ASSISTANT, END, SPECIAL_TOKENS, encode, train_tokenizer
 
 MODELS = Path(__file__).parents[2] / "mining" / "node" / "models"

@@ -5,4 +5,4 @@ from cortensor_site.management.service import ServiceCommand
 
 class Command(ServiceCommand):
     help = "Replace late miners and force stuck stages on. Runs until stopped."
-    loop = "mining.oracle.run"
+    loop = "mining.progress.oracle.run"

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Sum
 from web3.exceptions import Web3Exception
 
-from chain.contracts import connect, deployment
+from chain.deployed.contracts import connect, deployment
+from chain.deployed.keys import load
 from chain.errors import ChainError
-from chain.keys import load
 from cortensor_site.pay_per_call import SessionTerms, collect, open_pay_per_call
 from sessions.errors import cor
 from sessions.models import WEI_PER_COR, Payment

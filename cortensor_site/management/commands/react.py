@@ -5,4 +5,4 @@ from cortensor_site.management.service import ServiceCommand
 
 class Command(ServiceCommand):
     help = "Do what follows from the chain's news. Runs until stopped."
-    loop = "mining.reactions.run"
+    loop = "mining.progress.reactions.run"

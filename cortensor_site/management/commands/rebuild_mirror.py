@@ -5,13 +5,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chain import comparison, mirror
-from chain.contracts import deployment
-from chain.endpoints import endpoints
+from chain.deployed.contracts import deployment
 from chain.errors import ChainError
+from chain.following import comparison
+from chain.following.progress import Progress
+from chain.following.sync import Follower
+from chain.mirror import blocks
 from chain.models import Event
-from chain.progress import Progress
-from chain.sync import Follower
+from chain.rpc.endpoints import endpoints
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             elif options["from_chain"]:
                 self._fetch()
             else:
-                mirror.rebuild()
+                blocks.rebuild()
                 self.stdout.write(f"rebuilt from {Event.objects.count():,} events")
         except ChainError as error:
             raise CommandError(str(error)) from error
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         # Whoever is killed on the way leaves a shorter mirror, which sync carries on with.
         follower = Follower(endpoints(), deployment())
         follower.require_chain()
-        mirror.forget()
+        blocks.forget()
         progress = self._progress()
         while follower.step():
             progress.report(follower.position)

@@ -5,4 +5,4 @@ from cortensor_site.management.service import ServiceCommand
 
 class Command(ServiceCommand):
     help = "Send the outbox's operations to the chain in batches. Runs until stopped."
-    loop = "chain.sender.run"
+    loop = "chain.sending.sender.run"

@@ -5,4 +5,4 @@ from cortensor_site.management.service import ServiceCommand
 
 class Command(ServiceCommand):
     help = "Follow the chain's logs and keep the mirror. Runs until stopped."
-    loop = "chain.sync.run"
+    loop = "chain.following.sync.run"

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mining.enrolment import NoSuchAddress, enrol
-from mining.mailbox_quota import let_in_again
+from mining.assignment.mailbox_quota import let_in_again
+from mining.enrolment.redis_users import NoSuchAddress, enrol
 
 
 class Command(BaseCommand):

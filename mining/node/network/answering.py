@@ -3,9 +3,9 @@
 The validator's own run, where that has to decide, is made by the same rule.
 """
 
-from mining.node.generation import GenerationRequest
-from mining.node.prompts import CHAT, ModelPrompts
-from mining.node.sampling import SamplingParams
+from mining.node.engine.generation import GenerationRequest
+from mining.node.llm.prompts import CHAT, ModelPrompts
+from mining.node.protocol.sampling_params import SamplingParams
 
 MAX_TOKENS = 96
 TEMPERATURE = 0.5

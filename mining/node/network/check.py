@@ -4,9 +4,9 @@ Without an RPC endpoint a node believes its router. What it could lose then is w
 and a completion that it reveals too early: its signatures count for one contract only.
 """
 
-from mining.node.evm import CallReverted, Rpc
+from mining.node.account.evm import CallReverted, Rpc
 from mining.node.network.job import NetworkJob, Stage
-from mining.node.task_check import JobRefused
+from mining.node.worker.task_check import JobRefused
 
 _REQUEST = "(address,uint8,bool,uint40,uint64,uint256,uint256,address[])"
 _SESSION = (

@@ -9,8 +9,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from chain.messages import SigningDomain
-from chain.network_messages import (
+from chain.protocol.messages import SigningDomain
+from chain.protocol.network_messages import (
     NetworkCommit,
     NetworkCreate,
     NetworkMessage,
@@ -19,11 +19,11 @@ from chain.network_messages import (
     Ping,
     completion_hash,
 )
-from mining.node.evm import ChainUnavailable
-from mining.node.generation import DeadlinePassed, GenerationError, GenerationRequest
-from mining.node.journal import Journal
-from mining.node.mailbox import Mailbox
-from mining.node.miner import Draining
+from mining.node.account.evm import ChainUnavailable
+from mining.node.account.wallet import Wallet
+from mining.node.disk.journal import Journal
+from mining.node.engine.generation import DeadlinePassed, GenerationError, GenerationRequest
+from mining.node.llm.prompts import PromptError
 from mining.node.network.answering import answer_request, completion_of
 from mining.node.network.check import NetworkCheck
 from mining.node.network.job import (
@@ -43,11 +43,11 @@ from mining.node.network.questions import (
     subject_of,
 )
 from mining.node.network.stash import Completion, CompletionStash
-from mining.node.prompts import PromptError
-from mining.node.shelf import NoRoom, Shelf
-from mining.node.task_check import JobRefused
-from mining.node.wallet import Wallet
-from mining.node.wire import Malformed
+from mining.node.protocol.wire import Malformed
+from mining.node.shelf.shelf import NoRoom, Shelf
+from mining.node.worker.mailbox import Mailbox
+from mining.node.worker.miner import Draining
+from mining.node.worker.task_check import JobRefused
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, get_args
 
-from chain.network_messages import completion_hash
-from mining.node.wire import Malformed, Wire
+from chain.protocol.network_messages import completion_hash
+from mining.node.protocol.wire import Malformed, Wire
 
 MAX_DOMAIN_BYTES = 128
 MAX_CHALLENGE_BYTES = 2048
@@ -51,7 +51,7 @@ class NetworkJob(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPingReport(Wire):
-    """The node is there; the signature is over `chain.network_messages.Ping`."""
+    """The node is there; the signature is over `chain.protocol.network_messages.Ping`."""
 
     TYPE: ClassVar[str] = "network_ping"
 

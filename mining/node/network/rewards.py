@@ -5,9 +5,9 @@ Routers pay the gas for this as a rule; who does not want to wait for one needs 
 
 from collections.abc import Iterator
 
-from mining.node.evm import Rpc
-from mining.node.transactions import transact
-from mining.node.wallet import Wallet
+from mining.node.account.evm import Rpc
+from mining.node.account.transactions import transact
+from mining.node.account.wallet import Wallet
 
 
 def claim_rewards(wallet: Wallet, rpc: Rpc, contract: str, epochs: int) -> Iterator[str]:

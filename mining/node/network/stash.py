@@ -1,14 +1,14 @@
 """Completions that were precommitted, on disk before anybody hears of their hashes.
 
-As `mining.node.stash`: who loses a salt cannot reveal, and who signs two hashes has signed one too
-many.
+As `mining.node.disk.stash`: who loses a salt cannot reveal, and who signs two hashes has signed
+one too many.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mining.node.files import forget_old, write_once
+from mining.node.disk.files import forget_old, write_once
 from mining.node.network.job import NetworkJob
 
 

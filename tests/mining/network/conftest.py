@@ -15,30 +15,30 @@ from django.utils import timezone
 from eth_account import Account
 from kombu import Connection
 
-from chain import keys as chain_keys
-from chain.contracts import connect
-from chain.deploy import RoleHolders, deploy, fund_rewards
-from chain.rpc import Rpc
-from chain.sender import Sender
-from chain.sync import Follower
-from cortensor_site.stack.embedded import start_anvil
+from chain.deployed import keys as chain_keys
+from chain.deployed.contracts import connect
+from chain.deployed.deploy import RoleHolders, deploy, fund_rewards
+from chain.following.sync import Follower
+from chain.rpc.client import Rpc
+from chain.sending.sender import Sender
+from cortensor_site.stack.servers.embedded import start_anvil
 from mining import keys
-from mining.enrolment import enrol, mailbox_prefix, revoke
-from mining.mailbox import NETWORK_QUEUE
+from mining.assignment.mailbox import NETWORK_QUEUE
+from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
 from mining.models import MinerPresence
 from mining.network import judging, rounds
 from mining.network.rounds import Conductor
+from mining.node.account.evm import Rpc as NodeRpc
+from mining.node.account.wallet import Wallet
 from mining.node.config import SHIPPED_MODEL
-from mining.node.engine import Engine
-from mining.node.evm import Rpc as NodeRpc
-from mining.node.journal import Journal
-from mining.node.mailbox import Mailbox
+from mining.node.disk.journal import Journal
+from mining.node.engine.batch_engine import Engine
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
 from mining.node.network.stash import CompletionStash
-from mining.node.shelf import Shelf, ShelvedModel
-from mining.node.wallet import Wallet
-from mining.reports import Collector
+from mining.node.shelf.shelf import Shelf, ShelvedModel
+from mining.node.worker.mailbox import Mailbox
+from mining.reports.collector import Collector
 from tests.anvil import DEPLOYER, MODEL, ORACLE, PRICE, ROUTER, Chain, free_port
 
 EPOCH_S = 60

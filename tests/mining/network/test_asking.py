@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from chain.models import Operation
-from mining import mailbox
-from mining.enrolment import enrol
+from mining.assignment import mailbox
+from mining.enrolment.redis_users import enrol
 from mining.models import (
     Assignment,
     AssignmentStatus,

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from chain import keys as chain_keys
 from chain import storage
-from chain.contracts import Deployment
-from chain.messages import SigningDomain, recover
+from chain.deployed import keys as chain_keys
+from chain.deployed.contracts import Deployment
 from chain.models import Operation
-from chain.network_messages import NetworkVerdict
-from mining import catalog, keys, rerun
+from chain.protocol.messages import SigningDomain, recover
+from chain.protocol.network_messages import NetworkVerdict
+from mining import catalog, keys
+from mining.judging import rerun
 from mining.models import NetworkJudgement
 from mining.network import judging
 from mining.network.chain_state import Revealed

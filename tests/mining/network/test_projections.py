@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain import projections
-from chain.projections import EventRecord
+from chain.mirror import projections
+from chain.mirror.records import EventRecord
 from mining.models import (
     NetworkCredit,
     NetworkEpoch,

@@ -6,11 +6,11 @@ import pytest
 from django.utils import timezone
 
 from chain import network_operations as operations
-from chain import outbox
-from chain.messages import SigningDomain, sign
 from chain.models import Operation
-from chain.network_messages import Ping
 from chain.operations import OperationKind
+from chain.protocol.messages import SigningDomain, sign
+from chain.protocol.network_messages import Ping
+from chain.sending import outbox
 from mining.models import NetworkNode
 from mining.network.pruning import AT_ONCE, GONE_S, prune_gone
 from tests.mining.conftest import make_account
@@ -69,7 +69,7 @@ def test_on_chain_they_leave_the_roll_and_who_is_there_stays(idle_network: IdleN
 
     ping([0, 1, 2, 3])
     assert network.cognitive.rollLength().call() == 4
-    chain.rpc("evm_increaseTime", int(GONE_S) + 60)
+    chain.rpc.client("evm_increaseTime", int(GONE_S) + 60)
     chain.mine()
     ping([3])
     later = timezone.now() + timedelta(seconds=GONE_S + 30)

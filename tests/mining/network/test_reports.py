@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 
-from chain.contracts import Deployment
-from chain.messages import SigningDomain, sign
+from chain.deployed.contracts import Deployment
 from chain.models import Operation
-from chain.network_messages import NetworkMessage, NetworkPrecommit, Ping
+from chain.protocol.messages import SigningDomain, sign
+from chain.protocol.network_messages import NetworkMessage, NetworkPrecommit, Ping
 from mining.errors import ReportRefused
 from mining.models import NetworkAsk
 from mining.network.reports import accept, is_network_report
@@ -19,8 +19,8 @@ from mining.node.network.job import (
     NetworkPingReport,
     NetworkPrecommitReport,
 )
-from mining.node.reports import write_report
-from mining.node.wire import Malformed, Wire
+from mining.node.protocol.reports import write_report
+from mining.node.protocol.wire import Malformed, Wire
 from tests.mining.conftest import CHAIN_ID, make_account
 
 pytestmark = pytest.mark.django_db

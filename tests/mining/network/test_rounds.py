@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from chain.leadership import Leadership
 from chain.models import Fault, Operation
 from chain.operations import OperationKind
+from chain.postgres.leadership import Leadership
 from mining.network import rounds
 from tests.mining.conftest import make_miner
 from tests.mining.network.conftest import short_chain

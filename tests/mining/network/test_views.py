@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chain import projections
+from chain.mirror import projections
 from mining.models import NetworkJudgement
 from sessions.models import ApiKey
 from tests.mining.network.test_projections import a_round

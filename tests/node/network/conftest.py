@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import redis
 
-from mining.node.engine import Engine
-from mining.node.journal import Journal
-from mining.node.mailbox import Mailbox
+from mining.node.account.wallet import Wallet
+from mining.node.disk.journal import Journal
+from mining.node.engine.batch_engine import Engine
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
 from mining.node.network.job import NETWORK_REPORTS, NetworkReport
 from mining.node.network.stash import CompletionStash
-from mining.node.shelf import Shelf, ShelvedModel
-from mining.node.wallet import Wallet
-from mining.node.wire import read_entry
+from mining.node.protocol.wire import read_entry
+from mining.node.shelf.shelf import Shelf, ShelvedModel
+from mining.node.worker.mailbox import Mailbox
 
 COGNITIVE = "0x" + "c0" * 20
 CHAIN_ID = 31337

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from chain.network_messages import NetworkCreate
-from mining.node.evm import Rpc
+from chain.protocol.network_messages import NetworkCreate
+from mining.node.account.evm import Rpc
 from mining.node.network.check import NetworkCheck
 from mining.node.network.job import NetworkJob, Stage
-from mining.node.task_check import JobRefused
+from mining.node.worker.task_check import JobRefused
 from tests.anvil import ROUTER, Chain
 from tests.chain.test_network_messages import NODES, Round
 
@@ -24,9 +24,9 @@ class Asked:
         self.chain = chain
         cognitive = self.round.cognitive.functions
         for node in NODES.values():
-            chain.rpc("anvil_setBalance", node.address, hex(10**18))
+            chain.rpc.client("anvil_setBalance", node.address, hex(10**18))
             chain.transact(node, cognitive.ping())
-        chain.rpc("evm_increaseTime", 2)
+        chain.rpc.client("evm_increaseTime", 2)
         chain.transact(ROUTER, cognitive.request())
         chain.mine()
         chain.transact(ROUTER, cognitive.requestNextCreator())

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from chain.messages import SigningDomain, recover
-from chain.network_messages import (
+from chain.protocol.messages import SigningDomain, recover
+from chain.protocol.network_messages import (
     NetworkCommit,
     NetworkCreate,
     NetworkMessage,
@@ -14,8 +14,8 @@ from chain.network_messages import (
     NetworkPrepare,
     Ping,
 )
-from mining.node.engine import Engine
-from mining.node.generation import GenerationRequest
+from mining.node.engine.batch_engine import Engine
+from mining.node.engine.generation import GenerationRequest
 from mining.node.network.check import NetworkCheck
 from mining.node.network.job import (
     NetworkCommitReport,
@@ -26,7 +26,7 @@ from mining.node.network.job import (
     NetworkPrepareReport,
     NetworkReport,
 )
-from mining.node.shelf import Shelf, ShelvedModel
+from mining.node.shelf.shelf import Shelf, ShelvedModel
 from tests.node.network.conftest import CHAIN_ID, COGNITIVE, SEED, IdleNode, job
 
 DOMAIN = SigningDomain(CHAIN_ID, COGNITIVE)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mining.node.celery_worker import NETWORK, NETWORK_QUEUE
 from mining.node.network.job import (
     NETWORK_REPORTS,
     NetworkCommitReport,
@@ -10,8 +11,7 @@ from mining.node.network.job import (
     NetworkPrecommitReport,
     NetworkReport,
 )
-from mining.node.wire import read_entry
-from mining.node.worker import NETWORK, NETWORK_QUEUE
+from mining.node.protocol.wire import read_entry
 from tests.anvil import Chain
 from tests.node.network.conftest import job
 from tests.node.router import Router

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain.contracts import Deployment
+from chain.deployed.contracts import Deployment
 
 CHAIN_ID = 31337
 SESSION_CONTRACT = "0x" + "5E" * 20

@@ -8,11 +8,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from sessions import intake, streams, task_states
 from sessions.access.budgets import usage_today
 from sessions.access.errors import BudgetSpent, LimitReached, ScopeMissing
+from sessions.intake import acceptance
+from sessions.intake.reservations import promised_to
 from sessions.models import ApiKey, OnChainTask, Session, Task
-from sessions.reservations import promised_to
+from sessions.stages import task_states
+from sessions.streams import writing
 from tests.sessions.api_client import Api
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
@@ -30,7 +32,7 @@ MINER = "0x" + "b2" * 20
 
 
 def ask(session: Session, key: ApiKey) -> Task:
-    return intake.accept(make_request(), session=session, api_key=key)
+    return acceptance.accept(make_request(), session=session, api_key=key)
 
 
 def at_once(count: int, work: Callable[[], object]) -> list[str]:
@@ -101,7 +103,7 @@ def test_the_settlement_corrects_what_a_task_weighs() -> None:
         ask(session, key)
     for stage in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{stage}")(task, [MINER])
-    task_states.mark_validated(task, [streams.Result(MINER, "4", "stop", 3, 2)])
+    task_states.mark_validated(task, [writing.Result(MINER, "4", "stop", 3, 2)])
     OnChainTask.objects.create(
         session_id=task.session_id, task_id=task.task_id, paid_wei=5, ended_at=timezone.now()
     )
@@ -135,7 +137,7 @@ def test_a_repeated_request_weighs_once() -> None:
     session = make_session()
     key, _ = make_key(daily_wei=COST_WEI)
     request = make_request(idempotency_key="once")
-    tasks = {intake.accept(request, session=session, api_key=key).pk for _ in range(3)}
+    tasks = {acceptance.accept(request, session=session, api_key=key).pk for _ in range(3)}
     assert len(tasks) == 1
 
 

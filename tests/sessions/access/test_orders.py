@@ -11,7 +11,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 
-from chain.messages import CompletionOrder, SigningDomain, sign
+from chain.protocol.messages import CompletionOrder, SigningDomain, sign
 from sessions.models import Session, SpentNonce, Task
 from tests.sessions.access.conftest import CHAIN_ID, SESSION_CONTRACT
 from tests.sessions.api_client import problem_of

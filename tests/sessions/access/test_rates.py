@@ -8,12 +8,12 @@ import pytest
 import redis
 from pytest_django.fixtures import Settings
 
-from sessions import intake
 from sessions.access import buckets, rates
 from sessions.access.buckets import Bucket
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.errors import InvalidField
+from sessions.intake import acceptance
 from sessions.models import Task
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
@@ -57,11 +57,11 @@ def test_tokens_are_counted_at_the_worst_case(limits: Callable[..., None]) -> No
     limits(key_tokens_per_minute=25)
     session, (key, _) = make_session(), make_key()
     for _ in range(2):  # of 11 tokens each
-        intake.accept(make_request(), session=session, api_key=key)
+        acceptance.accept(make_request(), session=session, api_key=key)
     with pytest.raises(LimitReached, match="tokens a minute"):
-        intake.accept(make_request(), session=session, api_key=key)
+        acceptance.accept(make_request(), session=session, api_key=key)
     with pytest.raises(InvalidField) as refusal:
-        intake.accept(make_request(max_tokens=40), session=session, api_key=key)
+        acceptance.accept(make_request(max_tokens=40), session=session, api_key=key)
     assert refusal.value.field == "max_tokens"
     assert Task.objects.count() == 2
 
@@ -72,7 +72,7 @@ def test_a_prompt_bomb_is_refused_before_anybody_counts_its_tokens(
     limits(prompt_bytes=100)
     settings.PROMPT_COUNTER = "there.is.no.such.counter"
     with pytest.raises(InvalidField) as refusal:
-        intake.accept(make_request("é" * 51), session=make_session(), api_key=None)
+        acceptance.accept(make_request("é" * 51), session=make_session(), api_key=None)
     assert refusal.value.field == "prompt"
     assert MODEL
 

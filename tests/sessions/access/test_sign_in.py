@@ -16,7 +16,7 @@ from eth_account.signers.local import LocalAccount
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.contracts import Deployment
+from chain.deployed.contracts import Deployment
 from sessions.access import sign_in
 from sessions.access.errors import CredentialsRefused
 from sessions.models import ApiKey, SpentNonce

@@ -13,12 +13,12 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.test import RequestFactory
 
 from cortensor_site.asgi import application
-from sessions import intake
 from sessions.access import rates, streams
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.access.meter import MeterMiddleware
 from sessions.access.streams import take_slot
+from sessions.intake import acceptance
 from tests.serving import serve
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
 
@@ -105,7 +105,7 @@ def test_a_stream_over_http_holds_its_place_until_its_reader_leaves(
     limits(account_open_streams=1)
     session = make_session()
     request = make_request(idempotency_key="once", timeout_s=30)
-    intake.accept(request, session=session, api_key=None)
+    acceptance.accept(request, session=session, api_key=None)
     body = {
         "session_id": session.session_id,
         "prompt": request.prompt,

@@ -12,10 +12,11 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from sessions import streams, task_states
+from sessions.intake.prompts import prompt_of
 from sessions.logprobs import read_logprobs
 from sessions.models import Task
-from sessions.prompts import prompt_of
+from sessions.stages import task_states
+from sessions.streams import writing
 from tests.sessions.factories import make_key
 
 Api = Callable[..., HttpResponse]
@@ -42,7 +43,7 @@ def logprob_of(token: int, count: int) -> list[Any]:
 
 
 def _answer(redis_url: str, task: Task) -> None:
-    key = streams.miner_stream_key(MINER, task.pk)
+    key = writing.miner_stream_key(MINER, task.pk)
     count = prompt_of(task).options.logprobs
     told = [logprob_of(index, count) for index in range(len(PIECES))] if count else []
     with redis.Redis.from_url(redis_url, protocol=2) as store:
@@ -51,10 +52,10 @@ def _answer(redis_url: str, task: Task) -> None:
             store.xadd(key, {"text": piece} | shown)
         counts = {"finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 5}
         store.xadd(key, {"done": "1", **counts})
-    streams.announce_source(task, MINER, key)
+    writing.announce_source(task, MINER, key)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [MINER])
-    result = streams.Result(MINER, "".join(PIECES), "stop", 3, 5, read_logprobs(told))
+    result = writing.Result(MINER, "".join(PIECES), "stop", 3, 5, read_logprobs(told))
     task_states.mark_validated(task, [result])
 
 

@@ -109,7 +109,7 @@ def test_n_choices_are_taken_all_or_none(api: Api) -> None:
 def test_a_failure_in_mid_stream_is_the_last_event(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.openai.events.wait_s", lambda _: 0.05)
+    monkeypatch.setattr("sessions.faces.openai.responses.events.wait_s", lambda _: 0.05)
     make_session()
     *_, last = events(api("POST", "chat/completions", HELLO | {"stream": True}))
     assert last["error"]["type"] == "server_error"

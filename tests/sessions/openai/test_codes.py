@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rest_framework.exceptions import MethodNotAllowed, ParseError, ValidationError
 
-import sessions.openai
-from cortensor_site.body_limit import _CODES
+import sessions.faces.openai
+from cortensor_site.web.body_limit import _CODES
 from sessions import errors
 from sessions.access import errors as access_errors
 from sessions.access.errors import BudgetSpent, LimitReached
 from sessions.errors import RequestError
-from sessions.openai.errors import read_error
+from sessions.faces.openai.errors import read_error
 
 DOCS = Path(__file__).parents[3] / "docs" / "openai.md"
 ELSEWHERE = {
@@ -38,7 +38,7 @@ def raised() -> Iterator[RequestError]:
 
 def said_by_this_face() -> Iterator[str]:
     """The codes in the calls of `OpenAIError` and `ErrorObject`, and in their helpers."""
-    for path in Path(sessions.openai.__file__).parent.glob("*.py"):
+    for path in Path(sessions.faces.openai.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sessions.openai.conversation import conversation
-from sessions.openai.errors import OpenAIError
+from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.requests.conversation import conversation
 
 QUESTION = {"role": "user", "content": "May I?"}
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bench.parts.followed import Followed
-from sessions.openai.errors import OpenAIError
-from sessions.openai.grammars import AnswerGrammar, grammar_of
+from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.requests.grammars import AnswerGrammar, grammar_of
 
 SCHEMA = "response_format.json_schema.schema"
 SIZE: dict[str, Any] = {"$defs": {"Size": {"enum": ["small", "large"], "type": "string"}}}

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.requests.bodies import read_chat, read_text, require_reportable
 from sessions.models import Task
-from sessions.openai.bodies import read_chat, read_text, require_reportable
-from sessions.openai.errors import OpenAIError
 from tests.sessions.factories import INPUT_PRICE_WEI, OUTPUT_PRICE_WEI, make_session
 from tests.sessions.openai.answers import HELLO, events
 from tests.sessions.openai.conftest import Api

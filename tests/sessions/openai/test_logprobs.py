@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.node.pieces import TextAssembler
+from mining.node.engine.pieces import TextAssembler
+from sessions.faces.openai.responses.logprobs import Places, Spelling, chat_logprobs, text_logprobs
 from sessions.logprobs import TokenLogprob
-from sessions.openai.logprobs import Places, Spelling, chat_logprobs, text_logprobs
 
 
 class Spelled(Spelling):

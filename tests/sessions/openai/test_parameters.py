@@ -8,7 +8,14 @@ from openai.types import embedding_create_params
 from openai.types.chat import completion_create_params as chat_params
 from openai.types.completion_create_params import CompletionCreateParamsBase
 
-from sessions.openai.parameters import CHAT, EMBEDDINGS, TEXT, Parameter, Treatment, markdown
+from sessions.faces.openai.requests.parameters import (
+    CHAT,
+    EMBEDDINGS,
+    TEXT,
+    Parameter,
+    Treatment,
+    markdown,
+)
 
 STREAM = {"stream"}
 BASES = [

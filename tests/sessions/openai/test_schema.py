@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from sessions.openai.schema import COMPONENTS, PATHS
+from sessions.faces.openai.openapi.paths import COMPONENTS, PATHS
 from tests.sessions.factories import make_key, make_session
 from tests.sessions.test_schema import CHECKS
 

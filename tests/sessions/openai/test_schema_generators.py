@@ -11,7 +11,7 @@ from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field
 
 from bench.parts.followed import Followed
-from sessions.openai.grammars import grammar_from_schema
+from sessions.faces.openai.requests.grammars import grammar_from_schema
 
 
 class Size(Enum):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from bench.parts.followed import Followed, Unfollowed
-from sessions.openai.json_schema import NotHeld, SchemaInvalid, hold, rule_of
+from sessions.faces.openai.json_schema import NotHeld, SchemaInvalid, hold, rule_of
 
 WALKS, LONGEST = 4, 400
 NAMES = st.sampled_from(["a", "b", "ab", "é", 'q"', "", "\t"])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from bench.parts.followed import Followed
+from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.requests.tools import Function, Tools, read_tools
+from sessions.faces.openai.responses.calls import CallReader
 from sessions.models import Task
-from sessions.openai.calls import CallReader
-from sessions.openai.errors import OpenAIError
-from sessions.openai.tools import Function, Tools, read_tools
 from tests.sessions.factories import make_session
 from tests.sessions.openai.answers import HELLO, assert_error, content_of, events
 from tests.sessions.openai.conftest import Api

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from sessions import task_states
 from sessions.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
+from sessions.stages import task_states
 from sessions.webhooks import endpoints
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session, make_task

@@ -18,7 +18,6 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from cortensor_site.celery import app
-from sessions import task_states
 from sessions.models import (
     DeliveryStatus,
     Session,
@@ -26,7 +25,7 @@ from sessions.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from sessions.tasks import deliver_webhook
+from sessions.stages import task_states
 from sessions.webhooks import delivery, outbox, sending
 from sessions.webhooks.signing import signature_headers
 from tests.serving import Receiver
@@ -368,7 +367,7 @@ def test_a_broker_that_is_away_stops_no_task_and_the_message_waits(
     def unreachable(*_: Any, **__: Any) -> None:
         raise OperationalError("the broker is away")
 
-    monkeypatch.setattr(deliver_webhook, "apply_async", unreachable)
+    monkeypatch.setattr(outbox.current_app, "send_task", unreachable)
     waiting = message(session)
     assert waiting.woken_at is None
     assert outbox.hand_over_due(timezone.now()) == 0

@@ -14,16 +14,16 @@ from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 from pytest_django.fixtures import Settings
 
-from chain import keys
-from chain.authorizations import domain_of
-from chain.messages import TransferWithAuthorization, sign
-from chain.rpc import Rpc
-from chain.sender import Sender
+from chain.deployed import keys
+from chain.protocol.messages import TransferWithAuthorization, sign
+from chain.rpc.client import Rpc
+from chain.sending.authorizations import domain_of
+from chain.sending.sender import Sender
 from cortensor_site.asgi import application
+from sessions.faces.x402 import TILL_KEYSTORE, settlement
+from sessions.faces.x402.offer import SCHEME, Offer
+from sessions.faces.x402.wire import SignedPayment
 from sessions.models import Session
-from sessions.x402 import TILL_KEYSTORE, settlement
-from sessions.x402.offer import SCHEME, Offer
-from sessions.x402.wire import SignedPayment
 from tests.anvil import CLIENT, DEPLOYER, ROUTER, Chain, account
 from tests.serving import serve
 from tests.sessions.factories import make_session

@@ -21,9 +21,9 @@ from x402.mechanisms.evm.signers import EthAccountSigner
 from x402.schemas import PaymentPayload, PaymentRequirements
 from x402.schemas.v1 import PaymentPayloadV1
 
+from sessions.faces.x402.offer import Offer
+from sessions.faces.x402.wire import SignedPayment
 from sessions.models import ApiKey, Payment, PaymentStatus, Session, Task
-from sessions.x402.offer import Offer
-from sessions.x402.wire import SignedPayment
 from tests.anvil import CLIENT, DEPLOYER, Chain, account
 from tests.sessions.factories import make_session
 from tests.sessions.openai.conftest import PIECES
@@ -230,7 +230,7 @@ def test_nothing_goes_out_before_the_transfer_is_made(
         with pytest.raises(TimeoutError):
             waiting.result(timeout=3)
         assert Task.objects.filter(status="validated").exists()
-        chain.rpc("anvil_setBalance", payer.address, hex(10**18))
+        chain.rpc.client("anvil_setBalance", payer.address, hex(10**18))
         token = chain.contract("CortensorToken").functions
         chain.transact(payer, token.transfer(DEPLOYER.address, PURSE_WEI))
         with blocks(chain):

@@ -14,10 +14,10 @@ from chain.models import Operation
 from chain.operations import OperationKind
 from sessions.access.errors import LimitReached
 from sessions.errors import NoMiners
+from sessions.faces.x402.errors import ChainUnavailable, PaymentRefused, Reason, TillEmpty
+from sessions.faces.x402.offer import Offer
+from sessions.faces.x402.payments import reference_of, take
 from sessions.models import ModelPrice, Payment, PaymentStatus, Session, Task
-from sessions.x402.errors import ChainUnavailable, PaymentRefused, Reason, TillEmpty
-from sessions.x402.offer import Offer
-from sessions.x402.payments import reference_of, take
 from tests.anvil import account
 from tests.sessions.factories import make_request, make_session
 from tests.sessions.x402.conftest import PRICE_WEI, Sign

@@ -11,15 +11,15 @@ from pytest_django.fixtures import Settings
 
 from chain.models import Operation, OperationStatus
 from chain.operations import OperationKind
-from chain.rpc import Rpc
-from chain.sender import Sender
-from sessions import task_states
+from chain.rpc.client import Rpc
+from chain.sending.sender import Sender
+from sessions.faces.x402 import settlement
+from sessions.faces.x402.offer import Offer
+from sessions.faces.x402.payments import take
+from sessions.faces.x402.settlement import REFUND_AGAIN_AFTER, advance, sweep
+from sessions.faces.x402.wire import SignedPayment
 from sessions.models import Payment, PaymentStatus, Session, Task, TaskStatus
-from sessions.x402 import settlement
-from sessions.x402.offer import Offer
-from sessions.x402.payments import take
-from sessions.x402.settlement import REFUND_AGAIN_AFTER, advance, sweep
-from sessions.x402.wire import SignedPayment
+from sessions.stages import task_states
 from tests.anvil import DEPLOYER, ROUTER, Chain
 from tests.sessions.factories import make_request
 from tests.sessions.x402.conftest import PRICE_WEI, PURSE_WEI, Sign
@@ -149,7 +149,7 @@ def test_a_refund_that_the_till_does_not_cover_is_tried_again_later(
     settings: Settings,
 ) -> None:
     go_on()
-    chain.rpc("anvil_setBalance", till.address, hex(10**18))
+    chain.rpc.client("anvil_setBalance", till.address, hex(10**18))
     token = chain.contract("CortensorToken").functions
     chain.transact(till, token.transfer(DEPLOYER.address, PRICE_WEI))
     task_states.mark_failed(payment.task, "gone", "gone")
@@ -197,7 +197,7 @@ def test_a_transfer_that_the_chain_refuses_ends_a_task_that_waits_and_is_final(
 def test_a_purse_that_is_emptied_meanwhile_has_paid_nothing(
     chain: Chain, payment: Payment, payer: LocalAccount, go_on: Any
 ) -> None:
-    chain.rpc("anvil_setBalance", payer.address, hex(10**18))
+    chain.rpc.client("anvil_setBalance", payer.address, hex(10**18))
     token = chain.contract("CortensorToken").functions
     chain.transact(payer, token.transfer(DEPLOYER.address, PURSE_WEI))
     go_on()

@@ -9,10 +9,10 @@ from django.utils import timezone
 from eth_account.signers.local import LocalAccount
 from pytest_django.fixtures import Settings
 
-from chain.rpc import RpcError
-from sessions.x402.errors import PaymentRefused, Reason
-from sessions.x402.offer import Offer
-from sessions.x402.verification import require_good
+from chain.rpc.client import RpcError
+from sessions.faces.x402.errors import PaymentRefused, Reason
+from sessions.faces.x402.offer import Offer
+from sessions.faces.x402.verification import require_good
 from tests.anvil import CLIENT, DEPLOYER, Chain, account
 from tests.sessions.x402.conftest import PURSE_WEI, Sign
 

@@ -13,10 +13,10 @@ from x402.http.utils import (
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 from x402.schemas.v1 import PaymentPayloadV1, PaymentRequiredV1
 
+from sessions.faces.x402.errors import PaymentRefused, Reason
+from sessions.faces.x402.offer import MAX_TIMEOUT_S, Offer
+from sessions.faces.x402.wire import LATEST, payment_required, read_payment, settlement
 from sessions.models import Payment
-from sessions.x402.errors import PaymentRefused, Reason
-from sessions.x402.offer import MAX_TIMEOUT_S, Offer
-from sessions.x402.wire import LATEST, payment_required, read_payment, settlement
 
 PAYER, TILL, TOKEN = ("0x" + byte * 20 for byte in ("a1", "b2", "c3"))
 OFFER = Offer(537, 31337, TOKEN, TILL, "http://router/x", max_tokens=8, input_tokens=3)

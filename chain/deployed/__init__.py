@@ -1,0 +1,1 @@
+"""The deployed contracts: their addresses, their accounts, and views of them."""

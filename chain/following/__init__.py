@@ -1,0 +1,1 @@
+"""From new blocks to stored events."""

@@ -1,0 +1,1 @@
+"""From stored events to rows, and back when the chain forks."""

@@ -1,0 +1,1 @@
+"""What PostgreSQL does between processes: wake-ups, leadership, signs of life."""

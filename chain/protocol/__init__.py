@@ -1,0 +1,1 @@
+"""What is signed, hashed and packed. Pure, and the same in Solidity."""

@@ -1,0 +1,1 @@
+"""From an operation in the outbox to a final transaction."""

@@ -1,0 +1,134 @@
+"""Giving a miner a task: the lease's row, and the job into its mailbox."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from chain.deployed.contracts import deployment
+from chain.protocol.addresses import checksummed
+from chain.protocol.envelopes import read_public_key, recipients
+from mining.assignment import mailbox
+from mining.deadlines import ack_deadline, lease_deadline
+from mining.models import Assignment, MinerPresence
+from mining.node.protocol.job import Job, JobGrammar
+from sessions.intake import encryption
+from sessions.intake.prompts import Prompt, prompt_of
+from sessions.models import Task
+from sessions.streams import writing
+
+PROMPT_WITHIN_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def lease(
+    task: Task,
+    places: Mapping[int, str],
+    now: datetime,
+    *,
+    live: int | None,
+    alone: bool = False,
+) -> list[Assignment]:
+    """Put miners on a task's places; their jobs go out when the transaction commits.
+
+    Args:
+        places: position to the miner's address.
+        live: the position whose stream the client gets from now on, if it is a new one.
+        alone: whether the miners may run nothing else beside it.
+    """
+    assignments = Assignment.objects.bulk_create(
+        Assignment(
+            task=task,
+            miner=miner.lower(),
+            position=position,
+            announced_at=now if position == live else None,
+            leased_at=now,
+            ack_deadline_at=ack_deadline(now, task.timeout_s),
+            lease_deadline_at=lease_deadline(now, task.timeout_s),
+            alone=alone,
+        )
+        for position, miner in sorted(places.items())
+    )
+    deliver_on_commit(task, assignments)
+    return assignments
+
+
+def deliver_on_commit(task: Task, assignments: list[Assignment]) -> None:
+    """Send the jobs of assignments, once the transaction commits."""
+    transaction.on_commit(lambda: _deliver(task, assignments), robust=True)
+
+
+def _deliver(task: Task, assignments: list[Assignment]) -> None:
+    # The dispatcher waits meanwhile. Intake has had this content, so the store has it at hand.
+    prompt = prompt_of(task, within_s=PROMPT_WITHIN_S)
+    for assignment in assignments:
+        try:
+            mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))
+        except Exception:  # a mailbox that is away, a key that is none: this miner's alone
+            # The ack will be missing, and another miner gets the place.
+            logger.exception("%s could not be delivered", assignment)
+        if assignment.announced_at is not None:
+            _announce(assignment)
+
+
+def listen_to(assignment: Assignment, now: datetime) -> None:
+    """Make a working assignment's stream the one that the client sees, from the commit on."""
+    assignment.announced_at = now
+    assignment.save(update_fields=["announced_at"])
+    transaction.on_commit(lambda: _announce(assignment), robust=True)
+
+
+def _announce(assignment: Assignment) -> None:
+    address = checksummed(assignment.miner)
+    writing.announce_source(assignment.task, address, assignment.stream_key)
+
+
+def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
+    network = deployment()
+    started_at = task.assigned_at or assignment.leased_at
+    sealed = bool(prompt.envelope)
+    return Job(
+        assignment_id=str(assignment.id),
+        session_id=task.session_id,
+        task_id=task.task_id,
+        task_digest=bytes.fromhex(task.task_digest.removeprefix("0x")),
+        chain_id=network.chain_id,
+        queue_address=network.addresses["SessionQueue"],
+        model_identifier=int(task.model_identifier),
+        prompt="" if sealed else prompt.text,
+        prompt_form=task.prompt_type,
+        prompt_template=task.prompt_template,
+        max_tokens=task.max_tokens,
+        temperature_x100=task.temperature_x100,
+        top_p_x100=task.top_p_x100,
+        top_k=task.top_k,
+        presence_penalty_x100=task.presence_penalty_x100,
+        frequency_penalty_x100=task.frequency_penalty_x100,
+        stop=[] if sealed else list(prompt.stop),
+        grammar=_grammar(prompt),
+        logprobs=prompt.options.logprobs,
+        logit_bias=dict(prompt.options.logit_bias),
+        seed=prompt.options.seed_bytes,
+        deadline_at=(started_at + timedelta(seconds=task.timeout_s)).timestamp(),
+        inline=task.inline,
+        sealed_prompt=_seal_for(assignment, task, prompt) if sealed else "",
+        seal_for=["0x" + key.hex() for key in recipients(prompt.envelope)] if sealed else [],
+        enough_characters=-1 if task.enough_characters is None else task.enough_characters,
+        attempt=assignment.deaths,
+        alone=assignment.alone,
+    )
+
+
+def _grammar(prompt: Prompt) -> JobGrammar | None:
+    bound = prompt.options.grammar
+    if bound is None:
+        return None
+    return JobGrammar(library=bound.library, version=bound.version, lark=bound.lark)
+
+
+def _seal_for(assignment: Assignment, task: Task, prompt: Prompt) -> str:
+    """The prompt's envelope for this miner only; it is a candidate because it has told its key."""
+    key = MinerPresence.objects.values_list("encryption_key", flat=True).get(pk=assignment.miner)
+    return encryption.share_prompt(task, prompt.envelope, read_public_key(key)).decode()

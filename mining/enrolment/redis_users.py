@@ -1,0 +1,122 @@
+"""A miner's way into Redis: a user of its own that sees its mailbox and nothing else."""
+
+import json
+import logging
+import secrets
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import redis
+from django.conf import settings
+from eth_utils.address import is_address
+from redis.lock import Lock
+
+from chain.deployed.contracts import deployment
+from mining import catalog
+from mining.errors import MiningError
+from mining.node.protocol.job import NetworkFacts
+
+logger = logging.getLogger(__name__)
+
+_USER_PREFIX = "miner_"
+_COMMANDS = (
+    "-@all",
+    # The connection itself.
+    *("+auth", "+hello", "+ping", "+echo", "+reset", "+time"),
+    # Reports, answers, and what the router has written down.
+    *("+xadd", "+xrange", "+xlen", "+expire", "+pexpire", "+get", "+exists"),
+    # What a Celery worker needs for its queues, and for what it has not confirmed.
+    *("+llen", "+lpush", "+rpush", "+lpop", "+rpop", "+brpop", "+set", "+del", "+evalsha"),
+    *("+hset", "+hget", "+hdel", "+hlen", "+sadd", "+srem", "+smembers", "+scard"),
+    *("+zadd", "+zrem", "+zrange", "+zrevrangebyscore", "+zcard"),
+    *("+multi", "+exec", "+discard", "+watch", "+unwatch"),
+)
+"""Nothing that makes much of little (SETRANGE, COPY, XGROUP, …), that runs long, or that tells of
+others: Redis has one thread and one memory for all."""
+_KEYS = (
+    *("reports", "stream:*", "network"),
+    *("inference*", "control*", "network_tasks*", "unacked*", "_kombu.binding*"),
+)
+"""The names that a node's keys have; a queue's also stands for its priorities."""
+
+
+class NoSuchAddress(MiningError):
+    """The text is no account's address."""
+
+
+def mailbox_prefix(address: str) -> str:
+    """What every key of a miner's mailbox begins with."""
+    return f"miner:{address.lower()}:"
+
+
+def enrol(address: str) -> str:
+    """Give a miner its user, and return the REDIS_URL for it; it is kept nowhere.
+
+    Doing it again changes the password; the miner's open connections are cut.
+
+    Raises:
+        NoSuchAddress: `address` is not 0x and 40 hex digits.
+    """
+    if not is_address(address):
+        raise NoSuchAddress(
+            f"address: {address!r} is not an account's address; give 0x and 40 hex digits"
+        )
+    password = secrets.token_urlsafe(32)
+    prefix = mailbox_prefix(address)
+    with _client() as client:
+        client.execute_command(
+            *("ACL", "SETUSER", user_name(address), "reset", "on", f">{password}", "resetchannels"),
+            *(*(f"~{prefix}{name}" for name in _KEYS), *_COMMANDS),
+        )
+        # The one script that a Celery worker runs (to release a lock); it cannot load others.
+        client.script_load(Lock.LUA_RELEASE_SCRIPT)
+        client.set(prefix + "network", json.dumps(_facts().to_json()))
+        client.execute_command("CLIENT", "KILL", "USER", user_name(address))
+    return _url_for(user_name(address), password)
+
+
+def revoke(address: str) -> None:
+    """Take a miner's user away, with its open connections and what its mailbox holds."""
+    with _client() as client:
+        client.acl_deluser(user_name(address))
+        keys = list(client.scan_iter(match=mailbox_prefix(address) + "*", count=1000))
+        if keys:
+            client.unlink(*keys)
+
+
+def enrolled() -> list[str]:
+    """The lower-case addresses of all miners that have a mailbox."""
+    with _client() as client:
+        users = client.acl_users()
+    return sorted(
+        name.removeprefix(_USER_PREFIX) for name in users if name.startswith(_USER_PREFIX)
+    )
+
+
+def user_name(address: str) -> str:
+    """The Redis user of a miner."""
+    return _USER_PREFIX + address.lower()
+
+
+def _facts() -> NetworkFacts:
+    """What a node has to know of the network: where its signatures count, and which files it is
+    meant to have."""
+    network = deployment()
+    digests = {}
+    for model_identifier in settings.MODELS:
+        try:
+            digests[model_identifier] = catalog.model_digest(model_identifier)
+        except LookupError as error:
+            logger.warning("nodes are not told the digest of a model: %s", error)
+    return NetworkFacts(
+        chain_id=network.chain_id, node_pool=network.addresses["NodePool"], models=digests
+    )
+
+
+def _client() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+
+
+def _url_for(user: str, password: str) -> str:
+    parts = urlsplit(settings.REDIS_PUBLIC_URL or settings.REDIS_URL)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password)}@{host}"))

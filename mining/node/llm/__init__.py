@@ -1,0 +1,1 @@
+"""A model as a node reads it: llama.cpp, prompts, templates, grammars."""

@@ -1,0 +1,1 @@
+"""What a router and a node say to each other, written down once for both."""

@@ -1,0 +1,1 @@
+"""The models that a node owns: found, tried, measured, loaded."""

@@ -1,0 +1,377 @@
+"""What a miner does with a job, a reveal and a cancellation. Celery only calls this.
+
+An assignment is worked on once: a delivery that repeats a running one is dropped, one that
+repeats a finished one reports the same precommit again.
+"""
+
+import json
+import logging
+import threading
+import time
+from contextlib import AbstractContextManager, suppress
+
+import llama_cpp
+
+from chain.protocol.digests import commit_hash
+from chain.protocol.envelopes import public_key
+from chain.protocol.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain
+from mining.node.account.evm import ChainUnavailable
+from mining.node.account.wallet import Wallet
+from mining.node.disk.journal import Journal
+from mining.node.disk.reminders import Reminders
+from mining.node.disk.stash import NotStashed, Result, Stash
+from mining.node.engine.generation import (
+    DeadlinePassed,
+    GenerationError,
+    GenerationRequest,
+    GenerationResult,
+)
+from mining.node.engine.grammar import LIBRARY, VERSION, GrammarInvalid, require_version
+from mining.node.llm.prompts import PromptError
+from mining.node.protocol.job import Job
+from mining.node.protocol.reports import (
+    NODE_DIED,
+    AckReport,
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    NodeStatus,
+    PrecommitReport,
+)
+from mining.node.protocol.wire import Malformed
+from mining.node.shelf.shelf import NoRoom, Shelf, TextEngine
+from mining.node.worker.binding import bind
+from mining.node.worker.mailbox import Mailbox
+from mining.node.worker.piece_stream import StreamMismatch
+from mining.node.worker.piece_writer import PieceWriter
+from mining.node.worker.running_jobs import RunningJobs
+from mining.node.worker.sealing import SealedPromptUnreadable, open_prompt
+from mining.node.worker.slots import Busy, Slots
+from mining.node.worker.task_check import JobRefused, TaskCheck
+
+logger = logging.getLogger(__name__)
+
+SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__} {LIBRARY}/{VERSION}"
+BUSY_WAIT_S = 1.0
+"""How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
+ACK_WITHIN_S = 0.1
+"""How long an ack waits for a first piece that may go out before it."""
+
+
+class Draining(Exception):
+    """The node is about to stop, and begins nothing."""
+
+    code = "draining"
+
+
+_REASONS = (
+    *(PromptError, SealedPromptUnreadable, GenerationError, GrammarInvalid, StreamMismatch),
+    *(JobRefused, ChainUnavailable, Busy, NoRoom, Draining),
+)
+"""Why there may be no result, each with the `code` that the router is told."""
+
+
+class Miner:
+    """One key, one mailbox, and the models on a shelf. Its methods may be called from many threads.
+
+    Args:
+        slots: how many jobs it works on at once, of all its models together.
+        pool_domain: where its heartbeats count.
+        journal: what runs is noted there, and what the last process died with is found there.
+        check: holds jobs against the chain before they are worked on; without one, a job is
+            believed, and the router may have made it up.
+    """
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        slots: int,
+        wallet: Wallet,
+        mailbox: Mailbox,
+        stash: Stash,
+        pool_domain: SigningDomain,
+        journal: Journal,
+        check: TaskCheck | None = None,
+    ) -> None:
+        self.address = wallet.address
+        self._shelf = shelf
+        self._wallet = wallet
+        self._mailbox = mailbox
+        self._stash = stash
+        self._pool_domain = pool_domain
+        self._check = check
+        self._journal = journal
+        self._slots = Slots(slots)
+        self._draining = False
+        self._beating = threading.Lock()
+        self._last_beat_ms = 0
+        self._running = RunningJobs()
+        self._writer = PieceWriter(mailbox)
+        self._reminders = Reminders(stash)
+
+    def infer(self, value: object) -> None:
+        """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
+        try:
+            job = Job.from_json(value)
+        except Malformed as error:
+            logger.error("a job was refused: %s", error)
+            self._refuse(value, error)
+            return
+        if self._journal.has_died(_name(job)):
+            # Redis delivers again what the last process did not finish. Only the router decides
+            # whether it is tried again; its next attempt may come while this one is reported.
+            if not self._precommit_again(job.assignment_id):
+                self._report_death(job.assignment_id, job.attempt, "with it")
+            return
+        with self._running.once(job.assignment_id) as first:
+            if not first:
+                logger.info("assignment %s is being worked on already", job.assignment_id)
+            elif not self._precommit_again(job.assignment_id):
+                self._attempt(job)
+
+    def report_deaths(self) -> None:
+        """Say which jobs the last process of this node died with."""
+        for death in self._journal.deaths:
+            assignment_id, _, attempt = death.name.rpartition("_")
+            if not attempt.isdecimal() or self._precommit_again(assignment_id):
+                continue  # no job, or done before the death
+            self._report_death(assignment_id, int(attempt), f"beside {death.others} others")
+
+    def let_go(self) -> None:
+        """Blame no job for this process's end, which is about to come."""
+        self._journal.let_go()
+
+    def reveal(self, assignment_id: str) -> None:
+        """Report the result that was precommitted, signed. Without one there is nothing to do."""
+        try:
+            result = self._stash.get(assignment_id)
+        except NotStashed as error:
+            logger.warning("reveal: %s", error)
+            return
+        self._reminders.answered(assignment_id)
+        commit = Commit(
+            result.session_id,
+            result.task_id,
+            bytes.fromhex(result.task_digest),
+            self.address,
+            result.data,
+        )
+        signature = self._wallet.sign(commit, _domain(result))
+        self._mailbox.report(
+            CommitReport(
+                assignment_id=assignment_id,
+                data=result.data,
+                content=result.content,
+                signature=signature,
+            )
+        )
+
+    def cancel(self, assignment_id: str) -> None:
+        """End an assignment's generation, or see to it that it never starts."""
+        self._running.cancel(assignment_id)
+        self._reminders.answered(assignment_id)
+
+    def shorten(self, assignment_id: str, characters: int) -> None:
+        """End an answer once it has so many characters, and precommit it as it is then."""
+        self._running.shorten(assignment_id, characters)
+
+    @property
+    def in_flight(self) -> int:
+        """How many jobs are being worked on."""
+        return len(self._running)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it begins nothing more."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Begin nothing more, and say so with the next heartbeat; what runs is finished."""
+        self._draining = True
+
+    def close(self) -> None:
+        """End the thread that writes answers; call it when nothing runs any more."""
+        self._writer.close()
+
+    def hand_back(self, value: object) -> None:
+        """Say of a job that was not begun that it will not be."""
+        with suppress(Malformed):
+            job = Job.from_json(value)
+            if not self._precommit_again(job.assignment_id):
+                self._fail(job, Draining.code, "node: it stops; give the job to another")
+
+    def remind(self) -> None:
+        """Report precommits again that the router does not seem to have heard of."""
+        for assignment_id in self._reminders.due():
+            with suppress(NotStashed):  # it has been forgotten meanwhile
+                self._report_precommit(assignment_id)
+
+    def beat(self) -> NodeStatus:
+        """Report that the miner is there, and what it can take."""
+        with self._beating:
+            # The clock may be set back; a number that is not higher would not count.
+            self._last_beat_ms = max(self._last_beat_ms + 1, int(time.time() * 1000))
+            status = self._status(self._last_beat_ms)
+            text = json.dumps(status.to_json())
+            signature = self._wallet.sign(Heartbeat(self.address, text), self._pool_domain)
+            self._mailbox.report(HeartbeatReport(status=text, signature=signature))
+        return status
+
+    def _status(self, sent_at_ms: int) -> NodeStatus:
+        speeds = self._shelf.speeds()
+        return NodeStatus(
+            sent_at_ms=sent_at_ms,
+            slots=self._slots.count,
+            in_flight=self.in_flight,
+            draining=self._draining,
+            models=self._shelf.identifiers,
+            loaded={number: round(speed, 1) for number, speed in speeds.items()},
+            canonical=self._shelf.canonical,
+            software=SOFTWARE,
+            encryption_key="0x" + public_key(self._wallet.encryption_key).hex(),
+        )
+
+    # ── one attempt at a job ─────────────────────────────────────────────────
+
+    def _attempt(self, job: Job) -> None:
+        try:
+            self._running.require_wanted(job.assignment_id)
+            with self._slot(job), self._journal.running(_name(job)):
+                if self._draining:
+                    raise Draining("node: it stops; give the job to another")
+                result = self._work(job)
+        except _REASONS as error:
+            logger.warning("assignment %s failed: %s", job.assignment_id, error)
+            self._fail(job, error.code, str(error))
+        except Exception:
+            logger.exception("assignment %s failed", job.assignment_id)
+            self._fail(job, "internal_error", "node: an error that its log describes")
+        else:
+            self._precommit_again(job.assignment_id)
+            logger.info(
+                "assignment %s: %d tokens of answer to %d of prompt",
+                *(job.assignment_id, result.completion_tokens, result.prompt_tokens),
+            )
+
+    def _work(self, job: Job) -> GenerationResult:
+        request = self._request(job)
+        with self._shelf.take(job.model_identifier, BUSY_WAIT_S) as place:
+            if self._check is not None:
+                self._check.require(job)
+            result = self._generate(job, place.engine(), request)
+            self._stash.put(bind(job, result, self.address))
+        return result
+
+    def _request(self, job: Job) -> GenerationRequest:
+        """Check everything that can be checked before work starts."""
+        prompts = self._shelf.prompts(job.model_identifier)
+        if time.time() >= job.deadline_at:
+            raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
+        if job.grammar is not None:
+            require_version(job.grammar.library, job.grammar.version)
+        prompt, stop = open_prompt(job, self._wallet.encryption_key)
+        tokens = prompts.tokenise(prompt, job.prompt_form, job.prompt_template)
+        return GenerationRequest(
+            prompt_tokens=tokens,
+            max_tokens=prompts.answer_tokens(len(tokens), job.max_tokens),
+            sampling=job.sampling,
+            seed=job.seed or job.task_digest,
+            stop=stop,
+            deadline_at=job.deadline_at,
+            logprobs=job.logprobs,
+            grammar=job.grammar.lark if job.grammar else "",
+        )
+
+    def _generate(
+        self, job: Job, engine: TextEngine, request: GenerationRequest
+    ) -> GenerationResult:
+        generation = self._running.begin(
+            job.assignment_id, lambda: engine.submit(request), job.enough_characters
+        )
+        try:
+            # Asked for while the prompt is being read.
+            stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
+            writing = self._writer.write(generation, stream)
+            # A signature takes milliseconds beside a running engine, and a client waits for the
+            # first piece; so the ack goes out behind it, or before it where that takes a while.
+            writing.begins_within(ACK_WITHIN_S)
+            self._report_ack(job)
+            return writing.result()
+        finally:
+            generation.cancel()
+
+    # ── reports ──────────────────────────────────────────────────────────────
+
+    def _report_ack(self, job: Job) -> None:
+        ack = Ack(job.session_id, job.task_id, job.task_digest, self.address)
+        signature = self._wallet.sign(ack, _domain(job))
+        self._mailbox.report(AckReport(assignment_id=job.assignment_id, signature=signature))
+
+    def _report_death(self, assignment_id: str, attempt: int, circumstances: str) -> None:
+        message = f"node: its process died while it worked on this job, {circumstances}"
+        logger.warning("assignment %s: %s", assignment_id, message)
+        with suppress(Malformed):
+            self._mailbox.report(
+                FailedReport(
+                    assignment_id=assignment_id, code=NODE_DIED, message=message, attempt=attempt
+                )
+            )
+
+    def _precommit_again(self, assignment_id: str) -> bool:
+        """Report the precommit of what is stashed; False if nothing is. Always the same one."""
+        try:
+            self._report_precommit(assignment_id)
+        except NotStashed:
+            return False
+        return True
+
+    def _report_precommit(self, assignment_id: str) -> None:
+        result = self._stash.get(assignment_id)
+        # Before it is tried: it may fail, and even if it does not, Redis may lose it.
+        self._reminders.reported(assignment_id)
+        digest = commit_hash(result.session_id, result.task_id, self.address, result.data)
+        precommit = Precommit(
+            result.session_id,
+            result.task_id,
+            bytes.fromhex(result.task_digest),
+            self.address,
+            digest,
+        )
+        signature = self._wallet.sign(precommit, _domain(result))
+        self._mailbox.report(
+            PrecommitReport(assignment_id=assignment_id, hash=digest, signature=signature)
+        )
+
+    def _fail(self, job: Job, code: str, message: str) -> None:
+        stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
+        [refused] = self._mailbox.append([stream.failed(code)])
+        if refused is not None:
+            logger.warning("assignment %s: its stream has no end: %s", job.assignment_id, refused)
+        self._mailbox.report(
+            FailedReport(assignment_id=job.assignment_id, code=code, message=message)
+        )
+
+    def _refuse(self, value: object, error: Malformed) -> None:
+        assignment_id = value.get("assignment_id") if isinstance(value, dict) else None
+        try:
+            report = FailedReport(
+                assignment_id=str(assignment_id), code="malformed", message=str(error)
+            )
+        except Malformed:
+            return
+        self._mailbox.report(report)
+
+    def _slot(self, job: Job) -> AbstractContextManager[None]:
+        if not job.alone:
+            return self._slots.one(BUSY_WAIT_S)
+        # Whoever waits before it may have to run alone as well.
+        return self._slots.all(max(job.deadline_at - time.time(), 0.0))
+
+
+def _name(job: Job) -> str:
+    return f"{job.assignment_id}_{job.attempt}"
+
+
+def _domain(source: Job | Result) -> SigningDomain:
+    return SigningDomain(source.chain_id, source.queue_address)

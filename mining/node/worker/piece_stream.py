@@ -1,0 +1,82 @@
+"""An answer's stream, as entries: what of it is new, and which number each has."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mining.node.engine.generation import GenerationResult
+from mining.node.engine.sampling import TokenLogprobs
+
+
+class StreamMismatch(Exception):
+    """What was streamed before is not the beginning of what is generated now."""
+
+    code = "stream_mismatch"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be appended to a stream of at most `max_entries`, as its entry `id`."""
+
+    key: str
+    id: str
+    fields: dict[str, str]
+    max_entries: int
+    is_edge: bool
+    """Whether it is the first that this run adds, or the last."""
+
+
+class PieceStream:
+    """An answer on its way to whoever follows it.
+
+    A job that is delivered again, after a crash say, is generated again from the same seed. What
+    a client may have read is not sent twice: the beginning that is there already is passed over.
+
+    Args:
+        entries: what the stream has, by id.
+    """
+
+    def __init__(
+        self, key: str, max_pieces: int, entries: Sequence[tuple[str, dict[str, str]]] = ()
+    ) -> None:
+        self._key = key
+        # Twice and some more: trimming must never reach an answer's own beginning.
+        self._max_entries = 2 * max_pieces + 16
+        self._last = int(entries[-1][0].split("-")[0]) if entries else 0
+        self._passed_over = "".join(fields.get("text", "") for _, fields in entries)
+        self._ended = any("done" in fields for _, fields in entries)
+        self._is_begun = False
+
+    def piece(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> list[Entry]:
+        """The entry of a piece, if it has anything new; raises StreamMismatch."""
+        known, self._passed_over = self._passed_over[: len(text)], self._passed_over[len(text) :]
+        if not text.startswith(known):
+            raise StreamMismatch("stream: this run differs from what was streamed before")
+        if not text[len(known) :]:
+            return []
+        told = {"logprobs": json.dumps([each.to_json() for each in logprobs])}
+        fields = {"text": text[len(known) :], **(told if logprobs else {})}
+        is_first, self._is_begun = not self._is_begun, True
+        return [self._next(fields, is_edge=is_first)]
+
+    def done(self, result: GenerationResult) -> list[Entry]:
+        """The end of an answer that is complete, if it is not there; raises StreamMismatch."""
+        if self._passed_over:
+            raise StreamMismatch("stream: this run is shorter than what was streamed before")
+        if self._ended:
+            return []
+        fields = {
+            "done": "1",
+            "finish_reason": result.finish_reason.value,
+            "prompt_tokens": str(result.prompt_tokens),
+            "completion_tokens": str(result.completion_tokens),
+        }
+        return [self._next(fields, is_edge=True)]
+
+    def failed(self, code: str) -> Entry:
+        """The end of an answer that will not be completed."""
+        return self._next({"failed": code}, is_edge=True)
+
+    def _next(self, fields: dict[str, str], *, is_edge: bool) -> Entry:
+        self._last += 1
+        return Entry(self._key, f"{self._last}-0", fields, self._max_entries, is_edge)

@@ -1,0 +1,1 @@
+"""Every task moves: deadlines, replacements, reveals, and what the chain did by itself."""

@@ -1,0 +1,1 @@
+"""What miners report: collected exactly once, checked, and turned into rows."""

@@ -1,0 +1,225 @@
+"""Collecting what miners report, from each one's mailbox, exactly once.
+
+How far a mailbox has been read is kept in PostgreSQL and moves in the transaction of the reports'
+own effects. What lies there together is handled together, unless something is wrong with it. A
+miner may do what it likes to its own keys; it must not disturb the others'. A mailbox whose reports
+cannot be handled now rests for a while, and loses none.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from chain.isolation import Isolation, record_fault
+from chain.postgres.liveness import REPORTS, tell
+from chain.storage import StorageError
+from mining.assignment.mailbox_quota import LOOK_EVERY_S, Watcher
+from mining.enrolment.redis_users import enrolled, mailbox_prefix
+from mining.errors import ReportRefused
+from mining.loop import beside, keep_doing
+from mining.models import MinerPresence
+from mining.network import reports as network_reports
+from mining.node.protocol.reports import read_report
+from mining.node.protocol.wire import Malformed
+from mining.reports.effects import accept
+from sessions.streams.bounded_reads import Page, SizedEntry, read_pages
+
+BLOCK_MS = 1_000
+BATCH = 64
+"""The most entries of one miner that are read before the others' turn."""
+TOGETHER = 16
+"""The most reports of one miner that are handled in one transaction."""
+MAX_KEPT = 10_000
+"""The most entries that a mailbox keeps, read or not; the miner itself looks at the last ones."""
+MAX_REPORT_BYTES = 1024 * 1024
+"""Of larger reports only the size is read."""
+READ_BYTES = 2 * MAX_REPORT_BYTES
+"""The most that is read of one miner before the others' turn."""
+LOOK_FOR_MINERS_EVERY_S = 2.0
+MAX_TRIES = 10
+"""A report that could not be handled so often, over minutes, is dropped: no task waits longer."""
+
+logger = logging.getLogger(__name__)
+
+
+def run(stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Read all mailboxes until stopped."""
+    collector = Collector(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
+    watcher = Watcher(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
+    # Room is made even while nothing else works any more for lack of it.
+    with beside("mailboxes", watcher.look, LOOK_EVERY_S, stop):
+        keep_doing(lambda: collector.collect(BLOCK_MS), stop, beat)
+
+
+def reports_key(address: str) -> str:
+    """The stream of a miner's reports."""
+    return mailbox_prefix(address) + "reports"
+
+
+class Collector:
+    """Where the reading of every mailbox is, and the reading itself."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self.refused = 0
+        """Reports that were dropped since the start."""
+        self._client = client
+        self._cursors: dict[str, str] = {}
+        self._looked_at = float("-inf")
+        self._isolation = Isolation("collect")
+
+    def collect(self, block_ms: int) -> int:
+        """Wait up to `block_ms` for reports and handle a batch; how many there were."""
+        self._look_for_miners()
+        now = timezone.now()
+        listening = [a for a in self._cursors if not self._isolation.rests(a, now)]
+        if not listening:
+            time.sleep(block_ms / 1000)
+            return 0
+        looked_at = time.time()
+        waiting = self._wait_for_reports(listening, block_ms)
+        positions = {reports_key(address): self._cursors[address] for address in waiting}
+        pages = read_pages(
+            self._client,
+            positions,
+            entries=BATCH,
+            total=READ_BYTES,
+            largest=MAX_REPORT_BYTES,
+        )
+        handled = 0
+        for address, (key, page) in zip(waiting, pages.items(), strict=True):
+            if isinstance(page, redis.ResponseError):
+                self._remove_wrong_type(key)
+                continue
+            before = self._cursors[address]
+            self._isolation.attempt(
+                address, f"reports of {address}", partial(self._handle_page, address, page), now
+            )
+            if self._cursors[address] == before:
+                self._give_up_at_last(address, page)
+                continue
+            self._client.xtrim(key, maxlen=MAX_KEPT, approximate=True)
+            handled += len(page.entries)
+        # A mailbox that rests holds nobody up.
+        if all(isinstance(page, Page) and page.is_last for page in pages.values()):
+            tell(REPORTS, looked_at)
+        return handled
+
+    def _wait_for_reports(self, addresses: Sequence[str], block_ms: int) -> list[str]:
+        """Whose mailboxes have something new."""
+        keys = {reports_key(address): address for address in addresses}
+        streams: dict[Any, Any] = {key: self._cursors[a] for key, a in keys.items()}
+        try:
+            # One entry of each, which is not looked at: it may have any size that Redis takes.
+            answer: Any = self._client.xread(streams, count=1, block=block_ms)
+        except redis.OutOfMemoryError:
+            raise
+        except redis.ResponseError:
+            for key in keys:
+                self._remove_wrong_type(key)
+            return []
+        return [keys[key.decode()] for key, _ in answer]
+
+    def _handle_page(self, address: str, page: Page) -> None:
+        for start in range(0, len(page.entries), TOGETHER):
+            self._handle_all(address, page.entries[start : start + TOGETHER])
+
+    def _give_up_at_last(self, address: str, page: Page) -> None:
+        """Drop the first report of those that cannot be handled, after very many tries."""
+        if page.entries and self._isolation.times(address) >= MAX_TRIES:
+            logger.error("a report of %s is dropped after %d tries", address, MAX_TRIES)
+            self._drop(address, page.entries[0].id)
+            self._isolation.forget(address, f"reports of {address}")
+
+    def _look_for_miners(self) -> None:
+        if time.monotonic() - self._looked_at < LOOK_FOR_MINERS_EVERY_S:
+            return
+        addresses = enrolled()
+        new = [address for address in addresses if address not in self._cursors]
+        known = {p.address: p.report_cursor for p in MinerPresence.objects.filter(pk__in=new)}
+        self._cursors = {
+            address: self._cursors.get(address) or known.get(address, "0-0")
+            for address in addresses
+        }
+        self._looked_at = time.monotonic()
+
+    def _handle_all(self, address: str, entries: Sequence[SizedEntry]) -> None:
+        """Handle reports in one transaction or, where one is to be dropped, each in its own."""
+        last = entries[-1].id
+        if len(entries) > 1:
+            try:
+                with transaction.atomic():
+                    _take_in(address, last, entries)
+            except _MAY_PASS:
+                raise
+            except Exception as error:
+                logger.info("reports of %s are handled one by one: %s", address, error)
+            else:
+                self._cursors[address] = last
+                return
+        for entry in entries:
+            self._handle(address, entry)
+
+    def _handle(self, address: str, entry: SizedEntry) -> None:
+        try:
+            with transaction.atomic():
+                _take_in(address, entry.id, [entry])
+            self._cursors[address] = entry.id
+        except _MAY_PASS:
+            raise  # nothing is wrong with the report: it is read again
+        except (ReportRefused, Malformed) as refusal:
+            self._drop(address, entry.id)
+            logger.warning("a report of %s is refused: %s", address, refusal)
+        except Exception as error:
+            # A stranger wrote it: whatever it breaks, it must not stop the others' reports.
+            self._drop(address, entry.id)
+            logger.exception("a report of %s could not be handled", address)
+            record_fault("collect", f"a report of {address}", error, timezone.now())
+
+    def _drop(self, address: str, entry_id: str) -> None:
+        self.refused += 1
+        _keep_cursor(address, entry_id)
+        self._cursors[address] = entry_id
+
+    def _remove_wrong_type(self, key: str) -> None:
+        """A miner made its reports something else than a stream; nobody can read that."""
+        if self._client.type(key) not in (b"stream", b"none"):
+            logger.warning("%s is no stream and is removed", key)
+            self._client.unlink(key)
+
+
+_MAY_PASS = (OperationalError, InterfaceError, redis.RedisError, OSError, StorageError)
+"""What is not the report's fault, as a rule: a deadlock, a full disk, a store that is away."""
+
+
+def _take_in(address: str, last_id: str, entries: Sequence[SizedEntry]) -> None:
+    # The miner's row before the tasks', so that two who read the same mailbox take turns.
+    _keep_cursor(address, last_id)
+    for entry in entries:
+        texts = _texts(entry)
+        if network_reports.is_network_report(texts):
+            network_reports.accept(address, texts, timezone.now())
+        else:
+            accept(address, read_report(texts), timezone.now())
+
+
+def _keep_cursor(address: str, entry_id: str) -> None:
+    changed = MinerPresence.objects.filter(pk=address).update(report_cursor=entry_id)
+    if not changed:
+        MinerPresence.objects.create(pk=address, report_cursor=entry_id)
+
+
+def _texts(entry: SizedEntry) -> dict[str, str]:
+    if entry.size > MAX_REPORT_BYTES:
+        raise ReportRefused(f"report: {entry.size} bytes, and at most {MAX_REPORT_BYTES} are read")
+    try:
+        return {name.decode(): value.decode() for name, value in entry.fields.items()}
+    except UnicodeDecodeError as error:
+        raise ReportRefused(f"report: it is no UTF-8 ({error.reason})") from error

@@ -1,0 +1,314 @@
+"""One report of a miner: is it true, and what follows. Each is one transaction, and idempotent.
+
+A miner is a stranger: nothing that it says is believed without its signature, and a signature only
+for the assignment that it belongs to.
+"""
+
+import logging
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from eth_utils.address import to_checksum_address
+
+from chain import operations, storage
+from chain.deployed.contracts import deployment
+from chain.postgres.wakeup import notify
+from chain.protocol.digests import commit_hash, raw_cid
+from chain.protocol.envelopes import EnvelopeError, InvalidKey, Role, read_public_key
+from chain.protocol.messages import (
+    Ack,
+    Commit,
+    Heartbeat,
+    InvalidSignature,
+    Precommit,
+    SigningDomain,
+    recover,
+)
+from chain.sending import outbox
+from mining.assignment.states import advance
+from mining.deadlines import ONLINE_S
+from mining.errors import ReportRefused
+from mining.models import Assignment, AssignmentStatus, MinerPresence
+from mining.node.protocol.reports import (
+    NODE_DIED,
+    AckReport,
+    CommitReport,
+    FailedReport,
+    HeartbeatReport,
+    NodeStatus,
+    PrecommitReport,
+    Report,
+)
+from mining.progress import node_deaths
+from mining.progress.reveal_and_judge import ask_validation_of
+from mining.reports import first_tokens
+from sessions.intake import encryption
+from sessions.models import OnChainTask, Task, TaskStatus
+from sessions.stages import task_states
+
+ACK_RELAY_TIMEOUT_S = 300
+"""Acks go on chain for tasks that may take at least this long, so that whoever waits sees there
+that somebody works. For others the precommit says it soon enough, and an ack would cost gas for
+nothing."""
+MAX_AHEAD_S = 5.0
+"""How far a node's clock may be ahead of this one."""
+MAX_SLOTS = 256
+MAX_MODELS = 32
+HOPELESS_CODES = frozenset(
+    {
+        *("context_exceeded", "grammar_invalid", "grammar_failed", "grammar_too_slow"),
+        *("prompt_empty", "prompt_refused", "template_unusable"),
+    }
+)
+"""Failures that the task itself is the reason of: every other miner would fail, too."""
+
+logger = logging.getLogger(__name__)
+
+
+def accept(address: str, report: Report, now: datetime) -> None:
+    """Take in what the owner of a mailbox says, as one transaction or as a part of the caller's.
+
+    Raises:
+        ReportRefused: it is untrue or comes at the wrong time, and nothing has changed.
+    """
+    address = address.lower()
+    match report:
+        case HeartbeatReport():
+            _heartbeat(address, report, now)
+        case AckReport():
+            _ack(address, report, now)
+        case PrecommitReport():
+            _precommit(address, report, now)
+        case CommitReport():
+            _commit(address, report, now)
+        case FailedReport():
+            _failed(address, report, now)
+
+
+@transaction.atomic(savepoint=False)
+def _heartbeat(address: str, report: HeartbeatReport, now: datetime) -> None:
+    """Take in a status that is signed and newer than the last one.
+
+    How old it is counts, not when it was read: one that has waited long makes nobody online.
+    """
+    miner = to_checksum_address(address)
+    _require_signed(Heartbeat(miner, report.status), report.signature, miner, "NodePool")
+    status = report.read()
+    if status.sent_at_ms > (now.timestamp() + MAX_AHEAD_S) * 1000:
+        raise ReportRefused(
+            f"sent_at_ms: it is more than {MAX_AHEAD_S:.0f} s ahead of this router's clock; set"
+            " the node's"
+        )
+    presence, _ = MinerPresence.objects.select_for_update().get_or_create(pk=address)
+    if status.sent_at_ms <= presence.heartbeat_ms:
+        raise ReportRefused(
+            f"sent_at_ms: {status.sent_at_ms} is not after {presence.heartbeat_ms}; a heartbeat"
+            " counts once, and none before it any more"
+        )
+    sent_at = min(now, datetime.fromtimestamp(status.sent_at_ms / 1000, UTC))
+    seen = presence.last_seen_at
+    was_away = seen is None or sent_at - seen > timedelta(seconds=ONLINE_S)
+    was_away = was_away or (presence.draining and not status.draining)
+    _remember(presence, status, sent_at)
+    if was_away:
+        notify("miner_free")
+
+
+def _remember(presence: MinerPresence, status: NodeStatus, sent_at: datetime) -> None:
+    speeds = {number: _finite(speed) for number, speed in status.loaded.items()}
+    presence.last_seen_at = sent_at
+    presence.heartbeat_ms = status.sent_at_ms
+    presence.slots = min(max(status.slots, 0), MAX_SLOTS)
+    presence.in_flight = min(max(status.in_flight, 0), MAX_SLOTS)
+    presence.draining = status.draining
+    presence.canonical = status.canonical
+    served = [number for number in status.models if 0 <= number < 2**63]
+    presence.model_identifiers = served[:MAX_MODELS]
+    presence.loaded = {
+        str(number): speeds[number] for number in presence.model_identifiers if number in speeds
+    }
+    presence.tokens_per_s = sum(presence.loaded.values())
+    presence.software = _storable(status.software)[:100]
+    presence.encryption_key = _known_key(status.encryption_key)
+    presence.save()
+
+
+def _finite(speed: float) -> float:
+    return speed if math.isfinite(speed) and speed > 0 else 0.0
+
+
+@transaction.atomic(savepoint=False)
+def _ack(address: str, report: AckReport, now: datetime) -> None:
+    task, assignment = _locked(address, report.assignment_id)
+    message = Ack(task.session_id, task.task_id, _digest(task), to_checksum_address(address))
+    _require_signed(message, report.signature, message.miner)
+    if assignment.status != AssignmentStatus.LEASED:
+        return
+    advance(assignment, AssignmentStatus.ACKED, now)
+    task_states.mark_acked(task, address, at=now, is_locked=True)
+    if task.timeout_s >= ACK_RELAY_TIMEOUT_S:
+        outbox.enqueue(operations.relay_ack(message, report.signature))
+
+
+@transaction.atomic(savepoint=False)
+def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
+    task, assignment = _locked(address, report.assignment_id)
+    message = Precommit(
+        *(task.session_id, task.task_id, _digest(task), to_checksum_address(address)),
+        hash=report.hash,
+    )
+    _require_signed(message, report.signature, message.miner)
+    if assignment.precommit_hash:
+        if assignment.precommit_hash != _hex(message.hash):
+            raise ReportRefused("hash: another one is precommitted, and it stays")
+        return
+    _require_open(assignment, AssignmentStatus.LEASED, AssignmentStatus.ACKED)
+    advance(
+        assignment,
+        AssignmentStatus.PRECOMMITTED,
+        now,
+        precommit_hash=_hex(message.hash),
+        precommit_signature=_hex(report.signature),
+    )
+    if task.status == TaskStatus.ASSIGNED:
+        task_states.mark_acked(task, address, at=now, is_locked=True)
+    outbox.enqueue(operations.relay_precommit(message, report.signature))
+    notify("miner_free")
+    transaction.on_commit(lambda: first_tokens.note(task, assignment, now), robust=True)
+
+
+@transaction.atomic(savepoint=False)
+def _commit(address: str, report: CommitReport, now: datetime) -> None:
+    task, assignment = _locked(address, report.assignment_id)
+    miner = to_checksum_address(address)
+    message = Commit(task.session_id, task.task_id, _digest(task), miner, report.data)
+    _require_signed(message, report.signature, message.miner)
+    if assignment.status in (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED):
+        _keep_what_was_revealed(task, assignment, report.content.encode())
+        return
+    _require_open(assignment, AssignmentStatus.PRECOMMITTED)
+    on_chain = _require_precommits_over(task)
+    if _hex(commit_hash(task.session_id, task.task_id, miner, report.data)) != (
+        assignment.precommit_hash
+    ):
+        raise ReportRefused("data: its hash is not the one that was precommitted")
+    content = report.content.encode()
+    if report.data not in (storage.address(raw_cid(content)), report.content):
+        raise ReportRefused("content: data is neither it nor its address")
+    if task.encrypted:
+        _require_sealed(task, content)
+    advance(
+        assignment,
+        AssignmentStatus.REVEALED,
+        now,
+        commit_data=report.data,
+        commit_signature=_hex(report.signature),
+        content_cid=storage.put(content),
+    )
+    outbox.enqueue(operations.relay_commit(message, report.signature))
+    ask_validation_of(task, on_chain)
+
+
+def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) -> None:
+    """Store what a miner revealed on chain by itself: there it may have put the address only."""
+    if assignment.content_cid != raw_cid(content):
+        return
+    if task.encrypted:
+        _require_sealed(task, content)
+    storage.put(content)
+
+
+@transaction.atomic(savepoint=False)
+def _failed(address: str, report: FailedReport, now: datetime) -> None:
+    task, assignment = _locked(address, report.assignment_id)
+    if report.code == NODE_DIED:
+        node_deaths.count(assignment, report.attempt)
+        return
+    if assignment.status == AssignmentStatus.FAILED:
+        return
+    _require_open(
+        assignment,
+        *(AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED),
+    )
+    # Whatever a miner says of an encrypted task might be its content.
+    code = _storable(report.code)[:64]
+    text = "" if task.encrypted else _storable(report.message)[:500]
+    advance(assignment, AssignmentStatus.FAILED, now, failure_code=code, failure_message=text)
+    logger.warning("%s gave up: %s: %s", assignment, code, text)
+    others = task.assignments.in_place().exclude(status=AssignmentStatus.FAILED)
+    if code in HOPELESS_CODES and not others.exists():
+        task_states.mark_failed(task, code, f"no miner can run this task: {text}", at=now)
+    notify("miner_free")
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")  # which the database refuses
+
+
+def _known_key(text: str) -> str:
+    """A miner's public key; a miner whose key is none gets no encrypted tasks."""
+    try:
+        read_public_key(text)
+    except InvalidKey:
+        return ""
+    return text
+
+
+def _require_sealed(task: Task, content: bytes) -> None:
+    """Nothing in clear is kept of an encrypted task, whoever sends it."""
+    try:
+        encryption.unseal(task, Role.RESULT, content)
+    except EnvelopeError as error:
+        raise ReportRefused(f"content: the task is encrypted: {error}") from error
+
+
+def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:
+    """The assignment and its task, the task locked first as everywhere."""
+    key = UUID(assignment_id)
+    task = (
+        Task.objects.select_for_update(of=("self",))
+        .filter(assignments__pk=key, assignments__miner=address)
+        .first()
+    )
+    if task is None:
+        raise ReportRefused(f"assignment_id: {assignment_id} is not one of this miner's")
+    return task, Assignment.objects.select_for_update().get(pk=key)
+
+
+def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
+    if assignment.status not in statuses:
+        raise ReportRefused(
+            f"{assignment} is {assignment.status}: this comes too early or too late"
+        )
+
+
+def _require_precommits_over(task: Task) -> OnChainTask:
+    on_chain = OnChainTask.objects.filter(session_id=task.session_id, task_id=task.task_id)
+    row = on_chain.filter(precommit_ended_at__isnull=False).first()
+    if row is None:
+        raise ReportRefused("the precommit phase is not over; reveal when asked to")
+    return row
+
+
+def _require_signed(
+    message: Any, signature: bytes, miner: str, contract: str = "SessionQueue"
+) -> None:
+    network = deployment()
+    domain = SigningDomain(network.chain_id, network.addresses[contract])
+    try:
+        signer = recover(message, domain, signature)
+    except InvalidSignature as error:
+        raise ReportRefused(str(error)) from error
+    if signer != miner:
+        raise ReportRefused(f"signature: by {signer}, not by the mailbox's owner {miner}")
+
+
+def _digest(task: Task) -> bytes:
+    return bytes.fromhex(task.task_digest.removeprefix("0x"))
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

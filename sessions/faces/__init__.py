@@ -1,0 +1,1 @@
+"""How clients meet the network: REST, OpenAI's interface, pay per call, WebSocket."""

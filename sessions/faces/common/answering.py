@@ -1,0 +1,73 @@
+"""A task's answer for a client that waits for the whole of it, and how long that is worth while."""
+
+from django.utils import timezone
+
+from sessions.errors import TaskFailed
+from sessions.faces.common.sse import header, usage
+from sessions.logprobs import TokenLogprob
+from sessions.models import Task
+from sessions.results import Result
+from sessions.stages.verdicts import wait_for_results
+from sessions.streams import writing
+
+GRACE_S = 5.0
+SHORTEST_WAIT_S = 2.0
+
+
+def wait_s(task: Task) -> float:
+    """How long an answer is worth waiting for: a timeout in the queue, and one at the miners."""
+    age_s = (timezone.now() - task.created_at).total_seconds()
+    return max(SHORTEST_WAIT_S, 2 * task.timeout_s + GRACE_S - age_s)
+
+
+async def results_of(task: Task) -> list[Result]:
+    """A task's answer, best first: judged where several miners are compared (if a verdict is to
+    be had), else as it came.
+
+    Raises:
+        RelayError: none will come, or not in time.
+    """
+    if task.redundancy > 1:
+        results = list(
+            await wait_for_results(task.session_id, task.task_id, wait_s(task), task.timeout_s)
+        )
+        if not results:
+            raise TaskFailed(
+                "no miner's result counts; what was reserved returns to the session",
+                remedy="send the prompt again",
+            )
+        return results
+    pieces: list[str] = []
+    told: list[TokenLogprob] = []
+    async for event in writing.follow_answer(task.session_id, task.task_id, wait_s(task)):
+        match event:
+            case writing.Text(text, logprobs=logprobs):
+                pieces.append(text)
+                told += logprobs
+            case writing.Done(miner, finish_reason, prompt_tokens, completion_tokens):
+                text, counts = "".join(pieces), (prompt_tokens, completion_tokens)
+                return [Result(miner, text, finish_reason, *counts, tuple(told), is_judged=False)]
+    raise TaskFailed("the task ended without a result")
+
+
+def judged_header(results: list[Result]) -> dict[str, str]:
+    """Whether a validator has judged what is shown."""
+    return {"X-Judged": str(all(result.is_judged for result in results)).lower()}
+
+
+def completion_object(task: Task, results: list[Result], max_miners: int) -> dict[str, object]:
+    """A task's answer as a text completion, with a choice for each result."""
+    shown = results[: max_miners or None]
+    return header(task) | {
+        "choices": [
+            {
+                "index": index,
+                "text": result.text,
+                "finish_reason": result.finish_reason,
+                "logprobs": None,
+                "address": result.address,
+            }
+            for index, result in enumerate(shown)
+        ],
+        "usage": usage(shown[0].prompt_tokens, sum(result.completion_tokens for result in shown)),
+    }

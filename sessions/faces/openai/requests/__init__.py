@@ -1,0 +1,1 @@
+"""From the bodies of `/v1` to what the intake understands."""

@@ -1,0 +1,30 @@
+"""The addresses of `/api/v1` by which accounts manage who may: sign-in, keys, webhooks."""
+
+from django.urls import path
+
+from sessions.faces.rest.views.auth import NonceView, SessionView, SignInView, SignOutView
+from sessions.faces.rest.views.keys import KeysView, KeyView
+from sessions.faces.rest.views.webhooks import (
+    DeliveriesView,
+    DeliveryAgainView,
+    WebhookEnableView,
+    WebhooksView,
+    WebhookView,
+)
+
+urlpatterns = [
+    path("auth/nonce", NonceView.as_view()),
+    path("auth/sign-in", SignInView.as_view()),
+    path("auth/session", SessionView.as_view()),
+    path("auth/sign-out", SignOutView.as_view()),
+    path("keys", KeysView.as_view()),
+    path("keys/<number:key_id>", KeyView.as_view()),
+    path("webhooks", WebhooksView.as_view()),
+    path("webhooks/<number:webhook_id>", WebhookView.as_view()),
+    path("webhooks/<number:webhook_id>/enable", WebhookEnableView.as_view()),
+    path("webhooks/<number:webhook_id>/deliveries", DeliveriesView.as_view()),
+    path(
+        "webhooks/<number:webhook_id>/deliveries/<uuid:delivery_id>/again",
+        DeliveryAgainView.as_view(),
+    ),
+]

@@ -1,0 +1,231 @@
+"""What becomes of a payment: settled or refused by the chain, then earned or paid back.
+
+| from | when | to |
+|---|---|---|
+| pending | its transfer is mined, whoever has sent it | settled |
+| pending | the chain refuses it for good | refused; the answer stays here |
+| settled | the task has ended, and a miner was paid | earned |
+| settled | the task has come to nothing | refunding |
+| refunding | the transfer back is mined | refunded |
+
+Each step is one transaction that locks the row, and safe to repeat. `sweep` takes all that can go
+on; the `react` process calls it whenever the chain has news.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+
+import redis
+from django.db import transaction
+from django.utils import timezone
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from chain import operations
+from chain.deployed.contracts import deployment
+from chain.deployed.keys import KeystoreError
+from chain.errors import ChainError
+from chain.isolation import Isolation
+from chain.models import Operation, OperationStatus
+from chain.protocol.messages import TransferWithAuthorization, sign
+from chain.sending import outbox
+from chain.sending.authorizations import domain_of, find_payment
+from sessions.faces.x402 import till
+from sessions.faces.x402.verification import chain_node
+from sessions.models import Payment, PaymentStatus, TaskStatus
+from sessions.stages import task_states
+from sessions.streams import writing
+
+REFUND_AGAIN_AFTER = timedelta(minutes=10)
+"""A refund that the chain refuses (the till is empty, say) costs gas each time it is tried."""
+FOR_GOOD = 2**47 - 1
+"""The last second that the token counts as one."""
+KEPT_S = 3_600
+USED = "ERC3009UsedAuthorization"
+
+logger = logging.getLogger(__name__)
+
+
+def sweep(now: datetime) -> None:
+    """Bring on every payment that can go on."""
+    for payment in Payment.objects.due(now):
+        # Its own error, or one that nobody expected: either way the others go on.
+        _isolation.attempt(payment.pk, payment, partial(_try, payment, now), now)
+
+
+_isolation = Isolation("payments")
+"""For the one thread of the `react` process that settles payments."""
+
+
+def _try(payment: Payment, now: datetime) -> None:
+    try:
+        advance(payment, now)
+    except ChainError as error:  # an endpoint, or the till, is away
+        logger.error("%s has to wait: %s", payment, error)
+
+
+def advance(payment: Payment, now: datetime | None = None) -> Payment:
+    """Take a payment as far as it can go now, and return it as it is then.
+
+    Raises:
+        RpcError: the chain has to be asked who used the nonce, and cannot be.
+        KeystoreError: the till cannot be opened, and something is to be paid back.
+    """
+    now = now or timezone.now()
+    # Asked before the row is locked: it may take seconds.
+    elsewhere = _made_by_another(payment) if payment.status == PaymentStatus.PENDING else None
+    with transaction.atomic():
+        rows = Payment.objects.select_related(
+            "task", "settlement__transaction", "refund__transaction"
+        ).select_for_update(of=["self"])
+        payment = rows.get(pk=payment.pk)
+        while True:
+            before = payment.status
+            _step(payment, elsewhere, now)
+            if payment.status == before:
+                break
+            logger.info("%s: %s, then %s", payment, before, payment.status)
+    if payment.status == PaymentStatus.PENDING and _has_lost_its_nonce(payment.settlement):
+        return advance(payment, now)  # the chain has refused it since we asked
+    return payment
+
+
+def stream_key(payment: Payment) -> str:
+    """The stream of word that a payment has gone on."""
+    return f"payment:{payment.pk}"
+
+
+def _step(payment: Payment, elsewhere: str | None, now: datetime) -> None:
+    match PaymentStatus(payment.status):
+        case PaymentStatus.PENDING:
+            _settle(payment, elsewhere, now)
+        case PaymentStatus.SETTLED:
+            _earn_or_refund(payment, now)
+        case PaymentStatus.REFUNDING:
+            _complete_refund(payment, now)
+
+
+def _settle(payment: Payment, elsewhere: str | None, now: datetime) -> None:
+    match payment.settlement.status:
+        case OperationStatus.CONFIRMED:
+            payment.transaction = _hash_of(payment.settlement)
+        case OperationStatus.FAILED if elsewhere:
+            payment.transaction = elsewhere
+        case OperationStatus.FAILED if elsewhere is None and _has_lost_its_nonce(
+            payment.settlement
+        ):
+            return
+        case OperationStatus.FAILED:
+            payment.error = payment.settlement.error or "the chain refused the transfer"
+            _save(payment, PaymentStatus.REFUSED)
+            _call_off(payment)
+            return
+        case _:
+            return
+    payment.settled_at = now
+    _save(payment, PaymentStatus.SETTLED)
+
+
+def _call_off(payment: Payment) -> None:
+    """Spare the task where no miner has it yet; who has begun is not to suffer for the payer."""
+    if payment.task.status == TaskStatus.QUEUED:
+        why = f"the chain refused the payment: {payment.error}"
+        task_states.mark_failed(payment.task, "payment_refused", why)
+
+
+def _earn_or_refund(payment: Payment, now: datetime) -> None:
+    task = payment.task
+    if not TaskStatus(task.status).is_final:
+        return
+    if task.status == TaskStatus.ENDED and task.outcome_code == "settled":
+        _save(payment, PaymentStatus.EARNED)
+        return
+    _pay_back(payment, now)
+    _save(payment, PaymentStatus.REFUNDING)
+
+
+def _complete_refund(payment: Payment, now: datetime) -> None:
+    refund = payment.refund
+    assert refund is not None
+    if refund.status == OperationStatus.CONFIRMED:
+        payment.refund_transaction = _hash_of(refund)
+        _save(payment, PaymentStatus.REFUNDED)
+    elif refund.status == OperationStatus.FAILED and (payment.refund_due_at or now) <= now:
+        logger.error("%s: its refund was refused: %s", payment, refund.error)
+        payment.error = refund.error
+        _pay_back(payment, now)
+        _save(payment, PaymentStatus.REFUNDING)
+
+
+def transfer_of(payment: Payment) -> TransferWithAuthorization:
+    """What the payer has signed."""
+    return TransferWithAuthorization(
+        payer=to_checksum_address(payment.payer),
+        to=to_checksum_address(payment.pay_to),
+        value=int(payment.amount_wei),
+        valid_after=payment.valid_after,
+        valid_before=payment.valid_before,
+        nonce=bytes.fromhex(payment.nonce[2:]),
+    )
+
+
+def _refund_of(payment: Payment) -> TransferWithAuthorization:
+    """The transfer back. The token makes it once: its nonce follows from the payment's."""
+    return TransferWithAuthorization(
+        payer=to_checksum_address(payment.pay_to),
+        to=to_checksum_address(payment.payer),
+        value=int(payment.amount_wei),
+        valid_after=0,
+        valid_before=FOR_GOOD,
+        nonce=keccak(
+            b"cortensor x402 refund"
+            + bytes.fromhex(payment.payer[2:])
+            + bytes.fromhex(payment.nonce[2:])
+        ),
+    )
+
+
+def _pay_back(payment: Payment, now: datetime) -> None:
+    holder, transfer = till.account(), _refund_of(payment)
+    if holder.address != transfer.payer:
+        raise KeystoreError(f"keystore: {payment} went to {transfer.payer}, which is not the till")
+    signature = sign(transfer, domain_of(deployment()), bytes(holder.key))
+    refund = operations.refund_payment(transfer, signature)
+    outbox.enqueue(refund)
+    payment.refund = Operation.objects.get(key=refund.key)
+    payment.refund_due_at = now + REFUND_AGAIN_AFTER
+
+
+def _hash_of(operation: Operation) -> str:
+    """The hash of the transaction that an operation went by."""
+    return operation.transaction.hash if operation.transaction else ""
+
+
+def _made_by_another(payment: Payment) -> str | None:
+    """The transaction of somebody else that has made this very transfer; "" for none.
+
+    Who sees an authorization may send it first. Our own is refused then, and yet we were paid.
+    None where ours was not refused for that, and nobody was asked.
+    """
+    if not _has_lost_its_nonce(Operation.objects.get(pk=payment.settlement_id)):
+        return None
+    node, transfer = chain_node(), transfer_of(payment)
+    return find_payment(node, deployment(), transfer, payment.verified_block) or ""
+
+
+def _has_lost_its_nonce(settlement: Operation) -> bool:
+    return settlement.status == OperationStatus.FAILED and USED in settlement.error
+
+
+def _save(payment: Payment, status: PaymentStatus) -> None:
+    payment.status = status
+    payment.save()
+    transaction.on_commit(lambda: _tell(payment), robust=True)
+
+
+def _tell(payment: Payment) -> None:
+    try:
+        writing.write(writing.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S))
+    except (redis.RedisError, OSError):  # who waits looks by itself now and then
+        logger.warning("%s: nobody was told", payment, exc_info=True)

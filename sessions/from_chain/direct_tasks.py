@@ -1,0 +1,117 @@
+"""Tasks that clients submitted by their own transactions: their rows, and who can be served."""
+
+from chain import storage
+from chain.protocol.params import AskedParams, InvalidParams, LlmParams, RequestParams
+from sessions import ports
+from sessions.errors import EncryptionUnusable
+from sessions.intake import encryption
+from sessions.intake.prompts import PromptMissing, PromptUnreachable, PromptUnreadable, prompt_of
+from sessions.models import OnChainTask, Session, Task, TaskOrigin
+
+ADDRESS_PREFIX = storage.address("")
+_LARGEST_KEPT = 2**31 - 1
+
+
+def task_of(on_chain: OnChainTask, session: Session) -> Task:
+    """The queue's row of a task whose money the chain has reserved; it is not written yet."""
+    return Task(**_row(on_chain, session))
+
+
+def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, str] | None:
+    """Why a task cannot be served: a code and a message.
+
+    Sets what its content tells: `stop`, and whether it is encrypted. It asks the content store and
+    the tokeniser, and no database: it may take long, and no transaction may be open meanwhile.
+
+    Args:
+        within_s: seconds for the content.
+
+    Raises:
+        PromptUnreachable, PromptMissing: nobody can tell now whether it can be served.
+    """
+    if task.max_tokens == 0:
+        return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
+    try:
+        prompt = prompt_of(task, within_s=within_s)
+    except (PromptUnreachable, PromptMissing):
+        raise
+    except PromptUnreadable as error:
+        return "prompt_unreadable", str(error)
+    task.encrypted = bool(prompt.envelope)
+    task.stop = [] if task.encrypted else list(prompt.stop)
+    if not task.encrypted and _asks_for_encryption(session):
+        return (
+            "prompt_not_encrypted",
+            "the session asks for encryption, and the prompt is no envelope for this router",
+        )
+    counter, model = ports.prompt_counter(), task.model_identifier
+    try:
+        count = counter.count(model, prompt.text, task.prompt_type, task.prompt_template)
+        context = counter.context_length(model)
+    except LookupError:
+        return "model_not_served", f"model {model} is not served here"
+    except ports.PromptUnfit as error:
+        return "prompt_unfit", str(error)
+    if count >= context:
+        return "prompt_too_long", f"the prompt has {count} tokens, the context holds {context}"
+    if count > task.max_input_tokens:
+        return (
+            "prompt_too_long",
+            f"the prompt has {count} tokens, more than the {task.max_input_tokens} reserved for",
+        )
+    return None
+
+
+def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
+    params = _params_of(on_chain, session)
+    request = RequestParams.from_words([int(word) for word in on_chain.request_params])
+    inline = not on_chain.task_data.startswith(ADDRESS_PREFIX)
+    return {
+        "session_id": on_chain.session_id,
+        "task_id": on_chain.task_id,
+        "task_digest": on_chain.digest,
+        "origin": TaskOrigin.CHAIN,
+        "prompt_cid": "" if inline else on_chain.task_data.removeprefix(ADDRESS_PREFIX)[:100],
+        "task_data": on_chain.task_data,
+        "inline": inline,
+        "prompt_type": _kept(on_chain.prompt_type),
+        "prompt_template": on_chain.prompt_template,
+        "max_tokens": _kept(params.max_tokens),
+        "temperature_x100": _kept(params.temperature_x100),
+        "top_p_x100": _kept(params.top_p_x100),
+        "top_k": _kept(params.top_k),
+        "presence_penalty_x100": _kept(params.presence_penalty_x100),
+        "frequency_penalty_x100": _kept(params.frequency_penalty_x100),
+        "timeout_s": request.timeout_s,
+        "client_reference": on_chain.client_reference,
+        "max_input_tokens": _kept(on_chain.max_input_tokens),
+        "redundancy": session.redundancy,
+        "model_identifier": session.model_identifier,
+        "reserve_wei": on_chain.reserved_wei,
+        "created_at": on_chain.created_at,
+    }
+
+
+def _params_of(on_chain: OnChainTask, session: Session) -> LlmParams:
+    """The task's own list, with the model's defaults in the place of what a short one leaves out.
+
+    Miners and the validator draw by it; the digest has 0 there, which the list's length explains.
+    """
+    try:
+        asked = AskedParams.from_words([int(word) for word in on_chain.llm_params])
+        return asked.filled(ports.prompt_counter().defaults(session.model_identifier))
+    except (InvalidParams, LookupError):
+        # Neither is served: `problem_of` says why.
+        return LlmParams(max_tokens=0)
+
+
+def _asks_for_encryption(session: Session) -> bool:
+    try:
+        return encryption.client_key(session) is not None
+    except EncryptionUnusable:
+        return True
+
+
+def _kept(value: int) -> int:
+    # The chain takes any 256-bit number; nothing beyond this bound has another meaning here.
+    return min(int(value), _LARGEST_KEPT)

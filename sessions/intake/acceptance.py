@@ -1,0 +1,370 @@
+"""Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import BigIntegerField, CharField
+
+from chain import storage
+from chain.postgres.prepared import Parameter, Prepared
+from chain.sending import outbox
+from sessions import ports
+from sessions.access import admission
+from sessions.errors import (
+    IdempotencyKeyTaken,
+    NoMiners,
+    RouterNotListed,
+    SessionInactive,
+    SessionNotFound,
+    StorageDown,
+    TooFewNodes,
+    TooManyTasks,
+)
+from sessions.intake import encryption, worst_case
+from sessions.intake.availability import require_parts
+from sessions.intake.new_task import new_task, submission_of
+from sessions.intake.request import IDEMPOTENCY_KEY, CompletionRequest
+from sessions.intake.reservations import promised_to, require_balance, require_task_left
+from sessions.intake.task_numbers import take_task_id
+from sessions.intake.worst_case import Fitted
+from sessions.models import (
+    ApiKey,
+    Session,
+    SessionMode,
+    SessionNode,
+    SessionRouter,
+    Task,
+)
+from sessions.stages.task_states import announce_stage
+
+logger = logging.getLogger(__name__)
+
+TASK_QUEUED = "task_queued"
+"""The channel that wakes the dispatcher."""
+
+
+def accept(
+    request: CompletionRequest,
+    *,
+    session: Session,
+    api_key: ApiKey | None,
+    request_id: str = "",
+    account: str = "",
+    also: Callable[[Task], None] | None = None,
+) -> Task:
+    """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
+    assignment, in one transaction.
+
+    The same request under the same `idempotency_key` gives the same task. A `max_tokens`
+    that is too large is cut to what the model's context has room for.
+
+    Args:
+        account: who asks, where no key says it; with neither, nobody's rate is limited.
+        also: done with a new task in the same transaction; what it raises undoes all of it. The
+            dispatcher gives out such a task, so that nobody waits for this while slots are locked.
+
+    Raises:
+        IntakeError: it is not taken, and nothing has changed.
+        ScopeMissing, LimitReached: nor is it then.
+    """
+    taking = _Taking(session, api_key, account, request_id)
+    draft = taking.prepare(request)
+    if isinstance(draft, Task):
+        return draft
+    with transaction.atomic():
+        return taking.write(draft, give_at_once=also is None, also=also)
+
+
+def accept_all(
+    requests: Sequence[CompletionRequest],
+    *,
+    session: Session,
+    api_key: ApiKey | None,
+    request_id: str = "",
+) -> list[Task]:
+    """Take several tasks of one session, or none of them; otherwise like `accept`.
+
+    All contents are stored before the transaction. The dispatcher gives out several tasks, so that
+    the slots, which all intakes share, are not locked while they are written.
+    """
+    if len(requests) == 1:
+        [request] = requests
+        return [accept(request, session=session, api_key=api_key, request_id=request_id)]
+    taking = _Taking(session, api_key, "", request_id)
+    drafts = [taking.prepare(request) for request in requests]
+    with transaction.atomic():
+        return [
+            draft if isinstance(draft, Task) else taking.write(draft, give_at_once=False)
+            for draft in drafts
+        ]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A task that can be written down: its content is stored, or is on its way to the disk.
+
+    `task_id` is taken before where the content binds it.
+    """
+
+    request: CompletionRequest
+    fitted: Fitted
+    cid: str
+    finish_storing: Callable[[], object]
+    encrypted: bool
+    task_id: int | None = None
+
+
+class _Taking:
+    """One client's request for tasks, in two steps: what may take long, and the transaction."""
+
+    def __init__(
+        self, session: Session, api_key: ApiKey | None, account: str, request_id: str
+    ) -> None:
+        self._session = session
+        self._api_key = api_key
+        self._request_id = request_id
+        self._caller = admission.caller_of(api_key, account)
+        self._router_index = 0
+
+    def prepare(self, request: CompletionRequest) -> _Draft | Task:
+        """Decide all that needs no lock, and store the content; or the task that is there already.
+
+        No row is locked meanwhile: the content store may be slow.
+        """
+        session, caller = self._session, self._caller
+        admission.require_right(caller, session, request.prompt)
+        earlier = _earlier(request, session)
+        if earlier is not None:
+            return earlier
+        require_parts()
+        _require_active(session)
+        self._router_index = _router_index(session)
+        client_key = encryption.client_key(session)
+        if client_key is not None:
+            encryption.require_encryptable(request)
+        fitted = worst_case.fit(request, session)
+        admission.admit(caller, fitted.tokens)
+        _require_nodes(session)
+        if client_key is not None:
+            return self._seal(request, fitted, client_key)
+        with _storing():
+            cid, finish_storing = storage.put_meanwhile(request.content)
+        return _Draft(request, fitted, cid, finish_storing, encrypted=False)
+
+    def write(
+        self,
+        draft: _Draft,
+        *,
+        give_at_once: bool,
+        also: Callable[[Task], None] | None = None,
+    ) -> Task:
+        """Reserve for a task and write it down. In the caller's transaction."""
+        request, fitted = draft.request, draft.fitted
+        # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
+        session = _locked(self._session.pk)
+        earlier = _earlier(request, session)
+        if earlier is not None:
+            return earlier
+        _require_active(session)
+        reserve_wei = _reserve(fitted, session)
+        admission.require_room(self._caller, session, reserve_wei, fitted.tokens)
+        task_id = draft.task_id
+        if task_id is None:
+            task_id = _take_id(session, self._router_index)
+        task = new_task(
+            request,
+            session,
+            task_id=task_id,
+            cid=draft.cid,
+            fitted=fitted,
+            encrypted=draft.encrypted,
+            reserve_wei=reserve_wei,
+            api_key=self._api_key,
+            request_id=self._request_id,
+            request_hash=_request_hash(request, draft.encrypted),
+        )
+        # Before the slots are taken, which everybody waits for who gives out tasks.
+        with _storing():
+            draft.finish_storing()
+        submission = submission_of(task, request, fitted)
+        # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
+        if give_at_once and ports.give_task(task, session, submission):
+            return task
+        _require_miners()
+        require_parts(is_queued=True)
+        task.save(force_insert=True)
+        # It is new, as the task's number is; so the dispatcher is always woken.
+        outbox.enqueue(submission, wake=[TASK_QUEUED])
+        announce_stage(task)
+        if also is not None:
+            also(task)
+        return task
+
+    def _seal(self, request: CompletionRequest, fitted: Fitted, client_key: bytes) -> _Draft:
+        """Seal and store a prompt. The envelope binds the task's number, so that is taken here.
+
+        If the task is not taken after all, the number is never used; numbers need not be without
+        gaps. It is not taken for a client who could not pay anyway.
+        """
+        _reserve(fitted, self._session)
+        with transaction.atomic():
+            session = _locked(self._session.pk)
+            task_id = _take_id(session, self._router_index)
+        sealed = encryption.seal_prompt(request.content, session.session_id, task_id, client_key)
+        with _storing():
+            cid = storage.put(sealed)
+        return _Draft(request, fitted, cid, lambda: None, encrypted=True, task_id=task_id)
+
+
+def _reserve(fitted: Fitted, session: Session) -> int:
+    """What a task takes of its session's free balance at most, in wei.
+
+    Raises:
+        IntakeError: the session cannot pay that, or may run no further task.
+    """
+    promised = promised_to(session.session_id)
+    require_task_left(session, promised)
+    reserve_wei = worst_case.price_wei(fitted, session)
+    require_balance(session, reserve_wei, promised)
+    return reserve_wei
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a task would cost at most, in wei, and the tokens that this is reckoned from."""
+
+    reserve_wei: int
+    input_tokens: int
+    max_tokens: int
+
+
+def quote(request: CompletionRequest, session: Session) -> Quote:
+    """What `accept` would reserve for a task now.
+
+    Raises:
+        IntakeError: it would not take it, whoever asks.
+    """
+    admission.require_right(None, session, request.prompt)
+    require_parts()
+    _require_active(session)
+    _router_index(session)
+    if encryption.client_key(session) is not None:
+        encryption.require_encryptable(request)
+    fitted = worst_case.fit(request, session)
+    _require_miners()
+    _require_nodes(session)
+    price_wei = worst_case.price_wei(fitted, session)
+    return Quote(price_wei, fitted.input_tokens, fitted.params.max_tokens)
+
+
+_LOCKED = Prepared(
+    lambda: Session.objects.filter(
+        pk=Parameter("session_id", BigIntegerField())
+    ).select_for_update()
+)
+_ROUTER_INDEX = Prepared(
+    lambda: SessionRouter.objects.filter(
+        session_id=Parameter("session_id", BigIntegerField()),
+        address=Parameter("address", CharField()),
+        removed=False,
+    ).values_list("index")
+)
+
+
+def _require_miners() -> None:
+    if ports.miners_online() == 0:
+        raise NoMiners(
+            "no miner has been heard of for a while", remedy="try again when miners are back"
+        )
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    try:
+        yield
+    except (storage.StorageError, OSError) as error:
+        logger.error("a prompt was not stored: %s", error)
+        raise StorageDown(
+            "the prompt cannot be stored now; nothing was reserved", remedy="try again later"
+        ) from error
+
+
+def _locked(session_id: int) -> Session:
+    session = _LOCKED.first(session_id=session_id)
+    if session is None:  # a fork has taken it back
+        raise SessionNotFound.of(session_id)
+    return session
+
+
+def _earlier(request: CompletionRequest, session: Session) -> Task | None:
+    if not request.idempotency_key:
+        return None
+    task = Task.objects.filter(
+        session_id=session.session_id,
+        idempotency_key=request.idempotency_key,
+    ).first()
+    if task is not None and task.request_hash != _request_hash(request, task.encrypted):
+        raise IdempotencyKeyTaken(
+            f"the key {request.idempotency_key!r} came with task {task.task_id} of session"
+            f" {session.session_id}, which was asked differently",
+            field=IDEMPOTENCY_KEY,
+            remedy="use a new key, or send the same request again to get the same task",
+            extra={"session_id": session.session_id, "task_id": task.task_id},
+        )
+    return task
+
+
+def _request_hash(request: CompletionRequest, encrypted: bool) -> str:
+    # Who guesses a prompt must not be able to confirm it from the database.
+    return encryption.fingerprint(request) if encrypted else request.hash
+
+
+def _require_active(session: Session) -> None:
+    if not session.is_active:
+        raise SessionInactive(
+            f"session {session.session_id} was deactivated by its owner and takes no tasks",
+            field="session_id",
+            remedy="create a new session with Session.create",
+        )
+
+
+def _require_nodes(session: Session) -> None:
+    if session.mode != SessionMode.DEDICATED:
+        return
+    nodes = SessionNode.objects.of_session(session.session_id).count()
+    if nodes < session.redundancy:
+        raise TooFewNodes(
+            f"session {session.session_id} works with its own nodes only, has {nodes} and asks"
+            f" {session.redundancy} for each answer",
+            field="session_id",
+            remedy="the session's owner adds nodes with Session.addDedicatedNode(sessionId,"
+            " nodeAddress)",
+        )
+
+
+def _router_index(session: Session) -> int:
+    address = ports.router_address()
+    found = _ROUTER_INDEX.rows(session_id=session.session_id, address=address)
+    if not found:
+        raise RouterNotListed(
+            f"session {session.session_id} has no router {address} on its list",
+            field="session_id",
+            remedy="the session's owner adds it with Session.addRouter(sessionId, routerAddress,"
+            " metadata)",
+            extra={"router": address},
+        )
+    return int(found[0][0])
+
+
+def _take_id(session: Session, router_index: int) -> int:
+    try:
+        return take_task_id(session, router_index)
+    except OverflowError as error:
+        raise TooManyTasks(
+            f"this router has used up its numbers in session {session.session_id}",
+            field="session_id",
+            remedy="create a new session",
+        ) from error

@@ -1,0 +1,128 @@
+"""How an answer is to be drawn, beyond what the chain's `llmParams` say. Pure.
+
+These options lie in the prompt's content block, beside `stop`, so that the task's digest binds
+them. An inline prompt has none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+from sessions.logprobs import MAX_LOGPROBS
+
+GRAMMAR_LIBRARY = "llguidance"
+GRAMMAR_VERSION = version(GRAMMAR_LIBRARY)
+MAX_GRAMMAR_CHARACTERS = 65_536
+MAX_VERSION_CHARACTERS = 40
+MAX_BIASES = 1_024
+LARGEST_BIAS = 100
+SMALLEST_SEED, LARGEST_SEED = -(2**63), 2**63 - 1
+
+
+class OptionsUnreadable(ValueError):
+    """A member of a content block is no such option; the text names it."""
+
+
+@dataclass(frozen=True)
+class BoundGrammar:
+    """What an answer may be, and the library and version by which every miner reads it."""
+
+    lark: str
+    library: str = GRAMMAR_LIBRARY
+    version: str = GRAMMAR_VERSION
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """What a miner has to heed.
+
+    Args:
+        grammar: what every answer has to follow; any text will do if None.
+        logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
+        logit_bias: token ids and what is added to their logits, -100 to 100.
+        seed: what the noise of every draw is made of; the task's digest, if None.
+    """
+
+    grammar: BoundGrammar | None = None
+    logprobs: int = 0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def seed_bytes(self) -> bytes:
+        """The seed as it is drawn from: 8 bytes, or none where there is no seed."""
+        return b"" if self.seed is None else self.seed.to_bytes(8, "big", signed=True)
+
+    def of_choice(self, index: int) -> "GenerationOptions":
+        """Those of one of several answers to the same prompt, which are not to be alike."""
+        if self.seed is None:
+            return self
+        range_ = LARGEST_SEED - SMALLEST_SEED + 1
+        return replace(self, seed=(self.seed + index - SMALLEST_SEED) % range_ + SMALLEST_SEED)
+
+    def to_content(self) -> dict[str, Any]:
+        """The members of the content block; an option that says nothing is left out."""
+        members = {
+            "grammar": asdict(self.grammar) if self.grammar else {},
+            "logprobs": self.logprobs,
+            "logit_bias": {str(token): bias for token, bias in self.logit_bias.items()},
+        }
+        seed = {} if self.seed is None else {"seed": self.seed}
+        return {name: value for name, value in members.items() if value} | seed
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> "GenerationOptions":
+        """Read a content block, which a stranger may have written.
+
+        Raises:
+            OptionsUnreadable: an option has the wrong type or passes its bounds.
+        """
+        grammar = _grammar(content["grammar"]) if "grammar" in content else None
+        logprobs = content.get("logprobs", 0)
+        if type(logprobs) is not int or not 0 <= logprobs <= MAX_LOGPROBS:
+            raise OptionsUnreadable(f"'logprobs' may be a whole number from 0 to {MAX_LOGPROBS}")
+        seed = content.get("seed")
+        if seed is not None and not (type(seed) is int and SMALLEST_SEED <= seed <= LARGEST_SEED):
+            raise OptionsUnreadable("'seed' may be a whole number of 64 bits")
+        return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})), seed)
+
+
+def _grammar(value: object) -> BoundGrammar:
+    if not isinstance(value, dict):
+        raise OptionsUnreadable(
+            f"'grammar' may be an object of 'library' ({GRAMMAR_LIBRARY}), 'version' and 'lark'"
+        )
+    limits = {
+        "lark": MAX_GRAMMAR_CHARACTERS,
+        "library": MAX_VERSION_CHARACTERS,
+        "version": MAX_VERSION_CHARACTERS,
+    }
+    for name, limit in limits.items():
+        member = value.get(name)
+        if not isinstance(member, str) or not 0 < len(member) <= limit:
+            raise OptionsUnreadable(f"'grammar.{name}' may be a string of 1 to {limit} characters")
+    return BoundGrammar(**{name: value[name] for name in limits})
+
+
+def read_biases(value: object) -> dict[int, float]:
+    """Read `{"<token id>": bias}`.
+
+    Raises:
+        OptionsUnreadable: it is something else.
+    """
+    if not isinstance(value, dict) or len(value) > MAX_BIASES:
+        raise OptionsUnreadable(f"'logit_bias' may be an object of {MAX_BIASES} members")
+    biases: dict[int, float] = {}
+    for token, bias in value.items():
+        if not (isinstance(token, str) and token.isascii() and token.isdecimal()):
+            raise OptionsUnreadable(f"'logit_bias' has the member {token[:20]!r}, no token id")
+        if len(token) > 9:
+            raise OptionsUnreadable(f"'logit_bias' has the token id {token[:20]}…, which is none")
+        if type(bias) not in (int, float) or not -LARGEST_BIAS <= bias <= LARGEST_BIAS:
+            raise OptionsUnreadable(
+                f"'logit_bias' of token {token} may be a number from -{LARGEST_BIAS}"
+                f" to {LARGEST_BIAS}"
+            )
+        biases[int(token)] = bias
+    return biases

@@ -1,0 +1,1 @@
+"""What the chain's events say of sessions, tasks and money, as rows."""

@@ -1,0 +1,1 @@
+"""Live answers: written into Redis Streams, read once a process, followed by thousands."""

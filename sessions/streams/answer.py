@@ -1,0 +1,316 @@
+"""One follower's way through a task's stream and its miners': what it reads, what it hands on.
+
+A position in an answer is its length so far and a checksum of it, `120-5f3a9c1e`: it means the same
+in every miner's stream, so a client that comes back goes on behind it whoever makes the answer now,
+and is refused if the text before it is not the one that it has.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from sessions.errors import DeadlinePassed, InvalidField, RelayError, SourceDiverged, TaskFailed
+from sessions.logprobs import TokenLogprob, read_logprobs
+from sessions.models import TaskStatus
+from sessions.results import Result
+from sessions.streams.buffer import Entry
+
+MAX_TEXT_CHARACTERS = 1_000_000
+"""A miner that streams more than this is not believed any further."""
+JOINED_CHARACTERS = 4_096
+"""Pieces that are there together are handed on as one, up to about this size."""
+END_GRACE_S = 2.0
+"""How long a follower still waits for what comes with the end of a task."""
+_END = "-end"
+
+
+@dataclass(frozen=True)
+class Source:
+    """From now on this miner's stream is the live one."""
+
+    miner: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The task has reached a stage."""
+
+    status: TaskStatus
+
+
+@dataclass(frozen=True)
+class Text:
+    """The next piece of the answer, and the position behind it."""
+
+    text: str
+    position: str = field(default="", compare=False)
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """The live miner's answer is complete. The counts are its own and not judged yet."""
+
+    miner: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    position: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results that count, best first. Only what is still missing of the answer follows."""
+
+    results: tuple[Result, ...]
+
+
+StreamEvent = Source | Stage | Text | Done | Results
+
+
+@dataclass(frozen=True)
+class Position:
+    """How much of an answer a client has."""
+
+    characters: int = 0
+    checksum: int = 0
+    is_end: bool = False
+
+    @classmethod
+    def parse(cls, text: str, field: str = "Last-Event-ID") -> "Position":
+        """Read what `str` writes; empty is the start. Raises InvalidField, which names `field`."""
+        if not text:
+            return cls()
+        characters, _, checksum = text.removesuffix(_END).partition("-")
+        if not (characters.isascii() and characters.isdecimal() and len(characters) <= 7):
+            raise _no_position(text, field)
+        try:
+            value = int(checksum, 16)
+        except ValueError as error:
+            raise _no_position(text, field) from error
+        if len(checksum) != 8 or value < 0:
+            raise _no_position(text, field)
+        return cls(int(characters), value, text.endswith(_END))
+
+    def __str__(self) -> str:
+        end = _END if self.is_end else ""
+        return f"{self.characters}-{self.checksum:08x}{end}"
+
+
+@dataclass
+class _Said:
+    """What a miner has said in entries that were read together."""
+
+    text: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    def add(self, entry: Mapping[str, str]) -> None:
+        self.text += entry.get("text", "")
+        if "logprobs" in entry:
+            self.logprobs += _logprobs(entry["logprobs"])
+
+
+@dataclass
+class Relay:
+    """Where one follower is in the two streams, and what it has handed on."""
+
+    task_key: str
+    deadline: float
+    """On the monotonic clock."""
+    resume: Position = field(default_factory=Position)
+    """What the client has had on another connection."""
+    miner: str = ""
+    source_key: str | None = None
+    done: bool = False
+    ended: bool = False
+    _characters: int = 0
+    _checksum: int = 0
+    _pieces: list[str] = field(default_factory=list)
+    _to_match: str = ""
+    _tokens: int = 0
+    """Of how many tokens the log-probabilities were read, of whichever source."""
+    _tokens_to_match: int = 0
+    """How many of the source's next ones were read from an earlier source."""
+    _untold: list[TokenLogprob] = field(default_factory=list)
+    """Those whose text is still to come."""
+
+    @property
+    def position(self) -> str:
+        """How much of the answer the client has now."""
+        reached = Position(self._characters, self._checksum)
+        return str(reached if self._characters >= self.resume.characters else self.resume)
+
+    def too_late(self) -> RelayError:
+        """The error for when nothing more is awaited."""
+        if self.ended:
+            return TaskFailed(
+                "the task ended without a result; what was reserved for it and not paid"
+                " has returned to the session"
+            )
+        return DeadlinePassed(
+            "no answer within the time that the task has",
+            remedy="look at the task later; what is not paid returns to the session",
+        )
+
+    def end_soon(self) -> None:
+        """Nothing but what is on its way is awaited any more."""
+        self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
+
+    def read(self, found: Mapping[str, Sequence[Entry]]) -> list[StreamEvent]:
+        """Take new entries, by stream."""
+        events: list[StreamEvent] = []
+        read_from = self.source_key
+        for entry in found.get(self.task_key, ()):
+            events += self._read_task(entry.fields)
+        # What a replaced source said last, nobody has seen: its successor says it.
+        if read_from is not None and read_from == self.source_key and not self.done:
+            events += self._read_source(found.get(read_from, ()))
+        return events
+
+    def _read_task(self, entry: Mapping[str, str]) -> list[StreamEvent]:
+        match entry.get("type"):
+            case "source" if not self.done and entry["key"] != self.source_key:
+                self._begin_source(entry["miner"], entry["key"])
+                return [Source(self.miner)]
+            case "stage":
+                status = TaskStatus(entry["status"])
+                if status.is_final and not self.ended:
+                    self.ended = True
+                    self.end_soon()
+                return [Stage(status)]
+            case "results":
+                results = tuple(_result(row) for row in json.loads(entry["body"]))
+                return [*self._tell_unheard(results), Results(results)]
+            case "failed":
+                raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
+        return []
+
+    def _begin_source(self, miner: str, key: str | None) -> None:
+        # As long as the client has more than was read here, only its checksum counts.
+        ahead = self._characters >= self.resume.characters
+        self._to_match = "".join(self._pieces) if ahead else ""
+        # Equal texts are drawn as equal tokens.
+        self._tokens_to_match = self._tokens if ahead else 0
+        if not ahead:
+            self._characters, self._checksum, self._pieces = 0, 0, []
+            self._tokens, self._untold = 0, []
+        self.miner, self.source_key = miner, key
+
+    def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
+        # A miner is a stranger: whatever it leaves out or makes up must not hurt.
+        said = _Said()
+        end = None
+        for entry in entries:
+            said.add(entry.fields)
+            if "done" in entry.fields:
+                end = entry.fields
+                break
+            if len(said.text) > JOINED_CHARACTERS:
+                yield from self._read_text(said)
+                said = _Said()
+        yield from self._read_text(said)
+        if end is not None:
+            yield self._end(
+                _finish_reason(end.get("finish_reason")),
+                _count(end.get("prompt_tokens")),
+                _count(end.get("completion_tokens")),
+            )
+
+    def make_up(self, results: Sequence[Result]) -> list[StreamEvent]:
+        """What is missing of the answer, from results that are kept elsewhere."""
+        if not results:
+            return []
+        return [*([] if self.done else self._tell(results[0])), Results(tuple(results))]
+
+    def _tell_unheard(self, results: Sequence[Result]) -> Iterator[StreamEvent]:
+        """The best result as if it were streamed, where the word of whose stream it is was lost."""
+        if results and self.source_key is None and not self.done:
+            yield from self._tell(results[0])
+
+    def _tell(self, best: Result) -> Iterator[StreamEvent]:
+        self._begin_source(best.address, None)
+        yield Source(best.address)
+        yield from self._read_text(_Said(best.text, list(best.logprobs)))
+        yield self._end(best.finish_reason, best.prompt_tokens, best.completion_tokens)
+
+    def _end(self, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> Done:
+        if self._to_match or self._characters < self.resume.characters:
+            raise _diverged()
+        self.done = True
+        position = Position(self._characters, self._checksum, is_end=True)
+        return Done(self.miner, finish_reason, prompt_tokens, completion_tokens, str(position))
+
+    def _read_text(self, said: "_Said") -> Iterator[Text]:
+        known = min(self._tokens_to_match, len(said.logprobs))
+        self._tokens_to_match -= known
+        self._tokens += len(said.logprobs) - known
+        self._untold += said.logprobs[known:]
+        piece = self._unseen(said.text) if said.text else ""
+        if piece:
+            told, self._untold = tuple(self._untold), []
+            yield Text(piece, str(Position(self._characters, self._checksum)), told)
+        elif self._characters <= self.resume.characters:
+            self._untold = []  # the client has had them with their text
+
+    def _unseen(self, text: str) -> str:
+        """What of a piece the client has not had, from an earlier source or connection."""
+        if self._to_match:
+            common = min(len(text), len(self._to_match))
+            if text[:common] != self._to_match[:common]:
+                raise _diverged()
+            self._to_match, text = self._to_match[common:], text[common:]
+        had = self.resume.characters - self._characters
+        if had > 0:
+            self._advance(text[:had])
+            if len(text) >= had and self._checksum != self.resume.checksum:
+                raise _diverged()
+            text = text[had:]
+        if text:
+            self._advance(text)
+        return text
+
+    def _advance(self, text: str) -> None:
+        self._pieces.append(text)
+        self._characters += len(text)
+        self._checksum = crc32(text.encode(errors="replace"), self._checksum)
+        if self._characters > MAX_TEXT_CHARACTERS:
+            raise TaskFailed(f"the miner streams more than {MAX_TEXT_CHARACTERS} characters")
+
+
+def _diverged() -> SourceDiverged:
+    return SourceDiverged(
+        "the miner was replaced in mid-answer, and the next one's text does not continue what"
+        " was already sent",
+        remedy="discard the text and look at the task for the result that counts",
+    )
+
+
+def _no_position(text: str, field: str) -> InvalidField:
+    return InvalidField(
+        f"{text[:40]!r} is no position in an answer",
+        field=field,
+        remedy="send the id of the last event as it came, or none to start over",
+    )
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(**row | {"logprobs": read_logprobs(row.get("logprobs", ()))})
+
+
+def _logprobs(text: str) -> tuple[TokenLogprob, ...]:
+    """What a miner tells of a piece; nothing, if it is nonsense: the validator looks at it."""
+    try:
+        return read_logprobs(json.loads(text))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _finish_reason(said: str | None) -> str:
+    return said if said in ("length", "cancelled") else "stop"
+
+
+def _count(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() and len(value) < 10 else 0

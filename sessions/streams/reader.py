@@ -1,0 +1,271 @@
+"""One reader of Redis Streams for everybody who follows any of them in this process.
+
+A follower holds a position in each of its streams and nothing else. The reader keeps the last
+entries of every followed stream once, for all of its followers; who is new or has fallen behind
+reads the rest from Redis at its own pace. So memory is bounded by streams, not by readers.
+
+Nothing polls and nothing blocks on thousands of keys: Redis itself remembers which streams were
+read (`CLIENT TRACKING`) and says, once, that one of them has changed; then it is read again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+from sessions.errors import RelayError, RouterRestarting
+from sessions.streams.buffer import MAX_ENTRY_CHARACTERS, START, Entry, StreamBuffer
+from sessions.streams.connection import clear_errors, close, connection, tracking, unavailable
+from sessions.streams.follower import Follower
+
+ENTRIES_A_READ = 256
+KEYS_A_READ = 500
+SWEEP_S = 15.0
+"""How often every stream is read without a notice: one may be lost with its connection."""
+RECONNECT_WITHIN_S = 3.0
+RECONNECT_EVERY_S = 0.05
+LINGER_S = 5.0
+"""How long the connections outlive the last follower."""
+
+logger = logging.getLogger(__name__)
+
+
+class StreamReader:
+    """The shared reader of one event loop; `current_reader` finds it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.failure: RelayError | None = None
+        """Why nothing more will be read; a failed reader is replaced by the next follower."""
+        self._loop = asyncio.get_running_loop()
+        self._streams: dict[str, StreamBuffer] = {}
+        self._unread: set[str] = set()
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._run_id = ""
+        # Connections of their own for who catches up, so that nobody waits for the others.
+        self._history: redis.asyncio.Redis = connection(url)
+
+    @property
+    def followed(self) -> int:
+        """How many streams somebody follows."""
+        return len(self._streams)
+
+    @asynccontextmanager
+    async def follower(self) -> AsyncIterator[Follower]:
+        """A follower of no stream yet."""
+        follower = Follower(self)
+        try:
+            yield follower
+        finally:
+            for key in list(follower.cursors):
+                follower.remove(key)
+
+    def fail(self, error: RelayError) -> None:
+        """End all following with this error; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # a loop that is closed has no followers
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    async def last_id(self, key: str) -> str:
+        """The position behind a stream's last entry. Raises RelayUnavailable."""
+        with clear_errors():
+            newest: Any = await self._history.xrevrange(key, count=1)
+        return newest[0][0] if newest else START
+
+    async def first_id(self, key: str) -> str:
+        """The id of the oldest entry that is still there. Raises RelayUnavailable."""
+        with clear_errors():
+            oldest: Any = await self._history.xrange(key, count=1)
+        return oldest[0][0] if oldest else START
+
+    async def history(self, key: str, after: str) -> list[Entry]:
+        """Some entries behind a position, from Redis. Raises RelayUnavailable."""
+        with clear_errors():
+            found: Any = await self._history.xrange(key, min=f"({after}", count=ENTRIES_A_READ)
+        return [Entry(*entry) for entry in found]
+
+    def open(self, key: str, after: str, follower: Follower) -> "StreamBuffer":
+        """The stream of this name, followed by this follower from now on."""
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = StreamBuffer(before=after)
+            self.read_soon(key)
+        stream.followers.add(follower)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return stream
+
+    def leave(self, key: str, follower: Follower) -> None:
+        """Forget a follower, and with the last one the stream."""
+        stream = self._streams.get(key)
+        if stream is not None:
+            stream.followers.discard(follower)
+            if not stream.followers:
+                del self._streams[key]
+                if not self._streams:
+                    self._work.set()
+
+    def read_soon(self, key: str) -> None:
+        """Have a stream read, since there may be something new in it."""
+        self._unread.add(key)
+        self._work.set()
+
+    async def _run(self) -> None:
+        give_up_at: float | None = None
+        while self.failure is None:
+            try:
+                async with self._connected() as (commands, notices):
+                    give_up_at = None
+                    listening = asyncio.create_task(self._listen(notices))
+                    listening.add_done_callback(lambda _: self._work.set())
+                    try:
+                        await self._read(commands, listening)
+                    finally:
+                        listening.cancel()
+                        await asyncio.gather(listening, return_exceptions=True)
+            except (redis.RedisError, OSError) as error:
+                give_up_at = give_up_at or time.monotonic() + RECONNECT_WITHIN_S
+                if time.monotonic() > give_up_at:
+                    logger.warning("Redis does not answer: %s", error)
+                    self._fail(unavailable())
+                await asyncio.sleep(RECONNECT_EVERY_S)
+            except Exception:
+                # Whatever it is: who follows must not wait for ever.
+                logger.exception("the reading of live streams has failed")
+                self._fail(unavailable())
+            if not self._streams:
+                break
+        # Before anything is awaited: whoever opens a stream from here on starts another run, with
+        # connections that are not about to be closed.
+        self._task = None
+        history, self._history = self._history, connection(self.url)
+        await asyncio.shield(close(history))
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple["redis.asyncio.Redis", Any]]:
+        async with tracking(self.url) as (commands, notices, run_id):
+            if self._run_id not in ("", run_id):
+                # Another Redis has other streams: what was in between is lost.
+                self._fail(unavailable())
+            self._run_id = run_id
+            yield commands, notices
+
+    async def _listen(self, notices: Any) -> None:
+        while True:
+            _, _, data, *_ = await notices.parse_response(block=True)
+            if isinstance(data, list):
+                for key in data:
+                    self.read_soon(key.decode())
+            elif data is None:  # Redis has forgotten what it tracked
+                self._sweep()
+
+    async def _read(self, commands: "redis.asyncio.Redis", listening: "asyncio.Task[None]") -> None:
+        """Read what has changed until nobody has followed anything for a while."""
+        self._sweep()
+        while self.failure is None:
+            wait_s = SWEEP_S if self._streams else LINGER_S
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._work.wait()
+            except TimeoutError:
+                if not self._streams:
+                    return
+                self._sweep()
+            if listening.done():
+                listening.result()
+            self._work.clear()
+            unread, self._unread = self._unread, set()
+            keys = [key for key in unread if self._wants(key)]
+            for at in range(0, len(keys), KEYS_A_READ):
+                await self._read_keys(commands, keys[at : at + KEYS_A_READ])
+
+    async def _read_keys(self, commands: "redis.asyncio.Redis", keys: Sequence[str]) -> None:
+        positions: dict[Any, Any] = {
+            key: self._streams[key].last for key in keys if key in self._streams
+        }
+        if not positions:
+            return
+        try:
+            answer: Any = await commands.xread(positions, count=ENTRIES_A_READ)
+        except redis.ResponseError:
+            if len(keys) > 1:
+                for key in keys:
+                    await self._read_keys(commands, [key])
+            elif keys[0] in self._streams:
+                # A miner may make of its keys what it likes; the others' are not touched by it.
+                self._streams[keys[0]].is_readable = False
+            return
+        for key, found in answer:
+            stream = self._streams.get(key)
+            # Somebody may have left it and another come to it while Redis was asked.
+            if stream is not None and stream.last == positions[key]:
+                entries = [Entry(*entry) for entry in found]
+                if any(entry.size > MAX_ENTRY_CHARACTERS for entry in entries):
+                    logger.warning("%s has an entry that is too large; it is not followed", key)
+                    stream.is_readable = False
+                    continue
+                stream.append(entries)
+            if stream is not None and len(found) == ENTRIES_A_READ:
+                self.read_soon(key)
+
+    def _wants(self, key: str) -> bool:
+        """Whether to read a stream; one that nobody takes from waits until somebody does."""
+        stream = self._streams.get(key)
+        if stream is None or not stream.is_readable:
+            return False
+        stream.held = stream.is_full
+        return not stream.held
+
+    def _sweep(self) -> None:
+        self._unread.update(self._streams)
+        self._work.set()
+
+    def _fail(self, error: RelayError) -> None:
+        if self.failure is not None:
+            return
+        self.failure = error
+        self._work.set()
+        for stream in self._streams.values():
+            stream.wake()
+
+
+_readers: "WeakKeyDictionary[asyncio.AbstractEventLoop, StreamReader]" = WeakKeyDictionary()
+_stopping: RelayError | None = None
+
+
+def current_reader() -> StreamReader:
+    """The running loop's reader.
+
+    Raises:
+        RelayError: this process is about to stop.
+    """
+    if _stopping is not None:
+        raise _stopping
+    loop = asyncio.get_running_loop()
+    reader = _readers.get(loop)
+    if reader is None or reader.failure is not None or reader.url != settings.REDIS_URL:
+        reader = _readers[loop] = StreamReader(settings.REDIS_URL)
+    return reader
+
+
+def is_stopping() -> bool:
+    """Whether this process sends its followers away."""
+    return _stopping is not None
+
+
+def stop_following() -> None:
+    """Send every follower of this process to another one, once and for all."""
+    global _stopping
+    _stopping = RouterRestarting(
+        "this router process stops; the task goes on", remedy="reconnect, with the last event's id"
+    )
+    for reader in list(_readers.values()):
+        reader.fail(_stopping)
