@@ -41,7 +41,7 @@ audit: setup $(VENV)-slither/.installed ## Run slither; fails on findings that c
 
 soak-sync: setup-dev ## Follow 2,000 random histories, and kill the sender 20 times at each step
 	SYNC_EXAMPLES=$${SYNC_EXAMPLES:-2000} SENDER_KILLS=$${SENDER_KILLS:-20} $(PY) -m pytest -q \
-		tests/chain/test_any_history.py tests/chain/test_sender_kills.py
+		tests/chain/following/test_any_history.py tests/chain/sending/test_sender_kills.py
 
 soak-outages: setup-dev ## Take each part of a running network away for two minutes under load
 	OUTAGES=$${OUTAGES:-all} OUTAGE_S=$${OUTAGE_S:-120} $(PY) -m pytest -q -s tests/system/test_outages.py

@@ -10,8 +10,8 @@ from chain.models import Block, Event
 from chain.rpc.client import Rpc
 from sessions.models import OnChainTask, Session, SessionRouter
 from tests.anvil import Chain
-from tests.chain.mirror import mirror
-from tests.chain.test_sync import events, follow, submit
+from tests.chain.following.test_sync import events, follow, submit
+from tests.chain.mirror_rows import mirror
 
 pytestmark = pytest.mark.django_db
 

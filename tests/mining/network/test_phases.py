@@ -6,7 +6,7 @@ import pytest
 from eth_account import Account
 
 from mining.models import NetworkJudgement, NetworkTask
-from tests.chain.mirror import mirror, rebuilt_mirror
+from tests.chain.mirror_rows import mirror, rebuilt_mirror
 from tests.mining.network.conftest import IdleNetwork
 from tests.money import assert_every_reward_is_accounted_for
 

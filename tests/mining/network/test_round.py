@@ -18,7 +18,7 @@ from mining.models import (
     NetworkTaskState,
 )
 from mining.network.asking import ASK_AGAIN_S
-from tests.chain.mirror import mirror, rebuilt_mirror
+from tests.chain.mirror_rows import mirror, rebuilt_mirror
 from tests.mining.network.conftest import EPOCH_S, IdleNetwork
 from tests.money import assert_every_reward_is_accounted_for
 

@@ -11,7 +11,7 @@ from mining.node.network.check import NetworkCheck
 from mining.node.network.job import NetworkJob, Stage
 from mining.node.worker.task_check import JobRefused
 from tests.anvil import ROUTER, Chain
-from tests.chain.test_network_messages import NODES, Round
+from tests.chain.protocol.test_network_messages import NODES, Round
 
 FOREIGN = "0x" + "99" * 20
 

@@ -13,7 +13,7 @@ from sessions.models import Session
 from tests.serving import serve
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
-from tests.sessions.mirror import apply, event
+from tests.sessions.mirror_rows import apply, event
 
 FRIEND = "0x" + "Fe" * 20
 
