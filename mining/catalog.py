@@ -41,7 +41,7 @@ def vocabulary(model_identifier: int) -> Model:
 
 
 class PromptCounter:
-    """Reads what miners read, as they do (`settings.PROMPT_COUNTER`). Threads may share it."""
+    """Reads what miners read, as they do. Threads may share it."""
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str

@@ -1,6 +1,6 @@
 """What the layers below ask of mining: who is online, and each miner's part in a task.
 
-The settings name these functions; `sessions.ports` has their types.
+`cortensor_site.router_ports` registers these functions; `sessions.ports` has their types.
 """
 
 from datetime import datetime, timedelta

@@ -1,27 +1,10 @@
-"""What sessions asks of the layers above it, by dotted paths in the settings.
-
-| setting | type |
-|---|---|
-| `PROMPT_COUNTER` | `PromptCounter` |
-| `MINERS_ONLINE` | `() -> int`: how many miners have been heard of lately |
-| `MINER_DIRECTORY` | `() -> list[MinerEntry]` |
-| `TASK_RECORDS` | `(Task) -> TaskRecords` |
-| `SESSIONS_OF_RESULT` | `(cid) -> list[int]`: `sessions_of_result` |
-| `KEPT_RESULTS` | `(session_id, task_id) -> list[Result]`: `kept_results` |
-| `EMBEDDER` | `Embedder` |
-| `TASK_GIVER` | `(Task, Session, Op) -> bool`: `give_task` |
-| `ANSWER_JUDGE` | `(answer, reference) -> AnswerWorth` |
-| `ROUTER_HEALTH` | `() -> dict[str, bool]`: which of the router's parts are alive |
-| `PARTS_AWAY` | `() -> Mapping[str, float]`: those that are not, and for how many seconds |
-| `ROUTER_ADDRESS` | `() -> str`: the account that this router submits from |
-"""
+"""What sessions asks of the layers above it, which register it once (`register`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, Protocol, TypedDict
 
-from django.conf import settings
-from django.utils.module_loading import import_string
+from django.core.exceptions import ImproperlyConfigured
 
 from chain.operations import Op
 from chain.protocol.params import LlmParams
@@ -156,16 +139,76 @@ class TaskRecords:
     result_cids: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What stands above sessions, one function or object for each question."""
+
+    prompt_counter: PromptCounter
+    embedder: Embedder
+    miners_online: Callable[[], int]
+    miner_directory: Callable[[], list[MinerEntry]]
+    task_records: Callable[[Task], TaskRecords]
+    sessions_of_result: Callable[[str], list[int]]
+    kept_results: Callable[[int, int], list[Result]]
+    give_task: Callable[[Task, Session, Op], bool]
+    judge_answer: Callable[[str, str], AnswerWorth]
+    router_health: Callable[[], dict[str, bool]]
+    parts_away: Callable[[], Mapping[str, float]]
+    router_address: Callable[[], str]
+
+
+_make: Callable[[], Ports] | None = None
+_ports: Ports | None = None
+
+
+def register(make: Callable[[], Ports]) -> None:
+    """Say what stands above. `make` is called when something is first asked, and once."""
+    global _make, _ports
+    _make, _ports = make, None
+
+
+def registered() -> Ports:
+    """What stands above. Raises ImproperlyConfigured where nobody has registered it."""
+    global _ports
+    if _ports is None:
+        if _make is None:
+            raise ImproperlyConfigured("nothing is registered with sessions.ports")
+        _ports = _make()
+    return _ports
+
+
 def prompt_counter() -> PromptCounter:
-    return cast(PromptCounter, import_string(settings.PROMPT_COUNTER))
+    return registered().prompt_counter
 
 
 def embedder() -> Embedder:
-    return cast(Embedder, import_string(settings.EMBEDDER))
+    return registered().embedder
 
 
 def miners_online() -> int:
-    return cast(Callable[[], int], import_string(settings.MINERS_ONLINE))()
+    """How many miners were heard of lately."""
+    return registered().miners_online()
+
+
+def miner_directory() -> list[MinerEntry]:
+    """The miners that were heard of within a day, those online first."""
+    return registered().miner_directory()
+
+
+def task_records(task: Task) -> TaskRecords:
+    """Every miner's part in a task."""
+    return registered().task_records(task)
+
+
+def sessions_of_result(cid: str) -> list[int]:
+    """The sessions for whose tasks a miner has revealed the content of this address."""
+    return registered().sessions_of_result(cid)
+
+
+def kept_results(session_id: int, task_id: int) -> list[Result]:
+    """A task's results without its live stream, best first: those that count or, where it is not
+    judged yet, those that were revealed. It reads files: call it in a thread."""
+    return registered().kept_results(session_id, task_id)
 
 
 def give_task(task: Task, session: Session, submission: Op) -> bool:
@@ -174,46 +217,24 @@ def give_task(task: Task, session: Session, submission: Op) -> bool:
     All of it is part of the caller's transaction. False if the task has to wait; then nothing is
     written, and nobody told. It waits for no lock.
     """
-    giver = import_string(settings.TASK_GIVER)
-    return cast(Callable[[Task, Session, Op], bool], giver)(task, session, submission)
-
-
-def miner_directory() -> list[MinerEntry]:
-    return cast(Callable[[], list[MinerEntry]], import_string(settings.MINER_DIRECTORY))()
-
-
-def sessions_of_result(cid: str) -> list[int]:
-    """The sessions for whose tasks a miner has revealed the content of this address."""
-    finder = import_string(settings.SESSIONS_OF_RESULT)
-    return cast(Callable[[str], list[int]], finder)(cid)
-
-
-def task_records(task: Task) -> TaskRecords:
-    return cast(Callable[[Task], TaskRecords], import_string(settings.TASK_RECORDS))(task)
-
-
-def kept_results(session_id: int, task_id: int) -> list[Result]:
-    """A task's results without its live stream, best first: those that count or, where it is not
-    judged yet, those that were revealed. It reads files: call it in a thread."""
-    kept = import_string(settings.KEPT_RESULTS)
-    return cast(Callable[[int, int], list[Result]], kept)(session_id, task_id)
+    return registered().give_task(task, session, submission)
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:
-    """Takes seconds: call it in a thread."""
-    judge = import_string(settings.ANSWER_JUDGE)
-    return cast(Callable[[str, str], AnswerWorth], judge)(answer, reference)
+    """What an answer is worth beside a reference. It takes seconds: call it in a thread."""
+    return registered().judge_answer(answer, reference)
 
 
 def router_health() -> dict[str, bool]:
-    return cast(Callable[[], dict[str, bool]], import_string(settings.ROUTER_HEALTH))()
+    """Which of the router's parts are alive."""
+    return registered().router_health()
 
 
 def parts_away() -> Mapping[str, float]:
     """The router's parts that are away, and for how many seconds. It costs next to nothing."""
-    return cast(Callable[[], Mapping[str, float]], import_string(settings.PARTS_AWAY))()
+    return registered().parts_away()
 
 
 def router_address() -> str:
-    """Lower-case hex."""
-    return cast(Callable[[], str], import_string(settings.ROUTER_ADDRESS))().lower()
+    """The account that this router submits from, in lower-case hex."""
+    return registered().router_address().lower()

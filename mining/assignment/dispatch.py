@@ -64,7 +64,7 @@ def dispatch_all() -> int:
 
 
 def give_at_once(task: Task, session: Session, submission: operations.Op) -> bool:
-    """Write a new task and its submission down, given to miners (`settings.TASK_GIVER`).
+    """Write a new task and its submission down, given to miners.
 
     False, and nothing is written, where others are before it, no miner is free, or somebody else is
     giving out slots just now: it waits for nothing, since whoever takes a task holds locks.

@@ -6,7 +6,7 @@ from sessions.ports import AnswerWorth
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:
-    """What an answer is worth if the other one is right (`settings.ANSWER_JUDGE`)."""
+    """What an answer is worth if the other one is right."""
     if answer == reference:
         return AnswerWorth(FULL_BPS, 0.0)
     judgement = judge_by_reference([answer], reference, embed)

@@ -32,7 +32,7 @@ def embed(texts: Sequence[str]) -> Matrix:
 
 
 class Embedder:
-    """The model as the router offers it to clients (`settings.EMBEDDER`)."""
+    """The model as the router offers it to clients."""
 
     @property
     def name(self) -> str:

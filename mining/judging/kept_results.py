@@ -1,7 +1,4 @@
-"""A task's answers as the database and the store have them, for when a live stream is lost.
-
-`settings.KEPT_RESULTS`; `sessions.ports` has the type.
-"""
+"""A task's answers as the database and the store have them, for when a live stream is lost."""
 
 import logging
 

@@ -20,8 +20,10 @@ from chain.protocol.messages import Heartbeat, SigningDomain, sign
 from mining import catalog
 from mining.models import MinerPresence, MinerResult, Node, NodeState
 from mining.node.protocol.reports import HeartbeatReport, NodeStatus
+from sessions import ports
 from sessions.models import OnChainStatus, OnChainTask, Session, SessionNode, Task, TaskOrigin
 from tests.node import tiny_model
+from tests.sessions.ports import replace_ports, router_address
 
 CHAIN_ID = 31337
 QUEUE = "0x" + "51" * 20
@@ -30,7 +32,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def deployment(settings: Any, tmp_path: Path) -> Deployment:
+def deployment(settings: Any, tmp_path: Path) -> Iterator[Deployment]:
     """Addresses to sign for; nothing is deployed."""
     names = ("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session")
     deployment = Deployment(
@@ -42,10 +44,12 @@ def deployment(settings: Any, tmp_path: Path) -> Deployment:
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     settings.STORAGE_DIR = tmp_path / "blocks"
     settings.KEYSTORE_DIR = tmp_path / "keys"
-    settings.ROUTER_ADDRESS = "tests.sessions.ports.router_address"
     settings.KEYSTORE_PASSWORD_FILE = tmp_path / "keys/password"
     deployment.save(settings.DEPLOYMENT_FILE)
-    return deployment
+    before = ports.registered()
+    replace_ports(router_address=router_address)
+    yield deployment
+    ports.register(lambda: before)
 
 
 @pytest.fixture(scope="session")

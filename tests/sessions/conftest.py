@@ -8,28 +8,21 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from cortensor_site.asgi import application
+from sessions import ports
 from tests.serving import serve
 from tests.sessions.api_client import Api, api_client
 from tests.sessions.factories import OWNER, make_key
+from tests.sessions.ports import FAKES
 
 
 @pytest.fixture(autouse=True)
-def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> None:
-    """Point the ports of sessions to `tests.sessions.ports`."""
-    for name in (
-        *("PROMPT_COUNTER", "MINERS_ONLINE", "MINER_DIRECTORY", "EMBEDDER", "ANSWER_JUDGE"),
-        *(
-            "SESSIONS_OF_RESULT",
-            "TASK_RECORDS",
-            "KEPT_RESULTS",
-            "TASK_GIVER",
-            "ROUTER_HEALTH",
-            "PARTS_AWAY",
-            "ROUTER_ADDRESS",
-        ),
-    ):
-        setattr(settings, name, f"tests.sessions.ports.{name.lower()}")
+def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> Iterator[None]:
+    """Have `tests.sessions.ports` stand above sessions."""
+    before = ports.registered()
+    ports.register(lambda: FAKES)
     settings.STORAGE_DIR = tmp_path / "blocks"
+    yield
+    ports.register(lambda: before)
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """What stands above sessions in these tests: a counter of words, a few miners."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from django.utils import timezone
 
 from chain.operations import Op
 from chain.protocol.params import LlmParams, PromptType
 from chain.sending import outbox
+from sessions import ports
 from sessions.models import Session, Task, TaskStatus
-from sessions.ports import AnswerWorth, MinerEntry, PromptUnfit, TaskRecords
+from sessions.ports import AnswerWorth, MinerEntry, Ports, PromptUnfit, TaskRecords
 from sessions.results import Result
 from sessions.stages import task_states
 
@@ -55,9 +58,6 @@ class WordCounter:
         return DEFAULTS
 
 
-prompt_counter = WordCounter()
-
-
 class LetterEmbedder:
     """An embedding of how often a text has each of three letters."""
 
@@ -70,10 +70,7 @@ class LetterEmbedder:
         return len(text.split())
 
 
-embedder = LetterEmbedder()
-
-
-def answer_judge(answer: str, reference: str) -> AnswerWorth:
+def judge_answer(answer: str, reference: str) -> AnswerWorth:
     """Equal words are worth something, in whatever order they come."""
     if answer == reference:
         return AnswerWorth(10_000, 0.0)
@@ -120,11 +117,11 @@ def sessions_of_result(cid: str) -> list[int]:
     return []
 
 
-def task_giver(task: Task, session: Session, submission: Op) -> bool:
+def give_no_task(task: Task, session: Session, submission: Op) -> bool:
     return False
 
 
-def eager_task_giver(task: Task, session: Session, submission: Op) -> bool:
+def give_task(task: Task, session: Session, submission: Op) -> bool:
     task.status, task.assigned_at = TaskStatus.ASSIGNED, timezone.now()
     task.save(force_insert=True)
     outbox.enqueue(submission)
@@ -142,3 +139,25 @@ def parts_away() -> dict[str, float]:
 
 def router_address() -> str:
     return ROUTER
+
+
+FAKES = Ports(
+    prompt_counter=WordCounter(),
+    embedder=LetterEmbedder(),
+    miners_online=miners_online,
+    miner_directory=miner_directory,
+    task_records=task_records,
+    sessions_of_result=sessions_of_result,
+    kept_results=kept_results,
+    give_task=give_no_task,
+    judge_answer=judge_answer,
+    router_health=router_health,
+    parts_away=parts_away,
+    router_address=router_address,
+)
+
+
+def replace_ports(**changes: Any) -> None:
+    """Change what stands above for the rest of a test, whose fixture puts it back."""
+    changed = replace(ports.registered(), **changes)
+    ports.register(lambda: changed)

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from eth_utils.conversions import to_bytes
@@ -15,6 +14,7 @@ from sessions.models import OnChainTask, Session, Task, TaskOrigin, TaskStatus
 from tests.anvil import CLIENT, ORACLE, ROUTER, Chain, account
 from tests.chain.life import Life
 from tests.sessions.news import news
+from tests.sessions.ports import replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,10 +40,8 @@ class Direct(Life):
         return to_bytes(hexstr=task.task_digest)
 
 
-def test_a_task_submitted_on_chain_is_served_and_its_results_are_read_there(
-    chain: Chain, settings: Any
-) -> None:
-    settings.ROUTER_ADDRESS = "tests.sessions.test_web3_client.router_address"
+def test_a_task_submitted_on_chain_is_served_and_its_results_are_read_there(chain: Chain) -> None:
+    replace_ports(router_address=router_address)
     for miner in MINERS:
         chain.register_miner(miner)
     session_id = chain.open_session(redundancy=2)

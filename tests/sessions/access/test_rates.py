@@ -17,7 +17,7 @@ from sessions.intake import acceptance
 from sessions.models import Task
 from tests.sessions.api_client import Api, problem_of
 from tests.sessions.factories import OWNER, make_key, make_request, make_session
-from tests.sessions.ports import MODEL
+from tests.sessions.ports import MODEL, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,10 +67,10 @@ def test_tokens_are_counted_at_the_worst_case(limits: Callable[..., None]) -> No
 
 
 def test_a_prompt_bomb_is_refused_before_anybody_counts_its_tokens(
-    settings: Settings, limits: Callable[..., None]
+    limits: Callable[..., None],
 ) -> None:
     limits(prompt_bytes=100)
-    settings.PROMPT_COUNTER = "there.is.no.such.counter"
+    replace_ports(prompt_counter=None)
     with pytest.raises(InvalidField) as refusal:
         acceptance.accept(make_request("é" * 51), session=make_session(), api_key=None)
     assert refusal.value.field == "prompt"

@@ -58,7 +58,15 @@ from tests.sessions.factories import (
     make_request,
     make_session,
 )
-from tests.sessions.ports import CONTEXT_LENGTH, DEFAULTS, MODEL
+from tests.sessions.ports import (
+    CONTEXT_LENGTH,
+    DEFAULTS,
+    MODEL,
+    give_no_task,
+    give_task,
+    no_miners_online,
+    replace_ports,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,11 +94,11 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
     assert task.task_digest == "0x" + digest.hex()
 
 
-@pytest.mark.parametrize(("giver", "woken"), [("task_giver", 1), ("eager_task_giver", 0)])
+@pytest.mark.parametrize(("giver", "woken"), [(give_no_task, 1), (give_task, 0)])
 def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
-    settings: Settings, giver: str, woken: int
+    giver: Callable[..., bool], woken: int
 ) -> None:
-    settings.TASK_GIVER = f"tests.sessions.ports.{giver}"
+    replace_ports(give_task=giver)
     with CaptureQueriesContext(connection) as queries:
         task = acceptance.accept(make_request(), session=make_session(), api_key=None)
     assert sum("'task_queued'" in query["sql"] for query in queries) == woken
@@ -102,10 +110,8 @@ def refuse_to_give(task: Task, session: Session, submission: Op) -> bool:
     raise AssertionError("the slots are locked from here to the end of the transaction")
 
 
-def test_several_tasks_and_what_is_done_with_them_keep_nobody_from_the_slots(
-    settings: Settings,
-) -> None:
-    settings.TASK_GIVER = "tests.sessions.intake.test_acceptance.refuse_to_give"
+def test_several_tasks_and_what_is_done_with_them_keep_nobody_from_the_slots() -> None:
+    replace_ports(give_task=refuse_to_give)
     session, done = make_session(), list[Task]()
     taken = acceptance.accept_all([make_request()] * 3, session=session, api_key=None)
     assert [task.task_id for task in taken] == [LANE_SIZE, LANE_SIZE + 1, LANE_SIZE + 2]
@@ -295,7 +301,7 @@ def test_a_session_runs_no_more_tasks_than_it_may_with_those_under_way() -> None
 
 
 def test_without_any_miner_a_client_is_told_to_come_back(settings: Settings) -> None:
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    replace_ports(miners_online=no_miners_online)
     with pytest.raises(NoMiners) as refusal:
         acceptance.accept(make_request(), session=make_session(), api_key=None)
     assert refusal.value.retry_after_s

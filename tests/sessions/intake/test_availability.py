@@ -4,23 +4,22 @@ import json
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from sessions.errors import PartAway
 from sessions.intake import acceptance
 from sessions.intake.availability import RULES, Rule, broken_rule
 from sessions.models import Session, Task
-from tests.sessions import ports
 from tests.sessions.factories import make_key, make_request, make_session
+from tests.sessions.ports import give_no_task, give_task, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+def away() -> dict[str, float]:
     """What is away, for how many seconds."""
     parts: dict[str, float] = {}
-    monkeypatch.setattr(ports, "parts_away", lambda: parts)
+    replace_ports(parts_away=lambda: parts)
     return parts
 
 
@@ -42,12 +41,12 @@ def test_a_task_is_refused_once_a_part_was_missed_and_nothing_is_reserved(
 
 
 def test_a_dispatcher_is_missed_only_by_what_has_to_wait(
-    away: dict[str, float], session: Session, settings: Settings
+    away: dict[str, float], session: Session
 ) -> None:
     away["dispatch"] = 60
-    settings.TASK_GIVER = "tests.sessions.ports.eager_task_giver"
+    replace_ports(give_task=give_task)
     acceptance.accept(make_request(), session=session, api_key=None)
-    settings.TASK_GIVER = "tests.sessions.ports.task_giver"
+    replace_ports(give_task=give_no_task)
     with pytest.raises(PartAway):
         acceptance.accept(make_request(), session=session, api_key=None)
 

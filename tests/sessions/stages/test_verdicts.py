@@ -5,14 +5,12 @@ import json
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from sessions.errors import DeadlinePassed, SourceDiverged, TaskFailed
 from sessions.models import TaskStatus
 from sessions.stages import verdicts
 from sessions.stages.verdicts import wait_for_results
 from sessions.streams import answer, writing
-from tests.sessions import ports
 from tests.sessions.factories import make_key, make_session
 from tests.sessions.followed_task import (
     ALICE,
@@ -25,16 +23,17 @@ from tests.sessions.followed_task import (
     source,
     text_of,
 )
+from tests.sessions.ports import give_task, replace_ports
 
 __all__ = ["client", "miner"]
 KEPT = writing.Result(BOB, "Paris is it", "stop", 3, 2)
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[writing.Result]:
+def kept() -> list[writing.Result]:
     """What the database has of the task's results."""
     results: list[writing.Result] = []
-    monkeypatch.setattr(ports, "kept_results", lambda *_: results)
+    replace_ports(kept_results=lambda *_: results)
     return results
 
 
@@ -126,14 +125,13 @@ async def test_what_is_kept_never_replaces_what_a_client_has_seen(
 @pytest.mark.parametrize("is_judged", [True, False])
 def test_every_face_says_whether_an_answer_is_judged(
     client_: Client,
-    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     kept: list[writing.Result],
     path: str,
     is_judged: bool,
 ) -> None:
     monkeypatch.setattr(verdicts, "VERDICT_WITHIN_S", 0.1 - 5)  # and the task's timeout
-    settings.TASK_GIVER = "tests.sessions.ports.eager_task_giver"
+    replace_ports(give_task=give_task)
     session = make_session(redundancy=3)
     _, secret = make_key(session.owner)
     kept.append(writing.Result(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))

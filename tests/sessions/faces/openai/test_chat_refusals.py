@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import Settings
 
 from sessions.models import Task
 from tests.sessions.faces.openai.answers import HELLO, assert_error, schema_of
 from tests.sessions.faces.openai.conftest import Api
 from tests.sessions.factories import make_session
+from tests.sessions.ports import no_miners_online, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +27,9 @@ def test_a_prompt_beyond_the_context_is_named_as_openai_does(api: Api) -> None:
     assert_error(api("POST", "chat/completions", long), 400, "context_length_exceeded", "messages")
 
 
-def test_without_miners_a_client_is_told_when_to_come_back(api: Api, settings: Settings) -> None:
+def test_without_miners_a_client_is_told_when_to_come_back(api: Api) -> None:
     make_session()
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    replace_ports(miners_online=no_miners_online)
     response = api("POST", "chat/completions", HELLO)
     assert assert_error(response, 503, "no_miners")["type"] == "server_error"
     assert int(response["Retry-After"]) > 0

@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from sessions.errors import NoMiners
 from sessions.models import SessionRouter, SessionState, Task
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_session
+from tests.sessions.ports import no_miners_online, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,11 +180,11 @@ def test_conflicts_are_not_tried_again(sdk: Callable[..., Sdk], miners: None) ->
 
 
 def test_what_passes_is_tried_again(
-    sdk: Callable[..., Sdk], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    sdk: Callable[..., Sdk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NoMiners, "retry_after_s", 1)
     make_session()
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    replace_ports(miners_online=no_miners_online)
     client = sdk()
     client.client = client.client.with_options(timeout=30)
     error = refused(client.chat, openai.InternalServerError)

@@ -9,10 +9,11 @@ from pytest_django.fixtures import Settings
 from sessions.faces.common.completion_body import read_completion
 from sessions.intake import acceptance
 from sessions.models import Session, SessionState, Task
+from sessions.ports import TaskRecords
 from sessions.stages import task_states
 from sessions.streams import writing
 from tests.sessions.factories import make_request, make_session, make_task
-from tests.sessions.ports import CONTEXT_LENGTH
+from tests.sessions.ports import CONTEXT_LENGTH, no_miners_online, replace_ports
 from tests.sessions.rest import MINER, OTHER_MINER, Api, answered, api, assert_problem
 
 __all__ = ["api"]
@@ -198,9 +199,7 @@ def test_a_body_beyond_all_bounds_is_a_413(api: Api, settings: Settings) -> None
     assert_problem(api("POST", "completions", {"prompt": "x" * 2000}), 413)
 
 
-def test_refusals_of_the_intake_reach_the_client_with_their_figures(
-    api: Api, settings: Settings
-) -> None:
+def test_refusals_of_the_intake_reach_the_client_with_their_figures(api: Api) -> None:
     session = make_session(deposited_wei=1)
     sid = session.session_id
     body = {"prompt": "hello", "max_tokens": 8}
@@ -212,7 +211,7 @@ def test_refusals_of_the_intake_reach_the_client_with_their_figures(
     problem = assert_problem(api("POST", f"completions/{sid}", long), 400, "prompt")
     assert (problem["prompt_tokens"], problem["context_length"]) == (101, CONTEXT_LENGTH)
     assert_problem(api("POST", "completions/999999", body), 404)
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    replace_ports(miners_online=no_miners_online)
     response = api("POST", f"completions/{make_session().session_id}", body)
     assert_problem(response, 503)
     assert int(response["Retry-After"]) > 0
@@ -227,8 +226,12 @@ def test_an_answer_may_be_asked_to_be_longer_than_the_context() -> None:
     assert task.max_tokens == CONTEXT_LENGTH - task.max_input_tokens
 
 
-def test_an_unexpected_error_tells_nothing(api: Api, settings: Settings) -> None:
-    settings.TASK_RECORDS = "tests.sessions.secret.module"
+def fail_with_a_secret(task: Task) -> TaskRecords:
+    raise RuntimeError("a secret of the router's")
+
+
+def test_an_unexpected_error_tells_nothing(api: Api) -> None:
+    replace_ports(task_records=fail_with_a_secret)
     session = make_session()
     task = make_task(session)
     problem = assert_problem(api("GET", f"tasks/{session.session_id}/{task.task_id}"), 500)

@@ -16,6 +16,7 @@ from chain.protocol.digests import canonical_json
 from sessions.intake import acceptance
 from sessions.models import Session, Task
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_request, make_session
+from tests.sessions.ports import replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,8 +29,8 @@ def sessions_of_result(cid: str) -> list[int]:
 
 
 @pytest.fixture
-def session(settings: Settings) -> Session:
-    settings.SESSIONS_OF_RESULT = "tests.sessions.faces.rest.test_contents.sessions_of_result"
+def session() -> Session:
+    replace_ports(sessions_of_result=sessions_of_result)
     return make_session()
 
 

@@ -12,7 +12,7 @@ from sessions.models import Session, SessionNode, SessionRouter, Task, TaskStatu
 from sessions.ports import MinerRecord, TaskRecords
 from sessions.stages import task_states
 from tests.sessions.factories import make_key, make_session, make_task
-from tests.sessions.ports import MODEL
+from tests.sessions.ports import MODEL, replace_ports
 from tests.sessions.rest import MINER, OTHER_MINER, Api, api
 
 __all__ = ["api"]
@@ -44,9 +44,9 @@ def v2(client: Client) -> Api:
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_task_has_its_miners_and_results_in_the_published_form(
-    api: Api, v2: Api, settings: Settings, version: str
+    api: Api, v2: Api, version: str
 ) -> None:
-    settings.TASK_RECORDS = "tests.sessions.faces.rest.test_published_shapes.records"
+    replace_ports(task_records=records)
     task = make_task(make_session())
     path = f"tasks/{task.session_id}/{task.task_id}"
     shown = (api("GET", path) if version == "v1" else v2(path)).json()

@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 from django.http import HttpResponse
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from sessions.intake import acceptance
 from sessions.models import Session, Task
@@ -15,6 +14,7 @@ from sessions.ports import MinerRecord, TaskRecords
 from sessions.stages import task_states
 from sessions.streams import writing
 from tests.sessions.factories import STRANGER, make_key, make_request, make_session, make_task
+from tests.sessions.ports import replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,8 +55,8 @@ def body(session: Session, **members: Any) -> dict[str, Any]:
     return {"session_id": session.session_id, **members}
 
 
-def test_an_answer_is_compared_with_the_results_that_count(api: Api, settings: Settings) -> None:
-    settings.TASK_RECORDS = "tests.sessions.faces.rest.test_validation.judged_records"
+def test_an_answer_is_compared_with_the_results_that_count(api: Api) -> None:
+    replace_ports(task_records=judged_records)
     session = make_session(redundancy=3)
     task = make_task(session)
     shown = api("validate", body(session, task_id=task.task_id, answer="is two four")).json()

@@ -28,7 +28,7 @@ from tests.anvil import CLIENT, DEPLOYER, Chain, account
 from tests.sessions.faces.openai.conftest import PIECES
 from tests.sessions.faces.x402.conftest import PRICE_WEI, PURSE_WEI, Sign, blocks
 from tests.sessions.factories import make_session
-from tests.sessions.ports import DEFAULTS
+from tests.sessions.ports import DEFAULTS, no_miners_online, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -310,8 +310,8 @@ def test_a_router_without_a_till_offers_nothing(
     assert post().status_code == 404
 
 
-def test_a_router_without_miners_asks_for_no_money(post: Post, settings: Settings) -> None:
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+def test_a_router_without_miners_asks_for_no_money(post: Post) -> None:
+    replace_ports(miners_online=no_miners_online)
     answer = post()
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

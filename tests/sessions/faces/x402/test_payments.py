@@ -21,6 +21,7 @@ from sessions.models import ModelPrice, Payment, PaymentStatus, Session, Task
 from tests.anvil import account
 from tests.sessions.faces.x402.conftest import PRICE_WEI, Sign
 from tests.sessions.factories import make_request, make_session
+from tests.sessions.ports import no_miners_online, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,9 +121,9 @@ def test_who_knows_the_nonce_only_gets_no_answer(
 
 
 def test_a_task_that_is_not_taken_leaves_the_payment_untouched(
-    session: Session, offer: Offer, signed: Sign, settings: Settings
+    session: Session, offer: Offer, signed: Sign
 ) -> None:
-    settings.MINERS_ONLINE = "tests.sessions.ports.no_miners_online"
+    replace_ports(miners_online=no_miners_online)
     with pytest.raises(NoMiners):
         take(make_request(), session, offer, signed())
     assert_nothing_was_taken()
