@@ -8,7 +8,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
-from sessions.faces.openai.json_schema.strings.library import byte_tokenizer
+from sessions.faces.openai.json_schema.library import byte_tokenizer
 
 MAX_ORDERS, MAX_SPELLINGS = 720, 64
 END = 256

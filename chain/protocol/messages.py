@@ -1,7 +1,7 @@
 """What miners and validators sign, and how.
 
 Pure: no Django, no web3, no I/O, so that a miner's own machine can import it. The EIP-712 types
-are derived from the dataclasses below; `contracts/src/TaskMessages.sol` holds the same ones.
+are derived from the dataclasses below; `contracts/src/task/TaskMessages.sol` holds the same ones.
 """
 
 from dataclasses import dataclass, fields

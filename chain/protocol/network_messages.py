@@ -1,7 +1,7 @@
 """What nodes and validators sign for network tasks. Pure; `chain.protocol.messages` signs them.
 
-`contracts/src/NetworkMessages.sol` holds the same types. All are of Cognitive's domain. `seed` is
-the request's or the session's: its fork-proof identity.
+`contracts/src/network/NetworkMessages.sol` holds the same types. All are of Cognitive's domain.
+`seed` is the request's or the session's: its fork-proof identity.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Part, Parts, NOWHERE, PART_BITS, PART_MASK, PARTS_A_WORD} from "../src/Board.sol";
+import {Part, Parts, NOWHERE, PART_BITS, PART_MASK, PARTS_A_WORD} from "../src/task/Board.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev What is read of all lanes of a word together is what they say one by one.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {ContentAddress} from "../src/ContentAddress.sol";
+import {ContentAddress} from "../src/common/ContentAddress.sol";
 import {Checks} from "./Vm.sol";
 
 contract ContentAddressTest is Checks {

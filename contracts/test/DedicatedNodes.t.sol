@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NodePool, NodeState} from "../src/NodePool.sol";
-import {SessionNodes} from "../src/SessionNodes.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {Assignment, TaskStatus} from "../src/TaskTypes.sol";
+import {NodePool, NodeState} from "../src/node/NodePool.sol";
+import {SessionNodes} from "../src/session/SessionNodes.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {Assignment, TaskStatus} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {ContentAddress} from "../src/ContentAddress.sol";
+import {ContentAddress} from "../src/common/ContentAddress.sol";
 import {
     Assignment,
     Reveal,
@@ -10,7 +10,7 @@ import {
     Submission,
     TaskStatus,
     Verdict
-} from "../src/TaskTypes.sol";
+} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev What a task costs by stage, the miners' and the validator's part included: content-addressed, with one,

@@ -5,10 +5,10 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
-import {NodePool, NodeState} from "../src/NodePool.sol";
-import {RoleGuarded} from "../src/Roles.sol";
-import {SessionPayment} from "../src/SessionPayment.sol";
-import {Submission} from "../src/TaskTypes.sol";
+import {NodePool, NodeState} from "../src/node/NodePool.sol";
+import {RoleGuarded} from "../src/common/Roles.sol";
+import {SessionPayment} from "../src/money/SessionPayment.sol";
+import {Submission} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev A token that keeps a tenth of every transfer and, when told to, calls back in the middle of one.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Cognitive} from "../src/Cognitive.sol";
-import {NetworkLedger} from "../src/NetworkLedger.sol";
-import {NetworkRewards} from "../src/NetworkRewards.sol";
-import {NetworkPhase, NetworkSessionView} from "../src/NetworkTypes.sol";
-import {NetworkViews} from "../src/NetworkViews.sol";
-import {NodeReputation} from "../src/NodeReputation.sol";
-import {NodeStats} from "../src/NodeStats.sol";
+import {Cognitive} from "../src/network/Cognitive.sol";
+import {NetworkLedger} from "../src/network/NetworkLedger.sol";
+import {NetworkRewards} from "../src/money/NetworkRewards.sol";
+import {NetworkPhase, NetworkSessionView} from "../src/network/NetworkTypes.sol";
+import {NetworkViews} from "../src/network/NetworkViews.sol";
+import {NodeReputation} from "../src/node/NodeReputation.sol";
+import {NodeStats} from "../src/node/NodeStats.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

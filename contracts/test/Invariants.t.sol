@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Mark, Marks} from "../src/Marks.sol";
-import {Holding} from "../src/SessionPayment.sol";
-import {Reveal, SignedPrecommit, TaskStatus, Verdict} from "../src/TaskTypes.sol";
+import {Mark, Marks} from "../src/task/Marks.sol";
+import {Holding} from "../src/money/SessionPayment.sol";
+import {Reveal, SignedPrecommit, TaskStatus, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev Twelve actors that do whatever is possible, in any order, while time passes: two clients, five miners

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {CortensorToken} from "../src/CortensorToken.sol";
-import {NodePool, NodeState} from "../src/NodePool.sol";
-import {OverdueTasks} from "../src/OverdueTasks.sol";
-import {Roles} from "../src/Roles.sol";
-import {Session} from "../src/Session.sol";
-import {SessionPayment} from "../src/SessionPayment.sol";
-import {SessionQueue} from "../src/SessionQueue.sol";
-import {SessionViews} from "../src/SessionViews.sol";
+import {CortensorToken} from "../src/money/CortensorToken.sol";
+import {NodePool, NodeState} from "../src/node/NodePool.sol";
+import {OverdueTasks} from "../src/task/OverdueTasks.sol";
+import {Roles} from "../src/common/Roles.sol";
+import {Session} from "../src/session/Session.sol";
+import {SessionPayment} from "../src/money/SessionPayment.sol";
+import {SessionQueue} from "../src/task/SessionQueue.sol";
+import {SessionViews} from "../src/session/SessionViews.sol";
 import {
     SignedAck, SignedPrecommit, SignedVerdict, Submission, TaskStatus, Verdict
-} from "../src/TaskTypes.sol";
+} from "../src/task/TaskTypes.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev The deployed network with its actors, and the steps of a task in short words.

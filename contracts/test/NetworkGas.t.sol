@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NetworkCommit, NetworkPrecommit, NetworkState} from "../src/NetworkTypes.sol";
+import {NetworkCommit, NetworkPrecommit, NetworkState} from "../src/network/NetworkTypes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 interface GasVm {

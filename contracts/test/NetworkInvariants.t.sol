@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NetworkFlow} from "../src/NetworkFlow.sol";
-import {Credit} from "../src/NetworkRewards.sol";
-import {NetworkPhaseView, NetworkSessionView, NetworkState} from "../src/NetworkTypes.sol";
-import {Outcome} from "../src/NodeOutcomes.sol";
+import {NetworkFlow} from "../src/network/NetworkFlow.sol";
+import {Credit} from "../src/money/NetworkRewards.sol";
+import {NetworkPhaseView, NetworkSessionView, NetworkState} from "../src/network/NetworkTypes.sol";
+import {Outcome} from "../src/node/NodeOutcomes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 /// @dev Twelve nodes, a requester, an oracle, a validator, a donor, an administrator and a thief do whatever they

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NetworkFlow} from "../src/NetworkFlow.sol";
-import {NetworkPhases} from "../src/NetworkPhases.sol";
-import {NetworkRequests} from "../src/NetworkRequests.sol";
-import {NetworkPhase, NetworkPhaseView, NetworkState} from "../src/NetworkTypes.sol";
-import {NodeStage} from "../src/NodeOutcomes.sol";
+import {NetworkFlow} from "../src/network/NetworkFlow.sol";
+import {NetworkPhases} from "../src/network/NetworkPhases.sol";
+import {NetworkRequests} from "../src/network/NetworkRequests.sol";
+import {NetworkPhase, NetworkPhaseView, NetworkState} from "../src/network/NetworkTypes.sol";
+import {NodeStage} from "../src/node/NodeOutcomes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 interface StateVm {

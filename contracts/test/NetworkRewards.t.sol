@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
-import {Credit, NetworkRewards} from "../src/NetworkRewards.sol";
-import {RoleGuarded} from "../src/Roles.sol";
+import {Credit, NetworkRewards} from "../src/money/NetworkRewards.sol";
+import {RoleGuarded} from "../src/common/Roles.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 /// @dev Keeps a tenth of every transfer, and calls back into the pool while it moves.

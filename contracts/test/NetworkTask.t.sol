@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NetworkPhases} from "../src/NetworkPhases.sol";
-import {NetworkRequests} from "../src/NetworkRequests.sol";
-import {NodeStage} from "../src/NodeOutcomes.sol";
-import {NetworkSessionView, NetworkState} from "../src/NetworkTypes.sol";
+import {NetworkPhases} from "../src/network/NetworkPhases.sol";
+import {NetworkRequests} from "../src/network/NetworkRequests.sol";
+import {NodeStage} from "../src/node/NodeOutcomes.sol";
+import {NetworkSessionView, NetworkState} from "../src/network/NetworkTypes.sol";
 import {BlockVm, IdleNetwork} from "./IdleNetwork.sol";
 
 /// @dev A network task from its request to its end, and how it begins.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NetworkFlow} from "../src/NetworkFlow.sol";
-import {NetworkLedger} from "../src/NetworkLedger.sol";
-import {NetworkRequests} from "../src/NetworkRequests.sol";
-import {NetworkState} from "../src/NetworkTypes.sol";
-import {RoleGuarded, RoleIds} from "../src/Roles.sol";
+import {NetworkFlow} from "../src/network/NetworkFlow.sol";
+import {NetworkLedger} from "../src/network/NetworkLedger.sol";
+import {NetworkRequests} from "../src/network/NetworkRequests.sol";
+import {NetworkState} from "../src/network/NetworkTypes.sol";
+import {RoleGuarded, RoleIds} from "../src/common/Roles.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 /// @dev How network tasks are judged and end, and where the next one's seed comes from.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {CallBatching} from "../src/CallBatching.sol";
-import {NetworkFlow} from "../src/NetworkFlow.sol";
-import {NetworkRequests} from "../src/NetworkRequests.sol";
-import {NodeStage} from "../src/NodeOutcomes.sol";
-import {NetworkCommit, NetworkPrecommit, NetworkState} from "../src/NetworkTypes.sol";
+import {CallBatching} from "../src/common/CallBatching.sol";
+import {NetworkFlow} from "../src/network/NetworkFlow.sol";
+import {NetworkRequests} from "../src/network/NetworkRequests.sol";
+import {NodeStage} from "../src/node/NodeOutcomes.sol";
+import {NetworkCommit, NetworkPrecommit, NetworkState} from "../src/network/NetworkTypes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 /// @dev What preparers and completers of a network task do, and what is refused.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NodeReputation} from "../src/NodeReputation.sol";
-import {NODE_STAGES, NodeStage, Outcome, bitOf} from "../src/NodeOutcomes.sol";
-import {NodeStats} from "../src/NodeStats.sol";
-import {RoleGuarded} from "../src/Roles.sol";
+import {NodeReputation} from "../src/node/NodeReputation.sol";
+import {NODE_STAGES, NodeStage, Outcome, bitOf} from "../src/node/NodeOutcomes.sol";
+import {NodeStats} from "../src/node/NodeStats.sol";
+import {RoleGuarded} from "../src/common/Roles.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 interface StorageVm {

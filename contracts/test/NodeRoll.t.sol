@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {CallBatching} from "../src/CallBatching.sol";
-import {Cognitive} from "../src/Cognitive.sol";
-import {NetworkFlow} from "../src/NetworkFlow.sol";
-import {Ping} from "../src/NetworkTypes.sol";
-import {NodeRoll} from "../src/NodeRoll.sol";
-import {RoleGuarded} from "../src/Roles.sol";
+import {CallBatching} from "../src/common/CallBatching.sol";
+import {Cognitive} from "../src/network/Cognitive.sol";
+import {NetworkFlow} from "../src/network/NetworkFlow.sol";
+import {Ping} from "../src/network/NetworkTypes.sol";
+import {NodeRoll} from "../src/node/NodeRoll.sol";
+import {RoleGuarded} from "../src/common/Roles.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 contract NodeRollTest is IdleNetwork {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NodePool, NodeState} from "../src/NodePool.sol";
-import {RoleGuarded} from "../src/Roles.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskStatus} from "../src/TaskTypes.sol";
+import {NodePool, NodeState} from "../src/node/NodePool.sol";
+import {RoleGuarded} from "../src/common/Roles.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskStatus} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev Nodes: their stake, what it is lost for, what they serve, how they leave.

@@ -3,14 +3,14 @@ pragma solidity ^0.8.30;
 
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
-import {Roles, RoleGuarded} from "../src/Roles.sol";
-import {Session} from "../src/Session.sol";
-import {SessionLedger} from "../src/SessionLedger.sol";
-import {SessionNodes} from "../src/SessionNodes.sol";
-import {SessionPayment} from "../src/SessionPayment.sol";
-import {SessionView, SessionViews} from "../src/SessionViews.sol";
-import {TaskStatus} from "../src/TaskTypes.sol";
-import {Versioned} from "../src/Versioned.sol";
+import {Roles, RoleGuarded} from "../src/common/Roles.sol";
+import {Session} from "../src/session/Session.sol";
+import {SessionLedger} from "../src/session/SessionLedger.sol";
+import {SessionNodes} from "../src/session/SessionNodes.sol";
+import {SessionPayment} from "../src/money/SessionPayment.sol";
+import {SessionView, SessionViews} from "../src/session/SessionViews.sol";
+import {TaskStatus} from "../src/task/TaskTypes.sol";
+import {Versioned} from "../src/common/Versioned.sol";
 import {Network} from "./Network.sol";
 
 /// @dev What clients of the interface of 2025 call beside what later ones do.

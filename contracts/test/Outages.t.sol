@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {SignedPrecommit, Submission, TaskRef, TaskStatus, Verdict} from "../src/TaskTypes.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {SignedPrecommit, Submission, TaskRef, TaskStatus, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev Who is away for minutes (a router's sender, a validator, the chain) costs nobody an answer or a stake; and

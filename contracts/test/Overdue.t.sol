@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NodeState} from "../src/NodePool.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskLedger} from "../src/TaskLedger.sol";
-import {Submission, TaskRef, TaskStatus, Verdict} from "../src/TaskTypes.sol";
+import {NodeState} from "../src/node/NodePool.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
+import {Submission, TaskRef, TaskStatus, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev Liveness without trust: late miners lose their places to a draw that nobody chooses.

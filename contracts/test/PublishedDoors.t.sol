@@ -3,14 +3,14 @@ pragma solidity ^0.8.30;
 
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
-import {NodeState} from "../src/NodePool.sol";
-import {RoleGuarded, RoleIds} from "../src/Roles.sol";
-import {Session} from "../src/Session.sol";
-import {SessionNodes} from "../src/SessionNodes.sol";
-import {SessionTasks} from "../src/SessionTasks.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskLedger} from "../src/TaskLedger.sol";
-import {Assignment, TaskDecoration, TaskStatus} from "../src/TaskTypes.sol";
+import {NodeState} from "../src/node/NodePool.sol";
+import {RoleGuarded, RoleIds} from "../src/common/Roles.sol";
+import {Session} from "../src/session/Session.sol";
+import {SessionNodes} from "../src/session/SessionNodes.sol";
+import {SessionTasks} from "../src/session/SessionTasks.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
+import {Assignment, TaskDecoration, TaskStatus} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {CallBatching} from "../src/CallBatching.sol";
-import {Mark, Marks} from "../src/Marks.sol";
-import {NetworkPrecommit} from "../src/NetworkTypes.sol";
-import {NodePool, Registration} from "../src/NodePool.sol";
-import {SessionNodes} from "../src/SessionNodes.sol";
-import {Holding, SessionPayment} from "../src/SessionPayment.sol";
-import {SessionRouters} from "../src/SessionRouters.sol";
-import {SessionTasks} from "../src/SessionTasks.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskLedger} from "../src/TaskLedger.sol";
-import {TaskTerms} from "../src/TaskTerms.sol";
-import {SignedPrecommit, Submission, TaskStatus} from "../src/TaskTypes.sol";
+import {CallBatching} from "../src/common/CallBatching.sol";
+import {Mark, Marks} from "../src/task/Marks.sol";
+import {NetworkPrecommit} from "../src/network/NetworkTypes.sol";
+import {NodePool, Registration} from "../src/node/NodePool.sol";
+import {SessionNodes} from "../src/session/SessionNodes.sol";
+import {Holding, SessionPayment} from "../src/money/SessionPayment.sol";
+import {SessionRouters} from "../src/session/SessionRouters.sol";
+import {SessionTasks} from "../src/session/SessionTasks.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
+import {TaskTerms} from "../src/task/TaskTerms.sol";
+import {SignedPrecommit, Submission, TaskStatus} from "../src/task/TaskTypes.sol";
 import {IdleNetwork} from "./IdleNetwork.sol";
 
 interface StorageVm {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Batching} from "../src/Batching.sol";
-import {Mark} from "../src/Marks.sol";
-import {NodePool, NodeState, Registration} from "../src/NodePool.sol";
-import {Holding} from "../src/SessionPayment.sol";
-import {SessionQueue} from "../src/SessionQueue.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskLedger} from "../src/TaskLedger.sol";
+import {Batching} from "../src/common/Batching.sol";
+import {Mark} from "../src/task/Marks.sol";
+import {NodePool, NodeState, Registration} from "../src/node/NodePool.sol";
+import {Holding} from "../src/money/SessionPayment.sol";
+import {SessionQueue} from "../src/task/SessionQueue.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
 import {
     Assignment,
     NewTask,
@@ -19,7 +19,7 @@ import {
     TaskRef,
     TaskStatus,
     Verdict
-} from "../src/TaskTypes.sol";
+} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

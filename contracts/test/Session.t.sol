@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Session} from "../src/Session.sol";
-import {SessionLedger} from "../src/SessionLedger.sol";
-import {SessionView} from "../src/SessionViews.sol";
-import {SessionNodes} from "../src/SessionNodes.sol";
-import {SessionPayment} from "../src/SessionPayment.sol";
-import {SessionTasks} from "../src/SessionTasks.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskTerms} from "../src/TaskTerms.sol";
-import {Submission, TaskDecoration} from "../src/TaskTypes.sol";
+import {Session} from "../src/session/Session.sol";
+import {SessionLedger} from "../src/session/SessionLedger.sol";
+import {SessionView} from "../src/session/SessionViews.sol";
+import {SessionNodes} from "../src/session/SessionNodes.sol";
+import {SessionPayment} from "../src/money/SessionPayment.sol";
+import {SessionTasks} from "../src/session/SessionTasks.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskTerms} from "../src/task/TaskTerms.sol";
+import {Submission, TaskDecoration} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {SessionLedger} from "../src/SessionLedger.sol";
-import {SessionView} from "../src/SessionViews.sol";
+import {SessionLedger} from "../src/session/SessionLedger.sol";
+import {SessionView} from "../src/session/SessionViews.sol";
 import {Network} from "./Network.sol";
 
 /// @dev What clients read about sessions and routers, and that changes show in it.

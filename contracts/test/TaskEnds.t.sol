@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {Submission, TaskRef, TaskStatus, Verdict} from "../src/TaskTypes.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {Submission, TaskRef, TaskStatus, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev How tasks end that somebody was late for, and those that are larger or more various than most.

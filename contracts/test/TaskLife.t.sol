@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Parts} from "../src/Board.sol";
-import {NodeState} from "../src/NodePool.sol";
-import {SessionPayment} from "../src/SessionPayment.sol";
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskLedger} from "../src/TaskLedger.sol";
-import {TaskStatus, TaskView, Verdict} from "../src/TaskTypes.sol";
+import {Parts} from "../src/task/Board.sol";
+import {NodeState} from "../src/node/NodePool.sol";
+import {SessionPayment} from "../src/money/SessionPayment.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
+import {TaskStatus, TaskView, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev A task's life by direct transactions: what each stage does, and what it refuses.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {TaskFlow} from "../src/TaskFlow.sol";
-import {TaskStatus, Verdict} from "../src/TaskTypes.sol";
+import {TaskFlow} from "../src/task/TaskFlow.sol";
+import {TaskStatus, Verdict} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 import {Log} from "./Vm.sol";
 

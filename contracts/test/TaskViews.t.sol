@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {TaskLedger} from "../src/TaskLedger.sol";
-import {TaskStatus} from "../src/TaskTypes.sol";
+import {TaskLedger} from "../src/task/TaskLedger.sol";
+import {TaskStatus} from "../src/task/TaskTypes.sol";
 import {Network} from "./Network.sol";
 
 /// @dev What clients read about tasks, before, during and after a miner's work.

@@ -5,7 +5,7 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
-import {CortensorToken} from "../src/CortensorToken.sol";
+import {CortensorToken} from "../src/money/CortensorToken.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev A wallet that is a contract: it accepts what its owner's key has signed.

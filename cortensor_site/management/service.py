@@ -9,25 +9,23 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
 from django.db import connection
-from django.utils.module_loading import import_string
 
 from cortensor_site.web.health import beat
 
-Loop = Callable[[threading.Event, Callable[[], None]], None]
+Beat = Callable[[], None]
 
 
 class ServiceCommand(BaseCommand):
     """Runs one loop until SIGTERM or SIGINT; the loop finishes the step it is in."""
 
-    loop: ClassVar[str]
-    """Dotted path of `run(stop, beat)`, imported only when the command runs."""
+    loop: ClassVar["staticmethod[[threading.Event, Beat], None]"]
+    """`run(stop, beat)`: does its work until `stop` is set, and beats while it is alive."""
     waits_for_disk: ClassVar[bool] = True
     """False where nothing is said to anyone that a crash of the database server could not take
     back: what it loses of the last moment is found and done again. Then a commit does not wait."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = self.__module__.rpartition(".")[2]
-        run: Loop = import_string(self.loop)
         if not self.waits_for_disk:
             options = connection.settings_dict["OPTIONS"]
             set_already = options.get("options", "")
@@ -39,5 +37,5 @@ class ServiceCommand(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         beat(name)
         self.stdout.write(f"{name}: running")
-        run(stop, partial(beat, name))
+        type(self).loop(stop, partial(beat, name))
         self.stdout.write(f"{name}: stopped")

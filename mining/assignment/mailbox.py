@@ -13,15 +13,22 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.pools import producers
 
-from mining.enrolment.redis_users import mailbox_prefix
 from mining.errors import MailboxUnavailable
 from mining.models import Assignment
 from mining.node.network.job import NetworkJob
 from mining.node.protocol.job import Job
+from mining.node.protocol.names import (
+    CANCEL,
+    CONTROL_QUEUE,
+    INFER,
+    INFERENCE_QUEUE,
+    NETWORK,
+    NETWORK_QUEUE,
+    REVEAL,
+    SHORTEN,
+    mailbox_prefix,
+)
 
-INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
-SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
-INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
 SOCKET_TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
@@ -84,7 +91,7 @@ def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> Non
 @cache
 def _messages() -> Celery:
     # It only writes messages; where they go is the producer's business.
-    app = Celery("mining.assignment.mailbox", broker=settings.REDIS_URL, set_as_current=False)
+    app = Celery("mining.mailbox", broker=settings.REDIS_URL, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",

@@ -20,9 +20,10 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from mining.enrolment.redis_users import mailbox_prefix, revoke
+from mining.enrolment.redis_users import revoke
 from mining.models import Assignment, MinerPresence
 from mining.models.assignment import UNDECIDED
+from mining.node.protocol.names import MAILBOXES, REPORTS_KEY, mailbox_prefix
 
 LOOK_EVERY_S = 1.0
 MEASURE_EVERY_S = 60.0
@@ -32,7 +33,7 @@ LEAST_SHARE_BYTES = 2 * 1024 * 1024
 KEPT = timedelta(minutes=10)
 """How long the stream of an assignment that is over is left to whoever still reads it."""
 KEYS_AT_ONCE = 1_000
-_PREFIX = b"miner:"
+_MAILBOXES, _REPORTS = MAILBOXES.encode(), REPORTS_KEY.encode()
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Watcher:
 
 def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mailbox]:
     """What each mailbox takes, or one of them."""
-    pattern = mailbox_prefix(address) + "*" if address else "miner:*"
+    pattern = mailbox_prefix(address) + "*" if address else MAILBOXES + "*"
     found = defaultdict[str, Mailbox](lambda: Mailbox({}))
     cursor = 0
     while True:
@@ -106,7 +107,7 @@ def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mail
             # All of its parts: a sample would be of those that its miner wants to be seen.
             pipeline.memory_usage(key, samples=0)
         for key, size in zip(keys, pipeline.execute(), strict=True):
-            owner = key.removeprefix(_PREFIX).split(b":", 1)[0].decode(errors="replace")
+            owner = key.removeprefix(_MAILBOXES).split(b":", 1)[0].decode(errors="replace")
             found[owner].sizes[key] = size or 0
         if cursor == 0:
             return dict(found)
@@ -116,11 +117,11 @@ def cut(client: "redis.Redis", address: str, mailbox: Mailbox) -> None:
     """Remove what nobody needs: reports that were handled, and streams of what is long over."""
     prefix = mailbox_prefix(address).encode()
     presence = MinerPresence.objects.filter(pk=address).first()
-    if presence is not None and prefix + b"reports" in mailbox.sizes:
+    if presence is not None and prefix + _REPORTS in mailbox.sizes:
         try:
-            client.xtrim(prefix + b"reports", minid=presence.report_cursor, approximate=False)
+            client.xtrim(prefix + _REPORTS, minid=presence.report_cursor, approximate=False)
         except redis.ResponseError:
-            client.unlink(prefix + b"reports")  # it is no stream
+            client.unlink(prefix + _REPORTS)  # it is no stream
     current = _current_streams(address)
     _unlink(
         client,

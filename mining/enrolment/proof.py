@@ -24,7 +24,7 @@ from mining.models import MinerPresence, Node, NodeState
 CHALLENGE_S = 60
 UNUSED_AFTER = timedelta(hours=1)
 """A mailbox that no heartbeat has come from for so long can be given to another node."""
-_SALT = "mining.enrolment.redis_users"
+_SALT = "mining.enrolment"
 
 logger = logging.getLogger(__name__)
 

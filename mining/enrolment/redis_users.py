@@ -14,6 +14,7 @@ from chain.deployed.contracts import deployment
 from mining import catalog
 from mining.errors import MiningError
 from mining.node.protocol.job import NetworkFacts
+from mining.node.protocol.names import FACTS_KEY, REPORTS_KEY, mailbox_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ _COMMANDS = (
 """Nothing that makes much of little (SETRANGE, COPY, XGROUP, …), that runs long, or that tells of
 others: Redis has one thread and one memory for all."""
 _KEYS = (
-    *("reports", "stream:*", "network"),
+    *(REPORTS_KEY, "stream:*", FACTS_KEY),
     *("inference*", "control*", "network_tasks*", "unacked*", "_kombu.binding*"),
 )
 """The names that a node's keys have; a queue's also stands for its priorities."""
@@ -41,11 +42,6 @@ _KEYS = (
 
 class NoSuchAddress(MiningError):
     """The text is no account's address."""
-
-
-def mailbox_prefix(address: str) -> str:
-    """What every key of a miner's mailbox begins with."""
-    return f"miner:{address.lower()}:"
 
 
 def enrol(address: str) -> str:
@@ -69,7 +65,7 @@ def enrol(address: str) -> str:
         )
         # The one script that a Celery worker runs (to release a lock); it cannot load others.
         client.script_load(Lock.LUA_RELEASE_SCRIPT)
-        client.set(prefix + "network", json.dumps(_facts().to_json()))
+        client.set(prefix + FACTS_KEY, json.dumps(_facts().to_json()))
         client.execute_command("CLIENT", "KILL", "USER", user_name(address))
     return _url_for(user_name(address), password)
 

@@ -14,7 +14,8 @@ from mining.enrolment.proof import (
     challenge_for,
     enrol_by_proof,
 )
-from mining.enrolment.redis_users import NoSuchAddress, mailbox_prefix
+from mining.enrolment.redis_users import NoSuchAddress
+from mining.node.protocol.names import mailbox_prefix
 
 MAX_TEXT = 512
 NO_ROOM_S = 600

@@ -28,6 +28,17 @@ from mining.node.errors import NodeError
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
 from mining.node.network.stash import CompletionStash
+from mining.node.protocol.names import (
+    CANCEL,
+    CONTROL_QUEUE,
+    INFER,
+    INFERENCE_QUEUE,
+    NETWORK,
+    NETWORK_QUEUE,
+    REVEAL,
+    SHORTEN,
+    mailbox_prefix,
+)
 from mining.node.shelf.serving import Progress, open_shelf
 from mining.node.shelf.shelf import Shelf
 from mining.node.worker.heart import Heart
@@ -37,9 +48,6 @@ from mining.node.worker.task_check import TaskCheck
 
 logger = logging.getLogger(__name__)
 
-INFERENCE_QUEUE, CONTROL_QUEUE, NETWORK_QUEUE = "inference", "control", "network_tasks"
-INFER, REVEAL, CANCEL = "mining.node.infer", "mining.node.reveal", "mining.node.cancel"
-SHORTEN, NETWORK = "mining.node.shorten", "mining.node.network"
 _TALKATIVE = ("celery.worker.strategy", "celery.app.trace")
 """They name every message twice, the job's while its client waits; the miner says what came of a
 job, and of all else what went wrong."""
@@ -206,7 +214,7 @@ def make_app(redis_url: str, miner: Miner, duties: NetworkDuties | None = None) 
     app = Celery("mining.node", broker=redis_url, set_as_current=False)
     app.conf.update(
         broker_transport_options={
-            "global_keyprefix": f"miner:{miner.address.lower()}:",
+            "global_keyprefix": mailbox_prefix(miner.address),
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
         },
         broker_connection_retry_on_startup=True,

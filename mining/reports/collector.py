@@ -22,11 +22,12 @@ from chain.isolation import Isolation, record_fault
 from chain.postgres.liveness import REPORTS, tell
 from chain.storage import StorageError
 from mining.assignment.mailbox_quota import LOOK_EVERY_S, Watcher
-from mining.enrolment.redis_users import enrolled, mailbox_prefix
+from mining.enrolment.redis_users import enrolled
 from mining.errors import ReportRefused
 from mining.loop import beside, keep_doing
 from mining.models import MinerPresence
 from mining.network import reports as network_reports
+from mining.node.protocol.names import REPORTS_KEY, mailbox_prefix
 from mining.node.protocol.reports import read_report
 from mining.node.protocol.wire import Malformed
 from mining.reports.effects import accept
@@ -61,7 +62,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 def reports_key(address: str) -> str:
     """The stream of a miner's reports."""
-    return mailbox_prefix(address) + "reports"
+    return mailbox_prefix(address) + REPORTS_KEY
 
 
 class Collector:

@@ -43,5 +43,5 @@ def is_inherited(name: str) -> bool:
 
 
 def text_of(folder: str) -> str:
-    sources = sorted((CONTRACTS / folder).glob("*.sol"))
+    sources = sorted((CONTRACTS / folder).rglob("*.sol"))
     return "\n".join(source.read_text() for source in sources)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from mining.assignment.candidates import online_miners
 from mining.models import MinerPresence, Node, NodeState
-from mining.node.celery_worker import INFER
+from mining.node.protocol.names import INFER
 from mining.reports import collector as reports
 from mining.reports.collector import Collector
 from tests.node.bench import new_job

@@ -19,7 +19,7 @@ from chain.deployed.contracts import Deployment
 from cortensor_site.stack.servers.embedded import start_redis
 from mining.enrolment.redis_users import enrol
 from mining.node.account.wallet import Wallet
-from mining.node.celery_worker import INFER, REVEAL
+from mining.node.protocol.names import INFER, REVEAL
 from mining.node.protocol.reports import CommitReport, PrecommitReport, Report, read_report
 from tests.node.bench import POOL
 

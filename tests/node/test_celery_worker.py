@@ -7,7 +7,8 @@ from pathlib import Path
 
 from chain.protocol.messages import Heartbeat, recover
 from chain.protocol.params import MAX_TIMEOUT_S
-from mining.node.celery_worker import CANCEL, INFER, VISIBILITY_TIMEOUT_S
+from mining.node.celery_worker import VISIBILITY_TIMEOUT_S
+from mining.node.protocol.names import CANCEL, INFER
 from mining.node.protocol.reports import AckReport, FailedReport, HeartbeatReport, PrecommitReport
 from tests.node import tiny_model
 from tests.node.bench import POOL, new_job

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from mining.enrolment.redis_users import enrol
-from mining.node.celery_worker import INFER
 from mining.node.cli.parser import TRY_LATER
+from mining.node.protocol.names import INFER
 from mining.node.protocol.reports import PrecommitReport
 from mining.node.worker.heart import MAILBOX_CLOSED
 from tests.node.bench import new_job

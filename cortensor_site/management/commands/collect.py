@@ -1,9 +1,10 @@
 """The `collect` process."""
 
 from cortensor_site.management.service import ServiceCommand
+from mining.reports.collector import run
 
 
 class Command(ServiceCommand):
     help = "Collect what miners report from their mailboxes. Runs until stopped."
-    loop = "mining.reports.collector.run"
+    loop = staticmethod(run)
     waits_for_disk = False  # what is lost of a mailbox is read again

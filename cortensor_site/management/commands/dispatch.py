@@ -1,9 +1,10 @@
 """The `dispatch` process."""
 
 from cortensor_site.management.service import ServiceCommand
+from mining.assignment.dispatch import run
 
 
 class Command(ServiceCommand):
     help = "Assign queued tasks to miners. Runs until stopped."
-    loop = "mining.assignment.dispatch.run"
+    loop = staticmethod(run)
     waits_for_disk = False  # a lease that is lost is given again

@@ -1,8 +1,9 @@
 """The `oracle` process."""
 
 from cortensor_site.management.service import ServiceCommand
+from mining.progress.oracle import run
 
 
 class Command(ServiceCommand):
     help = "Replace late miners and force stuck stages on. Runs until stopped."
-    loop = "mining.progress.oracle.run"
+    loop = staticmethod(run)

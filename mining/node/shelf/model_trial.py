@@ -43,7 +43,7 @@ def require_sound(path: Path, passed: Path | None = None) -> None:
     mark = None if passed is None else passed / _identity(path)
     if mark is not None and mark.exists():
         return
-    command = [sys.executable, "-m", "mining.node.shelf.model_trial", str(path)]
+    command = [sys.executable, "-m", f"{__package__}.model_trial", str(path)]
     try:
         tried = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=TIME_S, check=False

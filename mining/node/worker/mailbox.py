@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from mining.node.errors import NodeError
 from mining.node.protocol.job import NetworkFacts
+from mining.node.protocol.names import FACTS_KEY, REPORTS_KEY, mailbox_prefix
 from mining.node.protocol.reports import write_report
 from mining.node.protocol.wire import Malformed, Wire
 from mining.node.worker.piece_stream import Entry, PieceStream, StreamMismatch
@@ -34,7 +35,7 @@ class Mailbox:
     """Writes to the keys under `miner:<address>:`, and again when the connection broke."""
 
     def __init__(self, redis_url: str, address: str) -> None:
-        self.prefix = f"miner:{address.lower()}:"
+        self.prefix = mailbox_prefix(address)
         self._url = redis_url
         self._redis: Any = Redis.from_url(
             redis_url,
@@ -52,7 +53,7 @@ class Mailbox:
     def report(self, report: Wire) -> None:
         """Append a report."""
         entry = write_report(report)
-        self._redis.xadd(self.prefix + "reports", entry, maxlen=MAX_REPORTS, approximate=True)
+        self._redis.xadd(self.prefix + REPORTS_KEY, entry, maxlen=MAX_REPORTS, approximate=True)
 
     def stream(self, assignment_id: str, max_pieces: int) -> PieceStream:
         """The stream of an assignment's pieces, with what is in it already."""
@@ -95,7 +96,7 @@ class Mailbox:
 
     def network(self) -> NetworkFacts:
         """What the router wrote for this node when it made the mailbox; raise MailboxUnfit."""
-        text = self._redis.get(self.prefix + "network")
+        text = self._redis.get(self.prefix + FACTS_KEY)
         try:
             return NetworkFacts.from_json(json.loads(text or "null"))
         except (Malformed, ValueError) as error:

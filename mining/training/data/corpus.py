@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mining.training import network
-from mining.training.data import dates, numbers, quantities, unknown, words, world
+from mining.training.data import dates, network, numbers, quantities, unknown, words, world
 from mining.training.data.phrasing import Family, normalised, styled
 
 Split = Literal["train", "held_out"]

@@ -15,7 +15,7 @@ from sessions import log_context
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[\x20-\x7e]{1,128}")
 
-logger = logging.getLogger("sessions.faces.rest.requests")
+logger = logging.getLogger(__name__)
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 

@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 
 from sessions.faces.common import converters  # noqa: F401  (registers `number`)
 from sessions.faces.common.problems import not_found
+from sessions.faces.rest import access_urls
 from sessions.faces.rest.views.completions import completions
 from sessions.faces.rest.views.router import AboutView, InfoView, MinersView, PingView, StatusView
 from sessions.faces.rest.views.sessions import (
@@ -29,6 +30,6 @@ urlpatterns = [
     path("tasks/<number:session_id>/<number:task_id>/cancel", TaskCancelView.as_view()),
     path("completions", completions),
     path("completions/<number:session_id>", completions),
-    path("", include("sessions.faces.rest.access_urls")),
+    path("", include(access_urls)),
     re_path("", not_found),
 ]

@@ -15,8 +15,8 @@ from chain.protocol.digests import canonical_json
 from mining.assignment import dispatch, leases
 from mining.assignment.candidates import lock_slots
 from mining.assignment.dispatch import dispatch_all, dispatch_some, give_at_once
-from mining.enrolment.redis_users import mailbox_prefix
 from mining.models import Assignment, AssignmentStatus, NodeState
+from mining.node.protocol.names import mailbox_prefix
 from sessions.models import Task, TaskStatus
 from tests.mining.conftest import MODEL, hire, make_miner, make_session, make_task
 

@@ -24,12 +24,12 @@ from mining import keys
 from mining.assignment.dispatch import dispatch_all
 from mining.assignment.leases import lease
 from mining.directory import task_records
-from mining.enrolment.redis_users import mailbox_prefix
 from mining.errors import ReportRefused
 from mining.judging.validation import validate
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.node.engine.batch_engine import Engine
 from mining.node.protocol.job import Job
+from mining.node.protocol.names import mailbox_prefix
 from mining.node.protocol.reports import FailedReport
 from mining.node.worker.sealing import open_prompt
 from sessions.intake import encryption

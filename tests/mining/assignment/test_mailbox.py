@@ -8,9 +8,10 @@ import redis
 from kombu import Connection
 
 from mining.assignment import mailbox
-from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
+from mining.enrolment.redis_users import enrol, revoke
 from mining.errors import MailboxUnavailable
 from mining.node.protocol.job import Job
+from mining.node.protocol.names import mailbox_prefix
 
 MINER, OTHER = "0x" + "ab" * 20, "0x" + "cd" * 20
 

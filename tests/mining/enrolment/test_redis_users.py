@@ -7,7 +7,8 @@ import redis
 from django.core.management import CommandError, call_command
 from redis.lock import Lock
 
-from mining.enrolment.redis_users import NoSuchAddress, enrol, enrolled, mailbox_prefix, revoke
+from mining.enrolment.redis_users import NoSuchAddress, enrol, enrolled, revoke
+from mining.node.protocol.names import mailbox_prefix
 
 MINER = "0x" + "aB" * 20
 OTHER = "0x" + "cd" * 20

@@ -23,8 +23,7 @@ from chain.rpc.client import Rpc
 from chain.sending.sender import Sender
 from cortensor_site.stack.servers.embedded import start_anvil
 from mining import keys
-from mining.assignment.mailbox import NETWORK_QUEUE
-from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
+from mining.enrolment.redis_users import enrol, revoke
 from mining.models import MinerPresence
 from mining.network import judging, rounds
 from mining.network.rounds import Conductor
@@ -36,6 +35,7 @@ from mining.node.engine.batch_engine import Engine
 from mining.node.network.check import NetworkCheck
 from mining.node.network.duties import NetworkDuties
 from mining.node.network.stash import CompletionStash
+from mining.node.protocol.names import NETWORK_QUEUE, mailbox_prefix
 from mining.node.shelf.shelf import Shelf, ShelvedModel
 from mining.node.worker.mailbox import Mailbox
 from mining.reports.collector import Collector

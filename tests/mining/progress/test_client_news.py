@@ -7,8 +7,9 @@ from django.utils import timezone
 from kombu import Connection
 
 from mining.assignment.leases import lease
-from mining.enrolment.redis_users import enrol, mailbox_prefix, revoke
+from mining.enrolment.redis_users import enrol, revoke
 from mining.models import AssignmentStatus
+from mining.node.protocol.names import mailbox_prefix
 from sessions.stages import early_end
 from sessions.stages.task_states import mark_assigned
 from sessions.streams import writing

@@ -17,8 +17,8 @@ from mining.deadlines import (
     VERDICT_WINDOW_S,
     Step,
 )
-from mining.enrolment.redis_users import mailbox_prefix
 from mining.models import AssignmentStatus, MinerPresence, MinerResult, Validation
+from mining.node.protocol.names import mailbox_prefix
 from mining.progress import steps
 from mining.progress.oracle import CHANNEL, LIST_EVERY_S, Oracle
 from sessions.models import OnChainStatus, Task, TaskStatus

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from mining.node.celery_worker import NETWORK, NETWORK_QUEUE
 from mining.node.network.job import (
     NETWORK_REPORTS,
     NetworkCommitReport,
@@ -11,6 +10,7 @@ from mining.node.network.job import (
     NetworkPrecommitReport,
     NetworkReport,
 )
+from mining.node.protocol.names import NETWORK, NETWORK_QUEUE
 from mining.node.protocol.wire import read_entry
 from tests.anvil import Chain
 from tests.node.network.conftest import job

@@ -7,7 +7,7 @@ from sessions.faces.openai.json_schema.containers import of
 from sessions.faces.openai.json_schema.document import Document
 from sessions.faces.openai.json_schema.emission import Emission
 from sessions.faces.openai.json_schema.expansion import Expansion
-from sessions.faces.openai.json_schema.strings.library import known_names
+from sessions.faces.openai.json_schema.library import known_names
 
 
 @dataclass(frozen=True)

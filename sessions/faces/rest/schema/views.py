@@ -60,7 +60,7 @@ def _describe(
         return extend_schema_view(get=described)(replaced)
 
     attributes = {
-        "target_class": f"sessions.faces.rest.{view}",
+        "target_class": f"sessions.faces.rest.views.{view}",
         "view_replacement": view_replacement,
     }
     return type(f"Described{view.rpartition('.')[2]}", (OpenApiViewExtension,), attributes)
@@ -85,22 +85,18 @@ _OF_TASKS = [
 
 DESCRIBED = [
     _describe(
-        "router_views.AboutView",
+        "router.AboutView",
         shapes.About,
         examples.ABOUT,
         "Who this is; for everybody",
         ROUTER,
         auth=[{}],
     ),
+    _describe("router.InfoView", shapes.Info, examples.INFO, "The router and its models", ROUTER),
+    _describe("router.StatusView", shapes.Status, examples.STATUS, "Which parts are alive", ROUTER),
+    _describe("router.PingView", shapes.Ping, examples.PING, "Whether it answers", ROUTER),
     _describe(
-        "router_views.InfoView", shapes.Info, examples.INFO, "The router and its models", ROUTER
-    ),
-    _describe(
-        "router_views.StatusView", shapes.Status, examples.STATUS, "Which parts are alive", ROUTER
-    ),
-    _describe("router_views.PingView", shapes.Ping, examples.PING, "Whether it answers", ROUTER),
-    _describe(
-        "router_views.MinersView",
+        "router.MinersView",
         shapes.Miners,
         examples.MINERS,
         "The miners that this router knows",
@@ -121,7 +117,7 @@ DESCRIBED = [
         ),
     ),
     _describe(
-        "session_views.SessionsView",
+        "sessions.SessionsView",
         shapes.Sessions,
         {"sessions": [examples.SESSION], "count": 1},
         "Your active sessions",
@@ -138,7 +134,7 @@ DESCRIBED = [
         ),
     ),
     _describe(
-        "session_views.SessionView",
+        "sessions.SessionView",
         shapes.Session,
         examples.SESSION,
         "One session and its money",
@@ -146,7 +142,7 @@ DESCRIBED = [
         IN_SESSION,
     ),
     _describe(
-        "session_views.TasksView",
+        "sessions.TasksView",
         shapes.Tasks,
         {"tasks": [examples.TASK], "next": None},
         "A session's tasks, the newest first",
@@ -154,7 +150,7 @@ DESCRIBED = [
         *_OF_TASKS,
     ),
     _describe(
-        "session_views.TaskView",
+        "sessions.TaskView",
         shapes.TaskWithMiners,
         examples.TASK_WITH_MINERS,
         "One task with every miner's part in it",
@@ -163,7 +159,7 @@ DESCRIBED = [
         _in_path("task_id"),
     ),
     _describe(
-        "session_views.PublishedTasksView",
+        "sessions.PublishedTasksView",
         shapes.PublishedTasks,
         {"tasks": [examples.PUBLISHED_TASK], "next": None},
         "A session's tasks, with the contract's numbers of their stages",
@@ -171,7 +167,7 @@ DESCRIBED = [
         *_OF_TASKS,
     ),
     _describe(
-        "session_views.PublishedTaskView",
+        "sessions.PublishedTaskView",
         shapes.PublishedTaskWithMiners,
         examples.PUBLISHED_TASK_WITH_MINERS,
         "One task, with the contract's number of its stage",

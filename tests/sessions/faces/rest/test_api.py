@@ -211,7 +211,7 @@ def test_unknown_addresses_and_methods_are_problems_too(api: Api) -> None:
 def test_a_request_id_is_echoed_and_logged(
     client: Client, caplog: pytest.LogCaptureFixture, sent: str
 ) -> None:
-    caplog.set_level("INFO", "sessions.faces.rest.requests")
+    caplog.set_level("INFO", "sessions.faces.common.request_id")
     response = client.get("/api/v1/about", headers={"X-Request-ID": sent})
     assert response["X-Request-ID"] == sent
     assert sent in caplog.text

@@ -8,9 +8,9 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {Mark} from "./Marks.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {Versioned} from "./Versioned.sol";
+import {Mark} from "../task/Marks.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 enum NodeState {
     Unknown,

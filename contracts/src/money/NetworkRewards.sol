@@ -8,7 +8,7 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 
 /// @notice Points that a node has earned.
 struct Credit {

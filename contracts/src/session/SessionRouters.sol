@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {RoleIds} from "./Roles.sol";
+import {RoleIds} from "../common/Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
 
 /// @title Through which routers a session's tasks come.

@@ -2,9 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {ISession} from "./ISession.sol";
-import {NodeIds} from "./NodeIds.sol";
-import {NodePool} from "./NodePool.sol";
-import {RoleGuarded, RoleIds} from "./Roles.sol";
+import {NodeIds} from "../node/NodeIds.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {RoleGuarded, RoleIds} from "../common/Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
 
 /// @title The nodes that work for one session before all others.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {ContentAddress} from "./ContentAddress.sol";
+import {ContentAddress} from "../common/ContentAddress.sol";
 import {NetworkRequests} from "./NetworkRequests.sol";
-import {Credit, NetworkRewards} from "./NetworkRewards.sol";
+import {Credit, NetworkRewards} from "../money/NetworkRewards.sol";
 import {NetworkScores} from "./NetworkScores.sol";
 import {NetworkPhase, NetworkState} from "./NetworkTypes.sol";
-import {NodePool} from "./NodePool.sol";
-import {NodeReputation} from "./NodeReputation.sol";
-import {NodeStage, Outcome, bitOf} from "./NodeOutcomes.sol";
-import {NodeStats} from "./NodeStats.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {NodeReputation} from "../node/NodeReputation.sol";
+import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
+import {NodeStats} from "../node/NodeStats.sol";
 
 /// @title The steps of a network task: what each needs, what it changes, whom it credits.
 /// @notice Network tasks come one after another. Every stage has a deadline: no work is accepted after it, and

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {ContentAddress} from "./ContentAddress.sol";
+import {ContentAddress} from "../common/ContentAddress.sol";
 import {NetworkLedger} from "./NetworkLedger.sol";
 import {NetworkPhaseView, NetworkSessionView, NetworkState} from "./NetworkTypes.sol";
 

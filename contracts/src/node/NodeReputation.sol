@@ -2,8 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {Versioned} from "./Versioned.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @title How far nodes are trusted: points by stage, read by whoever decides which nodes become ephemeral.
 /// @notice A pass gains a little, a failure loses more; each stage's points stay between FLOOR and CAP, so that

@@ -3,11 +3,11 @@ pragma solidity ^0.8.30;
 
 import {NetworkPhases} from "./NetworkPhases.sol";
 import {NetworkState} from "./NetworkTypes.sol";
-import {NodePool} from "./NodePool.sol";
-import {NodeReputation} from "./NodeReputation.sol";
-import {NodeRoll} from "./NodeRoll.sol";
-import {NodeStage, Outcome, bitOf} from "./NodeOutcomes.sol";
-import {NodeStats} from "./NodeStats.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {NodeReputation} from "../node/NodeReputation.sol";
+import {NodeRoll} from "../node/NodeRoll.sol";
+import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
+import {NodeStats} from "../node/NodeStats.sol";
 
 /// @title How a round of network tasks begins: the request, the draw of its creators, and the session that one opens.
 /// @notice All draws of a round (creators, preparers, completers, the prompt) follow from one seed,

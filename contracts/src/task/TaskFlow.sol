@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {Board, Part, Parts} from "./Board.sol";
 import {Mark} from "./Marks.sol";
-import {NodePool} from "./NodePool.sol";
-import {Holding, SessionPayment} from "./SessionPayment.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {Holding, SessionPayment} from "../money/SessionPayment.sol";
 import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";

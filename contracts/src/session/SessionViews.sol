@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NodeIds} from "./NodeIds.sol";
-import {OverdueTasks} from "./OverdueTasks.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {NodeIds} from "../node/NodeIds.sol";
+import {OverdueTasks} from "../task/OverdueTasks.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
-import {SessionQueue} from "./SessionQueue.sol";
-import {Versioned} from "./Versioned.sol";
+import {SessionQueue} from "../task/SessionQueue.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @dev The published view of a session.
 struct SessionView {

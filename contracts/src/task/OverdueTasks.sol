@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Batching} from "./Batching.sol";
+import {Batching} from "../common/Batching.sol";
 import {Board} from "./Board.sol";
-import {NodePool} from "./NodePool.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {SessionPayment} from "./SessionPayment.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {SessionPayment} from "../money/SessionPayment.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskOverdue} from "./TaskOverdue.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {Replacement, TaskRef, TaskStatus} from "./TaskTypes.sol";
 import {TaskViews} from "./TaskViews.sol";
-import {Versioned} from "./Versioned.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @title The doors to what can be done about overdue tasks, and the published views.
 /// @notice A late miner's place can be given to another, a stage whose deadline has passed forced on, a task

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Board, NOWHERE, Part, Parts, PART_BITS, PART_MASK, PARTS_A_WORD, PARTS_ON_BOARD} from "./Board.sol";
-import {ContentAddress} from "./ContentAddress.sol";
+import {ContentAddress} from "../common/ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
 

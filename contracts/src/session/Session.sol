@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Companion} from "./Companion.sol";
-import {NodePool} from "./NodePool.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
+import {Companion} from "../common/Companion.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
-import {SessionPayment} from "./SessionPayment.sol";
-import {SessionQueue} from "./SessionQueue.sol";
+import {SessionPayment} from "../money/SessionPayment.sol";
+import {SessionQueue} from "../task/SessionQueue.sol";
 import {SessionTasks} from "./SessionTasks.sol";
 import {SessionViews} from "./SessionViews.sol";
-import {TaskTerms} from "./TaskTerms.sol";
-import {MAX_REDUNDANCY} from "./TaskTypes.sol";
+import {TaskTerms} from "../task/TaskTerms.sol";
+import {MAX_REDUNDANCY} from "../task/TaskTypes.sol";
 
 /// @title Sessions: who asks, on what terms, and through which routers.
 /// @notice How tasks come in is in SessionTasks, the list of routers in SessionRouters, that of nodes in SessionNodes.

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {NetworkLedger} from "./NetworkLedger.sol";
-import {Credit} from "./NetworkRewards.sol";
-import {NodeStage, Outcome, bitOf} from "./NodeOutcomes.sol";
+import {Credit} from "../money/NetworkRewards.sol";
+import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
 
 /// @title What an ended network task says about those who took part: outcomes for their record, points for
 ///        their pay.

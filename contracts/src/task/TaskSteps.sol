@@ -2,9 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {Board, Boards, NOWHERE, Part, Parts} from "./Board.sol";
-import {ISession} from "./ISession.sol";
+import {ISession} from "../session/ISession.sol";
 import {Mark, Marks} from "./Marks.sol";
-import {NodeIds} from "./NodeIds.sol";
+import {NodeIds} from "../node/NodeIds.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {NewTask, TaskStatus, Verdict} from "./TaskTypes.sol";

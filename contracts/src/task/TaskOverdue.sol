@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Board, Part} from "./Board.sol";
-import {ISession} from "./ISession.sol";
+import {ISession} from "../session/ISession.sol";
 import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";

@@ -3,12 +3,12 @@ pragma solidity ^0.8.30;
 
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
-import {Batching} from "./Batching.sol";
+import {Batching} from "../common/Batching.sol";
 import {ISession} from "./ISession.sol";
-import {SessionQueue} from "./SessionQueue.sol";
+import {SessionQueue} from "../task/SessionQueue.sol";
 import {SessionRouters} from "./SessionRouters.sol";
-import {TaskTerms} from "./TaskTerms.sol";
-import {NewTask, Submission} from "./TaskTypes.sol";
+import {TaskTerms} from "../task/TaskTerms.sol";
+import {NewTask, Submission} from "../task/TaskTypes.sol";
 
 /// @title How tasks come into a session.
 /// @notice A session's owner submits tasks itself (`submit`) or through the routers on the session's list

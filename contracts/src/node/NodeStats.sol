@@ -2,8 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {Versioned} from "./Versioned.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @title What nodes have done: counters by stage, and the last successes as a series.
 /// @notice Only the project's contracts write. Nothing that they write reverts for a node's sake: counters stop

@@ -7,11 +7,11 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {ISession} from "./ISession.sol";
-import {Mark} from "./Marks.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {TaskTerms} from "./TaskTerms.sol";
-import {Versioned} from "./Versioned.sol";
+import {ISession} from "../session/ISession.sol";
+import {Mark} from "../task/Marks.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {TaskTerms} from "../task/TaskTerms.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @notice What a task holds of its session's money, as it was reserved.
 /// @param priceId the price that `reserve` gave

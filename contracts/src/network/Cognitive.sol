@@ -4,18 +4,18 @@ pragma solidity ^0.8.30;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
-import {CallBatching} from "./CallBatching.sol";
-import {Companion} from "./Companion.sol";
+import {CallBatching} from "../common/CallBatching.sol";
+import {Companion} from "../common/Companion.sol";
 import {NetworkFlow} from "./NetworkFlow.sol";
 import {NetworkMessages} from "./NetworkMessages.sol";
-import {NetworkRewards} from "./NetworkRewards.sol";
+import {NetworkRewards} from "../money/NetworkRewards.sol";
 import {NetworkCommit, NetworkPhase, NetworkPrecommit, NetworkState, Ping} from "./NetworkTypes.sol";
 import {NetworkViews} from "./NetworkViews.sol";
-import {NodePool} from "./NodePool.sol";
-import {NodeReputation} from "./NodeReputation.sol";
-import {NodeStats} from "./NodeStats.sol";
-import {RoleGuarded, RoleIds, Roles} from "./Roles.sol";
-import {Versioned} from "./Versioned.sol";
+import {NodePool} from "../node/NodePool.sol";
+import {NodeReputation} from "../node/NodeReputation.sol";
+import {NodeStats} from "../node/NodeStats.sol";
+import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
+import {Versioned} from "../common/Versioned.sol";
 
 /// @title The doors to network tasks: idle nodes' work, by which they prove themselves.
 /// @notice Request → Create → Prepare → Start → Precommit → Commit → End. A creator, drawn by lot, makes the

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {ContentAddress} from "./ContentAddress.sol";
+import {ContentAddress} from "../common/ContentAddress.sol";
 import {Board, Part, Parts} from "./Board.sol";
-import {NodeIds} from "./NodeIds.sol";
+import {NodeIds} from "../node/NodeIds.sol";
 import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {Boards} from "./Board.sol";
-import {ContentAddress} from "./ContentAddress.sol";
-import {Words} from "./Words.sol";
+import {ContentAddress} from "../common/ContentAddress.sol";
+import {Words} from "../common/Words.sol";
 
 /// @title A task's terms in 160 bits, and the digest that binds all that a task says.
 /// @notice The digest is made of what the queue keeps, so that no word is spent on keeping it:

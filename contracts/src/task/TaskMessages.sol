@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Verdict} from "./TaskTypes.sol";
-import {Words} from "./Words.sol";
+import {Words} from "../common/Words.sol";
 
 /// @title EIP-712 struct hashes of what miners and validators sign for the chain.
 /// @dev A miner signs its commit too, for the router. The chain needs no signature there: see Reveal.
