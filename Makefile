@@ -49,11 +49,12 @@ soak-outages: setup-dev ## Take each part of a running network away for two minu
 soak-faults: setup-dev ## Break a running network 50 times: killed miners, broker restarts and partitions
 	FAULTS=$${FAULTS:-50} LATEST_FAULT_S=$${LATEST_FAULT_S:-6} $(PY) -m pytest -q -s tests/system/test_faults.py
 
-lint: setup-dev ## Check format, lints, types and layers
+lint: setup-dev ## Check format, lints, types, layers and rooms
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m pytest -q tests/test_rooms.py
 
 format: setup-dev ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format .
