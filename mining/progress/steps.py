@@ -1,12 +1,15 @@
 """The oracle's steps: each does one thing that is due to one task, and is safe to repeat."""
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
+import redis
 from django.db import transaction
 
 from chain import operations
+from chain.postgres.liveness import ALIVE_S, read_marks
 from chain.postgres.wakeup import notify
 from chain.sending import outbox
 from mining.assignment import mailbox
@@ -22,6 +25,9 @@ from mining.progress import chain_catch_up, node_deaths, reveal_and_judge
 from mining.progress.snapshot import Case
 from sessions.models import Task, TaskStatus
 from sessions.stages import task_states
+
+DISPATCH = "dispatch"
+"""The name that the dispatcher tells that it is alive by."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +54,22 @@ def _give_up(case: Case, action: Action, now: datetime) -> None:
     with transaction.atomic():
         task = Task.objects.select_for_update().get(pk=case.task.pk)
         if task.status == TaskStatus.QUEUED:
+            code, reason = _why_not_given(task)
             task_states.mark_failed(
-                task,
-                "no_miner_available",
-                f"no {task.redundancy} miners were free within the task's {task.timeout_s} s;"
-                " what was reserved for it returns to the session",
-                at=now,
+                task, code, f"{reason}; what was reserved for it returns to the session", at=now
             )
+
+
+def _why_not_given(task: Task) -> tuple[str, str]:
+    """The code and the reason why a task left the queue without a miner."""
+    try:
+        silent_s = read_marks([DISPATCH]).age_s(DISPATCH, time.time())
+    except (redis.RedisError, OSError):
+        silent_s = 0.0  # Redis tells nothing of the dispatcher
+    if silent_s > ALIVE_S:
+        return "dispatcher_away", "the router's dispatcher was away while the task waited"
+    within = f"within the task's {task.timeout_s} s"
+    return "no_miner_available", f"no {task.redundancy} miners were free {within}"
 
 
 def _replace(case: Case, action: Action, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """The oracle: what it does about what is late."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -55,7 +56,8 @@ def kinds():
     return sorted(Operation.objects.values_list("kind", flat=True))
 
 
-def test_a_task_that_nobody_was_free_for_fails_with_a_reason():
+def test_a_task_that_nobody_was_free_for_fails_with_a_reason(router_redis):
+    router_redis.set("health:dispatch", repr(time.time()))
     task = make_task()
     sweep(later(59))
     task.refresh_from_db()
@@ -67,6 +69,14 @@ def test_a_task_that_nobody_was_free_for_fails_with_a_reason():
     mirror(task, OnChainStatus.QUEUED)
     sweep(later(62))
     assert kinds() == ["end_task"]
+
+
+def test_a_task_that_waited_for_a_dispatcher_that_was_away_fails_with_that_reason():
+    task = make_task()
+    sweep(later(61))
+    task.refresh_from_db()
+    assert (task.status, task.outcome_code) == (TaskStatus.FAILED, "dispatcher_away")
+    assert "no miner" not in task.outcome_message
 
 
 def test_who_does_not_ack_is_replaced_by_a_free_miner():
