@@ -100,8 +100,9 @@ $(VENV)/.made:
 
 # Without its multimodal tools and its programs' common library, which nothing here uses.
 LLAMA := $(shell grep '^llama-cpp-python==' requirements.txt)
-LLAMA_BUILT := $(VENV)/wheels/.$(subst ==,-,$(LLAMA))
 LLAMA_ARGS := -DLLAVA_BUILD=OFF '-DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/setup/llama.cmake'
+# Named after how it is built, so that another way builds it anew.
+LLAMA_BUILT := $(VENV)/wheels/.$(subst ==,-,$(LLAMA))-$(firstword $(shell cksum setup/llama.cmake))
 
 $(LLAMA_BUILT): | $(VENV)/.made
 	@echo "── llama.cpp: compiling for this machine (minutes)"
@@ -119,7 +120,7 @@ $(VENV)/.packages: requirements.txt | $(VENV)/.made
 
 # FIRST: what is to use pip before, since one at a time may change the environment.
 $(VENV)/.run: $(VENV)/.packages $(LLAMA_BUILT) | $(FIRST)
-	@$(PIP) install --quiet --no-deps --no-index --find-links $(VENV)/wheels "$(LLAMA)"
+	@$(PIP) install --quiet --no-deps --no-index --force-reinstall --find-links $(VENV)/wheels "$(LLAMA)"
 	@touch $@
 
 $(VENV)/.dev-packages: requirements-dev.txt $(VENV)/.packages

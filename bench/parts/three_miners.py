@@ -223,7 +223,7 @@ def _through(
 
 
 def _pids(network: Network) -> dict[str, int]:
-    return {name: network.supervisor.pid(name) for name in network.supervisor.states()}
+    return {name: network.supervisor.pid(name) for name in network.supervisor.statuses()}
 
 
 def _wait_until_settled(http: httpx.Client, session_id: int) -> None:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from cortensor_site.bootstrap import Prepared
 
 HEALTHY_TIMEOUT_S = 600.0
+MAX_STARTS = 4
+"""A part that has begun so often before the network was healthy will not stay."""
 MODELS_DIR = BASE_DIR / "mining/node/models"
 
 Report = Callable[[str], None]
@@ -228,14 +231,20 @@ def _keep_environment(path: Path, environment: Mapping[str, str]) -> None:
 
 
 def _wait_until_healthy(network: Network, report: Report) -> None:
-    """Wait for every part; whatever others ask of the router meanwhile."""
+    """Wait for every part; whatever others ask of the router meanwhile.
+
+    Raises StartFailed, with a part's last words: it does not start, starts again and again, or is
+    not healthy in time.
+    """
     healthy: set[str] = set()
     late: list[str] = []
+    starts: dict[str, set[int]] = defaultdict(set)
     until = time.monotonic() + HEALTHY_TIMEOUT_S
     while time.monotonic() < until:
-        for name, state in network.supervisor.states().items():
-            if state == "FATAL":
-                raise StartFailed(f"{name} does not start: {network.supervisor.last_words(name)}")
+        for name, status in network.supervisor.statuses().items():
+            starts[name].add(status.pid)
+            if status.state == "FATAL" or len(starts[name] - {0}) >= MAX_STARTS:
+                raise StartFailed(f"{name} does not stay: {network.supervisor.last_words(name)}")
         checks: dict[str, bool] = _asked(f"{network.router_url}/readyz").get("checks", {})
         for name in sorted({part for part, is_there in checks.items() if is_there} - healthy):
             healthy.add(name)

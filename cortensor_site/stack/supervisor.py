@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from configparser import RawConfigParser
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -22,6 +22,13 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 _GROUP = "network"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "XDG_RUNTIME_DIR")
+
+
+class Status(NamedTuple):
+    """A process's state in supervisord's words (RUNNING, BACKOFF, FATAL, …), and its id or 0."""
+
+    state: str
+    pid: int
 
 
 class Supervisor:
@@ -68,10 +75,10 @@ class Supervisor:
         """The process id of a running process, 0 when it is not running."""
         return int(self._info(name)["pid"])
 
-    def states(self) -> dict[str, str]:
-        """Each process's state in supervisord's words (RUNNING, BACKOFF, FATAL, …)."""
+    def statuses(self) -> dict[str, Status]:
+        """How each process is, by its name."""
         rows: Any = self._rpc().getAllProcessInfo()
-        return {str(row["name"]): str(row["statename"]) for row in rows}
+        return {str(row["name"]): Status(str(row["statename"]), int(row["pid"])) for row in rows}
 
     def start(self, name: str) -> None:
         """Start one process and wait until it runs."""
@@ -135,7 +142,7 @@ class Supervisor:
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                self.states()
+                self.statuses()
             except (OSError, xmlrpc.client.Error):
                 time.sleep(0.05)
             else:

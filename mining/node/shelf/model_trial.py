@@ -6,6 +6,7 @@ it. Here that costs the process that tries it. A file that has passed is not tri
 
 import hashlib
 import logging
+import platform
 import resource
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from mining.node.llm.prompts import PLAIN, ModelPrompts, PromptError
 TIME_S = 600.0
 """A large model has to be read from a slow disk."""
 _TOKENS = 64
+_AT_ONCE = 16
+"""A prompt's tokens go through other kernels than a lone one."""
 _PASSED = "passed"
 _TEXTS = ("The hen is in the inn.", "Grüße, 你好 👋🏽\n\0", "<s></s>" + "9" * 500)
 
@@ -63,9 +66,25 @@ def require_sound(path: Path, passed: Path | None = None) -> None:
 
 
 def _identity(path: Path) -> str:
+    """Names a file on this machine, with this build of llama.cpp: on another one it may fail."""
     about = path.stat()
-    known = (str(path.resolve()), about.st_size, about.st_mtime_ns, llama_cpp.__version__)
+    known = (str(path.resolve()), about.st_size, about.st_mtime_ns, *_library(), _processor())
     return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+
+
+def _library() -> tuple[str, int]:
+    """The version of llama.cpp, and when it was installed: its build may differ in its kernels."""
+    return llama_cpp.__version__, Path(llama_cpp.__file__).stat().st_mtime_ns
+
+
+def _processor() -> str:
+    """What Linux tells of the first processor; elsewhere its name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor()
+    told = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(line for line in lines if line.startswith(told))
 
 
 def _try(path: Path) -> None:
@@ -81,10 +100,12 @@ def _try(path: Path) -> None:
         prompts.tokenise(_TEXTS[1], 0)
     except PromptError as error:  # it may be of use without a template
         print(error, file=sys.stderr)
-    context = Context(model, sequence_tokens=_TOKENS, sequences=1, batch_tokens=8, threads=1)
-    context.decode([Run(0, 0, [0, model.vocabulary_size - 1], outputs=1)])
-    if not np.isfinite(context.logits(0)).all():
-        raise LlamaError("its logits are no numbers")
+    context = Context(model, sequence_tokens=_TOKENS, sequences=1, batch_tokens=_AT_ONCE, threads=1)
+    last = model.vocabulary_size - 1
+    for place, tokens in ((0, [0, *[last] * (_AT_ONCE - 1)]), (_AT_ONCE, [last])):
+        context.decode([Run(0, place, tokens, outputs=1)])
+        if not np.isfinite(context.logits(0)).all():
+            raise LlamaError("its logits are no numbers")
     context.close()
     model.close()
 

@@ -10,17 +10,23 @@ from mining.node.shelf import model_trial
 from mining.node.shelf.model_trial import ModelUnfit, require_sound
 
 
-def test_a_sound_file_is_tried_once_until_it_changes(
-    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[list[str]] = []
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of all trials."""
+    commands: list[list[str]] = []
     run = subprocess.run
 
     def counted(command: list[str], **given: Any) -> "subprocess.CompletedProcess[str]":
-        tried.append(command)
+        commands.append(command)
         return run(command, **given)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(subprocess, "run", counted)
+    return commands
+
+
+def test_a_sound_file_is_tried_once_until_it_changes(
+    model_path: Path, tmp_path: Path, tried: list[list[str]]
+) -> None:
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(model_path.read_bytes())
     for _ in range(2):
@@ -30,6 +36,17 @@ def test_a_sound_file_is_tried_once_until_it_changes(
     with pytest.raises(ModelUnfit, match="cannot read"):
         require_sound(copy, tmp_path / "tried")
     assert len(tried) == 2
+
+
+def test_a_file_is_tried_anew_on_another_processor_and_with_another_build(
+    model_path: Path, tmp_path: Path, tried: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_sound(model_path, tmp_path / "tried")
+    monkeypatch.setattr(model_trial, "_processor", lambda: "flags: fpu")
+    require_sound(model_path, tmp_path / "tried")
+    monkeypatch.setattr(model_trial, "_library", lambda: ("0.0.1", 0))
+    require_sound(model_path, tmp_path / "tried")
+    assert len(tried) == 3
 
 
 def test_a_file_that_ends_its_process_ends_that_one_only(
