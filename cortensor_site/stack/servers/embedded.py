@@ -22,7 +22,7 @@ import redis as redis_client
 
 from cortensor_site.stack.interrupts import uninterrupted
 
-BASE_DIR = Path(__file__).resolve().parents[2]
+BASE_DIR = Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 _LIBC = ctypes.CDLL(None)
