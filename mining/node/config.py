@@ -1,6 +1,7 @@
-"""A node's settings: from its command line, else its environment, else its file, else a default.
+"""A node's settings.
 
-The file is TOML; its keys are the variables' names in lower case.
+A setting comes from the command line, else from the environment, else from the node's file, else
+from a default. The file is TOML. Its keys are the names of the environment variables in lower case.
 """
 
 import os
@@ -16,20 +17,36 @@ from mining.node.errors import NodeError
 
 SHIPPED_MODEL = Path(__file__).parent / "models/cortensor-mini.gguf"
 
-
 CONFIG_FILE = "node.toml"
 NAMES = frozenset(
     (
-        *("KEYSTORE_PASSWORD_FILE", "ROUTER_URL"),
-        *("REDIS_URL", "REDIS_PLAINTEXT", "REDIS_CA_FILE"),
-        *("RPC_URL", "POOL_ADDRESS", "QUEUE_ADDRESS", "COGNITIVE_ADDRESS", "REWARDS_ADDRESS"),
-        *("MIN_INPUT_PRICE_WEI", "MIN_OUTPUT_PRICE_WEI"),
-        *("MODELS", "MODEL", "MODEL_IDENTIFIER", "MODEL_SHA256", "MODEL_UNVERIFIED"),
-        *("UPSTREAM_URL", "UPSTREAM_MODEL"),
-        *("SLOTS", "THREADS", "CONTEXT_TOKENS", "GPU_LAYERS", "MEMORY_BUDGET"),
+        "KEYSTORE_PASSWORD_FILE",
+        "ROUTER_URL",
+        "REDIS_URL",
+        "REDIS_PLAINTEXT",
+        "REDIS_CA_FILE",
+        "RPC_URL",
+        "POOL_ADDRESS",
+        "QUEUE_ADDRESS",
+        "COGNITIVE_ADDRESS",
+        "REWARDS_ADDRESS",
+        "MIN_INPUT_PRICE_WEI",
+        "MIN_OUTPUT_PRICE_WEI",
+        "MODELS",
+        "MODEL",
+        "MODEL_IDENTIFIER",
+        "MODEL_SHA256",
+        "MODEL_UNVERIFIED",
+        "UPSTREAM_URL",
+        "UPSTREAM_MODEL",
+        "SLOTS",
+        "THREADS",
+        "CONTEXT_TOKENS",
+        "GPU_LAYERS",
+        "MEMORY_BUDGET",
     )
 )
-"""What a file may set. A password belongs into a file of its own."""
+"""The settings that a file may hold. A password belongs in a file of its own."""
 _UNITS = {"": 1} | {
     prefix + suffix: base**power
     for suffix, base in (("", 1000), ("I", 1024))
@@ -39,12 +56,12 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[KMGT]I?)?)B?", re.IGNORECASE)
 
 
 class ConfigError(NodeError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or has an unusable value."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a node works for: wei of $COR a token, at least."""
+    """The lowest prices that a node works for, in wei of $COR per token."""
 
     input_price_wei: int = 0
     output_price_wei: int = 0
@@ -52,10 +69,12 @@ class Terms:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model by the number that sessions ask for it with.
+    """A model that a node serves.
 
-    `source` is as in `mining.node.shelf.model_source`; `sha256` is what its file has to hash
-    to, in hex, anything if None.
+    Args:
+        identifier: the number by which sessions ask for the model.
+        source: where the file comes from, as `mining.node.shelf.model_source` reads it.
+        sha256: the expected SHA-256 of the file, in hex. None accepts any file.
     """
 
     identifier: int
@@ -65,7 +84,13 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where an OpenAI-compatible server is (`https://host/v1`), and what it calls the model."""
+    """An OpenAI-compatible server that computes a node's answers.
+
+    Args:
+        url: the base URL of the API, as in `https://host/v1`.
+        model: the server's name for the model.
+        api_key: the server's key, or None if the server asks for none.
+    """
 
     url: str
     model: str
@@ -74,23 +99,34 @@ class Upstream:
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """All that a node is told.
+    """All settings of a running node.
 
     Args:
-        password: of the keystore; the home's `password` file has it otherwise.
-        models: at least one, no number twice.
-        unverified: whether a model's file may be another than the one that the network means.
-        context_tokens: what prompt and answer may have together; the model's own if None.
-        threads: of llama.cpp; as many as are fastest if None.
-        memory_bytes: what loaded models may take together; if None, all that is there at the start
-            or, where a GPU holds layers, as much as they want.
-        redis_url: the mailbox; asked from `router_url` where it is None or no longer opens.
-        upstream: the server that does the work of the one model, whose file is here for its
-            vocabulary alone.
-        redis_ca_file: certificates of who signed Redis' own; the system's if None.
-        rpc_url, queue_address: where jobs are checked; without them a job is believed.
-        cognitive_address: where parts in network tasks are checked; needs `rpc_url`.
-        terms: the least that this node works for; needs `rpc_url`.
+        home: the folder of the key and of the results that are not revealed yet.
+        redis_url: the mailbox. If it is None, or can no longer be opened, the node asks
+            `router_url` for a mailbox.
+        models: the models to serve: at least one, each identifier once.
+        slots: how many jobs the node works on at once.
+        threads: the number of llama.cpp's threads. None means the number that a trial finds
+            fastest.
+        context_tokens: the most tokens that a prompt and its answer may have together. None means
+            the model's own limit.
+        password: the password of the keystore. None means that it is in the home's `password`
+            file.
+        gpu_layers: how many layers of the model a GPU holds.
+        unverified: whether the node may serve a file that is not the one that the network
+            expects for the model.
+        memory_bytes: the most bytes that loaded models may take together. None means the memory
+            that is free at the start or, if a GPU holds layers, no limit.
+        upstream: the server that computes the answers. The node then serves one model, and reads
+            only the vocabulary of its file.
+        allow_plaintext: whether a mailbox on another machine may be reached without TLS.
+        redis_ca_file: the certificates that vouch for the Redis server. None means the system's.
+        rpc_url, queue_address: the chain and the SessionQueue contract on which each job is
+            checked. If one of them is None, the node accepts jobs unchecked.
+        cognitive_address: the Cognitive contract on which parts in network tasks are checked. It
+            needs `rpc_url`.
+        terms: the lowest prices that the node works for. They need `rpc_url`.
     """
 
     home: Path
@@ -116,42 +152,49 @@ class NodeConfig:
 def environment_of(
     home: Path, file: Path | None, environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The environment, with what a node's file says in the place of what it leaves open.
+    """Return the settings of a node's file, overridden by those of the environment.
 
     Args:
-        file: the home's `node.toml`, if it has one, by default.
+        file: the node's file. None means the home's `node.toml`, which may be missing.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: the file cannot be read, or has an unknown setting.
     """
     path = file or home / CONFIG_FILE
     if file is None and not path.is_file():
         return dict(environment)
     try:
-        told = tomllib.loads(path.read_text())
+        in_file = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: it cannot be read ({error}); mend it") from error
-    unknown = sorted(name for name in told if name.upper() not in NAMES)
+        raise ConfigError(f"{path}: the file cannot be read ({error}); correct it") from error
+    unknown = sorted(name for name in in_file if name.upper() not in NAMES)
     if unknown:
         known = ", ".join(sorted(name.lower() for name in NAMES))
-        raise ConfigError(f"{path}: {', '.join(unknown)} means nothing; it may have {known}")
-    return {name.upper(): _text(value) for name, value in told.items()} | dict(environment)
+        raise ConfigError(f"{path}: unknown setting {', '.join(unknown)}; use one of {known}")
+    return {name.upper(): _text(value) for name, value in in_file.items()} | dict(environment)
 
 
 def _text(value: object) -> str:
-    """A value of the file as the environment would have it."""
+    """Return a value of the file as the text that an environment variable would hold."""
     if isinstance(value, bool):
         return "1" if value else ""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def home_from(flag: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the key and the stash."""
+    """Return the folder of the key and of the unrevealed results."""
     default = environment.get("CORTENSOR_NODE_HOME") or "~/.cortensor-node"
     return (flag or Path(default)).expanduser()
 
 
 def password_from(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The keystore's password, if the environment says it or where it is."""
+    """Return the keystore's password from the environment, or from the file that it names.
+
+    Return None if the environment has neither.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     if password := environment.get("KEYSTORE_PASSWORD"):
         return password
     if file := environment.get("KEYSTORE_PASSWORD_FILE"):
@@ -159,43 +202,51 @@ def password_from(environment: Mapping[str, str] = os.environ) -> str | None:
             return Path(file).read_text().strip()
         except OSError as error:
             raise ConfigError(
-                f"KEYSTORE_PASSWORD_FILE: {file} cannot be read ({error.strerror}); mend the path"
+                f"KEYSTORE_PASSWORD_FILE: {file} cannot be read ({error.strerror});"
+                " correct the path"
             ) from error
     return None
 
 
 def redis_url_from(flag: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The mailbox's URL, with the miner's own Redis user in it, or None where a router gives it.
+    """Return the mailbox's URL, or None if a router gives the node its mailbox.
 
-    Raises ConfigError when there is neither, or when it would go in clear text to another machine.
+    The URL holds the miner's own Redis user.
+
+    Raises:
+        ConfigError: neither a mailbox nor a router is set, or the mailbox is on another machine
+            and the connection would be in clear text.
     """
     url = flag or environment.get("REDIS_URL")
     if url:
         require_private(url, allow_plaintext=environment.get("REDIS_PLAINTEXT") == "1")
     elif not environment.get("ROUTER_URL"):
         raise ConfigError(
-            "ROUTER_URL: it is missing; give a router's address, or the REDIS_URL that its"
-            " operator made with `manage.py enrol_miner`"
+            "ROUTER_URL: the setting is missing; set it to a router's address, or set REDIS_URL"
+            " to the URL that the router's operator made with `manage.py enrol_miner`"
         )
     return url or None
 
 
 def require_private(redis_url: str, *, allow_plaintext: bool) -> None:
-    """Raise ConfigError for a mailbox on another machine without TLS."""
+    """Raise ConfigError if a mailbox is on another machine and is reached without TLS."""
     parts = urlsplit(redis_url)
     if parts.scheme in ("rediss", "unix") or allow_plaintext:
         return
     if not _is_here(parts.hostname):
         raise ConfigError(
-            f"REDIS_URL: {parts.hostname} is another machine and redis:// is clear text; use"
-            " rediss://, or set REDIS_PLAINTEXT=1 on a network that is private by other means"
+            f"REDIS_URL: {parts.hostname} is another machine and redis:// is not encrypted; use"
+            " rediss://, or set REDIS_PLAINTEXT=1 if the network between is private"
         )
 
 
 def mailbox_url(redis_url: str, ca_file: Path | None) -> str:
-    """The URL with what a rediss:// connection has to be told; raise ConfigError.
+    """Return the mailbox's URL with the options that a rediss:// connection needs.
 
-    Whatever the URL says, the server has to prove itself.
+    The server must present a valid certificate, even if the URL asks for no check.
+
+    Raises:
+        ConfigError: `ca_file` does not exist.
     """
     parts = urlsplit(redis_url)
     if parts.scheme != "rediss":
@@ -203,7 +254,7 @@ def mailbox_url(redis_url: str, ca_file: Path | None) -> str:
     query = dict(parse_qsl(parts.query)) | {"ssl_cert_reqs": "required"}
     if ca_file is not None:
         if not ca_file.is_file():
-            raise ConfigError(f"REDIS_CA_FILE: there is no file {ca_file}; mend the path")
+            raise ConfigError(f"REDIS_CA_FILE: there is no file {ca_file}; correct the path")
         query["ssl_ca_certs"] = str(ca_file)
     return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
 
@@ -211,9 +262,14 @@ def mailbox_url(redis_url: str, ca_file: Path | None) -> str:
 def upstream_from(
     url: str | None, model: str | None, environment: Mapping[str, str] = os.environ
 ) -> Upstream | None:
-    """The server that works for this node, if one is set; raise ConfigError.
+    """Return the OpenAI-compatible server that computes this node's answers, or None.
 
-    Its key comes from the environment alone: a file or a command line shows it to others.
+    The server's key is read from the environment only, since other users of the machine can see
+    a command line and may be able to read a file.
+
+    Raises:
+        ConfigError: the URL is not usable, the model's name is missing, or the key would be sent
+            unencrypted to another machine.
     """
     url = url or environment.get("UPSTREAM_URL")
     model = model or environment.get("UPSTREAM_MODEL")
@@ -222,23 +278,25 @@ def upstream_from(
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
-            f"UPSTREAM_URL: {url!r} is no address of a server; give one as in http://host:8000/v1"
+            f"UPSTREAM_URL: {url!r} is not a server's address; set one like http://host:8000/v1"
         )
     if parts.username or parts.password:
-        raise ConfigError("UPSTREAM_URL: it holds a password; give it in UPSTREAM_API_KEY")
+        raise ConfigError("UPSTREAM_URL: the URL holds a password; set UPSTREAM_API_KEY instead")
     if not model:
-        raise ConfigError("UPSTREAM_MODEL: it is missing; give the server's name of the model")
+        raise ConfigError(
+            "UPSTREAM_MODEL: the setting is missing; set it to the server's name for the model"
+        )
     key = environment.get("UPSTREAM_API_KEY") or None
     if key and parts.scheme == "http" and not _is_here(parts.hostname):
         raise ConfigError(
-            f"UPSTREAM_URL: {parts.hostname} is another machine and http:// would show it and"
-            " everybody between the key; use https://"
+            f"UPSTREAM_URL: {parts.hostname} is another machine and http:// would send the key"
+            " unencrypted; use https://"
         )
     return Upstream(url, model, key)
 
 
 def _is_here(host: str | None) -> bool:
-    """Whether a host is this machine; a URL without one means it."""
+    """Tell whether a host is this machine. A URL without a host means this machine."""
     host = host or "localhost"
     try:
         return ip_address(host).is_loopback
@@ -249,28 +307,40 @@ def _is_here(host: str | None) -> bool:
 def number_from(
     flag: int | None, name: str, default: int, environment: Mapping[str, str] = os.environ
 ) -> int:
-    """A whole number of at least 1; raise ConfigError."""
+    """Return a setting that is a whole number of at least 1.
+
+    Raises:
+        ConfigError: the setting is something else.
+    """
     text = str(flag) if flag is not None else environment.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{name}: {text!r} is no whole number of at least 1; give one")
+        raise ConfigError(f"{name}: {text!r} is not a whole number of at least 1; set one")
     return int(text)
 
 
 def memory_from(flag: str | None, environment: Mapping[str, str] = os.environ) -> int | None:
-    """Bytes that models may take, None if nothing says so; raise ConfigError."""
+    """Return the most bytes that loaded models may take, or None if no limit is set.
+
+    Raises:
+        ConfigError: the setting is not a size.
+    """
     text = flag or environment.get("MEMORY_BUDGET")
     if not text:
         return None
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if size < 1:
-        raise ConfigError(f"MEMORY_BUDGET: {text!r} is no size; give one as in 4GiB or 800M")
+        raise ConfigError(f"MEMORY_BUDGET: {text!r} is not a size; set one like 4GiB or 800M")
     return size
 
 
 def whole_number_from(name: str, environment: Mapping[str, str] = os.environ) -> int:
-    """A whole number, 0 if none is set; raise ConfigError."""
+    """Return a setting that is a whole number of at least 0. The default is 0.
+
+    Raises:
+        ConfigError: the setting is something else.
+    """
     text = environment.get(name) or "0"
     if not text.isdecimal():
-        raise ConfigError(f"{name}: {text!r} is no whole number of at least 0; give one")
+        raise ConfigError(f"{name}: {text!r} is not a whole number of at least 0; set one")
     return int(text)

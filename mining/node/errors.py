@@ -1,8 +1,8 @@
-"""The base of what the owner of a node can mend."""
+"""The base class of the errors that the owner of a node can fix."""
 
 
 class NodeError(Exception):
-    """A node's settings, files or surroundings are not as they have to be; the text says why."""
+    """A setting, a file or a service that the node needs is not usable. The text says why."""
 
     temporary = False
-    """Whether it may pass by itself, so that the same command may do later."""
+    """Whether the cause may go away by itself, so that the same command may succeed later."""

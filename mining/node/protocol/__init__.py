@@ -1,1 +1,1 @@
-"""What a router and a node say to each other, written down once for both."""
+"""The messages between a router and a node. Both sides import these modules."""

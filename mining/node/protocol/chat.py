@@ -1,4 +1,4 @@
-"""A conversation as a task carries it: JSON of a list of messages, oldest first. Pure."""
+"""The conversation that a task carries: a JSON list of messages, oldest first. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ MAX_MESSAGES = 256
 
 
 class MessagesUnreadable(ValueError):
-    """The text is no list of messages; its message names the culprit."""
+    """The text is not a list of messages. The error's text names the faulty member."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What one side has said."""
+    """One message of a conversation."""
 
     role: str
     content: str
@@ -22,15 +22,15 @@ class Message:
 def read_messages(text: str) -> list[Message]:
     """Read `[{"role": "system" | "user" | "assistant", "content": "…"}, …]`, at least one.
 
-    Other members are ignored.
+    Other members of a message are ignored.
 
     Raises:
-        MessagesUnreadable: it is something else.
+        MessagesUnreadable: the text is something else.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise MessagesUnreadable(f"messages: they are no JSON ({error})") from error
+        raise MessagesUnreadable(f"messages: the text is not JSON ({error})") from error
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
         raise MessagesUnreadable(f"messages: send a list of 1 to {MAX_MESSAGES}")
     return [_message(index, item) for index, item in enumerate(value)]
@@ -38,7 +38,7 @@ def read_messages(text: str) -> list[Message]:
 
 def _message(index: int, item: object) -> Message:
     if not isinstance(item, dict):
-        raise MessagesUnreadable(f"messages[{index}]: it is no object")
+        raise MessagesUnreadable(f"messages[{index}]: send an object")
     role, content = item.get("role"), item.get("content")
     if role not in ROLES:
         raise MessagesUnreadable(f"messages[{index}].role: send one of {', '.join(ROLES)}")

@@ -1,4 +1,4 @@
-"""What a miner reports to its router, which reads it as a stranger's word."""
+"""The reports that a miner sends to its router. The router does not trust them."""
 
 import json
 from collections.abc import Mapping
@@ -19,15 +19,19 @@ NODE_DIED = "node_died"
 
 @dataclass(frozen=True, kw_only=True)
 class NodeStatus(Wire):
-    """What a node can take, and how fast it has lately been.
+    """A node's capacity and its recent speed.
 
     Args:
-        sent_at_ms: Unix milliseconds; no two of a node are the same, and later ones are higher.
-        draining: it finishes what it has, and takes no more.
-        models: all that it serves.
-        loaded: those of them in memory, with the tokens a second that each has lately made.
-        canonical: whether it draws tokens by the protocol's rule, so that others can check them.
-        encryption_key: the public key (0x hex) that prompts are sealed for.
+        sent_at_ms: Unix time in milliseconds. It is higher than in the node's last status.
+        slots: how many jobs the node works on at once.
+        in_flight: how many jobs the node has now.
+        draining: whether the node finishes its jobs and takes no more.
+        models: the identifiers of all models that the node serves.
+        loaded: the models in memory, each with its recent speed in tokens per second.
+        canonical: whether the node draws tokens by the protocol's rule, so that others can check
+            them.
+        software: the name and version of the node's software.
+        encryption_key: the public key (0x hex) for which prompts are sealed.
     """
 
     sent_at_ms: int
@@ -43,9 +47,10 @@ class NodeStatus(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class HeartbeatReport(Wire):
-    """The node is there: a `NodeStatus` as JSON text.
+    """The node is alive.
 
-    The signature is over the Heartbeat (`chain.protocol.messages`) of just this text.
+    `status` is a `NodeStatus` as JSON text. The signature is over the Heartbeat
+    (`chain.protocol.messages`) of exactly this text.
     """
 
     TYPE: ClassVar[str] = "heartbeat"
@@ -54,13 +59,13 @@ class HeartbeatReport(Wire):
     signature: bytes
 
     def read(self) -> NodeStatus:
-        """The status; raise Malformed."""
+        """Parse the status. Raises Malformed."""
         return NodeStatus.from_json(read_json(self.status, "status"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AckReport(Wire):
-    """The job is taken; the signature is over `chain.protocol.messages.Ack`."""
+    """The miner has taken the job. The signature is over `chain.protocol.messages.Ack`."""
 
     TYPE: ClassVar[str] = "ack"
 
@@ -73,7 +78,7 @@ class AckReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class PrecommitReport(Wire):
-    """The result is fixed; the signature is over `chain.protocol.messages.Precommit`."""
+    """The miner has fixed its result. The signature is over `chain.protocol.messages.Precommit`."""
 
     TYPE: ClassVar[str] = "precommit"
 
@@ -89,9 +94,10 @@ class PrecommitReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class CommitReport(Wire):
-    """The result; the signature is over `chain.protocol.messages.Commit` of `data`.
+    """The miner reveals its result. The signature is over `chain.protocol.messages.Commit`.
 
-    `content` is the canonical JSON, `data` that text itself or its content address.
+    `content` is the result as canonical JSON. `data` is what the Commit holds: that text itself,
+    or its content address.
     """
 
     TYPE: ClassVar[str] = "commit"
@@ -105,14 +111,15 @@ class CommitReport(Wire):
         require_uuid(self.assignment_id)
         for name in ("data", "content"):
             if "\x00" in getattr(self, name):
-                raise Malformed(name, "has a NUL, which no answer has", "send U+FFFD in its place")
+                raise Malformed(name, "has a NUL character", "send U+FFFD in its place")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailedReport(Wire):
-    """There will be no result from this miner.
+    """The miner has failed and sends no result.
 
-    With the code NODE_DIED, its process died while it worked on the job; `attempt` is the job's.
+    The code NODE_DIED means that its process died while it worked on the job. `attempt` is the
+    job's.
     """
 
     TYPE: ClassVar[str] = "failed"
@@ -132,10 +139,10 @@ _REPORTS: dict[str, type[Report]] = {kind.TYPE: kind for kind in get_args(Report
 
 
 def write_report(report: Wire) -> dict[str, str]:
-    """A report as an entry of the reports stream."""
+    """Return a report as an entry of the reports stream."""
     return {"type": report.TYPE, "body": json.dumps(report.to_json(), ensure_ascii=False)}
 
 
 def read_report(entry: Mapping[str, str]) -> Report:
-    """Read an entry of the reports stream; raise Malformed."""
+    """Read an entry of the reports stream. Raises Malformed."""
     return read_entry(entry, _REPORTS)

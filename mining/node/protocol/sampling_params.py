@@ -1,4 +1,4 @@
-"""How a task wants its tokens drawn, as the wire says it and the engine does it. Pure."""
+"""The sampling parameters of a task, which jobs carry and the engine applies. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How a task wants its tokens drawn, in natural units.
+    """The sampling parameters of a task, in natural units.
 
-    `top_k` 0, `top_p` 0 (or 1 and more) and `min_p` 0 filter nothing; `temperature` 0 is argmax.
-    Penalties are subtracted from the logits of tokens that the answer already has: `presence` once,
-    `frequency` once an occurrence. `logit_bias` is added to the logits of single tokens.
+    Args:
+        temperature: the divisor of the logits. At 0 the token with the largest logit is drawn.
+        top_p: the share of probability that is kept. 0, and 1 or more, keep every token.
+        top_k: how many tokens are kept. 0 keeps every token.
+        presence_penalty: subtracted once from the logit of each token that the answer has.
+        frequency_penalty: subtracted from the logit of a token for each of its occurrences in
+            the answer.
+        min_p: the probability that a token needs, relative to the likeliest one. 0 keeps every
+            token.
+        logit_bias: what is added to the logit of each listed token, by token id.
     """
 
     temperature: float = 0.0

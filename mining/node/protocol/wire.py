@@ -1,6 +1,7 @@
-"""Objects that cross the trust boundary, in either direction, as JSON.
+"""Objects that cross the boundary between a router and a miner as JSON. Neither side is trusted.
 
-Reading validates: a value that is missing or of the wrong kind raises `Malformed`, which names it.
+Reading an object validates it. A member that is missing or of the wrong type raises `Malformed`,
+which names the member.
 """
 
 import json
@@ -19,7 +20,7 @@ _hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 
 
 class Malformed(ValueError):
-    """A job or a report is not what it has to be; `field` names the culprit."""
+    """A job or a report is invalid. `field` names the faulty member."""
 
     def __init__(self, name: str, reason: str, remedy: str) -> None:
         super().__init__(f"{name}: {reason}; {remedy}")
@@ -28,23 +29,27 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """A dataclass that travels as a JSON object; bytes travel as 0x hex, None not at all.
+    """Base class of the dataclasses that are sent as JSON objects.
 
-    `TYPE` names those that are reports.
+    Bytes are sent as 0x hex. A member that is None is left out. `TYPE` is the type of a report,
+    and empty for everything else.
     """
 
     TYPE: ClassVar[str] = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The object, of plain JSON values."""
+        """Return the object as plain JSON values."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read an object, ignoring members that this version does not know; raise Malformed.
+        """Read a JSON object. Members that this version does not know are ignored.
 
-        What has a default may be missing.
+        A member that has a default may be missing.
+
+        Raises:
+            Malformed: another member is missing, or a member is invalid.
         """
         if not isinstance(value, Mapping):
             raise Malformed(cls.__name__, f"is {type(value).__name__}", "send a JSON object")
@@ -58,7 +63,7 @@ class Wire:
 
 
 def read_entry(entry: Mapping[str, str], kinds: Mapping[str, type[W]]) -> W:
-    """Read an entry that is one of some kinds of reports, by their types; raise Malformed."""
+    """Read a stream's entry as one of `kinds`, which are keyed by `TYPE`. Raises Malformed."""
     kind = kinds.get(entry.get("type", ""))
     if kind is None:
         raise Malformed("type", "is unknown", f"send one of {', '.join(kinds)}")
@@ -66,32 +71,35 @@ def read_entry(entry: Mapping[str, str], kinds: Mapping[str, type[W]]) -> W:
 
 
 def read_json(text: str, name: str) -> object:
-    """JSON that a stranger wrote; raise Malformed, which names it."""
+    """Parse JSON from an untrusted sender. Raises Malformed, whose field is `name`."""
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Malformed(name, f"is no JSON ({error})", "send a JSON object") from error
+        raise Malformed(name, f"is not JSON ({error})", "send a JSON object") from error
     return value
 
 
 def require_uuid(text: str) -> None:
-    """An assignment's id names files and keys, so that it must not be just any text."""
+    """Raise Malformed if an assignment's id is not a canonical UUID.
+
+    The id becomes part of file names and Redis keys, so other texts are not safe.
+    """
     try:
         canonical: str | None = str(uuid.UUID(text))
     except ValueError:
         canonical = None
     if text != canonical:
-        raise Malformed("assignment_id", "is no UUID", "send one in lower case with hyphens")
+        raise Malformed("assignment_id", "is not a UUID", "send one in lower case with hyphens")
 
 
 def require_at_least(name: str, value: int, least: int) -> None:
-    """Raise Malformed where a number is too small."""
+    """Raise Malformed if a number is too small."""
     if value < least:
         raise Malformed(name, f"is {value}", f"send at least {least}")
 
 
 def require_at_most(name: str, value: int, most: int) -> None:
-    """Raise Malformed where a number is too large."""
+    """Raise Malformed if a number is too large."""
     if value > most:
         raise Malformed(name, f"is more than {most}", f"send at most {most}")
 
@@ -117,12 +125,12 @@ def _read(source: Mapping[str, Any], name: str, kind: Any) -> Any:
     if kind is bytes:
         if isinstance(value, str) and _HEX.fullmatch(value):
             return bytes.fromhex(value[2:])
-        raise Malformed(name, "is no hex text", "send 0x and lower-case hex digits")
+        raise Malformed(name, "is not hex text", "send 0x and lower-case hex digits")
     if kind is float and type(value) is int:
         try:
             return float(value)
         except OverflowError as error:
-            raise Malformed(name, "is beyond all floating-point numbers", "send less") from error
+            raise Malformed(name, "is too large for a float", "send a smaller number") from error
     plain = get_origin(kind) or kind
     if type(value) is not plain:
         wanted = plain.__name__ if isinstance(plain, type) else str(plain)
@@ -146,7 +154,7 @@ def _read_object(value: object, name: str, kind: type[W]) -> W:
 
 
 def _number(text: object, name: str) -> int:
-    """A member's name that stands for a token or a model."""
+    """Parse a member's name that is the number of a token or of a model."""
     if isinstance(text, str) and text.isdecimal() and len(text) < 20:
         return int(text)
-    raise Malformed(name, f"has {text!r}, which is no number", "send numbers as names")
+    raise Malformed(name, f"has {text!r}, which is not a number", "send numbers as names")
