@@ -1,4 +1,4 @@
-"""Runs the miner's command line: `python -m mining.node`."""
+"""Run the miner's command line: `python -m mining.node`."""
 
 import sys
 

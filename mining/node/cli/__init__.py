@@ -1,1 +1,1 @@
-"""The command line of a person who runs a miner."""
+"""The command line for the owner of a miner."""

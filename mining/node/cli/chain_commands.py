@@ -1,4 +1,4 @@
-"""The commands that send a node's own transactions. It pays the gas of each."""
+"""The commands that send a node's own transactions. The node pays the gas of each."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ def register(options: argparse.Namespace) -> int:
 
 
 def announce_models(options: argparse.Namespace) -> int:
-    """Tell NodePool which models the node serves, so that the chain draws it for no others."""
+    """Tell NodePool which models the node serves, so that the chain draws it only for these."""
     from mining.node.account.transactions import transact
     from mining.node.shelf.model_list import ModelList
 
@@ -35,7 +35,7 @@ def announce_models(options: argparse.Namespace) -> int:
 
 
 def stake(options: argparse.Namespace) -> int:
-    """Put $COR at risk for the node's word."""
+    """Stake $COR for the node."""
     from mining.node.account.staking import amount_from
     from mining.node.account.staking import stake as add_stake
 
@@ -47,7 +47,7 @@ def stake(options: argparse.Namespace) -> int:
 
 
 def unbond(options: argparse.Namespace) -> int:
-    """Begin to take stake back."""
+    """Begin to unbond some of the node's stake."""
     from mining.node.account.staking import amount_from
     from mining.node.account.transactions import transact
 
@@ -61,7 +61,7 @@ def unbond(options: argparse.Namespace) -> int:
 
 
 def withdraw(options: argparse.Namespace) -> int:
-    """Have paid out what the node has earned or, with --stake, what has unbonded."""
+    """Pay out the node's earnings or, with --stake, the stake that has unbonded."""
     from mining.node.account.transactions import transact
 
     contract = _required(options, "POOL_ADDRESS" if options.stake else "QUEUE_ADDRESS")
@@ -78,7 +78,7 @@ def withdraw(options: argparse.Namespace) -> int:
 
 
 def rewards(options: argparse.Namespace) -> int:
-    """Have paid out what network tasks have earned in epochs that are over."""
+    """Pay out the rewards for network tasks in epochs that have ended."""
     from mining.node.network.rewards import claim_rewards
 
     contract = _required(options, "REWARDS_ADDRESS")
@@ -88,7 +88,7 @@ def rewards(options: argparse.Namespace) -> int:
 
 
 def claim(options: argparse.Namespace) -> int:
-    """Take what a router withholds to the contract: precommits, then commits."""
+    """Send the precommits, then the commits, that a router has not relayed to the contract."""
     from mining.node.account.claims import claim_all
 
     return _on_chain(options, lambda wallet, rpc: claim_all(wallet, rpc, options.home / "stash"))
@@ -107,4 +107,4 @@ def _on_chain(options: argparse.Namespace, act: "Callable[[Wallet, Rpc], Iterabl
 def _required(options: argparse.Namespace, name: str) -> str:
     if value := options.environment.get(name):
         return str(value)
-    raise settings.ConfigError(f"{name}: it is missing; set it, or write it into node.toml")
+    raise settings.ConfigError(f"{name}: the setting is missing; set it here or in node.toml")

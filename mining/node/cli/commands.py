@@ -1,4 +1,7 @@
-"""The commands that make, feed, run and show a node. What touches the chain is next door."""
+"""The commands that set up, measure, run and show a node.
+
+The commands that send transactions are in `mining.node.cli.chain_commands`.
+"""
 
 import argparse
 import json
@@ -13,20 +16,20 @@ from mining.node.worker.heart import last_beat
 
 
 def init(options: argparse.Namespace) -> int:
-    """Make the key, or find it, and print its address."""
+    """Create the node's key, unless there is one, and print its address."""
     password = settings.password_from(options.environment)
     print(Wallet.create_or_open(options.home, password).address)
     return 0
 
 
 def address(options: argparse.Namespace) -> int:
-    """Print the address of the key."""
+    """Print the address of the node's key."""
     print(address_in(options.home))
     return 0
 
 
 def models(options: argparse.Namespace) -> int:
-    """List, add, verify or remove models; `announce` is a matter of the chain."""
+    """List, add, verify or remove models."""
     from mining.node.shelf.model_list import ModelList
 
     listed, bar = ModelList(options.home), Progress()
@@ -35,7 +38,7 @@ def models(options: argparse.Namespace) -> int:
         print(f"{model.identifier}  {model.sha256}  {model.source}")
     elif options.action == "verify":
         for model in listed.verify(bar):
-            print(f"{model.identifier}  {model.sha256}  as it was")
+            print(f"{model.identifier}  {model.sha256}  unchanged")
     elif options.action == "remove":
         listed.remove(options.identifier)
     else:
@@ -45,7 +48,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Measure how many tokens a second this machine makes of the model."""
+    """Measure how many tokens per second this machine generates with a model."""
     from mining.node.cli.flags import config_from
     from mining.node.shelf.speed import measure
 
@@ -55,7 +58,7 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Work until told to stop."""
+    """Run the worker until it is told to stop."""
     from mining.node.celery_worker import run as run_worker
     from mining.node.cli.flags import config_from
 
@@ -64,9 +67,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Print what is known of this node; exit 1 when it is not beating."""
+    """Print what is known about this node. The exit status is 1 if it sends no heartbeats."""
     beat = last_beat(options.home)
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "address": address_in(options.home),
         "alive": beat is not None and beat.alive,
         "last_heartbeat_s_ago": None if beat is None else round(beat.age_s, 1),
@@ -74,12 +77,15 @@ def status(options: argparse.Namespace) -> int:
         "waiting": None if beat is None else beat.waiting,
         "chain": _standing(options),
     }
-    print(json.dumps(told, indent=2))
-    return 0 if told["alive"] else 1
+    print(json.dumps(report, indent=2))
+    return 0 if report["alive"] else 1
 
 
 def _standing(options: argparse.Namespace) -> dict[str, Any] | None:
-    """What the contracts know of the node, where the settings say which; never a reason to fail."""
+    """Return what the contracts know about the node, or None if the settings name no contracts.
+
+    An error is returned as a value, since `status` has to work while the chain is away.
+    """
     url, pool = options.environment.get("RPC_URL"), options.environment.get("POOL_ADDRESS")
     if not url or not pool:
         return None
@@ -91,7 +97,7 @@ def _standing(options: argparse.Namespace) -> dict[str, Any] | None:
         known = standing(Rpc(url), pool, queue, address_in(options.home))
     except NodeError as error:
         return {"error": str(error)}
-    # Wei are more than a JSON reader's numbers hold.
+    # Amounts in wei exceed the integers that JSON readers can represent exactly.
     return {
         name: str(value) if name.endswith("_wei") and value is not None else value
         for name, value in asdict(known).items()
@@ -99,7 +105,7 @@ def _standing(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 class Progress:
-    """A bar on a terminal, and nothing in a log."""
+    """Draws a progress bar on a terminal. Draws nothing if stderr is not a terminal."""
 
     def __call__(self, step: str, share: float) -> None:
         if not sys.stderr.isatty():

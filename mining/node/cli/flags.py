@@ -1,4 +1,4 @@
-"""From the flags of `run` and `bench`, the environment and the file to a node's settings."""
+"""Builds a node's settings from the flags of `run` and `bench`, the environment and the file."""
 
 import argparse
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from mining.node.shelf.model_source import read_sources
 
 
 def config_from(options: argparse.Namespace) -> NodeConfig:
-    """A node's settings; raise ConfigError or ModelSourceError."""
+    """Return a node's settings. Raises ConfigError or ModelSourceError."""
     environment: Mapping[str, str] = options.environment
 
     def number(name: str, default: int) -> int:
@@ -46,14 +46,14 @@ def config_from(options: argparse.Namespace) -> NodeConfig:
         ),
     )
     if config.upstream is not None and len(config.models) > 1:
-        raise ConfigError("MODELS: one server works for one model; start a node for each")
+        raise ConfigError("MODELS: an upstream server serves one model; start a node for each")
     return config
 
 
 def _models(options: argparse.Namespace) -> tuple[ServedModel, ...]:
     environment: Mapping[str, str] = options.environment
     listed = ModelList(options.home)
-    # The nearest word counts: a flag before a variable, and --models before --model.
+    # A flag takes precedence over a variable, and --models over --model.
     several = options.models or (None if options.model else environment.get("MODELS"))
     if several:
         return _several(several, listed)
@@ -68,15 +68,15 @@ def _several(text: str, listed: ModelList) -> tuple[ServedModel, ...]:
     if text == "all":
         models = tuple(map(_served, listed))
         if not models:
-            raise ConfigError("MODELS: none is listed; `models add NUMBER SOURCE` does it")
+            raise ConfigError("MODELS: no model is listed; run `models add NUMBER SOURCE` first")
         return models
     if "=" in text:
         return tuple(ServedModel(*each) for each in sorted(read_sources(text).items()))
     numbers = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
         raise ConfigError(
-            f"MODELS: {text!r} is no list of models; give numbers of `models list`, as in 1,2,"
-            " numbers with sources, as in 1=model.gguf,2=owner/repo, or all"
+            f"MODELS: {text!r} is not a list of models; give numbers from `models list`, as in"
+            " 1,2, or numbers with sources, as in 1=model.gguf,2=owner/repo, or all"
         )
     return tuple(_served(listed.get(int(part))) for part in numbers)
 
