@@ -1,1 +1,1 @@
-"""Many answers at once from one model, each drawn by the one rule that all miners share."""
+"""Generates many answers at once with one model. All miners draw tokens by the same rule."""

@@ -1,14 +1,18 @@
-"""Continuous batching: one model, many sequences, one thread that steps them all at once.
+"""Continuous batching: one thread generates many answers at once with one model.
 
-Requests join and leave between steps. A step runs one token of every sequence that is
-generating, and a chunk of the prompts that still have to be read, so that a long prompt delays the
-others by a chunk at most. Every slot has cells of its own in the cache, and keeps them after its
-sequence has ended: a prompt that begins like one that is there, or is being read, is read from
-where they part. The thread is the engine's own where llama.cpp computes with one, and that of all
-engines of the process where it computes with several (see `mining.node.engine.turns`).
+Requests join and leave between steps. A step runs one token of every sequence that is generating,
+and a chunk of the prompts that still have to be read. So a long prompt delays the others by at most
+a chunk.
 
-A token's logits do not depend on what else there is to do, as far as llama.cpp allows:
-`mining.node.engine.batching` says how far, `mining.node.engine.sampling` what that means.
+Every slot has cells of its own in the cache and keeps their tokens after its sequence has ended. A
+prompt that shares a prefix with a prompt in another slot is read only from the end of that prefix.
+
+If llama.cpp computes with one thread, each engine has a thread of its own. If it computes with
+several, all engines of the process share one thread (see `mining.node.engine.turns`).
+
+A token's logits do not depend on the other sequences, as far as llama.cpp allows.
+`mining.node.engine.batching` explains the limits, `mining.node.engine.sampling` what follows from
+them.
 """
 
 import logging
@@ -47,19 +51,22 @@ from mining.node.llm.trial import fastest_threads, is_faster_apart
 logger = logging.getLogger(__name__)
 
 SLOWEST_GRAMMAR_S = 0.5
-"""A token whose grammar takes more of the processor's time keeps all others waiting."""
+"""The most processor time that a grammar may take for one token, since all answers wait for it."""
 _RATE_DECAY = 0.98
 
 
 class Engine:
-    """Generates for up to `slots` requests at once; more wait in line.
+    """Generates answers for up to `slots` requests at once. Further requests wait in a queue.
 
     Args:
-        threads: of llama.cpp; None for as many as a trial finds fastest. Engines with more than
-            one take turns.
-        context_tokens: what prompt and answer may have together; the model's own by default.
+        model_path: the model's GGUF file.
+        slots: how many answers are generated at once.
+        threads: the number of llama.cpp's threads. None means the number that a trial finds
+            fastest. Engines with more than one thread take turns.
+        context_tokens: the most tokens that a prompt and its answer may have together. None means
+            the model's own limit.
         gpu_layers: how many of the model's layers a GPU holds; -1 for all.
-        progress: told how much of the weights is read, from 0 to 1.
+        progress: called with the share of the weights that is read, from 0 to 1.
 
     Raises:
         LlamaError: the model cannot be loaded, or there is no memory for its cache.
@@ -82,11 +89,11 @@ class Engine:
         self._on_gpu = gpu_layers != 0
         self.slots = slots
         self.tokens_per_s = 0.0
-        """Of all sequences together, over the last steps."""
+        """The recent speed of all sequences together."""
         self.prefill_tokens = self.shared_tokens = 0
-        """How many tokens of prompts were read, and how many were there already."""
+        """How many prompt tokens were read, and how many were reused from the cache."""
         self.draw_s = self.step_s = 0.0
-        """Seconds that drawing tokens took, and steps as a whole."""
+        """Seconds spent on drawing tokens, and on steps as a whole."""
         self._context = Context(
             self._model,
             sequence_tokens=self.prompts.context_tokens,
@@ -100,25 +107,27 @@ class Engine:
         self._cells = Cells(self._context, slots, self.prompts.context_tokens)
         self._closed = False
         self._gate = threading.Lock()
-        """Held to close, and by whoever must not come after that."""
+        """Held while the engine closes, and while a call gives it work that must precede that."""
         self._embedder: Embedder | None = None
         self.threads = (
             threads or shared().ask(partial(fastest_threads, self._context, slots)).result()
         )
-        """Of llama.cpp."""
+        """The number of llama.cpp's threads."""
         self._turns = Turns("engine") if self.threads == 1 else shared()
         apart = self._turns.ask(partial(is_faster_apart, self._context, slots)).result()
         self._order = batching.order(slots, apart=apart)
 
     def submit(self, request: GenerationRequest) -> Generation:
-        """Put a request in line.
+        """Queue a request and return the handle of its answer.
 
-        Raises ContextExceeded when prompt and answer have no room, GrammarInvalid when the grammar
-        is none, EngineClosed after `close`.
+        Raises:
+            ContextExceeded: the prompt and the answer do not fit into the context.
+            GrammarInvalid: the grammar cannot be used.
+            EngineClosed: the engine is closed.
         """
         self.prompts.require_room(len(request.prompt_tokens), request.max_tokens)
         if not request.prompt_tokens or request.max_tokens < 1:
-            raise ValueError("request: prompt_tokens and max_tokens have to be at least 1")
+            raise ValueError("request: send at least one prompt token and max_tokens of at least 1")
         self._require_tokens(request.prompt_tokens)
         generation = Generation(request)
         with self._gate:
@@ -130,15 +139,20 @@ class Engine:
         return generation
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
-        """One unit vector a prompt (of tokens), between the steps of what is being generated.
+        """Return the embedding of each prompt, a vector of length 1.
 
-        The first call takes memory for a context of its own. Raises ContextExceeded for a prompt
-        that is too long, EngineClosed after `close`, and LlamaError.
+        The prompts are lists of tokens. They are computed between the steps of the answers that
+        are being generated. The first call allocates a second context.
+
+        Raises:
+            ContextExceeded: a prompt does not fit into the context.
+            EngineClosed: the engine is closed.
+            LlamaError: there is no memory, or llama.cpp fails.
         """
         for prompt in prompts:
             self.prompts.require_room(len(prompt), 0)
             if not prompt:
-                raise ValueError("prompt: it is empty; give at least one token")
+                raise ValueError("prompt: it is empty; send at least one token")
             self._require_tokens(prompt)
         vectors: list[Vector] = []
         for batch in in_batches(prompts, self.prompts.context_tokens):
@@ -149,7 +163,7 @@ class Engine:
         return vectors
 
     def close(self) -> None:
-        """Stop after the current step; whatever is unfinished ends with EngineClosed."""
+        """Stop after the current step. Unfinished answers end with EngineClosed."""
         with self._gate:
             if self._closed:
                 return
@@ -159,9 +173,9 @@ class Engine:
             self._turns.close()
 
     def _require_tokens(self, tokens: Sequence[int]) -> None:
-        # A batch with a number that is none fails for all that are in it.
+        # An unknown token would make the whole batch fail, for every sequence in it.
         if not 0 <= min(tokens) <= max(tokens) < self._model.vocabulary_size:
-            raise ValueError("tokens: there is one that the model does not have")
+            raise ValueError("tokens: one of them is a token that the model does not have")
 
     def _require_open(self) -> None:
         if self._closed:
@@ -179,7 +193,7 @@ class Engine:
             if self._active:
                 self._step()
         except Exception as error:
-            logger.exception("a step failed; the sequences in it end here")
+            logger.exception("a step failed; all active sequences end with an error")
             for slot, sequence in list(self._active.items()):
                 self._end(sequence, EngineFailed(f"engine: {error}"))
                 self._cells.keep(slot, 0)
@@ -188,7 +202,7 @@ class Engine:
     def _stop(self) -> None:
         self._take_in()
         for sequence in [*self._active.values(), *self._waiting]:
-            self._end(sequence, EngineClosed("engine: it was stopped before the answer's end"))
+            self._end(sequence, EngineClosed("engine: it was stopped before the answer ended"))
         if self._embedder is not None:
             self._embedder.close()
         self._context.close()
@@ -242,9 +256,9 @@ class Engine:
         self._measure(drawn, time.perf_counter() - started, draw_s)
 
     def _plan(self) -> list[Run]:
-        """What is read in the next step, by slot."""
+        """Return the runs of the next step, ordered by slot."""
         counts = {slot: 1 for slot, sequence in self._active.items() if sequence.is_generating}
-        # In the order in which they came.
+        # `_active` keeps the order of arrival, so the oldest sequence comes first.
         reading = [s for s in self._active.values() if not s.is_generating and self._begin(s)]
         room = batching.room_for_prompts(len(reading), len(counts), on_gpu=self._on_gpu)
         shares = batching.shares([sequence.unread for sequence in reading], room)
@@ -260,7 +274,10 @@ class Engine:
         return runs
 
     def _begin(self, sequence: SequenceState) -> bool:
-        """Take over what slots hold of its prompt; False while one is reading more of it."""
+        """Reuse the longest prefix of a sequence's prompt that a slot holds.
+
+        Return False if the sequence has to wait, because another slot is reading a longer prefix.
+        """
         if sequence.begun:
             return True
         coming = [
@@ -269,30 +286,32 @@ class Engine:
             if other.begun and other.unread_prompt
         ]
         prompt = sequence.pending[: sequence.unread_prompt]
-        kept = self._cells.take_over(sequence.slot, prompt, coming)
-        if kept is None:
+        reused = self._cells.take_over(sequence.slot, prompt, coming)
+        if reused is None:
             return False
-        sequence.read(kept)
-        self.shared_tokens += kept
+        sequence.read(reused)
+        self.shared_tokens += reused
         sequence.begun = True
         return True
 
     def _attempt(self, sequence: SequenceState, run: Run, number: int) -> None:
-        """Go on with a sequence; what goes wrong in it ends it alone."""
+        """Draw a sequence's next tokens. An error ends only this sequence."""
         try:
             self._go_on(sequence, run, number)
         except GenerationError as error:
             self._end(sequence, error)
         except Exception as error:
-            logger.exception("a token could not be drawn; its sequence ends here")
+            logger.exception("a token could not be drawn; its sequence ends with an error")
             if sequence.generation.outcome is None:
                 self._end(sequence, EngineFailed(f"engine: {type(error).__name__}: {error}"))
 
     def _go_on(self, sequence: SequenceState, run: Run, number: int) -> None:
-        """Draw what follows a run's tokens, as far as they are the answer's.
+        """Draw the token that follows each drafted token, until a draw differs from the draft.
 
         Args:
-            number: of the run's first logits in the piece.
+            sequence: the sequence.
+            run: its tokens in the piece that was just decoded.
+            number: the index in the piece of the run's first logits.
         """
         drafted = [*run.tokens[len(run.tokens) - run.outputs + 1 :], *sequence.pending[:1]]
         for index in range(run.outputs):
@@ -304,23 +323,26 @@ class Engine:
                 return
             if drafted[index : index + 1] != [token]:
                 sequence.pending = [token]
-                if unread := run.outputs - index - 1:  # was read behind another token than this
-                    self._cells.keep(run.sequence, run.position + len(run.tokens) - unread)
+                # The rest of the run was computed after another token than the one drawn.
+                if wrong := run.outputs - index - 1:
+                    self._cells.keep(run.sequence, run.position + len(run.tokens) - wrong)
                 return
 
     def _draw(self, sequence: SequenceState, number: int) -> int | None:
-        """Draw, and show, the next token; None where the answer ends with it."""
+        """Draw the next token and show its text. Return None if the answer ends with it."""
         request = sequence.generation.request
         logits = self._context.logits(number)
         if not math.isfinite(float(logits.max())):
-            raise EngineFailed("engine: the model's logits are no numbers; is its file damaged?")
+            raise EngineFailed(
+                "engine: the model's logits are not finite; check whether its file is damaged"
+            )
         scores, among = logits, None
         if sequence.grammar is not None:
             started = time.thread_time()
             scores, among = sequence.grammar.allowed(logits)
             if time.thread_time() - started > SLOWEST_GRAMMAR_S:
                 raise GrammarTooSlow(
-                    "grammar: too many ways to go on are open at once; simplify it"
+                    "grammar: it allows too many continuations at once; simplify it"
                 )
         token = sampling.draw(
             scores,
@@ -333,10 +355,10 @@ class Engine:
         if sequence.grammar is not None and not self._model.is_end(token):
             sequence.grammar.accept(token)
         if request.logprobs:
-            told = logprobs(logits, token, request.logprobs)
-            sequence.logprobs.append(told)
+            token_logprobs = logprobs(logits, token, request.logprobs)
+            sequence.logprobs.append(token_logprobs)
             if not self._model.is_end(token):
-                sequence.generation.add_logprobs(told)
+                sequence.generation.add_logprobs(token_logprobs)
         sequence.token_ids.append(token)
         sequence.drawn[token] = sequence.drawn.get(token, 0) + 1
         if self._model.is_end(token):
@@ -371,7 +393,7 @@ class Engine:
         sequence.generation.end(outcome)
 
     def _leave(self, sequence: SequenceState) -> None:
-        """Take a sequence out. Its cells stay for whoever's prompt begins like it."""
+        """Remove a sequence. Its cells stay, for later prompts with the same prefix."""
         if self._active.get(sequence.slot) is sequence:
             del self._active[sequence.slot]
         else:

@@ -1,13 +1,15 @@
-"""What the next step reads of the prompts, and in which pieces it goes through the model.
+"""Plans a step: how much of each prompt it reads, and in which pieces it runs the model.
 
-The sequences of a piece have neighbouring slots and equally many tokens in it. Each piece goes
-through all of the model's weights, so that a step is as fast as its pieces are few.
+A step is split into pieces. The sequences of a piece have neighbouring slots and the same number of
+tokens in it. Each piece runs through all weights of the model, so a step with fewer pieces is
+faster.
 
-The last bits of a token's logits must not depend on what else there is to do: they can decide a
-draw, and who checks an answer has other things to do. llama.cpp multiplies quantised weights
-exactly, but computes the attention of a run of `TILE_TOKENS` and more in another order. So what is
-a run is decided by the prompt alone: one that is as long as this is read in such runs only, and all
-else in shorter ones.
+The last bits of a token's logits must not depend on the other sequences, since they can decide a
+draw, and the machine that checks an answer runs other sequences beside it. llama.cpp multiplies
+quantised weights exactly, but it computes the attention of a run of `TILE_TOKENS` tokens or more in
+another order. So only the length of the prompt decides how it is read: a prompt of `TILE_TOKENS`
+tokens or more is read only in runs of at least `TILE_TOKENS`, and everything else only in shorter
+runs.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -17,54 +19,73 @@ from itertools import groupby, pairwise
 from mining.node.llm.llama import Run
 
 TILE_TOKENS = 64
-"""`GGML_FA_TILE_Q` of llama.cpp: from so many tokens on attention is computed in tiles."""
+"""`GGML_FA_TILE_Q` of llama.cpp. A run of this many tokens or more computes attention in tiles."""
 FULL_TOKENS = 512
-"""The most that a step reads."""
+"""The most prompt tokens that a step reads."""
 LONE_TOKENS = 128
-"""The most that a step reads of a prompt or two on a CPU, which larger batches make no faster, and
-on any machine while others wait for their next token: whoever comes next waits for one step."""
+"""The most prompt tokens that a step reads if fewer than `CROWD` prompts are being read.
+
+Larger steps are no faster on a CPU. On every machine they delay the next token of the sequences
+that are generating, and a request that arrives waits for the current step. A GPU on which nothing
+is generating reads `FULL_TOKENS` instead.
+"""
 CROWD, CROWD_TOKENS = 3, 256
-"""With so many prompts to read, so much: the sooner all are read, the fuller the batches after."""
+"""With at least `CROWD` prompts to read, a step reads up to `CROWD_TOKENS` of them.
+
+The sooner all prompts are read, the fuller are the batches in which the answers are generated.
+"""
 WIDEST_GAP = 3
-"""Idle slots between busy ones are bridged up to this width: a token for each costs less than
-another piece."""
+"""The most idle slots between two busy ones that are bridged.
+
+A token in each of them costs less than another piece.
+"""
 APART = 6
-"""Up to so many sequences may stay in pieces of their own: one token alone takes a quick path of
-llama.cpp's, while a product with two takes nearly as long as one with eight, on some CPUs."""
+"""Up to this many sequences may stay in pieces of their own.
+
+On some CPUs, llama.cpp has a fast path for a single token, while a batch of two tokens takes nearly
+as long as a batch of eight.
+"""
 
 
 def room_for_prompts(reading: int, generating: int, *, on_gpu: bool) -> int:
-    """How many tokens of prompts the next step may read; at least two tiles."""
+    """Return how many prompt tokens the next step may read; at least two tiles.
+
+    Args:
+        reading: the number of prompts that are being read.
+        generating: the number of sequences that are generating.
+        on_gpu: whether a GPU holds layers of the model.
+    """
     if on_gpu and not generating:
         return FULL_TOKENS
     return LONE_TOKENS if reading < CROWD else CROWD_TOKENS
 
 
 def order(slots: int, *, apart: bool) -> list[int]:
-    """In which order slots are given out.
+    """Return the order in which slots are assigned to sequences.
 
     Args:
-        apart: whether sequences are faster in pieces of their own; the first few then get slots
-            that are no neighbours, and whoever comes later those between.
+        slots: the number of slots.
+        apart: whether sequences are faster in pieces of their own. If so, the first few sequences
+            get slots that are not neighbours, and later ones the slots between.
     """
     lone = range(0, min(slots, 2 * APART), 2) if apart else ()
     return [*lone, *(slot for slot in range(slots) if slot not in lone)]
 
 
 def reads_in_tiles(prompt_tokens: int) -> bool:
-    """Whether a prompt of this length is read in runs of `TILE_TOKENS` and more."""
+    """Tell whether a prompt of this length is read in runs of at least `TILE_TOKENS`."""
     return prompt_tokens >= TILE_TOKENS
 
 
 @dataclass(frozen=True)
 class Unread:
-    """So many tokens to read, in runs of `TILE_TOKENS` and more, or in shorter ones."""
+    """A number of unread tokens, and whether they are read in runs of at least `TILE_TOKENS`."""
 
     tokens: int
     in_tiles: bool
 
     def within(self, room: int) -> int:
-        """How many of them may be read now, if there is room for so many."""
+        """Return how many of the tokens may be read in a step that has room for `room` tokens."""
         if not self.in_tiles:
             return min(self.tokens, room, TILE_TOKENS - 1)
         if self.tokens <= room:
@@ -74,11 +95,15 @@ class Unread:
 
 
 def shares(unread: Sequence[Unread], room: int) -> list[int]:
-    """How many tokens each sequence reads, given oldest first.
+    """Return how many tokens each sequence reads in a step with room for `room` tokens.
 
-    The shortest are read first and whole, since half-read prompts make nobody's first token. The
-    oldest comes before them, with half of the room or all of what it has, so that short ones never
-    hold up a long one for good.
+    The oldest sequence comes first and gets up to half of the room, or up to all of it if half is
+    too little for a run in tiles. So short prompts cannot hold up a long one forever. The rest goes
+    to the shortest prompts first, since only a prompt that is read to its end yields a first token.
+
+    Args:
+        unread: the unread tokens of each sequence, the oldest sequence first.
+        room: the most tokens that the step reads.
     """
     counts = [0] * len(unread)
     if unread:
@@ -92,7 +117,7 @@ def shares(unread: Sequence[Unread], room: int) -> list[int]:
 
 
 def pieces(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """The runs of a step, by slot, as they go through the model together: whole, never cut."""
+    """Group the runs of a step, which are ordered by slot, into pieces. No run is cut."""
     alone = [run for run in runs if len(run.tokens) == 1]
     if alone:
         yield alone
@@ -102,7 +127,7 @@ def pieces(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 
 def gaps(busy: Collection[int]) -> list[int]:
-    """The idle slots which a token each would make busy ones neighbours."""
+    """Return the idle slots that need a token each to make busy slots neighbours."""
     if len(busy) <= APART:
         return []
     slots = sorted(busy)

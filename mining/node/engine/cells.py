@@ -1,4 +1,7 @@
-"""What the cells of each slot hold, and how a prompt takes over what is there already."""
+"""The tokens in each slot of the model's cache, and their reuse for later prompts.
+
+A cell of the cache holds what the model has computed for one token of a sequence.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,27 +10,30 @@ from mining.node.engine.prefixes import common_prefix
 from mining.node.llm.llama import Context, Run
 
 SHORTEST_SHARED_PREFIX = 32
-"""Fewer tokens are read again sooner than a slot's cells are copied."""
+"""To copy a slot's cells takes longer than to read fewer tokens than this again."""
 
 
 class Cells:
-    """The tokens in a context's cells, by slot. Whoever has left a slot leaves its tokens there."""
+    """The tokens in a context's cells, by slot. A sequence that ends leaves its tokens there."""
 
     def __init__(self, context: Context, slots: int, tokens_per_slot: int) -> None:
         self._context = context
         self._tokens_per_slot = tokens_per_slot
         self._held: list[list[int]] = [[] for _ in range(slots)]
         self._tiled = [0] * slots
-        """How many of a slot's tokens, which are its first, were read in tiles."""
+        """How many of each slot's first tokens were read in tiles."""
 
     def length(self, slot: int) -> int:
-        """How many tokens a slot holds."""
+        """Return how many tokens a slot holds."""
         return len(self._held[slot])
 
     def decode(self, runs: Sequence[Run]) -> None:
-        """Run a piece, bridged: a token in idle slots between, which nobody reads on from.
+        """Run a piece through the model, with the gaps between its slots bridged.
 
-        Raises LlamaError.
+        A bridge is one token in an idle slot. It is removed from the slot afterwards.
+
+        Raises:
+            LlamaError: llama.cpp fails.
         """
         bridges: list[Run] = []
         if len(runs[0].tokens) == 1:
@@ -47,14 +53,20 @@ class Cells:
     def take_over(
         self, slot: int, prompt: Sequence[int], coming: Iterable[tuple[int, Sequence[int]]]
     ) -> int | None:
-        """Leave in a slot, or copy there, what slots hold of a prompt; how many tokens it is.
+        """Reuse the longest prefix of a prompt that any slot holds, and return its length.
 
-        That is what was read as the prompt would be, in tiles or not, and leaves enough to read.
+        The prefix is copied to `slot`, unless `slot` itself holds it. Only tokens that were read in
+        the same way as the prompt will be (in tiles or not) are reused. At least one token of the
+        prompt, or one tile, is left to read.
 
         Args:
-            coming: slots that are being read into, and what of their prompts is still unread.
+            slot: the slot that the prompt will be read into.
+            prompt: the prompt's tokens.
+            coming: the slots into which prompts are being read, each with its unread tokens.
 
-        Returns None if another slot is about to hold more of it, which is worth waiting for.
+        Returns:
+            How many tokens are reused, or None if another slot will soon hold a prefix that is so
+            much longer that it is worth waiting for.
         """
         in_tiles = batching.reads_in_tiles(len(prompt))
         most = len(prompt) - (batching.TILE_TOKENS if in_tiles else 1)
@@ -82,7 +94,7 @@ class Cells:
         return held[best]
 
     def keep(self, slot: int, count: int) -> None:
-        """Free a slot's cells from the `count`th token on."""
+        """Keep the first `count` tokens of a slot and free its other cells."""
         self._context.cut(slot, count)
         del self._held[slot][count:]
         self._tiled[slot] = min(self._tiled[slot], count)

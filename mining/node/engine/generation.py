@@ -1,4 +1,4 @@
-"""A request to generate, and the handle through which its text arrives."""
+"""A request to generate an answer, and the handle through which its text arrives."""
 
 import queue
 import threading
@@ -19,43 +19,43 @@ class FinishReason(StrEnum):
     STOP = "stop"
     """The model ended it, or a stop string did."""
     LENGTH = "length"
-    """It has `max_tokens` tokens."""
+    """The answer has `max_tokens` tokens."""
     CANCELLED = "cancelled"
-    """Nobody waits for more than it has."""
+    """The answer was shortened: the client needs no more characters than it has."""
 
 
 class GenerationError(NodeError):
-    """Base: there will be no result. `code` is what a report says."""
+    """Base class of the errors that end a generation without a result. `code` goes into reports."""
 
     code = "generation_failed"
 
 
 class Cancelled(GenerationError):
-    """Whoever asked wants it no more."""
+    """The generation was cancelled."""
 
     code = "cancelled"
 
 
 class DeadlinePassed(GenerationError):
-    """The time that was given is over."""
+    """The request's deadline has passed."""
 
     code = "deadline_passed"
 
 
 class EngineFailed(GenerationError):
-    """The model could not be run on."""
+    """The engine could not run the model any further."""
 
     code = "engine_failed"
 
 
 class GrammarFailed(GenerationError):
-    """The grammar lets no token follow, or cannot be worked out any further."""
+    """The grammar allows no token, or the library cannot evaluate it any further."""
 
     code = "grammar_failed"
 
 
 class GrammarTooSlow(GenerationError):
-    """The grammar leaves so many ways open that others would have to wait for this answer."""
+    """The grammar is so ambiguous that its evaluation would delay all other answers."""
 
     code = "grammar_too_slow"
 
@@ -68,20 +68,23 @@ class EngineClosed(GenerationError):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What to generate.
+    """A request to generate an answer.
 
     Args:
-        prompt_tokens: at least one.
-        max_tokens: at least one; the token that ends an answer counts.
-        seed: fixes the noise of every draw.
+        prompt_tokens: the tokens of the prompt; at least one.
+        max_tokens: the most tokens that the answer may have; at least one. The token that ends
+            the answer counts.
+        sampling: the sampling parameters.
+        seed: what the noise of every draw is computed from.
         stop: strings that end the answer and are not part of it.
-        deadline_at: Unix seconds.
-        logprobs: of how many of the likeliest tokens, beside the one drawn, the result tells the
-            log-probabilities at each position; 0 tells none at all.
-        grammar: in llguidance's dialect of Lark; the answer is a text of it, cut off at
-            `max_tokens` if need be.
-        draft: the tokens that somebody says the answer has. As far as they are those that are
-            drawn, it is made many tokens at a time. What it says does not depend on them.
+        deadline_at: when the generation ends without a result, in Unix seconds.
+        logprobs: for how many of the likeliest tokens, beside the one drawn, the result holds
+            log-probabilities at each position. At 0 it holds none, not even of the drawn token.
+        grammar: a grammar in llguidance's dialect of Lark. The answer is a text of the grammar,
+            unless it is cut off at `max_tokens`.
+        draft: the tokens that a miner claims the answer to have. Where they agree with the
+            tokens that are drawn, the engine processes many tokens in one step. The answer does
+            not depend on them.
     """
 
     prompt_tokens: Sequence[int]
@@ -97,39 +100,40 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class GenerationResult:
-    """A whole answer. `token_ids` are all that were drawn, those of the end included."""
+    """A whole answer. `token_ids` holds every token that was drawn, also the one that ended it."""
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     prompt_tokens: int
     logprobs: tuple[TokenLogprobs, ...] = ()
-    """One a token, where the request asked for them."""
+    """One entry for each token, if the request asked for log-probabilities."""
 
     @property
     def completion_tokens(self) -> int:
-        """How many tokens were drawn."""
+        """The number of tokens that were drawn."""
         return len(self.token_ids)
 
 
 class Piece(NamedTuple):
-    """The next words of an answer, and of the tokens up to their end what the request asked for."""
+    """The next part of an answer's text, with the log-probabilities of the tokens up to its end."""
 
     text: str
     logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Generation:
-    """An answer in the making: iterate over its pieces, or `watch` it and `take` them.
+    """An answer that is being generated.
 
-    Joined, the pieces are the result's text.
+    Either iterate over its pieces, or call `watch` and then `take` them. The joined pieces are the
+    result's text.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
         self.request = request
         self.cancelled = False
         self.outcome: GenerationResult | GenerationError | None = None
-        """How it ended; when that is known, all of its pieces are there."""
+        """The result or the error, once the generation has ended. By then all pieces are there."""
         self._enough_characters: int | None = None
         self._shown_characters = 0
         self._untold: list[TokenLogprobs] = []
@@ -139,17 +143,17 @@ class Generation:
         self._ended = threading.Event()
 
     def __iter__(self) -> Iterator[str]:
-        """Its pieces as they are made; raises the GenerationError that ended it."""
+        """Yield the text of each piece as it is made. Raises the GenerationError that ended it."""
         return (piece.text for piece in self.pieces())
 
     def pieces(self) -> Iterator[Piece]:
-        """Like iteration, with what else the request asked for."""
+        """Yield each piece, with its log-probabilities. Raises like iteration."""
         while (piece := self._pieces.get()) is not None:
             yield piece
         self.result()
 
     def watch(self, on_news: Callable[[], object]) -> None:
-        """Have `on_news` called, on whatever thread, when there are pieces to take, or the end."""
+        """Call `on_news` when there are pieces to take, and at the end. Any thread may call it."""
         self._on_news = on_news
         if self.outcome is not None:
             on_news()
@@ -157,7 +161,7 @@ class Generation:
             self.tell()
 
     def take(self) -> Piece:
-        """All pieces that are there, as one, which may be empty. It never waits."""
+        """Return all pieces that are there, joined to one, which may be empty. Never waits."""
         texts: list[str] = []
         logprobs: list[TokenLogprobs] = []
         with suppress(queue.Empty):
@@ -167,54 +171,65 @@ class Generation:
         return Piece("".join(texts), tuple(logprobs))
 
     def result(self, timeout_s: float | None = None) -> GenerationResult:
-        """Wait for the end; raises the error that ended it, or TimeoutError."""
+        """Wait for the end and return the result.
+
+        Raises:
+            GenerationError: the generation ended without a result.
+            TimeoutError: it did not end within `timeout_s` seconds.
+        """
         if not self._ended.wait(timeout_s):
-            raise TimeoutError(f"generation: not ended within {timeout_s} s")
+            raise TimeoutError(f"generation: it did not end within {timeout_s} s")
         if isinstance(self.outcome, GenerationResult):
             return self.outcome
         assert self.outcome is not None
         raise self.outcome
 
     def cancel(self) -> None:
-        """End it before the next step. Harmless when it has ended."""
+        """End the generation before the engine's next step. Does nothing if it has ended."""
         self.cancelled = True
         if self._on_cancel is not None:
             self._on_cancel()
 
     def when_cancelled(self, act: Callable[[], object]) -> None:
-        """For an engine that waits elsewhere than here: what to do at a cancellation."""
+        """Call `act` when the generation is cancelled, at once if it is cancelled already.
+
+        For engines that do not look at `cancelled` by themselves.
+        """
         self._on_cancel = act
         if self.cancelled:
             act()
 
     def shorten(self, characters: int) -> None:
-        """End it with its first token that completes so many characters. Harmless when it has."""
+        """End the answer with the token by which it has `characters` characters or more.
+
+        Does nothing if the answer has ended.
+        """
         self._enough_characters = characters
 
     @property
     def is_enough(self) -> bool:
-        """Whether it is to be shortened, and has as many characters as it was shortened to."""
+        """Whether the answer is to be shortened and has the requested number of characters."""
         enough = self._enough_characters
         return enough is not None and self._shown_characters >= enough
 
     def add_logprobs(self, told: TokenLogprobs) -> None:
-        """For the engine: of the next token, before the piece that it completes."""
+        """For the engine: add the next token's log-probabilities, before its piece is added."""
         self._untold.append(told)
 
     def add_piece(self, text: str) -> None:
-        """For the engine: the next piece is there. Who watches learns of it by `tell`."""
+        """For the engine: add the next piece. A watcher is told by `tell`."""
         if text:
             self._shown_characters += len(text)
             self._pieces.put(Piece(text, tuple(self._untold)))
             self._untold.clear()
 
     def tell(self) -> None:
-        """For the engine: let who watches know of what is there, once a step has all its tokens."""
+        """For the engine: tell the watcher about new pieces, after all draws of a step."""
         if self._on_news is not None and not self._pieces.empty():
             self._on_news()
 
     def end(self, outcome: GenerationResult | GenerationError) -> None:
-        """For the engine: no piece follows."""
+        """For the engine: end the generation. No piece follows."""
         self.outcome = outcome
         self._ended.set()
         self._pieces.put(None)

@@ -1,12 +1,12 @@
-"""What an answer may look like: a grammar in the Lark dialect of the library llguidance.
+"""Constrains an answer to a grammar in the Lark dialect of the library llguidance.
 
-The grammar says first which tokens may follow; bias, penalties, filters and the draw see only
-those. An answer ends when its text is complete. What binds a task is the grammar and the library's
-version: a node with another version could allow other tokens, so it refuses.
+Before each draw, the grammar decides which tokens may follow. Bias, penalties, filters and the draw
+see only these. An answer ends when its text is complete. A task is bound to a grammar and to the
+library's version. A node with another version could allow other tokens, so it refuses the task.
 
-Nothing here throws what a grammar's author could cause but the two errors below: the library
-catches its own panics and bounds its own work, what it lets through is caught here, and it reads
-grammars on a stack that none of them fills.
+A grammar comes from an untrusted author. It can cause no other errors here than GrammarInvalid and
+GrammarFailed: the library catches its own panics and limits its own work, this module catches what
+the library lets through, and grammars are read on a stack that is too large for them to fill.
 """
 
 from collections.abc import Iterator
@@ -27,49 +27,50 @@ LIBRARY, VERSION = "llguidance", str(__version__)
 MAX_GRAMMAR_BYTES = 256 * 1024
 LIMITS = LLParserLimits(
     max_lexer_states=50_000,  # of up to 2 kB each
-    verbose_errors=False,  # they would tell the whole grammar, and reach logs
+    verbose_errors=False,  # verbose errors quote the whole grammar and would end up in logs
 )
-"""Everybody who draws has the same ones, since a task may fail by them."""
+"""The limits of the library's work. All miners need the same ones, since they can fail a task."""
 MAX_REASON = 300
-"""Characters of the library's own words that go into an error."""
+"""The most characters of the library's own message that an error quotes."""
 _NEVER = np.float32(-np.inf)
 _WORD = 32
-"""Bits of a word of the mask."""
+"""The number of bits in a word of the token mask."""
 
 
 class GrammarInvalid(Exception):
-    """The text is no grammar. `code` is what a report says."""
+    """The text is not a usable grammar. `code` goes into reports."""
 
     code = "grammar_invalid"
 
 
 class GrammarVersionDiffers(GrammarInvalid):
-    """The grammar is bound to another library, or to another version of it."""
+    """The grammar is bound to another library, or to another version of the library."""
 
     code = "grammar_version"
 
 
 def require_version(library: str, version: str) -> None:
-    """Raise GrammarVersionDiffers where this node could mask otherwise than the task says."""
+    """Raise GrammarVersionDiffers unless this node has the library and version of a task."""
     if (library, version) != (LIBRARY, VERSION):
         raise GrammarVersionDiffers(
-            f"grammar: it is bound to {library[:40]} {version[:40]}, and this machine has"
-            f" {LIBRARY} {VERSION}; give the job to another"
+            f"grammar: it is bound to {library[:40]} {version[:40]}, but this node has"
+            f" {LIBRARY} {VERSION}; give the job to another node"
         )
 
 
 class Grammar:
-    """A grammar, and how far an answer has come in it. It belongs to one answer and thread.
+    """A grammar and the state of one answer in it. Only one thread may use it.
 
     Raises:
-        GrammarInvalid: it cannot be read, is too large, or asks for too much work.
+        GrammarInvalid: the grammar cannot be read, is too large, or needs too much work.
     """
 
     def __init__(self, model: Model, lark: str) -> None:
         size = len(lark.encode(errors="replace"))
         if size > MAX_GRAMMAR_BYTES or "\0" in lark:
             raise GrammarInvalid(
-                f"grammar: it has {size} bytes, or a NUL; give at most {MAX_GRAMMAR_BYTES}"
+                f"grammar: it has {size} bytes or a NUL character; send at most"
+                f" {MAX_GRAMMAR_BYTES} bytes without NUL"
             )
         try:
             with _fenced():
@@ -85,18 +86,20 @@ class Grammar:
         self._address, self._size_bytes = self._bits.ctypes.data, self._bits.nbytes
 
     def allowed(self, logits: Scores) -> tuple[Scores, Tokens | None]:
-        """What a token is drawn from: scores, and the only tokens that count where these are few.
+        """Return the scores from which the next token is drawn, and the allowed tokens.
 
-        Where most tokens may follow, the others have a score of minus infinity instead.
+        If few tokens are allowed, the result is the logits and these tokens in ascending order. If
+        many are, the result is a copy of the logits in which all other tokens have a score of minus
+        infinity, and None.
 
         Raises:
-            GrammarFailed: no token may follow, or to find out took too much work.
+            GrammarFailed: no token is allowed, or the library reached its limits.
         """
         with _fenced():
             self._matcher.unsafe_compute_mask_ptr(self._address, self._size_bytes)
             error = self._matcher.get_error()
         if error:
-            raise GrammarFailed(f"grammar: the answer cannot go on: {_why(error)}")
+            raise GrammarFailed(f"grammar: the answer cannot continue: {_why(error)}")
         words = np.flatnonzero(self._bits)
         if len(words) > len(self._bits) // 2:
             bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
@@ -105,11 +108,13 @@ class Grammar:
         places = np.flatnonzero(bits)
         tokens = words[places // _WORD] * _WORD + places % _WORD
         if not len(tokens):
-            raise GrammarFailed("grammar: no token of this model may follow; change the grammar")
+            raise GrammarFailed(
+                "grammar: it allows no token of this model to follow; change the grammar"
+            )
         return logits, tokens
 
     def accept(self, token: int) -> None:
-        """Go on by a token that was allowed. Raises GrammarFailed if it was not."""
+        """Advance by the token that was drawn. Raises GrammarFailed if it was not allowed."""
         with _fenced():
             accepted = self._matcher.consume_token(token)
         if not accepted:
@@ -124,12 +129,15 @@ def _matcher(tokenizer: LLTokenizer, lark: str) -> LLMatcher:
 
 @contextmanager
 def _fenced() -> Iterator[None]:
-    """Have whatever the library throws, its panics included, end this answer and nothing else."""
+    """Turn every exception of the library, also a panic, into GrammarFailed.
+
+    So a failure ends one answer and nothing else.
+    """
     try:
         yield
     except (NoEnd, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic of Rust is no Exception
+    except BaseException as error:  # PyO3 raises a panic as a BaseException
         raise GrammarFailed(
             f"grammar: the library failed ({type(error).__name__}: {_reason(str(error))})"
         ) from error
@@ -137,11 +145,11 @@ def _fenced() -> Iterator[None]:
 
 def _why(error: str) -> str:
     if error.startswith("NoExtension"):
-        return "no token of this model says what has to follow; change the grammar"
+        return "no token of this model spells what has to follow; change the grammar"
     return _reason(error)
 
 
 def _reason(error: str) -> str:
-    """The library's own words: the first line, of printable characters only."""
+    """Return the first line of the library's message, with printable characters only."""
     line: Any = error.strip().partition("\n")[0]
     return "".join(c if c.isprintable() else " " for c in line[:MAX_REASON]).strip()

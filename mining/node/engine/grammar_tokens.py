@@ -1,7 +1,7 @@
-"""A model's vocabulary as the grammar library reads it: what each token spells, byte by byte.
+"""Presents a model's vocabulary to the grammar library: the bytes that each token spells.
 
-Tokens are told from the same table that answers are spelled by, so that a mask allows exactly the
-texts that a client sees. Control tokens spell nothing, and no grammar can say them by accident.
+The bytes come from the same table from which answers are spelled, so that a mask allows exactly the
+texts that a client sees. Control tokens spell nothing, so no grammar can produce one by accident.
 """
 
 import threading
@@ -16,11 +16,13 @@ _tokenizers: WeakKeyDictionary[Model, LLTokenizer] = WeakKeyDictionary()
 
 
 class NoEnd(ValueError):
-    """The model has no token that ends an answer, so a complete answer could not end."""
+    """The model has no token that ends an answer, so an answer by a grammar could not end."""
 
 
 def tokenizer_of(model: Model) -> LLTokenizer:
-    """The vocabulary for grammars. It is built once per model, which takes up to a second.
+    """Return the model's vocabulary for grammars.
+
+    The first call for a model builds it, which takes up to a second.
 
     Raises:
         NoEnd: no token ends an answer of this model.
@@ -35,19 +37,19 @@ def tokenizer_of(model: Model) -> LLTokenizer:
 def _built(model: Model) -> LLTokenizer:
     vocabulary = _Vocabulary(model)
     if not vocabulary.ends:
-        raise NoEnd("grammar: this model has no token that ends an answer; ask without a grammar")
+        raise NoEnd("grammar: this model has no token that ends an answer; send no grammar")
     return LLTokenizer(
         TokenizerWrapper(vocabulary), n_vocab=model.vocabulary_size, eos_token=vocabulary.ends
     )
 
 
 class _Vocabulary:
-    """What `TokenizerWrapper` asks of a tokenizer."""
+    """A tokenizer with the interface that `TokenizerWrapper` expects."""
 
     bos_token_id = None
 
     def __init__(self, model: Model) -> None:
-        self._model = proxy(model)  # else the table would keep its own key alive
+        self._model = proxy(model)  # a strong reference would keep the table's weak key alive
         ids = range(model.vocabulary_size)
         self.ends = [token for token in ids if model.is_end(token)]
         spelled = [b"" if model.is_end(token) else model.piece(token) for token in ids]
@@ -59,11 +61,11 @@ class _Vocabulary:
         self.eos_token_id = self.ends[0] if self.ends else 0
 
     def __call__(self, text: bytes) -> list[int]:
-        """The tokens that a model would write a text with; any others that spell it would do."""
+        """Return tokens that spell a text. The library accepts any such tokens."""
         tokens: list[int] = self._model.tokenise(text.decode(errors="replace"), special=False)
         return tokens
 
 
 def _named(token: int) -> bytes:
-    """A name for a token that spells nothing: unlike any other, and no text."""
+    """Return a unique name for a token that spells nothing."""
     return b"<|%d|>" % token

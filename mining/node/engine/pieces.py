@@ -1,4 +1,4 @@
-"""Text out of tokens: whole characters only, and never past a stop string."""
+"""Turns the bytes of tokens into text: whole characters only, and nothing after a stop string."""
 
 import codecs
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ _NUL, _REPLACEMENT = "\x00", "\ufffd"
 
 
 class TextAssembler:
-    """Joins the bytes of tokens to pieces of text that may be shown at once.
+    """Joins the bytes of tokens into pieces of text that can be shown at once.
 
-    Held back is what may yet change: an unfinished character, and an end that may be the
-    beginning of a stop string. Bytes that are no UTF-8, and NUL, which databases refuse,
-    become U+FFFD.
+    It holds back text that may still change: an incomplete character, and an end that may be the
+    beginning of a stop string. Bytes that are not UTF-8 become U+FFFD. So does NUL, which databases
+    refuse.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
@@ -22,13 +22,16 @@ class TextAssembler:
         self.stopped = False
 
     def feed(self, data: bytes) -> str:
-        """Take a token's bytes and return what may be shown; `stopped` says if this was all."""
+        """Add a token's bytes and return the text that can be shown.
+
+        `stopped` is then true if a stop string has ended the answer.
+        """
         self._take(self._decoder.decode(data))
         keep = 0 if self.stopped else self._possible_stop()
         return self._release(keep)
 
     def finish(self) -> str:
-        """Return what was held back. The answer ends without a stop string, or with it cut off."""
+        """End the answer and return the text that was held back, cut before a stop string."""
         if not self.stopped:
             self._take(self._decoder.decode(b"", final=True))
         return self._release(0)
@@ -43,7 +46,7 @@ class TextAssembler:
             self.stopped = True
 
     def _possible_stop(self) -> int:
-        """How many characters at the end may be the beginning of a stop string."""
+        """Return how many characters at the end may be the beginning of a stop string."""
         for length in range(min(self._longest - 1, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):
                 return length

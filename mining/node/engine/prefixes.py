@@ -1,10 +1,13 @@
-"""How far two prompts are the same."""
+"""The common prefix of two prompts."""
 
 from collections.abc import Sequence
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens both begin with. Whole slices are compared: prompts are long, calls many."""
+    """Return the length of the longest common prefix.
+
+    A binary search compares whole slices, since prompts are long and calls are frequent.
+    """
     low, high = 0, min(len(first), len(second))
     if first[:high] == second[:high]:
         return high

@@ -1,12 +1,12 @@
-"""The one way to draw a token: bias, penalties, temperature, filters, then Gumbel-max.
+"""The protocol's rule for drawing a token: bias, penalties, temperature, filters, then Gumbel-max.
 
 The filters are top-k, top-p and min-p, in this order.
 
-Gumbel-max draws from the softmax by adding noise to every candidate's logit and taking the
-largest. The noise depends on the task's seed, the position and the token alone, so that whoever
-computes the same logits draws the same token, whatever else is in the batch and in whichever order.
-Logits themselves differ in their last bits with the machine and, where weights are not quantised,
-with the batch's composition; that flips a draw only where two candidates are that close.
+Gumbel-max draws from the softmax: it adds noise to the logit of every candidate and takes the
+largest sum. The noise depends only on the task's seed, the position and the token. So two machines
+that compute the same logits draw the same token, whatever else is in their batches and in whatever
+order. The last bits of the logits vary with the machine and, if weights are not quantised, with the
+other sequences in the batch. They change a draw only if the two largest sums differ by as little.
 
 The noise of token `t` at position `p` is `-log(-log(u))`, with
 
@@ -14,9 +14,10 @@ The noise of token `t` at position `p` is `-log(-log(u))`, with
     z   = mix(key + (t + 1) × 0x9E3779B97F4A7C15 mod 2^64)          (SplitMix64)
     u   = ((z >> 11) + 0.5) / 2^53
 
-A vocabulary has tens of thousands of tokens and a step draws for many sequences, so nothing here
-sorts or takes logarithms of a whole vocabulary: a sample of it tells where its head begins, and
-what is left out is left out only where it provably cannot win.
+A vocabulary has tens of thousands of tokens, and a step draws for many sequences. So this module
+never sorts a whole vocabulary and never takes logarithms of all of it. It estimates from a sample
+of the scores which tokens are the head (the likeliest tokens), and leaves out a token only if that
+token provably cannot win.
 """
 
 import hashlib
@@ -39,18 +40,18 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _HEAD = 64
-"""How many of the likeliest tokens are looked at first."""
+"""How many of the likeliest tokens are tried first."""
 _STRIDE = 16
-"""Of every so many tokens one tells where the head begins."""
+"""One token in this many is in the sample that estimates the head's threshold."""
 _MOST_NOISE = -math.log(-math.log1p(-(2.0**-54)))
-"""No token's noise is more: 37.43."""
+"""The largest noise that a token can have: 37.43."""
 
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """How likely the model itself found a token, before bias, penalties and temperature.
+    """A token's log-probability in the model, before bias, penalties and temperature.
 
-    `top` has the likeliest tokens and their log-probabilities, the likeliest first.
+    `top` holds the likeliest tokens with their log-probabilities, the likeliest first.
     """
 
     token: int
@@ -58,9 +59,12 @@ class TokenLogprobs:
     top: tuple[tuple[int, float], ...]
 
     def to_json(self) -> list[object]:
-        """Token, log-probability, rivals; decimals as texts, since canonical JSON has no floats."""
-        rivals = [[token, f"{value:.4f}"] for token, value in self.top]
-        return [self.token, f"{self.logprob:.4f}", rivals]
+        """Return the token, its log-probability and the likeliest tokens, as a JSON list.
+
+        Log-probabilities are decimal texts, since canonical JSON has no floats.
+        """
+        top = [[token, f"{value:.4f}"] for token, value in self.top]
+        return [self.token, f"{self.logprob:.4f}", top]
 
 
 def draw(
@@ -75,16 +79,17 @@ def draw(
     """Draw the token at `position` (0 is the answer's first).
 
     Args:
-        logits: one a token of the vocabulary; left as they are.
+        logits: one for each token of the vocabulary. They are not changed.
         drawn: how often the answer already has each token.
         seed: the task's digest, or the 8 bytes that its client chose.
-        among: the only tokens that may be drawn, at least one, in ascending order; any if None.
+        among: the only tokens that may be drawn: at least one, in ascending order. None allows
+            every token.
     """
     scores = adjust(logits, params, drawn)
     if among is not None:
         return _draw_among(scores[among], among, params, seed, position)
     if params.temperature <= 0:
-        return int(scores.argmax())  # of equals the first, which is the lowest id
+        return int(scores.argmax())  # argmax takes the lowest id of equal scores
     key = noise_key(seed, position)
     if not 0 < params.top_k < len(scores):
         if not (0 < params.top_p < 1 or params.min_p > 0):
@@ -99,7 +104,7 @@ def draw(
 def _draw_among(
     scores: Scores, among: Tokens, params: SamplingParams, seed: bytes, position: int
 ) -> int:
-    """Draw as if all other tokens had a score of minus infinity, at the cost of these alone."""
+    """Draw as if all other tokens had a score of minus infinity, without looking at them."""
     if len(among) == 1:
         return int(among[0])
     if params.temperature <= 0:
@@ -111,24 +116,24 @@ def _draw_among(
 
 
 def adjust(logits: Scores, params: SamplingParams, drawn: Mapping[int, int]) -> Scores:
-    """The logits with their bias, less what tokens pay for having been drawn already."""
-    pays = drawn and (params.presence_penalty or params.frequency_penalty)
-    if not pays and not params.logit_bias:
+    """Return the logits with the bias added and the penalties for repeated tokens subtracted."""
+    penalised = drawn and (params.presence_penalty or params.frequency_penalty)
+    if not penalised and not params.logit_bias:
         return logits
     scores = logits.copy()
     bias = {token: by for token, by in params.logit_bias.items() if 0 <= token < len(scores)}
     if bias:
         scores[list(bias)] += np.array(list(bias.values()), np.float32)
-    if pays:
+    if penalised:
         tokens = np.fromiter(drawn.keys(), np.int64, len(drawn))
         counts = np.fromiter(drawn.values(), np.float64, len(drawn))
-        fees = params.presence_penalty + params.frequency_penalty * counts
-        scores[tokens] -= fees.astype(np.float32)
+        penalties = params.presence_penalty + params.frequency_penalty * counts
+        scores[tokens] -= penalties.astype(np.float32)
     return scores
 
 
 def candidates(scores: Scores, params: SamplingParams) -> Tokens:
-    """The tokens that top-k, top-p and min-p leave, in ascending order; at least one."""
+    """Return the tokens that pass top-k, top-p and min-p, in ascending order; at least one."""
     tokens: Tokens
     if 0 < params.top_k < len(scores):
         tokens = _ranked(scores, params.top_k)
@@ -147,14 +152,17 @@ def candidates(scores: Scores, params: SamplingParams) -> Tokens:
 
 
 def top_k(scores: Scores, k: int) -> Tokens:
-    """The ids of the `k` largest scores in ascending order; of equals the lowest ids."""
+    """Return the ids of the `k` largest scores, in ascending order. On a tie the lowest ids win."""
     if not 0 < k < len(scores):
         return np.arange(len(scores))
     return np.sort(_ranked(scores, k))
 
 
 def top_p(scores: Scores, p: float, temperature: float = 1.0) -> Tokens:
-    """The fewest tokens, likeliest first, whose probabilities reach `p`; in ascending order."""
+    """Return the smallest set of likeliest tokens whose probabilities sum to `p` or more.
+
+    The ids are in ascending order.
+    """
     if not 0 < p < 1:
         return np.arange(len(scores))
     best = scores.max()
@@ -170,7 +178,7 @@ def top_p(scores: Scores, p: float, temperature: float = 1.0) -> Tokens:
 
 
 def logprobs(logits: Scores, token: int, count: int) -> TokenLogprobs:
-    """How likely the model found a token, and the `count` likeliest ones."""
+    """Return the log-probabilities of a token and of the `count` likeliest tokens."""
     best = float(logits.max())
     sum_of_all = float(np.exp(logits - np.float32(best)).sum(dtype=np.float64))
     log_total = best + math.log(sum_of_all)
@@ -181,21 +189,22 @@ def logprobs(logits: Scores, token: int, count: int) -> TokenLogprobs:
 
 
 def noise_key(seed: bytes, position: int) -> np.uint64:
-    """What a position's noise is made of."""
+    """Return the key from which the noise of all tokens at a position is computed."""
     digest = hashlib.blake2b(seed + position.to_bytes(8, "big"), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "big"))
 
 
 def gumbel(seed: bytes, position: int, tokens: Tokens) -> Floats:
-    """The noise of some tokens at a position, each independent of which others are asked for."""
+    """Return the noise of some tokens at a position. The noise of a token is always the same."""
     return _noise(_mixed(noise_key(seed, position), _steps(tokens)))
 
 
 def _draw_of_all(scores: Scores, temperature: float, key: np.uint64) -> int:
-    """Gumbel-max over a whole vocabulary.
+    """Draw from a whole vocabulary by Gumbel-max.
 
-    The head's loudest is to be beaten. Of the rest, a token can only do so with noise above a
-    bound, and whether it has that much shows before any logarithm is taken.
+    The leader is the head's token with the largest sum of score and noise. A token outside the head
+    can beat the leader only if its noise is above a bound. Whether it is can be seen from the bits
+    of `mixed`, without a logarithm.
     """
     head = _head(scores, _HEAD)
     if len(head) == len(scores):
@@ -204,7 +213,7 @@ def _draw_of_all(scores: Scores, temperature: float, key: np.uint64) -> int:
     lead = float(scores[leader]) / temperature + float(
         _noise(_mixed(key, _steps(np.array([leader]))))[0]
     )
-    # The head holds every token of at least this score, so that all the rest are below it.
+    # Every token outside the head has a score below the head's lowest.
     needed = lead - float(scores[head].min()) / temperature
     if needed > _MOST_NOISE:
         return leader
@@ -221,7 +230,7 @@ def _loudest(scores: Scores, tokens: Tokens, temperature: float, key: np.uint64)
 
 
 def _head(scores: Scores, k: int) -> Tokens:
-    """The ids of at least `k` of the largest scores, and of all that equal the least of them."""
+    """Return the ids of the `k` largest scores or more, with all that equal the lowest of them."""
     sample = scores[::_STRIDE]
     rank = 2 * k // _STRIDE + 8
     if rank < len(sample):
@@ -236,21 +245,21 @@ def _head(scores: Scores, k: int) -> Tokens:
 
 
 def _ranked(scores: Scores, k: int) -> Tokens:
-    """The ids of the `k` largest scores, the largest first; of equals the lowest first."""
+    """Return the ids of the `k` largest scores, the largest first; equal scores by ascending id."""
     head = _head(scores, k)
     ranked: Tokens = head[(-scores[head]).argsort(kind="stable")[:k]]
     return ranked
 
 
 def _fewest(weights: npt.NDArray[np.floating], wanted: float) -> Tokens:
-    """Indices of the fewest weights, largest first, that reach a sum; in ascending order."""
+    """Return the indices of the fewest weights that sum to `wanted`, in ascending order."""
     order = np.argsort(-weights, kind="stable")
     enough = int(np.searchsorted(np.cumsum(weights[order]), wanted)) + 1
     return np.sort(order[:enough])
 
 
 def _least(best: float, params: SamplingParams) -> np.float32:
-    """The score that a token needs to be `min_p` times as likely as the best one."""
+    """Return the score at which a token is `min_p` times as likely as the best one."""
     return np.float32(float(best) + params.temperature * math.log(min(params.min_p, 1.0)))
 
 
@@ -264,7 +273,7 @@ def _all_steps(size: int) -> Noise:
 
 
 def _mixed(key: np.uint64, steps: Noise) -> Noise:
-    z = steps + key  # arrays of whole numbers wrap around silently
+    z = steps + key  # NumPy's integer arrays wrap around without a warning
     z ^= z >> _SHIFTS[0]
     z *= _FACTORS[0]
     z ^= z >> _SHIFTS[1]

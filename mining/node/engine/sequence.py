@@ -1,4 +1,4 @@
-"""One request on its way through an engine's cells."""
+"""The state of one request in an engine."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from mining.node.engine.sampling import TokenLogprobs
 
 @dataclass(eq=False)
 class SequenceState:
-    """What a request still has to read, and what its answer has so far."""
+    """The tokens that a request still has to read, and its answer so far."""
 
     generation: Generation
     pending: list[int]
-    """Tokens that the model has not read yet: of the prompt, then of the answer or its draft."""
+    """The tokens to read: first those of the prompt, then those of the answer or its draft."""
     unread_prompt: int
-    """How many of them are of the prompt."""
+    """How many of the pending tokens belong to the prompt."""
     assembler: TextAssembler
     grammar: Grammar | None
     slot: int = -1
     begun: bool = False
-    """Whether any of it is read, or copied from another slot."""
+    """Whether the reuse of other slots' cells is decided, so that the prompt may be read."""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     drawn: dict[int, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class SequenceState:
     def of(
         cls, generation: Generation, grammar: Grammar | None, vocabulary_size: int
     ) -> "SequenceState":
-        """The state of a request of which nothing is read."""
+        """Return the state of a request of which nothing has been read."""
         request = generation.request
         prompt, draft = request.prompt_tokens, _draft(request, vocabulary_size)
         assembler = TextAssembler(request.stop)
@@ -42,18 +42,21 @@ class SequenceState:
 
     @property
     def unread(self) -> Unread:
-        """What of it may be read next."""
+        """The tokens that may be read next, and whether they are read in tiles."""
         if self.unread_prompt and reads_in_tiles(len(self.generation.request.prompt_tokens)):
             return Unread(self.unread_prompt, in_tiles=True)
         return Unread(len(self.pending), in_tiles=False)
 
     @property
     def is_generating(self) -> bool:
-        """Whether it has nothing to read but the token that was drawn last."""
+        """Whether the token that was drawn last is the only one to read."""
         return bool(self.token_ids) and len(self.pending) == 1
 
     def read(self, count: int) -> int:
-        """Take tokens off what is pending; behind how many of them an answer's token is drawn."""
+        """Remove `count` tokens from the pending ones.
+
+        Return after how many of them a token of the answer is drawn.
+        """
         outputs = min(count, max(0, count - self.unread_prompt + 1))
         del self.pending[:count]
         self.unread_prompt = max(0, self.unread_prompt - count)
@@ -61,6 +64,10 @@ class SequenceState:
 
 
 def _draft(request: GenerationRequest, vocabulary_size: int) -> Iterator[int]:
-    """What is worth reading of a draft: a stranger's, who may have made anything up."""
+    """Return the usable part of a draft, which comes from an untrusted miner.
+
+    It ends before the first token that the model does not have, and one token before `max_tokens`,
+    since nothing is drawn after the last token.
+    """
     possible = takewhile(lambda token: 0 <= token < vocabulary_size, request.draft)
     return islice(possible, request.max_tokens - 1)

@@ -1,9 +1,10 @@
-"""The thread that models compute on, where several take turns, step by step.
+"""A thread on which several models compute in turns, one step at a time.
 
-llama.cpp computes with OpenMP, whose threads belong to the thread that calls. Once a process has
-more of them than processors, if only because another thread has called before, GNU's OpenMP lets
-them sleep at each barrier, and a token has hundreds: on two processors it then took three times as
-long (68 tokens a second, and 206). So there is one such thread in a process.
+llama.cpp computes with OpenMP. OpenMP's worker threads belong to the thread that calls it, so a
+second calling thread gets workers of its own. Once a process has more such workers than processors,
+GNU's OpenMP lets them sleep at each barrier, and each token has hundreds of barriers. On two
+processors this made a model three times slower (68 instead of 206 tokens per second). So all
+engines that compute with several threads call llama.cpp from one thread of the process.
 """
 
 import functools
@@ -17,11 +18,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Turn = Callable[[], bool]
-"""Computes one step, and says whether there is more to do. It raises nothing."""
+"""Computes one step and returns whether there is more to do. Must not raise."""
 
 
 class Turns:
-    """A thread that computes whatever is due, each a step at a time."""
+    """A thread that runs turns: one step of each in rotation."""
 
     def __init__(self, name: str) -> None:
         self._asked: queue.SimpleQueue[Turn | None] = queue.SimpleQueue()
@@ -29,11 +30,11 @@ class Turns:
         self._thread.start()
 
     def take(self, turn: Turn) -> None:
-        """Call `turn` again and again, until it says that there is no more to do."""
+        """Call `turn` repeatedly until it returns False."""
         self._asked.put(turn)
 
     def ask(self, work: Callable[[], T]) -> "Future[T]":
-        """Do something once, between the others' steps."""
+        """Run `work` once between the steps of the turns, and return a future of its result."""
         future: Future[T] = Future()
 
         def turn() -> bool:
@@ -47,7 +48,7 @@ class Turns:
         return future
 
     def close(self) -> None:
-        """Stop once nothing is due any more."""
+        """Wait until no turn has more to do, then stop the thread."""
         self._asked.put(None)
         self._thread.join()
 
@@ -76,5 +77,5 @@ class Turns:
 
 @functools.cache
 def shared() -> Turns:
-    """The one thread of this process for models that compute with several threads each."""
+    """Return the process's one thread for models that compute with several threads each."""
     return Turns("engines")

@@ -1,11 +1,12 @@
-"""Another server's model behind the engine's interface: vLLM, llama-server, whatever speaks OpenAI.
+"""An engine that passes requests on to an OpenAI-compatible server, such as vLLM or llama-server.
 
-Prompts are put into tokens here, by the vocabulary of the model's GGUF, and sent as such: so a
-user's text stays text, and the input is counted as everybody counts it. What comes back is another
-machine's draw, by another rule and another generator: at temperature 0 it mostly agrees with what
-the protocol's rule gives, otherwise it is one more sample of the same model. Nobody can check such
-tokens one by one, and the node says so in its heartbeats. Grammars and log-probabilities are not
-passed on: servers differ in both.
+The node turns prompts into tokens by the vocabulary of the model's GGUF file, and sends the tokens.
+So a user's text cannot become control tokens, and the input is counted as every node counts it.
+
+The server draws tokens by its own rule and with its own random numbers. At temperature 0 its answer
+mostly equals that of the protocol's rule. At other temperatures it is another sample of the same
+model. Such tokens cannot be checked one by one, and the node says so in its heartbeats. Grammars
+and log-probabilities are not passed on, since servers differ in both.
 """
 
 import asyncio
@@ -38,41 +39,46 @@ from mining.node.llm.llama import Model
 
 CONNECT_S = 10.0
 SILENCE_S = 60.0
-"""A server that says nothing for so long, within an answer, is given up."""
+"""How long the node waits for the next data of an answer."""
 MAX_REASON = 200
-"""Characters of a server's own words that go into an error."""
+"""The most characters of a server's own message that an error quotes."""
 _RATE_DECAY = 0.8
 
 logger = logging.getLogger(__name__)
 
 
 class UpstreamUnavailable(GenerationError):
-    """The server does not answer, or has no room. It may later."""
+    """The server does not answer or is overloaded. A later attempt may succeed."""
 
     code = "upstream_unavailable"
     temporary = True
 
 
 class UpstreamRefused(GenerationError):
-    """The server does not take the request, or not from this node."""
+    """The server refuses the request, or refuses this node."""
 
     code = "upstream_refused"
 
 
 class UpstreamBroken(GenerationError):
-    """The server's answer is none, or breaks off."""
+    """The server's answer is invalid or incomplete."""
 
     code = "upstream_broken"
 
 
 class UpstreamUnable(GenerationError):
-    """The request asks for what is not passed on."""
+    """The request needs a feature that is not passed on to the server."""
 
     code = "unsupported"
 
 
 class UpstreamEngine:
-    """Passes requests on, each as a stream of its own. One thread follows them all."""
+    """Passes requests on to a server, each as a stream. One thread reads all streams.
+
+    Args:
+        upstream: the server.
+        vocabulary: the model's vocabulary, by which answers are counted.
+    """
 
     def __init__(self, upstream: Upstream, vocabulary: Model) -> None:
         self.tokens_per_s = 0.0
@@ -91,24 +97,32 @@ class UpstreamEngine:
         self._thread.start()
 
     def require_model(self) -> None:
-        """Ask once whether the server is there and has the model.
+        """Ask the server once whether it has the model.
 
-        Raises UpstreamUnavailable, UpstreamRefused or UpstreamBroken.
+        Raises:
+            UpstreamUnavailable: the server does not answer or is overloaded.
+            UpstreamRefused: the server refuses the node, or does not have the model.
+            UpstreamBroken: the server's answer is not a list of models.
         """
         future = asyncio.run_coroutine_threadsafe(self._model_names(), self._loop)
         names = future.result()
         if self._upstream.model not in names:
             raise UpstreamRefused(
                 f"UPSTREAM_MODEL: the server has no {self._upstream.model!r}; it has"
-                f" {', '.join(names) or 'none'}"
+                f" {', '.join(names) or 'no models'}"
             )
 
     def submit(self, request: GenerationRequest) -> Generation:
-        """Pass a request on. Raises UpstreamUnable, or EngineClosed after `close`."""
+        """Pass a request on and return the handle of its answer.
+
+        Raises:
+            UpstreamUnable: the request has a grammar or asks for log-probabilities.
+            EngineClosed: the engine is closed.
+        """
         if request.grammar or request.logprobs:
             raise UpstreamUnable(
-                "grammar, logprobs: this node passes jobs on to a server and cannot promise them;"
-                " give the job to another"
+                "grammar, logprobs: this node passes jobs on to a server and does not support them;"
+                " give the job to another node"
             )
         if self._closed:
             raise EngineClosed("engine: it has stopped; start the node again")
@@ -118,7 +132,7 @@ class UpstreamEngine:
         return generation
 
     def close(self) -> None:
-        """Break off what is unfinished, which ends with EngineClosed."""
+        """Stop. Unfinished answers end with EngineClosed."""
         self._closed = True
         with suppress(FutureCancelled):
             asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
@@ -139,7 +153,7 @@ class UpstreamEngine:
             generation.end(result)
         except asyncio.CancelledError:
             generation.end(
-                EngineClosed("engine: it was stopped before the answer's end")
+                EngineClosed("engine: it was stopped before the answer ended")
                 if self._closed
                 else Cancelled("generation: it was cancelled")
             )
@@ -176,7 +190,7 @@ class UpstreamEngine:
             reason = FinishReason.STOP
         if reason not in tuple(FinishReason):
             raise UpstreamBroken(
-                f"UPSTREAM_URL: the answer ended with {reason!r}, not stop or length"
+                f"UPSTREAM_URL: the answer ended with {reason!r}, not with stop or length"
             )
         whole = "".join(pieces)
         return GenerationResult(
@@ -184,7 +198,10 @@ class UpstreamEngine:
         )
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
-        """The request in OpenAI's words. What has no effect is left out: servers are picky."""
+        """Return the request as OpenAI's API has it.
+
+        Parameters without effect are left out, since some servers refuse parameters.
+        """
         sampling = request.sampling
         optional = {
             "top_p": sampling.top_p if 0 < sampling.top_p < 1 else None,
@@ -206,7 +223,7 @@ class UpstreamEngine:
         }
 
     async def _choices(self, body: dict[str, Any]) -> AsyncIterator[tuple[str, str | None]]:
-        """The pieces of an answer, each with the reason for its end once there is one."""
+        """Yield the pieces of an answer, each with its finish reason or None."""
         try:
             async with self._client.stream("POST", "completions", json=body) as answer:
                 await _require_success(answer)
@@ -226,15 +243,20 @@ class UpstreamEngine:
         except httpx.HTTPError as error:
             raise _unavailable(error) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise UpstreamBroken("UPSTREAM_URL: its /models is no list; is it OpenAI's?") from error
+            raise UpstreamBroken(
+                "UPSTREAM_URL: its /models is not OpenAI's list of models; check the URL"
+            ) from error
 
     def _tokens(self, text: str, request: GenerationRequest) -> tuple[int, ...]:
-        """The tokens that spell the answer, which it is paid by; others may have been drawn."""
+        """Return the tokens that spell the answer. It is paid by their number.
+
+        The server may have drawn other tokens that spell the same text.
+        """
         tokens = self._vocabulary.tokenise(text, special=False) or [self._vocabulary.eos]
         if len(tokens) > request.max_tokens:
             raise UpstreamBroken(
-                f"UPSTREAM_URL: {len(tokens)} tokens came, and {request.max_tokens} were asked for;"
-                " is MODEL the model that it runs?"
+                f"UPSTREAM_URL: the answer has {len(tokens)} tokens, but {request.max_tokens} were"
+                " asked for; check that MODEL is the model that the server runs"
             )
         return tuple(tokens)
 
@@ -258,9 +280,9 @@ async def _require_success(answer: httpx.Response) -> None:
     status = answer.status_code
     said = f"UPSTREAM_URL: the server answered {status}"
     if status in (401, 403):
-        raise UpstreamRefused(f"{said}; set UPSTREAM_API_KEY to a key that it takes")
+        raise UpstreamRefused(f"{said}; set UPSTREAM_API_KEY to a key that it accepts")
     if status in (408, 409, 425, 429) or status >= 500:
-        raise UpstreamUnavailable(f"{said}; it may have room later")
+        raise UpstreamUnavailable(f"{said}; try again later")
     raise UpstreamRefused(f"{said}: {_reason(answer.text)}")
 
 
@@ -268,8 +290,8 @@ def _choice(data: str) -> tuple[str, str | None]:
     try:
         chunk = json.loads(data)
         if "error" in chunk:
-            raise UpstreamUnavailable(f"UPSTREAM_URL: it gave up: {_reason(data)}")
-        if not chunk["choices"]:  # the figures at the end
+            raise UpstreamUnavailable(f"UPSTREAM_URL: the server gave up: {_reason(data)}")
+        if not chunk["choices"]:  # the last chunk may hold only the token counts
             return "", None
         choice = chunk["choices"][0]
         text, ended = choice.get("text") or "", choice.get("finish_reason")
@@ -277,13 +299,13 @@ def _choice(data: str) -> tuple[str, str | None]:
             raise TypeError
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise UpstreamBroken(
-            "UPSTREAM_URL: a piece of its answer is no completion; is it OpenAI's /completions?"
+            "UPSTREAM_URL: a piece of its answer is not one of OpenAI's /completions; check the URL"
         ) from error
     return text, ended
 
 
 def _reason(text: str) -> str:
-    """A server's own words: short, and of printable characters only."""
+    """Return a server's own message, shortened and with printable characters only."""
     try:
         error = json.loads(text)["error"]
         text = str(error["message"] if isinstance(error, dict) else error)

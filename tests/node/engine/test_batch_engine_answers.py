@@ -243,7 +243,7 @@ def test_logits_that_are_no_numbers_are_a_failure_by_name(
 ) -> None:
     none = np.full(engine._model.vocabulary_size, np.nan, np.float32)
     monkeypatch.setattr(Context, "logits", lambda *_: none)
-    with pytest.raises(EngineFailed, match="no numbers"):
+    with pytest.raises(EngineFailed, match="not finite"):
         engine.submit(request(engine, 1)).result(5)
 
 

@@ -265,10 +265,10 @@ async def _talks_on(send: Send) -> None:
         (_is_full, UpstreamUnavailable, "429"),
         (_fails, UpstreamUnavailable, "500"),
         (_refuses, UpstreamRefused, r"400: prompt: too\[31m long"),
-        (_speaks_html, UpstreamBroken, "no completion"),
+        (_speaks_html, UpstreamBroken, "not one of OpenAI"),
         (_breaks_off, UpstreamBroken, "ended with None"),
         (_gives_up, UpstreamUnavailable, "out of memory"),
-        (_talks_on, UpstreamBroken, "is MODEL the model that it runs"),
+        (_talks_on, UpstreamBroken, "MODEL is the model that the server runs"),
     ],
 )
 def test_a_servers_failure_is_told_as_what_it_is(
@@ -318,8 +318,8 @@ def test_what_cannot_be_promised_is_refused(upstream: UpstreamEngine, vocabulary
 @pytest.mark.parametrize(
     ("url", "model", "environment", "said"),
     [
-        ("localhost:8000", "m", {}, "no address of a server"),
-        ("ftp://host/v1", "m", {}, "no address of a server"),
+        ("localhost:8000", "m", {}, "not a server's address"),
+        ("ftp://host/v1", "m", {}, "not a server's address"),
         ("http://host/v1", None, {}, "UPSTREAM_MODEL"),
         ("http://user:secret@localhost/v1", "m", {}, "UPSTREAM_API_KEY"),
         ("http://host.example/v1", "m", {"UPSTREAM_API_KEY": "k"}, "https://"),
