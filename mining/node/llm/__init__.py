@@ -1,1 +1,1 @@
-"""A model as a node reads it: llama.cpp, prompts, templates, grammars."""
+"""A language model: llama.cpp's interface, prompts, chat templates, profiles and embeddings."""

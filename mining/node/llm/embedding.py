@@ -1,4 +1,4 @@
-"""Texts to vectors, by a model whose weights are in memory anyway, in a context of their own."""
+"""Computes embeddings with a model that is loaded already, in a llama.cpp context of their own."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,21 +8,25 @@ import numpy.typing as npt
 from mining.node.llm.llama import Context, Model, Run
 
 SEQUENCES = 16
-"""The most texts that are read at once."""
+"""The most texts in a batch."""
 
 Vector = npt.NDArray[np.float32]
 
 
 class Embedder:
-    """Embeds token sequences. It belongs to one thread.
+    """Computes embeddings of token sequences. Only one thread may use it.
 
-    A model that is made to embed pools as it says of itself. Of any other, the vector is the mean
-    of what its last layer says of each token: good for comparing texts by the same model.
+    An embedding model pools as its file says. With any other model, the embedding is the mean of
+    the last layer's outputs over the tokens. Such embeddings can be compared with each other, but
+    not with those of another model.
 
     Args:
-        context_tokens: the longest sequence.
+        model: the loaded model.
+        context_tokens: the length of the longest sequence.
+        threads: the number of llama.cpp's threads.
 
-    Raises LlamaError: there is no memory for it.
+    Raises:
+        LlamaError: there is no memory for the context.
     """
 
     def __init__(self, model: Model, *, context_tokens: int, threads: int = 1) -> None:
@@ -36,9 +40,13 @@ class Embedder:
         )
 
     def embed(self, batch: Sequence[Sequence[int]]) -> list[Vector]:
-        """One unit vector a sequence, of one of `in_batches`.
+        """Return the embedding of each sequence, scaled to length 1.
 
-        Raises LlamaError when llama.cpp fails.
+        Args:
+            batch: a batch that `in_batches` has made.
+
+        Raises:
+            LlamaError: llama.cpp fails.
         """
         self._context.clear()
         self._context.decode([Run(n, 0, tokens, outputs=0) for n, tokens in enumerate(batch)])
@@ -53,7 +61,10 @@ class Embedder:
 def in_batches(
     prompts: Sequence[Sequence[int]], context_tokens: int
 ) -> Iterator[list[Sequence[int]]]:
-    """Sequences that are embedded at once; none may be empty or longer than the context."""
+    """Yield the sequences in batches that can be embedded at once.
+
+    No sequence may be empty or longer than the context.
+    """
     batch: list[Sequence[int]] = []
     room = context_tokens
     for prompt in prompts:

@@ -1,6 +1,6 @@
-"""llama.cpp's C interface, as far as the engine and the prompts need it, with types and errors.
+"""A typed interface to the parts of llama.cpp that the engine and the prompts need.
 
-A `Model` may be read by many threads. A `Context` belongs to one thread.
+Many threads may read a `Model`. Only one thread may use a `Context`.
 """
 
 import ctypes
@@ -23,16 +23,23 @@ _NO_OUTPUTS = np.empty((0, 0), np.float32)
 
 
 class LlamaError(NodeError):
-    """Base: llama.cpp could not do what it was asked."""
+    """Base class: a call of llama.cpp failed."""
 
 
 class ModelUnreadable(LlamaError):
-    """The file is no model that this llama.cpp can load."""
+    """The file is missing, or is not a model that this llama.cpp can load."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Successive tokens of one sequence in a batch; logits are wanted of the last `outputs`."""
+    """Consecutive tokens of one sequence in a batch.
+
+    Args:
+        sequence: the number of the sequence.
+        position: the position of the first token in the sequence.
+        tokens: the tokens.
+        outputs: for how many of the last tokens the logits are computed.
+    """
 
     sequence: int
     position: int
@@ -41,14 +48,16 @@ class Run:
 
 
 class Model:
-    """A GGUF file's vocabulary and, unless `vocab_only`, its weights.
+    """A model from a GGUF file.
 
     Args:
+        path: the file.
+        vocab_only: whether only the vocabulary is loaded, without the weights.
         gpu_layers: how many layers a GPU holds; -1 for all. Without a GPU they stay on the CPU.
-        progress: told how much of the weights is read, from 0 to 1.
+        progress: called with the share of the weights that is read, from 0 to 1.
 
     Raises:
-        ModelUnreadable: there is no such file, or llama.cpp refuses it.
+        ModelUnreadable: there is no such file, or llama.cpp cannot load it.
     """
 
     def __init__(
@@ -66,12 +75,14 @@ class Model:
         params.vocab_only = vocab_only
         params.n_gpu_layers = gpu_layers
         if progress is not None:
-            told = progress
-            callback = c.llama_progress_callback(lambda share, _: (told(share), True)[1])
+            report = progress
+            callback = c.llama_progress_callback(lambda share, _: (report(share), True)[1])
             params.progress_callback = callback
         handle = c.llama_model_load_from_file(str(path).encode(), params)
         if not handle:
-            raise ModelUnreadable(f"model: llama.cpp cannot read {path}; is it a complete GGUF?")
+            raise ModelUnreadable(
+                f"model: llama.cpp cannot read {path}; check that it is a complete GGUF file"
+            )
         self.path = path
         self.handle: Any = handle
         self._vocab: Any = c.llama_model_get_vocab(handle)
@@ -87,7 +98,7 @@ class Model:
         self._ends: dict[int, bool] = {}
 
     def metadata(self, key: str) -> str | None:
-        """The value of a key of the file's header, as text."""
+        """Return a value of the file's header as text, or None if there is no such key."""
         buffer = ctypes.create_string_buffer(1)
         length = c.llama_model_meta_val_str(self.handle, key.encode(), buffer, 1)
         if length < 0:
@@ -97,13 +108,18 @@ class Model:
         return buffer.value.decode(errors="replace")
 
     def hyperparameter(self, name: str, default: int) -> int:
-        """A whole number of the model's architecture, as in "block_count"."""
+        """Return a whole number that describes the model's architecture, such as "block_count"."""
         architecture = self.metadata("general.architecture") or ""
         text = self.metadata(f"{architecture}.{name}") or ""
         return int(text) if text.isdecimal() else default
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
-        """The tokens of a text, without BOS; special tokens are recognised only if `special`."""
+        """Return the tokens of a text, without a start token.
+
+        Args:
+            text: the text.
+            special: whether the names of control tokens become control tokens.
+        """
         data = text.encode(errors="replace")
         if not data:
             return []
@@ -117,7 +133,7 @@ class Model:
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
-        """A token's bytes, which need not be whole characters; a control token has none."""
+        """Return a token's bytes, which may end within a character. A control token has none."""
         piece = self._pieces.get(token)
         if piece is None:
             piece = self._pieces[token] = self._piece(token)
@@ -134,40 +150,50 @@ class Model:
         return buffer.raw[:length]
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token."""
+        """Tell whether the model ends its answer with this token."""
         ends = self._ends.get(token)
         if ends is None:
             ends = self._ends[token] = bool(c.llama_vocab_is_eog(self._vocab, token))
         return ends
 
     def is_control(self, token: int) -> bool:
-        """Whether this is one of the model's own marks, which no text spells."""
+        """Tell whether this is a control token, which plain text cannot contain."""
         return bool(c.llama_vocab_is_control(self._vocab, token))
 
     def text_of(self, token: int) -> str:
-        """A token as the vocabulary writes it, a control token's name as well; "" below 0."""
+        """Return a token as the vocabulary writes it: its text, or a control token's name.
+
+        A number below 0 stands for no token and gives "".
+        """
         if token < 0:
             return ""
         return str(c.llama_vocab_get_text(self._vocab, token).decode(errors="replace"))
 
     def close(self) -> None:
-        """Free the model; its contexts must be closed before."""
+        """Free the model. Its contexts must be closed first."""
         if self.handle:
             c.llama_model_free(self.handle)
             self.handle = None
 
 
 class Context:
-    """A cache of `sequence_tokens` cells for each of `sequences` sequences, and the way to fill it.
+    """Runs a model over sequences and caches what it has computed for their tokens.
 
-    Each sequence has cells of its own: what one sequence attends to costs the others nothing.
+    Each sequence has cells of its own in the cache, so a long sequence does not slow down the
+    attention of the others.
 
     Args:
-        embeds: whether it is there for embeddings of whole sequences, and not for logits. Then a
-            sequence has to go through it in one batch, and all of a batch share its cells.
+        model: the model, loaded with its weights.
+        sequence_tokens: how many cells each sequence has.
+        sequences: how many sequences the cache holds.
+        batch_tokens: the most tokens in a batch.
+        threads: the number of llama.cpp's threads.
+        embeds: whether the context computes embeddings of whole sequences instead of logits. Each
+            sequence then has to be in one batch as a whole, and the sequences of a batch share
+            `sequence_tokens` cells.
 
     Raises:
-        LlamaError: there is not enough memory, say.
+        LlamaError: llama.cpp cannot create the context, as when there is not enough memory.
     """
 
     def __init__(
@@ -188,16 +214,16 @@ class Context:
         params.kv_unified = False
         if embeds:
             params.embeddings = True
-            # One store for all, which a batch fills: with stores of their own, sequences of
-            # different length would go through in parts, and be pooled in parts.
+            # The sequences share one store. With separate stores, llama.cpp would split a batch
+            # whose sequences differ in length, and would pool each part by itself.
             params.kv_unified, params.n_ctx = True, sequence_tokens
-            # A model that is made for it says how; of others, the mean says the most.
+            # An embedding model names its pooling. For other models the mean works best.
             if model.hyperparameter("pooling_type", c.LLAMA_POOLING_TYPE_NONE) == 0:
                 params.pooling_type = c.LLAMA_POOLING_TYPE_MEAN
         handle = c.llama_init_from_model(model.handle, params)
         if not handle:
             raise LlamaError(
-                f"context: no room for a cache of {params.n_ctx} tokens;"
+                f"context: there is no memory for a cache of {params.n_ctx} tokens;"
                 " lower SLOTS or CONTEXT_TOKENS"
             )
         self._handle: Any = handle
@@ -212,13 +238,17 @@ class Context:
         self._wanted = np.ctypeslib.as_array(self._batch.logits, shape=size)
         for index in range(batch_tokens):
             self._batch.n_seq_id[index] = 1
-        # A token belongs to one sequence here, and that number's place is fixed by llama.cpp.
+        # Each token belongs to exactly one sequence. llama.cpp allocates the field for its number.
         self._sequences = [self._batch.seq_id[index] for index in range(batch_tokens)]
 
     def decode(self, runs: Sequence[Run]) -> None:
-        """Run a batch through the model, at most `batch_tokens` tokens, sequences in rising order.
+        """Run a batch through the model.
 
-        Raises LlamaError when llama.cpp fails for good.
+        Args:
+            runs: at most `batch_tokens` tokens, ordered by sequence.
+
+        Raises:
+            LlamaError: llama.cpp fails.
         """
         end = outputs = 0
         for run in runs:
@@ -233,36 +263,39 @@ class Context:
         self._batch.n_tokens = end
         status = c.llama_decode(self._handle, self._batch)
         if status != 0:
-            raise LlamaError(f"decode: llama.cpp answered {status} to {end} tokens")
+            raise LlamaError(f"decode: llama.cpp returned status {status} for {end} tokens")
         self._outputs = self._logits_of(outputs) if outputs else _NO_OUTPUTS
 
     def use_threads(self, threads: int) -> None:
-        """Compute with so many threads from now on."""
+        """Set the number of threads for later batches."""
         c.llama_set_n_threads(self._handle, threads, threads)
 
     def logits(self, number: int) -> npt.NDArray[np.float32]:
-        """The `number`th logits that the last batch wanted, valid until the next one."""
+        """Return the logits of the last batch's output with this index.
+
+        The array is valid until the next batch. It has one float per token of the vocabulary.
+        """
         row: npt.NDArray[np.float32] = self._outputs[number]
         return row
 
     def embedding(self, sequence: int) -> npt.NDArray[np.float32]:
-        """What a sequence of the last batch comes to; only where the context embeds."""
+        """Return the embedding of a sequence of the last batch, if the context embeds."""
         pointer = c.llama_get_embeddings_seq(self._handle, sequence)
         vector: npt.NDArray[np.float32] = np.ctypeslib.as_array(pointer, (self._width,)).copy()
         return vector
 
     def clear(self) -> None:
         """Free all cells."""
-        if self._memory:  # an encoder has none
+        if self._memory:  # encoder models have no cache
             c.llama_memory_clear(self._memory, True)
 
     def copy(self, source: int, target: int, count: int) -> None:
-        """Make a sequence's first `count` cells those of another; the target must be empty."""
+        """Copy the first `count` cells of one sequence to another, which must be empty."""
         c.llama_memory_seq_cp(self._memory, source, target, -1, -1)
         self.cut(target, count)
 
     def cut(self, sequence: int, count: int) -> None:
-        """Free a sequence's cells from the `count`th on."""
+        """Keep the first `count` cells of a sequence and free the others."""
         c.llama_memory_seq_rm(self._memory, sequence, count, -1)
 
     def close(self) -> None:
@@ -284,6 +317,6 @@ class Context:
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _user_data: object) -> None:
-    """llama.cpp tells of every tensor; only what went wrong is anyone's business."""
+    """Log llama.cpp's errors. Its other messages, such as one per tensor, are dropped."""
     if level == _ERROR_LEVEL:
         logger.warning("%s", text.decode(errors="replace").strip())

@@ -1,8 +1,9 @@
-"""What a model does where nobody says: how it draws, how long it answers, how much it holds.
+"""A model's defaults: sampling parameters, the length of answers, and the size of the context.
 
-Router, miners and validator read it of the model's file, so that they agree. A model that was
-tried here has a profile of its own, by the name in its header: every quantisation of it has the
-same. Any other has what its header recommends (`general.sampling.*`), or the plainest draw.
+The router, the miners and the validator derive them from the model's file, so that they agree. Some
+models have a profile in this module, which is found by the name in the file's header. So every
+quantisation of a model has the same profile. Any other model gets the parameters that its header
+recommends (`general.sampling.*`), or else greedy sampling.
 """
 
 import math
@@ -12,9 +13,9 @@ from chain.protocol.params import LlmParams
 from mining.node.llm.llama import Model
 
 MAX_CONTEXT_TOKENS = 8192
-"""More than this is not served, however far a model was trained: every slot pays for it."""
+"""The largest context that is served. Every slot needs memory for a whole context."""
 MAX_OUTPUT_TOKENS = 1024
-"""No model's own limit is more."""
+"""The largest `max_tokens` that any model has by default."""
 _UNKNOWN_OUTPUT_TOKENS = 512
 
 
@@ -23,8 +24,8 @@ class Profile:
     """How a model is served.
 
     Args:
-        context_tokens: what prompt and answer have together, at most.
-        params: what a client gets that names none of its own.
+        context_tokens: the most tokens that a prompt and its answer may have together.
+        params: the parameters of a task whose client names none.
     """
 
     context_tokens: int
@@ -32,10 +33,10 @@ class Profile:
 
 
 _SMOLLM2_135M = Profile(
-    # Trained for 8,192, at 23 KB of cache for each, in each slot of each miner.
+    # The model was trained with 8,192 tokens. The cache takes 23 KB per token and slot.
     context_tokens=4096,
-    # Of 30 everyday questions it answers 11 in circles at temperature 0, and one with these
-    # (docs/models.md).
+    # At temperature 0 the answers to 11 of 30 everyday questions end in loops, with these
+    # parameters the answer to one (docs/models.md).
     params=LlmParams(
         max_tokens=256,
         temperature_x100=30,
@@ -50,7 +51,7 @@ _CORTENSOR_MINI = Profile(
 
 
 def profile_of(model: Model) -> Profile:
-    """A model's profile; its vocabulary is enough."""
+    """Return a model's profile. The model may be loaded without its weights."""
     trained = min(model.trained_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS)
     known = _known(model)
     if known is None:
@@ -69,7 +70,10 @@ def _known(model: Model) -> Profile | None:
 
 
 def _recommended(model: Model) -> LlmParams:
-    """What a model's header says, which a stranger wrote: within the bounds of the interfaces."""
+    """Return the parameters that a model's header recommends.
+
+    The header is not trusted, so the values are limited to what clients may ask for.
+    """
     return LlmParams(
         max_tokens=_UNKNOWN_OUTPUT_TOKENS,
         temperature_x100=round(100 * _number(model, "temp", 0.0, least=0.0, most=2.0)),

@@ -1,13 +1,13 @@
-"""A task's prompt as the tokens that a model reads, and how many they are.
+"""Turns a task's prompt into the tokens that a model reads, and counts them.
 
-A user's text is only ever text: the model's chat template is rendered with a mark in the place of
-each message; its parts become special tokens, the text between them never does. That
-also keeps the template, which is code from a model's file, away from what users write. It runs
-in Jinja's immutable sandbox.
+A user's text never becomes control tokens. The model's chat template is rendered with a mark in the
+place of each message. Only the parts between the marks are tokenised with control tokens; the
+messages are tokenised as plain text. So the template, which is code from a model's file, never sees
+what users write. It runs in Jinja's immutable sandbox.
 
-There is one exception: a prompt of the type `RAW` that holds control tokens of the template. Its
-client has put it into the template itself, and its control tokens are read as such. They can do
-no harm beyond that prompt, which nobody else's text is a part of.
+There is one exception: a prompt of the type `RAW` that holds control tokens of the template. The
+client has applied the template itself, so these are read as control tokens. They can do no harm
+outside that prompt, which holds no other user's text.
 """
 
 import re
@@ -31,18 +31,18 @@ PLACEHOLDER = "{prompt}"
 _MARK = "c0ffee5e55104e5cafe0f0a7e5710bed"
 _MARKS = re.compile(_MARK + r"(\d{4})")
 _KEPT_TEMPLATES = 64
-"""How many rendered templates are remembered, one for each sequence of roles."""
+"""How many rendered templates are cached, one for each sequence of roles."""
 _TODAY = datetime(2024, 7, 26)
 
 
 class PromptError(Exception):
-    """Base: a prompt cannot be put before this model. `code` is what a report says."""
+    """Base class: this model cannot take a prompt. `code` goes into reports."""
 
     code = "prompt_refused"
 
 
 class ContextExceeded(PromptError):
-    """Prompt and answer together are longer than the model's context."""
+    """The prompt and the answer together exceed the model's context."""
 
     code = "context_exceeded"
 
@@ -57,53 +57,54 @@ class ContextExceeded(PromptError):
 
 
 class PromptEmpty(PromptError):
-    """There is no token to continue from."""
+    """The prompt has no tokens and the model has no start token."""
 
     code = "prompt_empty"
 
 
 class TemplateUnusable(PromptError):
-    """The model's chat template is missing, or does not show the user's message."""
+    """The model's chat template is missing, fails, or leaves out the user's message."""
 
     code = "template_unusable"
 
 
 class MessagesUnfit(PromptError):
-    """The conversation is none, or the model's chat template does not take its turns."""
+    """The conversation cannot be read, or the model's chat template refuses its turns."""
 
     code = "messages_unfit"
 
 
 class ModelUnknown(PromptError):
-    """No model has this identifier here."""
+    """No model with this identifier is served."""
 
     code = "model_unknown"
 
 
 class ModelPrompts:
-    """How one model reads prompts. Threads may share it."""
+    """Tokenises prompts for one model. Threads may share it."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._templates: dict[tuple[str, ...], list[list[int] | int]] = {}
         profile = profile_of(model)
         self.defaults = profile.params
-        """What a task has that names no parameters of its own."""
+        """The parameters of a task whose client names none."""
         self._served_tokens = self.context_tokens = profile.context_tokens
 
     def tokenise(self, prompt: str, prompt_type: int, prompt_template: str = "") -> list[int]:
-        """The tokens of a prompt.
+        """Return the tokens of a prompt.
 
         Args:
+            prompt: the client's prompt.
             prompt_type: a number of `PromptType`.
-            prompt_template: the client's own words around the prompt, which stands where the
-                first `{prompt}` is, or after all of it. They are text like the prompt. With
-                `SYSTEM` they are the system message. A conversation takes none.
+            prompt_template: the client's text around the prompt. The prompt replaces its first
+                `{prompt}`, or follows it. It is plain text, like the prompt. With `SYSTEM` it is
+                the system message. With `CONVERSATION` it must be empty.
 
         Raises:
-            PromptEmpty: there is nothing to continue.
-            TemplateUnusable: the model cannot chat.
-            MessagesUnfit: the messages cannot be read, or the template does not take their turns.
+            PromptEmpty: the prompt has no tokens and the model has no start token.
+            TemplateUnusable: the model has no usable chat template.
+            MessagesUnfit: the messages cannot be read, or the template refuses their turns.
             PromptError: the prompt type is unknown.
         """
         if prompt_type == PLAIN:
@@ -117,7 +118,7 @@ class ModelPrompts:
         elif prompt_type == MESSAGES:
             if prompt_template:
                 raise MessagesUnfit(
-                    "prompt_template: it has no place around messages; leave it out"
+                    "prompt_template: a conversation takes no template; leave it out"
                 )
             tokens = self._chat(_messages(prompt))
         else:
@@ -130,29 +131,35 @@ class ModelPrompts:
         return tokens
 
     def require_room(self, prompt_tokens: int, max_tokens: int) -> None:
-        """Raise ContextExceeded unless prompt and answer fit into the context."""
+        """Raise ContextExceeded unless the prompt and the answer fit into the context."""
         if prompt_tokens + max_tokens > self.context_tokens:
             raise ContextExceeded(prompt_tokens, max_tokens, self.context_tokens)
 
     def answer_tokens(self, prompt_tokens: int, max_tokens: int) -> int:
-        """How long an answer may be: `max_tokens`, or what the model's context has room for.
+        """Return the most tokens that an answer may have.
 
-        Clients of the chain ask for thousands of tokens without knowing the model. All miners of a
-        model end at the same place; one that holds less than the model can does not end sooner.
+        This is `max_tokens`, or the rest of the model's context if that is less. Clients that
+        submit on chain ask for thousands of tokens without knowing the model. All miners of a
+        model must cut an answer at the same token. So a miner with a smaller context than the
+        model's refuses the job instead of cutting its answer earlier.
 
         Raises:
-            ContextExceeded: the prompt leaves no room, or more than this machine has is needed.
+            ContextExceeded: the prompt leaves no room for an answer, or the answer does not fit
+                into this miner's context.
         """
         most = min(max_tokens, max(self._served_tokens - prompt_tokens, 1))
         self.require_room(prompt_tokens, most)
         return most
 
     def _raw(self, text: str) -> list[int]:
-        """A text with control tokens of the template as it is; any other as a user's message."""
+        """Tokenise a text that holds control tokens of the template as it is.
+
+        Any other text becomes a user's message.
+        """
         bos = self._model.bos_text if self._model.bos is not None else ""
+        # `tokenise` would add a second start token if white space preceded the first.
         begun = text.lstrip() if bos and text.lstrip().startswith(bos) else ""
         if begun or any(name in text for name in self._controls):
-            # A start token behind white space would be doubled.
             return self._model.tokenise(begun or text, special=True)
         return self._chat([Message("user", text)])
 
@@ -163,14 +170,14 @@ class ModelPrompts:
         try:
             return self._chat([Message("system", system), message])
         except MessagesUnfit:
-            # Some templates know no system message; their models are told in the user's words.
+            # Some templates have no system message, so it goes in front of the user's message.
             return self._chat([Message("user", f"{system}\n\n{text}")])
 
     @cached_property
     def _controls(self) -> tuple[str, ...]:
-        """The control tokens that the chat template writes, but for the start token.
+        """The control tokens that the chat template writes, without the start token.
 
-        That one says something at the beginning only: `<s>` is HTML as well.
+        The start token counts only at the beginning of a text, since `<s>` is an HTML tag as well.
         """
         found: set[int] = set()
         for roles in (("user",), ("system", "user", "assistant", "user")):
@@ -190,7 +197,10 @@ class ModelPrompts:
         return tokens
 
     def _template(self, roles: tuple[str, ...]) -> list[list[int] | int]:
-        """The chat template for such turns: its own tokens, and the messages' places by number."""
+        """Return the chat template for a sequence of roles.
+
+        The result is a list of the template's own tokens, with each message's index in its place.
+        """
         known = self._templates.get(roles)
         if known is None:
             known = self._render(roles)
@@ -215,10 +225,10 @@ class ModelPrompts:
         places = [int(number) for number in pieces[1::2]]
         missing = set(range(len(roles))) - set(places)
         if missing and lone:
-            raise TemplateUnusable("model: its chat template leaves the user's message out")
+            raise TemplateUnusable("model: its chat template leaves out the user's message")
         if missing:
             raise MessagesUnfit(
-                f"messages[{min(missing)}]: the model's chat template leaves it out"
+                f"messages[{min(missing)}]: the model's chat template leaves out this message"
             )
         texts = [self._model.tokenise(text, special=True) for text in pieces[0::2]]
         parts: list[list[int] | int] = [texts[0]]
@@ -245,9 +255,12 @@ class ModelPrompts:
 
 
 class PromptCounter:
-    """Counts the tokens of prompts for the router, from the vocabularies of its models alone.
+    """Counts the tokens of prompts for the router. It reads only the vocabularies of the models.
 
-    A file is opened on first use and kept open. Threads may share one counter.
+    A model's file is opened on first use and kept open. Threads may share one counter.
+
+    Args:
+        models: the path of each model's file, by identifier.
     """
 
     def __init__(self, models: Mapping[int, Path]) -> None:
@@ -258,12 +271,21 @@ class PromptCounter:
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
     ) -> int:
-        """How many tokens the model reads before it answers; raises as `tokenise`."""
+        """Return how many tokens a prompt has.
+
+        Raises:
+            ModelUnknown: the model is not served.
+            PromptError: the prompt cannot be tokenised; see `ModelPrompts.tokenise`.
+        """
         prompts = self._of(model_identifier)
         return len(prompts.tokenise(prompt, prompt_type, prompt_template))
 
     def context_length(self, model_identifier: int) -> int:
-        """How many tokens prompt and answer may have together."""
+        """Return the most tokens that a prompt and its answer may have together.
+
+        Raises:
+            ModelUnknown: the model is not served.
+        """
         return self._of(model_identifier).context_tokens
 
     def _of(self, model_identifier: int) -> ModelPrompts:

@@ -1,8 +1,8 @@
-"""A model's chat template: code from a stranger's file, run in Jinja's sandbox and within bounds.
+"""A model's chat template: untrusted code that runs in Jinja's sandbox, with limited resources.
 
-The sandbox keeps a template from the process; it does not keep it from taking all of its time and
-memory. So every round of a loop and every call of a macro is counted, what a template says is
-counted, and no operator, filter or method makes more than any conversation needs.
+The sandbox protects the process from a template, but not its time and memory. So this module counts
+each iteration of a loop, each call of a macro and the characters of the output. It also limits the
+size of what an operator, a filter or a method returns.
 """
 
 import re
@@ -17,28 +17,32 @@ from jinja2.visitor import NodeTransformer
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 MAX_ROUNDS = 20_000
-"""Of all loops and macros together; a conversation of 256 turns takes some thousands."""
+"""The most loop iterations and macro calls. A conversation of 256 turns takes some thousands."""
 MAX_SIZE = 200_000
-"""Of a template's source, and of any text, list or number that it makes."""
+"""The largest size of a template's source, and of any text, list or number that it computes."""
 MAX_SAID = 2_000_000
-"""Of all that it says, also where it throws that away."""
+"""The most characters that a template may output, including output that it discards."""
 MAX_S = 5.0
+"""The most seconds that a rendering may take."""
 _BUDGET, _JOIN = "cortensor_budget", "cortensor_join"
 _WIDE = re.compile(r"\d{5}")
 
 
 class TemplateFails(ValueError):
-    """The template cannot be read, raises an error, or asks for too much."""
+    """The template cannot be read, raises an error, or exceeds a limit."""
 
 
 class Template:
     """A chat template.
 
     Args:
-        today: the day that it is told, the same for everybody who renders it.
+        source: the template's source, from the model's file.
+        bos_text: the text of the model's start token.
+        eos_text: the text of the model's end token.
+        today: the date that the template sees. All nodes must use the same one.
 
     Raises:
-        TemplateFails: it cannot be read.
+        TemplateFails: the template cannot be read.
     """
 
     def __init__(self, source: str, *, bos_text: str, eos_text: str, today: datetime) -> None:
@@ -48,48 +52,51 @@ class Template:
             environment = _bounded(formatter._environment.environment)
             tree = _Counting().visit(environment.parse(source))
             formatter._environment = environment.from_string(tree)
-        except Exception as error:  # a stranger wrote it, and Jinja compiles it
+        except Exception as error:  # the source is untrusted, and Jinja compiles it to code
             raise TemplateFails(_reason(error)) from error
         formatter.strftime_now = today.strftime
         self._formatter: Any = formatter
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """The conversation in the template's words. Raises TemplateFails."""
+        """Render a conversation. Raises TemplateFails."""
         given: dict[str, Any] = {_BUDGET: _Budget(), _JOIN: _join}
         try:
             return str(self._formatter(messages=messages, **given).prompt)
-        except Exception as error:  # whatever its code comes to
+        except Exception as error:  # the template's code can raise anything
             raise TemplateFails(_reason(error)) from error
 
 
 class _TooMuch(ValueError):
-    """The template asks for more than any conversation needs."""
+    """The template exceeds a limit."""
 
 
 class _Budget:
-    """What one rendering may still take."""
+    """Counts what one rendering uses."""
 
     def __init__(self) -> None:
         self._rounds = self._said = 0
         self._ends_at = time.monotonic() + MAX_S
 
     def tick(self, size: int) -> str:
-        """Count a round of a loop, which says so many characters of the template's own text."""
+        """Count an iteration that outputs `size` characters of the template's own text."""
         self._rounds += 1
         if self._rounds > MAX_ROUNDS or time.monotonic() > self._ends_at:
-            raise _TooMuch(f"its loops take more than {MAX_ROUNDS} rounds, or {MAX_S} s")
+            raise _TooMuch(f"it takes more than {MAX_ROUNDS} iterations or {MAX_S} s")
         self.say(size)
         return ""
 
     def say(self, size: int) -> None:
-        """Count what is said."""
+        """Count `size` characters of output."""
         self._said += size
         if self._said > MAX_SAID:
-            raise _TooMuch(f"it says more than {MAX_SAID} characters")
+            raise _TooMuch(f"it outputs more than {MAX_SAID} characters")
 
 
 class _Counting(NodeTransformer):
-    """Puts a count at the head of each loop and macro, and bounds `~`, which no hook is for."""
+    """Inserts a count at the head of each loop and macro.
+
+    It also replaces the operator `~` by a limited function, since Jinja has no hook for it.
+    """
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         return self._counted(node)
@@ -146,9 +153,9 @@ class _BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _bounded(environment: Environment) -> Environment:
-    """The formatter's own environment, bounded."""
+    """Limit the formatter's own environment and return it."""
     environment.__class__ = _BoundedEnvironment
-    environment.optimized = False  # nothing is worked out before it is counted
+    environment.optimized = False  # the optimiser would evaluate constants before they are counted
     environment.finalize = _say
     environment.globals.pop("lipsum", None)
     filters = environment.filters
@@ -170,17 +177,23 @@ def _modest_filter(name: str, apply: Any) -> Any:
         _require_modest(texts[0] if texts else "", name, [*args, *kwargs.values()])
         return apply(*args, **kwargs)
 
-    vars(within).update(vars(apply))  # what Jinja passes it besides
+    vars(within).update(vars(apply))  # keeps the marks by which Jinja passes it the context
     return within
 
 
 def _require_modest(text: str, name: str, values: Sequence[Any]) -> None:
-    """A method or filter of a text: its numbers are small, and so is what comes of it at most."""
+    """Refuse a method or a filter of a text if its result could be too large.
+
+    Args:
+        text: the text.
+        name: the name of the method or filter.
+        values: its arguments. A number among them must be small.
+    """
     for value in values:
         if isinstance(value, int) and abs(value) > MAX_SIZE:
             raise _TooMuch(f"'{name}' is given {str(value)[:20]}")
     if name == "format" and _WIDE.search(text):
-        raise _TooMuch("it formats a text of a great width")
+        raise _TooMuch("it formats a text with too large a width")
     if name in ("join", "replace", "translate", "expandtabs", "indent", "format", "wordwrap"):
         largest = max((_size(value) for value in values), default=0)
         members = sum(_size(each) for value in values if isinstance(value, list) for each in value)
@@ -193,7 +206,7 @@ def _join(*values: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    """How much it multiplies by, or is."""
+    """Return a value as a factor of a multiplication: a number, or the size of a sequence."""
     return abs(value) if isinstance(value, int) else max(_size(value), 1)
 
 
@@ -205,7 +218,7 @@ def _size(value: Any) -> int:
 
 def _require_small(size: int, most: int = MAX_SIZE) -> None:
     if size > most:
-        raise _TooMuch(f"it makes something of a size above {most}")
+        raise _TooMuch(f"it computes a value larger than {most}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""How a model runs on this machine, tried once it is loaded."""
+"""Measures how a model runs best on this machine, once it is loaded."""
 
 import os
 import time
@@ -7,16 +7,19 @@ from mining.node.llm.llama import Context, Run
 
 _TOGETHER, _TRIALS = 4, 3
 LONG_STEP_S = 0.05
-"""Threads that wait for each other a few hundred times do not show in a step that takes so long."""
+"""In a step that takes this long, the waiting of threads for each other is negligible."""
 WORTH_IT = 1.1
-"""Twice the threads have to make a step so many times as fast, or others need them more."""
+"""Twice the threads must make a step this many times faster.
+
+Otherwise the processors are of more use to other processes.
+"""
 
 
 def fastest_threads(context: Context, slots: int) -> int:
-    """With how many threads, of as many as there are processors, a step is fastest.
+    """Return the number of threads with which a step is fastest, and make the context use it.
 
-    Of a small model it is one: threads wait for each other longer than they compute. The context
-    has to be empty, and is left so.
+    The result is at most the number of processors. For a small model it is 1, since threads wait
+    for each other longer than they compute. The context must be empty, and is empty afterwards.
     """
     threads = processors()
     runs = [Run(slot, 0, [0], outputs=1) for slot in range(min(_TOGETHER, slots))]
@@ -32,17 +35,17 @@ def fastest_threads(context: Context, slots: int) -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def is_faster_apart(context: Context, slots: int) -> bool:
-    """Whether a few sequences take longer together than one after another.
+    """Tell whether a few sequences take longer in one batch than one after another.
 
-    That depends on the model's format, the processor and the number of threads. The context has
-    to be empty, and is left so.
+    This depends on the model's format, the processor and the number of threads. The context must
+    be empty, and is empty afterwards.
     """
     together = [Run(slot, 0, [0], outputs=1) for slot in range(min(_TOGETHER, slots))]
     lone_s, together_s = (_best_time(context, runs) for runs in (together[:1], together))

@@ -190,7 +190,7 @@ def test_a_clients_template_has_no_place_around_a_conversation(model: Model) -> 
             "{{ messages[-1].content }}",
             "refuses these turns: no system",
         ),
-        ("{{ messages[-1].content }}", r"messages\[0\]: .* leaves it out"),
+        ("{{ messages[-1].content }}", r"messages\[0\]: .* leaves out this message"),
     ],
 )
 def test_a_template_that_does_not_take_the_turns_refuses_the_conversation_alone(
@@ -241,7 +241,7 @@ def test_an_unknown_prompt_type_is_refused(model: Model) -> None:
     ("template", "reason"),
     [
         (None, "no chat template"),
-        ("{{ messages | length }}", "leaves the user's message out"),
+        ("{{ messages | length }}", "leaves out the user's message"),
         ("{{ raise_exception('no') }}", "fails"),
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}{{ messages }}", "fails"),
         ("{% for m in messages %}{{ m.clear() }}{% endfor %}", "fails"),

@@ -211,7 +211,7 @@ def test_a_truncated_or_foreign_file_is_refused_with_its_path(tmp_path: Path, sp
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(spoil(MICRO.read_bytes()))
     models = (ServedModel(1, str(bad)),)
-    with pytest.raises(ModelUnfit, match="is it a complete GGUF"):
+    with pytest.raises(ModelUnfit, match="complete GGUF file"):
         open_shelf(config(tmp_path, models=models), {}, silent).preload()
 
 
