@@ -19,9 +19,9 @@ LLM_PARAMS = [32, 0, 100, 0, 0, 0]
 @pytest.fixture
 def mining(chain: Chain) -> Iterator[Chain]:
     """A chain that mines each transaction at once, as a client expects that waits for it."""
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     yield chain
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
 
 
 def ethers(

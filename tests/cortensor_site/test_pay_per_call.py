@@ -32,12 +32,12 @@ def keystores(chain: Chain, settings: Settings, tmp_path: Path) -> Iterator[Path
     settings.KEYSTORE_PASSWORD_FILE = tmp_path / "password"
     settings.KEYSTORE_PASSWORD_FILE.write_text("open")
     operator = load_or_create(settings.KEYSTORE_DIR / "deployer.json", "open")
-    chain.rpc.client("anvil_setBalance", operator.address, hex(10**20))
+    chain.rpc("anvil_setBalance", operator.address, hex(10**20))
     token = chain.contract("CortensorToken").functions
     chain.transact(DEPLOYER, token.transfer(operator.address, 100 * WEI_PER_COR))
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     yield tmp_path / "keys"
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
 
 
 def held_wei(chain: Chain, holder: str) -> int:

@@ -59,9 +59,9 @@ def test_deploying_again_sends_nothing(chain: Chain, settings: Any) -> None:
 
 def test_only_what_has_changed_is_sent(chain: Chain) -> None:
     before = chain.w3.eth.get_transaction_count(DEPLOYER.address, "pending")
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     deploy(chain.w3, DEPLOYER, ROLES, {MODEL: PRICE, 2: ModelPrice(5, 7)})
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
     assert chain.w3.eth.get_transaction_count(DEPLOYER.address, "pending") == before + 1
     assert chain.contract("SessionPayment").functions.modelPrice(2).call() == [5, 7]
 

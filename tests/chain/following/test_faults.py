@@ -121,7 +121,7 @@ def test_a_head_that_goes_backwards_is_no_fork(
     submit(chain, session_id, "stays")
     follow(follower)
     stored = mirror()
-    old = chain.rpc.client("eth_getBlockByNumber", hex(chain.w3.eth.block_number - 3), False)
+    old = chain.rpc("eth_getBlockByNumber", hex(chain.w3.eth.block_number - 3), False)
     node.bend = lambda _, params, answer: {"result": old} if "latest" in params else answer
     assert not follower.step()
     assert mirror() == stored

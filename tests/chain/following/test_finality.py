@@ -105,9 +105,9 @@ def test_the_chains_own_word_counts_where_it_is_asked_for(
     settings.CONFIRMATIONS = "finalized"
     chain.open_session()
     follow(follower)
-    final = int(chain.rpc.client("eth_getBlockByNumber", "finalized", False)["number"], 16)
+    final = int(chain.rpc("eth_getBlockByNumber", "finalized", False)["number"], 16)
     assert confirmed_block() == final < chain.w3.eth.block_number
     assert unconfirmed_events().filter(name="SessionDeposited").exists()
-    chain.rpc.client("anvil_mine", hex(100))
+    chain.rpc("anvil_mine", hex(100))
     follow(follower)
     assert not unconfirmed_events().filter(name="SessionDeposited").exists()

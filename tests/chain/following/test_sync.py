@@ -91,7 +91,7 @@ def test_a_fork_is_followed(chain: Chain, follower: Follower, depth: int) -> Non
         submit(chain, session_id, f"undone {number}")
         follow(follower)
     assert OnChainTask.objects.count() == 1 + depth
-    chain.rpc.client("anvil_reorg", depth, [])
+    chain.rpc("anvil_reorg", depth, [])
     follow(follower)
     assert [task.task_data for task in OnChainTask.objects.all()] == ["stays"]
     submit(chain, session_id, "after the fork")
@@ -111,15 +111,15 @@ def test_a_fork_is_followed(chain: Chain, follower: Follower, depth: int) -> Non
 
 
 def test_a_chain_that_starts_anew_empties_the_mirror(chain: Chain, follower: Follower) -> None:
-    snapshot = chain.rpc.client("evm_snapshot")
+    snapshot = chain.rpc("evm_snapshot")
     chain.open_session()
     submit(chain, 1, "undone")
     follow(follower)
-    chain.rpc.client("evm_revert", snapshot)
+    chain.rpc("evm_revert", snapshot)
     assert not follower.step()  # a shorter chain may be a node that lags
     assert Session.objects.count() == 1
-    chain.rpc.client("anvil_mine", hex(2))
-    chain.rpc.client("anvil_mine", hex(30))
+    chain.rpc("anvil_mine", hex(2))
+    chain.rpc("anvil_mine", hex(30))
     follow(follower)
     assert Session.objects.count() == 0
     assert OnChainTask.objects.count() == 0

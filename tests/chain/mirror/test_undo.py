@@ -47,7 +47,7 @@ def test_a_fork_restores_the_rows_that_it_orphans(
             follow(follower)
     follow(follower)
     assert OnChainTask.objects.count() == 1 + depth
-    chain.rpc.client("anvil_reorg", depth, [])
+    chain.rpc("anvil_reorg", depth, [])
     follow(follower)
     assert mirror() == before
 
@@ -61,11 +61,11 @@ def test_a_fork_inside_a_batch_keeps_what_the_batch_has_below_it(
     submit(chain, session_id, "undone")
     follow(follower)  # both in one batch
     assert StoredBatch.objects.order_by("-last_block")[0].first_block < chain.w3.eth.block_number
-    chain.rpc.client("anvil_reorg", 1, [])
+    chain.rpc("anvil_reorg", 1, [])
     follow(follower)
     assert [task.task_data for task in OnChainTask.objects.all()] == ["stays"]
     # It can be undone again, further down.
-    chain.rpc.client("anvil_reorg", 2, [])
+    chain.rpc("anvil_reorg", 2, [])
     follow(follower)
     assert not OnChainTask.objects.exists()
 
@@ -81,7 +81,7 @@ def test_the_work_does_not_grow_with_the_history(
         follow(follower)
         submit(chain, session_id, "undone")
         follow(follower)
-        chain.rpc.client("anvil_reorg", 1, [])
+        chain.rpc("anvil_reorg", 1, [])
         with CaptureQueriesContext(connection) as queries:
             follower.step()
         costs.append(len(queries))
@@ -102,7 +102,7 @@ def test_what_lies_too_deep_is_rebuilt_from_the_events(
         submit(chain, session_id, f"undone {number}")
         follow(follower)
     assert StoredBatch.objects.count() <= 3
-    chain.rpc.client("anvil_reorg", 6, [])
+    chain.rpc("anvil_reorg", 6, [])
     follow(follower)
     assert [task.task_data for task in OnChainTask.objects.all()] == ["stays"]
     assert mirror() == rebuilt_mirror()
@@ -114,7 +114,7 @@ def test_images_of_another_schema_are_not_used(chain: Chain, follower: Follower)
     submit(chain, session_id, "undone")
     follow(follower)
     BeforeImage.objects.update(rows=[{"session_id": session_id}])  # columns that are new are null
-    chain.rpc.client("anvil_reorg", 1, [])
+    chain.rpc("anvil_reorg", 1, [])
     follow(follower)
     assert Session.objects.get(pk=session_id).name == "test"
     assert not OnChainTask.objects.exists()

@@ -107,7 +107,7 @@ def test_the_contract_takes_a_whole_round_of_relayed_operations(a_round: Round) 
     a_round.relay(
         *(operations.relay_ping(p, a_round.sign(p, NODES[p.node])) for p in pings),
     )
-    chain.rpc.client("evm_increaseTime", 2)
+    chain.rpc("evm_increaseTime", 2)
     a_round.relay(operations.request_network_task(1))
     draw_block = functions.getRequest(1).call()[4]
     chain.mine()
@@ -154,16 +154,16 @@ def test_a_late_stage_is_forced_on_and_a_reward_is_claimed_for_a_node(a_round: R
     a_round.relay(
         *(operations.relay_ping(p, a_round.sign(p, NODES[p.node])) for p in pings),
     )
-    chain.rpc.client("evm_increaseTime", 2)
+    chain.rpc("evm_increaseTime", 2)
     a_round.relay(operations.request_network_task(1))
     chain.mine()
     a_round.relay(operations.next_network_creator(1, 0, 1))
     *_, seed, _, creators = functions.getRequest(1).call()
-    chain.rpc.client("evm_increaseTime", 61)
+    chain.rpc("evm_increaseTime", 61)
     a_round.relay(operations.next_network_creator(1, 0, 0))
     create = NetworkCreate(1, seed, "words", "spelling")
     a_round.relay(operations.create_network_task(create, a_round.sign(create, NODES[creators[1]])))
-    chain.rpc.client("evm_increaseTime", 91)
+    chain.rpc("evm_increaseTime", 91)
     a_round.relay(operations.force_network_task(1, seed, "1:0"))
     assert a_round.session()[14] == 1
 
@@ -174,6 +174,6 @@ def test_a_late_stage_is_forced_on_and_a_reward_is_claimed_for_a_node(a_round: R
     roles = chain.contract("Roles")
     chain.transact(DEPLOYER, roles.functions.grantRole(module, ORACLE.address))
     chain.transact(ORACLE, chain.contract("NetworkRewards").functions.credit([(node, 7)]))
-    chain.rpc.client("evm_increaseTime", rewards.epochSeconds().call())
+    chain.rpc("evm_increaseTime", rewards.epochSeconds().call())
     a_round.relay(operations.claim_network_reward(node, epoch))
     assert rewards.pointsOf(epoch, node).call() == 0

@@ -176,7 +176,7 @@ def test_an_endpoint_that_lags_is_named_and_put_aside(
     follower = follower_of(chain, nodes[:2])
     follow(follower)
     number = chain.w3.eth.block_number
-    old = chain.rpc.client("eth_getBlockByNumber", hex(number), False)
+    old = chain.rpc("eth_getBlockByNumber", hex(number), False)
 
     def lag(method: str, params: list[Any], answer: Any) -> Any:
         if method == "eth_blockNumber":

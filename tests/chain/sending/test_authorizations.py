@@ -47,7 +47,7 @@ def make(chain: Chain, transfer: TransferWithAuthorization) -> str:
         *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
         *(transfer.valid_before, transfer.nonce, signature_of(chain, transfer)),
     )
-    chain.rpc.client("anvil_setBalance", ORACLE.address, hex(10**18))
+    chain.rpc("anvil_setBalance", ORACLE.address, hex(10**18))
     return chain.transact(ORACLE, call)["transactionHash"].to_0x_hex()
 
 
@@ -78,7 +78,7 @@ def test_a_wallet_that_is_a_contract_decides_itself(
     chain: Chain, transfer: TransferWithAuthorization, code: str, refused: str
 ) -> None:
     wallet = "0x" + "5a" * 20
-    chain.rpc.client("anvil_setCode", wallet, "0x" + code)
+    chain.rpc("anvil_setCode", wallet, "0x" + code)
     token = chain.contract("CortensorToken").functions
     chain.transact(DEPLOYER, token.transfer(to_checksum_address(wallet), AMOUNT_WEI))
     assert refusal(chain, replace(transfer, payer=wallet), b"\x01") == refused

@@ -99,13 +99,13 @@ def test_stuck_tasks_are_forced_on(chain: Chain) -> None:
     deliver(chain, at_work)
     late.precommit(MINERS[0])
     deliver(chain, at_work)
-    chain.rpc.client("evm_increaseTime", 20)
+    chain.rpc("evm_increaseTime", 20)
     outbox.enqueue(
         operations.replace_miner(session_id, assigned.task_id, MINERS[0].address, MINERS[2].address)
     )
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
-    chain.rpc.client("evm_increaseTime", 60)
+    chain.rpc("evm_increaseTime", 60)
     outbox.enqueue(operations.end_task(session_id, queued.task_id))
     outbox.enqueue(operations.end_task(session_id, assigned.task_id))
     outbox.enqueue(operations.end_precommit(session_id, late.task_id))
@@ -113,7 +113,7 @@ def test_stuck_tasks_are_forced_on(chain: Chain) -> None:
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
     assert [task.status() for task in (queued, assigned, late)] == [ENDED, ENDED, 3]
     window_s = chain.contract("SessionQueue").functions.COMMIT_WINDOW().call()
-    chain.rpc.client("evm_increaseTime", window_s + 10)
+    chain.rpc("evm_increaseTime", window_s + 10)
     outbox.enqueue(operations.end_commit(session_id, late.task_id))
     deliver(chain, at_work)
     assert late.status() == ENDED
@@ -199,7 +199,7 @@ def test_of_two_senders_that_believe_to_lead_one_takes_an_operation(chain: Chain
     assert Transaction.objects.count() == 1
     # The second one's node lags: it has not heard of the first one's transaction.
     tasks[1].submit()
-    chain.rpc.client("anvil_dropAllTransactions")
+    chain.rpc("anvil_dropAllTransactions")
     assert second._send(list(Operation.objects.filter(status="pending")), [], now)
     assert list(Transaction.objects.order_by("pk").values_list("nonce", flat=True)) == [0, 1]
     chain.mine(STUCK_BLOCKS)
@@ -274,9 +274,9 @@ def test_the_loop_sends_until_it_is_stopped(
     settings.KEYSTORE_PASSWORD_FILE.write_text("a password\n")
     for name in ("router", "oracle"):
         key = load_or_create(tmp_path / f"{name}.json", "a password")
-        chain.rpc.client("anvil_setBalance", key.address, hex(10**19))
+        chain.rpc("anvil_setBalance", key.address, hex(10**19))
     Life(chain, chain.open_session()).submit()
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     stop = threading.Event()
 
     def beat() -> None:
@@ -284,7 +284,7 @@ def test_the_loop_sends_until_it_is_stopped(
             stop.set()
 
     run(stop, beat)
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
     # The new key is on no session's list: the chain has answered, and that is what it says.
     assert Operation.objects.get().error.startswith("NotRouter(")
 

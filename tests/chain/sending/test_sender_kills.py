@@ -104,7 +104,7 @@ def test_a_replacement_survives_a_kill_at_each_step(chain: Chain, repetition: in
         """A transaction that is stuck behind a base fee above what it offers."""
         load.come_in()
         make_sender(chain).tick()
-        chain.rpc.client("anvil_dropAllTransactions")  # as if it were too cheap to be kept
+        chain.rpc("anvil_dropAllTransactions")  # as if it were too cheap to be kept
         chain.mine(STUCK_BLOCKS)
 
     def work() -> None:

@@ -71,8 +71,8 @@ def test_a_transaction_that_a_fork_has_undone_is_sent_again(chain: Chain) -> Non
     task.submit()
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
-    chain.rpc.client("anvil_reorg", 1, [])
-    chain.rpc.client("anvil_dropAllTransactions")
+    chain.rpc("anvil_reorg", 1, [])
+    chain.rpc("anvil_dropAllTransactions")
     assert chain.w3.eth.get_transaction_count(ROUTER.address) == 0
     at_work.tick()
     assert set(statuses().values()) == {OperationStatus.SENT}
@@ -99,7 +99,7 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_price(chain: Chain) -> None
     first = Transaction.objects.get()
     dear = 20 * int(first.max_fee_wei)
     for _ in range(STUCK_BLOCKS):
-        chain.rpc.client("anvil_setNextBlockBaseFeePerGas", hex(dear))
+        chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(dear))
         chain.mine()
     at_work.tick()
     second = Transaction.objects.get()
@@ -131,7 +131,7 @@ def test_a_nonce_that_was_used_elsewhere_is_given_up(chain: Chain) -> None:
     task.submit()
     at_work = make_sender(chain)
     at_work.tick()
-    chain.rpc.client("anvil_dropAllTransactions")
+    chain.rpc("anvil_dropAllTransactions")
     chain.send(ROUTER, ORACLE.address, "0x")
     chain.mine(STUCK_BLOCKS)
     at_work.tick()
@@ -146,7 +146,7 @@ def test_a_forgotten_transaction_is_broadcast_again(chain: Chain) -> None:
     task.submit()
     at_work = make_sender(chain)
     at_work.tick()
-    chain.rpc.client("anvil_dropAllTransactions")
+    chain.rpc("anvil_dropAllTransactions")
     chain.mine(STUCK_BLOCKS)
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
@@ -156,11 +156,11 @@ def test_a_forgotten_transaction_is_broadcast_again(chain: Chain) -> None:
 def test_an_account_without_gas_money_loses_nothing(chain: Chain) -> None:
     task = Life(chain, chain.open_session())
     balance = chain.w3.eth.get_balance(ROUTER.address)
-    chain.rpc.client("anvil_setBalance", ROUTER.address, "0x0")
+    chain.rpc("anvil_setBalance", ROUTER.address, "0x0")
     task.submit()
     at_work = make_sender(chain)
     with pytest.raises(RpcRefused, match=r"(?i)insufficient funds"):
         at_work.tick()
-    chain.rpc.client("anvil_setBalance", ROUTER.address, hex(balance))
+    chain.rpc("anvil_setBalance", ROUTER.address, hex(balance))
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}

@@ -69,7 +69,7 @@ def test_on_chain_they_leave_the_roll_and_who_is_there_stays(idle_network: IdleN
 
     ping([0, 1, 2, 3])
     assert network.cognitive.rollLength().call() == 4
-    chain.rpc.client("evm_increaseTime", int(GONE_S) + 60)
+    chain.rpc("evm_increaseTime", int(GONE_S) + 60)
     chain.mine()
     ping([3])
     later = timezone.now() + timedelta(seconds=GONE_S + 30)

@@ -242,7 +242,7 @@ def test_whoever_the_chain_puts_on_a_task_gets_the_job_whoever_asked_for_it(chai
     )
     network.advance_s(43)
     queue = chain.contract("SessionQueue").functions
-    chain.rpc.client("anvil_setBalance", drawn.address, hex(10**18))
+    chain.rpc("anvil_setBalance", drawn.address, hex(10**18))
     chain.transact(drawn, queue.replaceMinerByDraw(task.session_id, task.task_id, late.address))
     network.follow()
     assert part_of(task, chosen).status == S.REPLACED

@@ -30,14 +30,14 @@ def owner(chain: Chain, db: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         f'rpc_url = "{chain.url}"\npool_address = "{pool.address}"\n'
         f'queue_address = "{queue.address}"\n'
     )
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     assert main(["init"]) == 0
     address = address_in(tmp_path)
-    chain.rpc.client("anvil_setBalance", address, hex(COR))
+    chain.rpc("anvil_setBalance", address, hex(COR))
     token = chain.contract("CortensorToken")
     chain.transact(DEPLOYER, token.functions.transfer(address, 100 * COR))
     yield address
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_node_stakes_unbonds_and_has_its_stake_back_after_the_delay(
     told = standing()
     assert (told["staked_wei"], told["unbonding_wei"]) == (str(10 * COR + 1), str(5 * COR // 2))
     assert "it can be withdrawn from" in refusal("withdraw", "--stake")
-    chain.rpc.client("evm_increaseTime", WEEK_S + 1)
+    chain.rpc("evm_increaseTime", WEEK_S + 1)
     chain.mine()
     assert main(["withdraw", "--stake"]) == 0
     told = standing()
@@ -100,7 +100,7 @@ def test_a_stake_that_cannot_be_is_refused_with_the_reason(
     assert main(["stake", "1"]) == 0
     assert "1 $COR are staked, less than 2 $COR" in refusal("unbond", "2")
     assert "nothing is owed" in refusal("withdraw")
-    chain.rpc.client("anvil_setBalance", owner, "0x0")
+    chain.rpc("anvil_setBalance", owner, "0x0")
     assert "too little of the chain's coin" in refusal("unbond", "1")
 
 

@@ -16,17 +16,17 @@ from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain
 
 @pytest.fixture
 def rpc(chain: Chain, db: Any) -> Iterator[Rpc]:
-    chain.rpc.client("evm_setAutomine", True)
+    chain.rpc("evm_setAutomine", True)
     rpc = Rpc(chain.url)
     yield rpc
     rpc.close()
-    chain.rpc.client("evm_setAutomine", False)
+    chain.rpc("evm_setAutomine", False)
 
 
 @pytest.fixture
 def wallet(chain: Chain, tmp_path: Path) -> Wallet:
     wallet = Wallet.create_or_open(tmp_path)
-    chain.rpc.client("anvil_setBalance", wallet.address, hex(10**18))
+    chain.rpc("anvil_setBalance", wallet.address, hex(10**18))
     return wallet
 
 

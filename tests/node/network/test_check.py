@@ -24,9 +24,9 @@ class Asked:
         self.chain = chain
         cognitive = self.round.cognitive.functions
         for node in NODES.values():
-            chain.rpc.client("anvil_setBalance", node.address, hex(10**18))
+            chain.rpc("anvil_setBalance", node.address, hex(10**18))
             chain.transact(node, cognitive.ping())
-        chain.rpc.client("evm_increaseTime", 2)
+        chain.rpc("evm_increaseTime", 2)
         chain.transact(ROUTER, cognitive.request())
         chain.mine()
         chain.transact(ROUTER, cognitive.requestNextCreator())

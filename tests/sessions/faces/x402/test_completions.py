@@ -230,7 +230,7 @@ def test_nothing_goes_out_before_the_transfer_is_made(
         with pytest.raises(TimeoutError):
             waiting.result(timeout=3)
         assert Task.objects.filter(status="validated").exists()
-        chain.rpc.client("anvil_setBalance", payer.address, hex(10**18))
+        chain.rpc("anvil_setBalance", payer.address, hex(10**18))
         token = chain.contract("CortensorToken").functions
         chain.transact(payer, token.transfer(DEPLOYER.address, PURSE_WEI))
         with blocks(chain):

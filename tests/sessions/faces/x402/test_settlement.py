@@ -149,7 +149,7 @@ def test_a_refund_that_the_till_does_not_cover_is_tried_again_later(
     settings: Settings,
 ) -> None:
     go_on()
-    chain.rpc.client("anvil_setBalance", till.address, hex(10**18))
+    chain.rpc("anvil_setBalance", till.address, hex(10**18))
     token = chain.contract("CortensorToken").functions
     chain.transact(till, token.transfer(DEPLOYER.address, PRICE_WEI))
     task_states.mark_failed(payment.task, "gone", "gone")
@@ -197,7 +197,7 @@ def test_a_transfer_that_the_chain_refuses_ends_a_task_that_waits_and_is_final(
 def test_a_purse_that_is_emptied_meanwhile_has_paid_nothing(
     chain: Chain, payment: Payment, payer: LocalAccount, go_on: Any
 ) -> None:
-    chain.rpc.client("anvil_setBalance", payer.address, hex(10**18))
+    chain.rpc("anvil_setBalance", payer.address, hex(10**18))
     token = chain.contract("CortensorToken").functions
     chain.transact(payer, token.transfer(DEPLOYER.address, PURSE_WEI))
     go_on()
