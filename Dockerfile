@@ -28,7 +28,7 @@ VOLUME /data
 # A stranger's machine: neither Django nor a database, and of the project no more than it runs.
 FROM base AS miner
 COPY --from=build-miner /venv /venv
-COPY chain/__init__.py chain/errors.py chain/
+COPY chain/__init__.py chain/errors.py chain/version.py chain/
 COPY chain/protocol/ chain/protocol/
 COPY mining/__init__.py mining/
 COPY mining/node/ mining/node/

@@ -10,10 +10,10 @@ from typing import Any
 
 import dj_database_url
 
+from chain.version import VERSION
 from cortensor_site.secrets import kept_secret
 from mining.node.config import SHIPPED_MODEL
 from mining.node.shelf.model_source import read_sources
-from sessions import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

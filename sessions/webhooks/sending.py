@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import certifi
 import httpcore
 
-from sessions import VERSION
+from chain.version import VERSION
 from sessions.webhooks.addresses import CheckedBackend, Unreachable
 
 PATIENCE_S = 10.0

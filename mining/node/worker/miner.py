@@ -15,6 +15,7 @@ import llama_cpp
 from chain.protocol.digests import commit_hash
 from chain.protocol.envelopes import public_key
 from chain.protocol.messages import Ack, Commit, Heartbeat, Precommit, SigningDomain
+from chain.version import VERSION
 from mining.node.account.evm import ChainUnavailable
 from mining.node.account.wallet import Wallet
 from mining.node.disk.journal import Journal
@@ -26,7 +27,8 @@ from mining.node.engine.generation import (
     GenerationRequest,
     GenerationResult,
 )
-from mining.node.engine.grammar import LIBRARY, VERSION, GrammarInvalid, require_version
+from mining.node.engine.grammar import LIBRARY, GrammarInvalid, require_version
+from mining.node.engine.grammar import VERSION as GRAMMAR_VERSION
 from mining.node.llm.prompts import PromptError
 from mining.node.protocol.job import Job
 from mining.node.protocol.reports import (
@@ -51,7 +53,10 @@ from mining.node.worker.task_check import JobRefused, TaskCheck
 
 logger = logging.getLogger(__name__)
 
-SOFTWARE = f"cortensor-node/0.1.0 llama-cpp-python/{llama_cpp.__version__} {LIBRARY}/{VERSION}"
+SOFTWARE = (
+    f"cortensor-node/{VERSION} llama-cpp-python/{llama_cpp.__version__}"
+    f" {LIBRARY}/{GRAMMAR_VERSION}"
+)
 BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
 ACK_WITHIN_S = 0.1

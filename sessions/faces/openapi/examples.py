@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from chain.version import VERSION
+
 MINER_ADDRESS = "0xb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
 ROUTER_ADDRESS = "0xa1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
 OWNER = "0xc3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
@@ -15,10 +17,10 @@ DEFAULTS = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.3,
 }
-ABOUT = {"name": "Cortensor router", "version": "0.1.0", "api": ["v1"]}
+ABOUT = {"name": "Cortensor router", "version": VERSION, "api": ["v1"]}
 INFO = {
     "name": "Cortensor router",
-    "version": "0.1.0",
+    "version": VERSION,
     "address": ROUTER_ADDRESS,
     "miners_online": 3,
     "models": [
@@ -42,7 +44,7 @@ MINER = {
     "in_flight": 1,
     "tokens_per_s": 20.5,
     "models": ["cortensor-mini"],
-    "software": "0.1.0",
+    "software": f"cortensor-node/{VERSION}",
     "last_seen_at": AT,
     "active": True,
 }

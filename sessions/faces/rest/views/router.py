@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chain.protocol.addresses import checksummed
-from sessions import VERSION, ports
+from chain.version import VERSION
+from sessions import ports
 from sessions.errors import EncryptionUnavailable
 from sessions.faces.common.listing import Reader, filters_of, flag, ordering_of, page_of, word
 from sessions.faces.rest import representations
