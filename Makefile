@@ -7,7 +7,7 @@ CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults fuzz-engine lint format contracts pins bench setup setup-dev clean
+.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults fuzz-engine lint format docs contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ format: setup-dev ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+docs: $(VENV)-docs/.installed ## Build the pages of docs/ into docs/_build/html; fails on a dead link
+	@rm -rf docs/_build
+	$(VENV)-docs/bin/sphinx-build -q -W -n --keep-going -b html -c docs . docs/_build/html
+
 contracts: setup ## Compile the contracts and write contracts/abi
 	$(PY) contracts/build.py
 
@@ -82,6 +86,7 @@ pins: $(VENV)/.made ## Compile the short requirement files to exact pins
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench.txt requirements-bench.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-bench-miner.txt requirements-bench-miner.in
 	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-slither.txt requirements-slither.in
+	$(VENV)/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements-docs.txt requirements-docs.in
 	sed -i 's/+cpu$$//' requirements.txt requirements-dev.txt  # the plain version takes any build
 
 # The parts of a set-up go on side by side: compiling needs the processors, the others the line.
@@ -159,6 +164,12 @@ $(VENV)-slither/.installed: requirements-slither.txt
 	@$(VENV)-slither/bin/pip install --disable-pip-version-check -r requirements-slither.txt
 	@touch $@
 
+$(VENV)-docs/.installed: requirements-docs.txt
+	@echo "── installing what builds the docs"
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/pip install --disable-pip-version-check --quiet -r requirements-docs.txt
+	@touch $@
+
 node_modules/.installed: package.json package-lock.json
 	@echo "── chain and Solidity compiler: downloading and installing"
 	@npm ci --no-audit --no-fund --no-progress --loglevel=error
@@ -166,4 +177,4 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 clean: ## Remove what running and testing left behind (var/ holds the network's data; the chat model stays)
-	rm -rf var contracts/out contracts/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf var contracts/out contracts/cache docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
