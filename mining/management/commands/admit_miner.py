@@ -1,0 +1,41 @@
+"""Let a registered miner work for users, or stop it."""
+
+import uuid
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from chain import operations, outbox
+from mining.models import Node, NodeState
+
+
+class Command(BaseCommand):
+    help = (
+        "Let a miner that has registered itself with NodePool work for users. The oracle's account"
+        " sends the change, so the sender has to run. A mailbox is another matter: the miner asks"
+        " for it by itself, or see enrol_miner."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--address", required=True, help="the miner's account, 0x…")
+        parser.add_argument(
+            "--dismiss", action="store_true", help="give it no tasks any more; it stays registered"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        address = str(options["address"])
+        wanted = NodeState.REGISTERED if options["dismiss"] else NodeState.EPHEMERAL
+        node = Node.objects.filter(pk=address.lower()).first()
+        if node is None or node.state == NodeState.UNKNOWN:
+            raise CommandError(
+                f"--address: NodePool does not know {address}; its owner registers it first, by"
+                " `python -m mining.node register`"
+            )
+        if node.state == wanted:
+            self.stdout.write(f"{address} is {wanted.label.lower()} already")
+            return
+        with transaction.atomic():
+            outbox.enqueue(operations.set_node_state(address, wanted, f"admit {uuid.uuid4().hex}"))
+        self.stdout.write(f"{address} will be {wanted.label.lower()} with the next block")
