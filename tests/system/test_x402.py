@@ -2,14 +2,9 @@
 
 import asyncio
 import json
-import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,7 +28,6 @@ from tests.system.conftest import Client
 PATIENCE_S = 60.0
 PATH = "/api/v1/x402/completions"
 PURSE_WEI = WEI_PER_COR
-GUIDES_ROUTER = "http://127.0.0.1:5010"
 MORE_THAN_THERE_ARE = 16
 """Miners a task: no network of these tests has as many, so the task comes to nothing."""
 
@@ -143,22 +137,3 @@ def test_a_visitor_whose_task_comes_to_nothing_has_its_money_back(visitor: Visit
     assert settled.success
     assert int(settled.amount or 0) > 0
     wait_until(lambda: visitor.held_wei() == PURSE_WEI, "nothing was paid back")
-
-
-def test_the_example_of_the_documentation_works_as_it_is_written(
-    visitor: Visitor, tmp_path: Path
-) -> None:
-    open_till(visitor.client)
-    guide = (BASE_DIR / "docs/x402.md").read_text()
-    [example] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    (tmp_path / "var").symlink_to(visitor.client.network.var_dir)
-    done = subprocess.run(
-        [sys.executable, "-c", example.replace(GUIDES_ROUTER, visitor.client.network.router_url)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(BASE_DIR)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "19" in done.stdout
