@@ -1,0 +1,102 @@
+"""The project's pages: their blocks, the commands in these, and how each command is tested.
+
+Every command of a page is run by `tests/system/test_docs.py`, on a network, as it is written. What
+cannot be run there stands in `HELD`, with the reason and with what runs it instead.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_PLACES = ("*.md", "docs/**/*.md", "contracts/*.md", "examples/*.md", "mining/node/models/*.md")
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEREDOC = re.compile(r"<<'(\w+)'$")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Commands that no page's script runs; `pattern` matches their beginnings."""
+
+    pattern: str
+    reason: str
+
+
+HELD = (
+    Held(r"make run$", "it stays up: tests/cortensor_site/test_stack_main.py starts it"),
+    Held(r"make ask", "tests/cortensor_site/test_stack_ask.py"),
+    Held(r"make (test|lint|docs)$", "CI runs it: .ci/run"),
+    Held(r"make (test-contracts|setup-dev)", "a part of `make test`, which CI runs"),
+    Held(r"make (contracts|bench-gas|audit|pins)", "it compiles or installs, for minutes"),
+    Held(r"python contracts/build\.py --check", "a part of `make test-contracts`"),
+    Held(r"\.venv/bin/python manage\.py createsuperuser", "it asks for a password at a terminal"),
+    Held(r"\.venv/bin/python manage\.py makemigrations", "tests/cortensor_site/test_migrations.py"),
+    Held(r"\.venv/bin/python manage\.py pay_per_call", "tests/cortensor_site/test_pay_per_call.py"),
+    Held(r"\.venv/bin/python -m pytest", "it is this"),
+    Held(r"(\.venv/bin/python|node|sh) examples/", "tests/system/test_examples.py"),
+    Held(r"export CMAKE_ARGS|pip install", "it compiles llama.cpp, for minutes: `make setup`"),
+    Held(
+        r"python -m mining\.node (init|models add|register|run)\b",
+        "the steps of examples/miner.sh: tests/system/test_examples.py",
+    ),
+    Held(r"python -m mining\.node bench", "tests/node/test_deployment.py"),
+    Held(r"python -m mining\.node (stake|models announce)", "tests/node/test_staking.py"),
+    Held(r"python -m mining\.node rewards", "tests/node/network/test_rewards.py"),
+    Held(r"UPSTREAM_URL=", "it takes a server of another make: tests/node/test_upstream.py"),
+    Held(r"docker ", "it takes a Docker daemon: tests/node/test_deployment.py runs its files"),
+    Held(r"python -m mining\.training\.", "training takes an hour: tests/training/test_model.py"),
+)
+
+
+def pages() -> list[Path]:
+    """Every page of the project."""
+    return sorted(path for place in _PLACES for path in ROOT.glob(place))
+
+
+def name_of(page: Path) -> str:
+    """A page's path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """A page's fenced blocks: the language of each, and its text."""
+    for match in _BLOCK.finditer(page.read_text()):
+        yield match[1], match[2]
+
+
+def prose(page: Path) -> str:
+    """What a page says outside its blocks."""
+    return _BLOCK.sub("", page.read_text())
+
+
+def commands(block: str) -> Iterator[str]:
+    """The commands of a block of shell: with what continues them, and what they are fed."""
+    lines = iter(block.splitlines())
+    for line in lines:
+        command = line
+        while command.endswith("\\"):
+            command += "\n" + next(lines)
+        if end := _HEREDOC.search(command):
+            for fed in lines:
+                command += "\n" + fed
+                if fed == end[1]:
+                    break
+        if command.strip():
+            yield command
+
+
+def held(command: str) -> Held | None:
+    """Why a command is not run with its page; None for one that is."""
+    return next((each for each in HELD if re.match(each.pattern, command)), None)
+
+
+def script_of(page: Path) -> str:
+    """All that a page has run: its shell and its Python, one after the other."""
+    parts = []
+    for language, text in blocks(page):
+        if language == "sh":
+            parts += [command for command in commands(text) if held(command) is None]
+        elif language == "python" and text.startswith("from "):
+            parts.append(f".venv/bin/python - <<'END'\n{text}END")
+    return "\n".join(parts)
