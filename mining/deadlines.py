@@ -1,4 +1,4 @@
-"""What has to happen to a task, and when: docs/architecture.md, "Deadlines", as a pure function.
+"""What has to happen to a task, and when: docs/reference/deadlines.md as a pure function.
 
 Deadlines count from the chain's own times, since the contract refuses what comes too early. What
 the chain does not show yet cannot be late: only the queue's deadline is the router's own.

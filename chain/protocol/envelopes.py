@@ -1,6 +1,6 @@
 """Contents that only some may read: sealed once, with the key wrapped for each recipient.
 
-An envelope is canonical JSON, of version 1 (`docs/architecture.md`, "Encryption"):
+An envelope is canonical JSON, of version 1 (`docs/reference/envelopes.md`):
 
     {"envelope": 1, "context": {"chain_id", "session_id", "task_id", "role"}, "commitment", "nonce",
      "ciphertext", "recipients": [{"public_key", "encapsulated", "wrapped_key"}, …]}

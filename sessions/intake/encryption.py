@@ -2,8 +2,8 @@
 
 A session asks with its metadata on chain: `{"encryption": {"public_key": "0x…"}}`, the X25519 key
 of its client. The prompts of its tasks are then kept as envelopes for that key and this router's,
-and so are the results. A task is encrypted when its prompt is; `docs/architecture.md`,
-"Encryption", says what that protects and what not.
+and so are the results. A task is encrypted when its prompt is.
+`docs/reference/envelopes.md` says what that protects and what it does not.
 """
 
 import fcntl

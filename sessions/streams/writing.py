@@ -1,8 +1,8 @@
 """Live streams: what the router's side writes into a task's stream, and who reads it.
 
 `task:<session>:<task>` says which miner's stream is live and how the task goes on; a follower reads
-both together (`docs/architecture.md`, "Live relay"). All of it may be lost: the database has the
-task, and a follower ends with an error.
+both together (`docs/reference/streams.md`). All of it may be lost: the database has the task, and
+a follower ends with an error.
 """
 
 import json
