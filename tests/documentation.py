@@ -41,9 +41,9 @@ HELD = (
         "the steps of examples/miner.sh: tests/system/test_examples.py",
     ),
     Held(r"python -m mining\.node bench", "tests/node/test_deployment.py"),
-    Held(r"python -m mining\.node (stake|models announce)", "tests/node/test_staking.py"),
+    Held(r"python -m mining\.node (stake|models announce)", "tests/node/account/test_staking.py"),
     Held(r"python -m mining\.node rewards", "tests/node/network/test_rewards.py"),
-    Held(r"UPSTREAM_URL=", "it takes a server of another make: tests/node/test_upstream.py"),
+    Held(r"UPSTREAM_URL=", "it takes a server of another make: tests/node/engine/test_upstream.py"),
     Held(r"docker ", "it takes a Docker daemon: tests/node/test_deployment.py runs its files"),
     Held(r"python -m mining\.training\.", "training takes an hour: tests/training/test_model.py"),
 )

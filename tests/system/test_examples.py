@@ -15,7 +15,7 @@ import httpx
 import pytest
 from web3.types import RPCEndpoint
 
-from chain.contracts import Deployment
+from chain.deployed.contracts import Deployment
 from tests.documentation import ROOT
 from tests.system.conftest import HONEST, TIMEOUT_S, Client
 from tests.system.test_access import signed_in

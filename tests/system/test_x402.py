@@ -22,7 +22,6 @@ from chain.deployed.keys import load
 from cortensor_site.pay_per_call import PayPerCall, SessionTerms, open_pay_per_call
 from cortensor_site.stack.example import WEI_PER_COR, transact
 from cortensor_site.stack.network import keystore_password
-from cortensor_site.stack.servers.embedded import BASE_DIR
 from tests.system.conftest import Client
 
 PATIENCE_S = 60.0

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from chain import operations, outbox
+from chain import operations
+from chain.sending import outbox
 from mining.models import Node, NodeState
 
 
