@@ -10,7 +10,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "chain"))
-from version import VERSION  # noqa: E402 - the module alone: its package needs the project's own
+from version import VERSION  # the module alone: its package needs the project's own packages
 
 CONTENTS = {
     "Start": ["README", "examples/README"],

@@ -18,6 +18,7 @@ _SOURCES = ("chain", "sessions", "mining", "cortensor_site", "tests", "bench", "
 _FOLDERS = "|".join((*_SOURCES, "docs", "examples", "setup"))
 _PATH = re.compile(rf"`((?:{_FOLDERS})/[\w./*-]*)`")
 _DOTTED = re.compile(rf"`((?:{'|'.join(_SOURCES)})\.\w[\w.]*)(?:\(\))?`")
+_MADE = re.compile(r"^(?:\w+=\S+ )*make ([a-z-]+)", re.MULTILINE)
 _FILES = (".py", ".md", ".mjs", ".json", ".txt", ".sol", ".sh", ".toml")
 
 
@@ -67,7 +68,8 @@ def test_every_file_and_module_that_a_page_names_is_there(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text()
-    made = set(re.findall(r"(?:^|`)(?:\w+=\S+ )*make ([a-z-]+)", text, re.MULTILINE))
+    shell = "".join(block for language, block in blocks(page) if language == "sh")
+    made = {*re.findall(r"`(?:\w+=\S+ )*make ([a-z-]+)", text), *_MADE.findall(shell)}
     assert made - {"bench-"} <= targets()
     assert set(re.findall(r"manage\.py (\w+)", text)) <= set(get_commands())
 
@@ -107,9 +109,9 @@ def test_the_version_stands_in_one_place() -> None:
     )
     files = [ROOT / name for name in listed.stdout.split() if name != "package-lock.json"]
     stated = re.compile(rf"(?<![\d.]){re.escape(VERSION)}(?![\d.])")
-    assert [name_of(path) for path in files if path.is_file() and stated.search(path.read_text())] == [
-        "chain/version.py"
-    ]
+    assert [
+        name_of(path) for path in files if path.is_file() and stated.search(path.read_text())
+    ] == ["chain/version.py"]
 
 
 def test_the_changelog_begins_with_what_is_not_released_and_names_the_version() -> None:

@@ -88,7 +88,7 @@ def test_every_example_is_listed_and_tested() -> None:
     listed = re.findall(r"^\| \[([\w.]+)\]\(\1\)", (EXAMPLES / "README.md").read_text(), re.M)
     assert set(listed) == files
     tested = set(re.findall(r'"(\w+\.(?:py|mjs|sh))"', Path(__file__).read_text()))
-    assert tested == files
+    assert tested - {"manage.py"} == files
 
 
 def test_openai(client: Client, session_id: int) -> None:

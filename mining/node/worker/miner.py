@@ -54,8 +54,7 @@ from mining.node.worker.task_check import JobRefused, TaskCheck
 logger = logging.getLogger(__name__)
 
 SOFTWARE = (
-    f"cortensor-node/{VERSION} llama-cpp-python/{llama_cpp.__version__}"
-    f" {LIBRARY}/{GRAMMAR_VERSION}"
+    f"cortensor-node/{VERSION} llama-cpp-python/{llama_cpp.__version__} {LIBRARY}/{GRAMMAR_VERSION}"
 )
 BUSY_WAIT_S = 1.0
 """How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
