@@ -15,6 +15,7 @@ from chain import storage
 from chain.protocol.digests import canonical_json
 from sessions.intake import acceptance
 from sessions.models import Session, Task
+from tests.documentation import ROOT, blocks
 from tests.sessions.factories import OWNER, STRANGER, make_key, make_request, make_session
 from tests.sessions.ports import replace_ports
 
@@ -196,10 +197,10 @@ def test_a_wrong_key_is_a_401(client: Client, cid: str) -> None:
 
 
 def test_the_documented_lines_read_a_result_of_the_chain(server: str, cid: str) -> None:
-    text = (Path(__file__).parents[4] / "docs" / "clients.md").read_text()
-    [code] = re.findall(r"    def text_of.*?\n(?=\S|\n\S)", text, re.DOTALL)
+    page = ROOT / "docs/clients.md"
+    [code] = [text for _, text in blocks(page) if text.startswith("def text_of")]
     names: dict[str, Any] = {"json": json, "httpx": httpx}
-    exec(re.sub(r"^    ", "", code, flags=re.MULTILINE), names)
+    exec(code, names)
     text_of = names["text_of"]
     assert text_of(f"ipfs://{cid}", gateway=f"{server}/ipfs/") == "12 + 7 = 19"
     assert text_of(f"ipfs://{cid}/", gateway=f"{server}//ipfs/") == "12 + 7 = 19"
