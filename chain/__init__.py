@@ -1,12 +1,14 @@
-"""Everything that speaks EVM, and what every process of the project has to undo first.
+"""Everything that talks to the EVM chain.
 
-`py_ecc`, which the libraries for keys import, raises Python's recursion limit to 100,000. The C
-stack ends long before. JSON that is nested deep enough, or a chat template that calls itself, would
-end the process by SIGSEGV in place of a RecursionError. Whoever handles keys imports this package.
+Importing this package also resets Python's recursion limit. The key libraries import `py_ecc`,
+which raises the limit to 100,000, far more than the C stack can hold. With that limit, deeply
+nested JSON or a chat template that calls itself ends the process with SIGSEGV instead of a
+RecursionError. Every process that handles keys imports this package, so the limit is reset in all
+of them.
 """
 
 import sys
 
-import py_ecc  # noqa: F401 - it raises the limit once, when it is first imported
+import py_ecc  # noqa: F401 - the first import raises the limit, so it has to come before the reset
 
 sys.setrecursionlimit(1_000)

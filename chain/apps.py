@@ -1,4 +1,4 @@
-"""The Django application of everything that speaks EVM."""
+"""The Django application of the `chain` package."""
 
 from django.apps import AppConfig
 

@@ -2,4 +2,4 @@
 
 
 class ChainError(Exception):
-    """Base: something between this machine and the chain is not as it should be."""
+    """Base class of all errors that concern the chain or this machine's connection to it."""

@@ -1,1 +1,4 @@
-"""What is signed, hashed and packed. Pure, and the same in Solidity."""
+"""Signed messages, hashes and packed words, defined identically in Solidity.
+
+The modules are pure: no Django, no web3 and no I/O, so a miner's machine can import them.
+"""

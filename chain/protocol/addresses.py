@@ -1,4 +1,4 @@
-"""Addresses with their checksum (EIP-55)."""
+"""Checksummed addresses (EIP-55)."""
 
 from functools import lru_cache
 
@@ -8,5 +8,9 @@ from eth_utils.address import to_checksum_address
 
 @lru_cache(4096)
 def checksummed(address: str) -> ChecksumAddress:
-    """`to_checksum_address` for addresses that come again and again: each costs a keccak."""
+    """Return the checksummed form of an address, from a cache.
+
+    Each call of `to_checksum_address` computes a keccak hash. Use this function for addresses that
+    occur often.
+    """
     return to_checksum_address(address)

@@ -1,6 +1,6 @@
-"""What names a task, its result and its texts: hashes that both sides of the wire compute.
+"""Hashes that identify a task, its result and its texts. Router and miner both compute them.
 
-Pure, as `chain.protocol.messages`.
+The module is pure, like `chain.protocol.messages`.
 """
 
 import base64
@@ -16,15 +16,22 @@ from eth_utils.crypto import keccak
 from chain.protocol.params import InvalidParams, RequestParams
 
 MAX_DATA_BYTES = 16 * 1024
-"""What the contract accepts as a commit's `data`; a longer result is committed by its address."""
+"""The contract's limit for a commit's `data`. A longer result is committed by its address."""
 MAX_INPUT_TOKENS = 2**20 - 1
-"""Its place in a task's terms is wider than its place among what the contract keeps."""
+"""The contract stores `maxInputTokens` in 20 bits, although the packed terms have room for 24."""
 LLM_BITS = (24, 16, 16, 24, 16, 16)
-"""The places of maxTokens, temperature, topP, topK and the penalties: see TaskTerms.sol."""
+"""Widths in the packed terms of maxTokens, temperature, topP, topK and the two penalties.
+
+`contracts/src/task/TaskTerms.sol` has the same layout.
+"""
 
 
 def commit_hash(session_id: int, task_id: int, miner: str, data: str) -> bytes:
-    """The hash that a precommit binds: 32 bytes, worthless to any other miner or task."""
+    """Return the 32-byte hash that a miner precommits.
+
+    The hash covers session, task and miner, so another miner cannot reuse it, nor can it serve for
+    another task.
+    """
     return keccak(
         encode(
             ["uint256", "uint256", "address", "string"],
@@ -44,14 +51,18 @@ def task_digest(
     client_reference: str,
     max_input_tokens: int,
 ) -> bytes:
-    """Bind all that a task says: 32 bytes, which every signed message about it carries.
+    """Return the 32-byte digest of everything that a task specifies.
 
-    Raises InvalidParams for a value that the contract has no place for.
+    Every signed message about the task contains this digest. `docs/architecture.md`, "Identity of
+    a task", describes the encoding.
+
+    Raises:
+        InvalidParams: a value exceeds its width in the contract.
     """
     timeout_s = RequestParams.from_words(request_params).timeout_s
     if max_input_tokens > MAX_INPUT_TOKENS:
         raise InvalidParams(
-            f"max_input_tokens: {max_input_tokens} is more than the contract takes,"
+            f"max_input_tokens: {max_input_tokens} exceeds the contract's limit of"
             f" {MAX_INPUT_TOKENS}"
         )
     known = [*llm_params, *[0] * len(LLM_BITS)][: len(LLM_BITS)]
@@ -82,13 +93,16 @@ def _terms(places: Sequence[tuple[str, int, int]]) -> int:
     terms = 0
     for name, bits, value in places:
         if value >> bits:
-            raise InvalidParams(f"{name}: {value} is more than the contract takes, {2**bits - 1}")
+            raise InvalidParams(f"{name}: {value} exceeds the contract's limit of {2**bits - 1}")
         terms = terms << bits | value
     return terms
 
 
 def addressed_digest(text: str) -> bytes | None:
-    """The SHA-256 that a content address (`ipfs://` and `raw_cid`) says; None for other texts."""
+    """Return the SHA-256 digest in a content address, or None if the text is not one.
+
+    A content address is `ipfs://` followed by a CID as `raw_cid` returns it.
+    """
     if len(text) != len(_ADDRESS_START) + _DIGEST_LETTERS or not text.startswith(_ADDRESS_START):
         return None
     # `b`, then base32 without its padding.
@@ -104,9 +118,10 @@ _ADDRESS_START, _DIGEST_LETTERS = "ipfs://bafkrei", 52
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one way to write a value as JSON: sorted keys, no spaces, UTF-8.
+    """Serialize a value as canonical JSON: sorted keys, no spaces, UTF-8.
 
-    Raises ValueError for what JSON cannot say (NaN, lone surrogates).
+    Raises:
+        ValueError: the value has no JSON form (NaN, lone surrogates).
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -114,7 +129,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def raw_cid(content: bytes) -> str:
-    """The content address (CIDv1, raw leaf, SHA-256, base32) of some bytes."""
+    """Return the CID of a content: CIDv1, raw leaf, SHA-256, base32."""
     return _raw_cid_of(hashlib.sha256(content).digest())
 
 

@@ -1,17 +1,19 @@
-"""Contents that only some may read: sealed once, with the key wrapped for each recipient.
+"""Encrypted contents: each is sealed once, and its key is wrapped for each recipient.
 
-An envelope is canonical JSON, of version 1 (`docs/reference/envelopes.md`):
+An envelope is canonical JSON. This is version 1 (`docs/reference/envelopes.md`):
 
     {"envelope": 1, "context": {"chain_id", "session_id", "task_id", "role"}, "commitment", "nonce",
      "ciphertext", "recipients": [{"public_key", "encapsulated", "wrapped_key"}, …]}
 
-- The content is encrypted by AES-256-GCM under a key of its own, which is random.
-- That key is wrapped for each recipient's X25519 key by HPKE (RFC 9180, base mode, DHKEM(X25519,
+- AES-256-GCM encrypts the content under a random key that is used for this content only.
+- HPKE wraps that key for each recipient's X25519 key (RFC 9180, base mode, DHKEM(X25519,
   HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
-- Both bind the context, so that no envelope passes for that of another task or role.
-- The commitment makes sure that whoever can open it reads the same: AES-GCM alone does not.
+- Both ciphers authenticate the context, so an envelope cannot pass for that of another task or
+  role.
+- The commitment ensures that all recipients read the same content. AES-GCM alone does not ensure
+  this: a sender can make one ciphertext that decrypts differently under two keys.
 
-Pure, like `chain.protocol.messages`: a miner's own machine imports it.
+The module is pure, like `chain.protocol.messages`: a miner's machine imports it.
 """
 
 import base64
@@ -47,11 +49,11 @@ class EnvelopeError(ValueError):
 
 
 class InvalidKey(EnvelopeError):
-    """The bytes are no X25519 public key that can be encrypted to."""
+    """The bytes are not a usable X25519 public key."""
 
 
 class NotAnEnvelope(EnvelopeError):
-    """The content is no envelope of a version that is known here."""
+    """The content is not an envelope of a version that this module can read."""
 
 
 class WrongContext(EnvelopeError):
@@ -63,11 +65,11 @@ class NotARecipient(EnvelopeError):
 
 
 class EnvelopeBroken(EnvelopeError):
-    """The envelope was changed since it was sealed, or never was whole."""
+    """The envelope was changed after it was sealed, or it was incomplete from the start."""
 
 
 class Role(StrEnum):
-    """What of a task an envelope holds."""
+    """The part of a task that an envelope holds."""
 
     PROMPT = "prompt"
     RESULT = "result"
@@ -75,7 +77,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Context:
-    """What an envelope belongs to. Session and task are the contract's numbers."""
+    """The task and the role that an envelope belongs to.
+
+    `session_id` and `task_id` are the contract's numbers.
+    """
 
     chain_id: int
     session_id: int
@@ -84,20 +89,27 @@ class Context:
 
 
 def encryption_key(account_key: bytes) -> bytes:
-    """The X25519 private key that belongs to an account's key: nothing more is to be kept."""
+    """Derive an account's X25519 private key from the account's own private key.
+
+    Since the key can always be derived again, nothing else has to be stored.
+    """
     return _derive(account_key, KEY_BYTES, _ACCOUNT_INFO)
 
 
 def public_key(private_key: bytes) -> bytes:
-    """The X25519 public key of a private one, 32 bytes both."""
+    """Return the X25519 public key of a private key. Both have 32 bytes."""
     return bytes(import_x25519_private_key(private_key).public_key().export_key(format="raw"))
 
 
 def read_public_key(text: str) -> bytes:
-    """A public key from its text. Raises InvalidKey."""
+    """Parse a public key from 0x hex.
+
+    Raises:
+        InvalidKey: the text is not a usable X25519 public key.
+    """
     if not _HEX.fullmatch(text) or len(text) != 2 + 2 * KEY_BYTES:
         raise InvalidKey(
-            f"public_key: {text[:80]!r} is no X25519 key; give 0x and 64 lower-case hex digits"
+            f"public_key: {text[:80]!r} is not an X25519 key; give 0x and 64 lower-case hex digits"
         )
     key = bytes.fromhex(text[2:])
     _recipient_key(key)
@@ -105,10 +117,10 @@ def read_public_key(text: str) -> bytes:
 
 
 def seal(content: bytes, context: Context, recipients: Sequence[bytes]) -> bytes:
-    """Put a content into an envelope for the owners of these public keys.
+    """Encrypt a content into an envelope for the owners of these public keys.
 
     Raises:
-        InvalidKey: one of them cannot be encrypted to, or there are none or too many.
+        InvalidKey: a key is unusable, or there are no recipients or more than `MAX_RECIPIENTS`.
     """
     key = secrets.token_bytes(KEY_BYTES)
     nonce = secrets.token_bytes(NONCE_BYTES)
@@ -120,15 +132,18 @@ def seal(content: bytes, context: Context, recipients: Sequence[bytes]) -> bytes
 
 
 def unseal(envelope: bytes, context: Context, private_key: bytes) -> bytes:
-    """The content of an envelope.
+    """Decrypt the content of an envelope.
 
     Raises:
-        NotAnEnvelope, WrongContext, NotARecipient, EnvelopeBroken: as they say.
+        NotAnEnvelope: the bytes are not an envelope of this version.
+        WrongContext: the envelope belongs to another task or role.
+        NotARecipient: the envelope was not sealed for this key.
+        EnvelopeBroken: the envelope was changed or is incomplete.
     """
     sealed = _parse(envelope)
     content_key, commitment = _content_keys(_unwrap(sealed, context, private_key))
     if not hmac.compare_digest(commitment, sealed.commitment):
-        raise EnvelopeBroken("commitment: it is not that of the key; ask the sender again")
+        raise EnvelopeBroken("commitment: it does not match the key; ask the sender again")
     cipher = AES.new(content_key, AES.MODE_GCM, nonce=sealed.nonce)
     cipher.update(_bound(context))
     try:
@@ -142,10 +157,13 @@ def unseal(envelope: bytes, context: Context, private_key: bytes) -> bytes:
 def share(
     envelope: bytes, context: Context, private_key: bytes, recipients: Sequence[bytes]
 ) -> bytes:
-    """The same content for others: the key is wrapped anew, the rest stays as it is.
+    """Return the same envelope for other recipients.
+
+    The content's key is wrapped again for them. Everything else stays unchanged, and the content
+    itself is not decrypted.
 
     Raises:
-        EnvelopeError: as `unseal` and `seal`; the content itself is not looked at.
+        EnvelopeError: under the same conditions as in `unseal` and `seal`.
     """
     sealed = _parse(envelope)
     key = _unwrap(sealed, context, private_key)
@@ -153,11 +171,11 @@ def share(
 
 
 def recipients(envelope: bytes) -> list[bytes]:
-    """The public keys that an envelope says it is sealed for.
+    """Return the public keys that an envelope lists as its recipients.
 
     Raises:
-        NotAnEnvelope: it is none.
-        InvalidKey: one of them cannot be encrypted to.
+        NotAnEnvelope: the bytes are not an envelope of this version.
+        InvalidKey: a listed key is unusable.
     """
     keys = list(_parse(envelope).wrapped)
     for key in keys:
@@ -166,7 +184,10 @@ def recipients(envelope: bytes) -> list[bytes]:
 
 
 def is_envelope(content: bytes) -> bool:
-    """Whether a content is an envelope, whole or not: JSON with a member of that name."""
+    """Return whether a content claims to be an envelope: a JSON object with member `envelope`.
+
+    The envelope may still be malformed or of an unknown version.
+    """
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -196,7 +217,7 @@ def _write(
 
 @dataclass(frozen=True)
 class _Sealed:
-    """An envelope as it is read. `wrapped` is encapsulated and wrapped key by public key."""
+    """A parsed envelope. `wrapped` maps a public key to its encapsulated and its wrapped key."""
 
     context: Mapping[str, Any]
     commitment: bytes
@@ -210,9 +231,9 @@ def _parse(envelope: bytes) -> _Sealed:
         value = json.loads(envelope)
         version, rows = value["envelope"], value["recipients"]
         if type(version) is not int or version != VERSION:
-            raise NotAnEnvelope(f"envelope: version {version!r}; version {VERSION} is known here")
+            raise NotAnEnvelope(f"envelope: version {version!r} is unknown; send version {VERSION}")
         if not 0 < len(rows) <= MAX_RECIPIENTS:
-            raise NotAnEnvelope(f"recipients: {len(rows)}; 1 to {MAX_RECIPIENTS} are read")
+            raise NotAnEnvelope(f"recipients: {len(rows)}; give 1 to {MAX_RECIPIENTS}")
         sealed = _Sealed(
             context=dict(value["context"]),
             commitment=_unhex(value["commitment"], KEY_BYTES),
@@ -230,22 +251,27 @@ def _parse(envelope: bytes) -> _Sealed:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise NotAnEnvelope(
-            f"content: no envelope ({type(error).__name__}: {error}); send one of version {VERSION}"
+            f"content: not an envelope ({type(error).__name__}: {error});"
+            f" send one of version {VERSION}"
         ) from error
     if len(sealed.ciphertext) < TAG_BYTES:
-        raise NotAnEnvelope("ciphertext: it is shorter than its tag; send all of it")
+        raise NotAnEnvelope("ciphertext: it is shorter than its tag; send the whole ciphertext")
     return sealed
 
 
 def _unwrap(sealed: _Sealed, context: Context, private_key: bytes) -> bytes:
-    """The key of an envelope's content, for one of its recipients."""
+    """Return the key of an envelope's content, unwrapped by one of its recipients."""
     for name, meant in asdict(context).items():
         said = sealed.context.get(name)
         if said != meant or isinstance(said, bool):
-            raise WrongContext(f"context: {name} is {said!r} and not {meant!r}; it is another's")
+            raise WrongContext(
+                f"context: {name} is {said!r} and not {meant!r}; the envelope belongs elsewhere"
+            )
     own = public_key(private_key)
     if own not in sealed.wrapped:
-        raise NotARecipient(f"recipients: {_hex(own)} is not among them; ask the sender to share")
+        raise NotARecipient(
+            f"recipients: {_hex(own)} is not among them; ask the sender to share the content"
+        )
     encapsulated, wrapped_key = sealed.wrapped[own]
     try:
         opener = HPKE.new(
@@ -255,7 +281,7 @@ def _unwrap(sealed: _Sealed, context: Context, private_key: bytes) -> bytes:
             info=_INFO,
         )
         return bytes(opener.unseal(wrapped_key, _bound(context)))
-    except ValueError:  # HPKE's own errors are ValueErrors, too
+    except ValueError:  # HPKE's own errors are ValueErrors too
         raise EnvelopeBroken("wrapped_key: it was changed; ask the sender again") from None
 
 
@@ -284,11 +310,13 @@ def _recipient_key(key: bytes) -> Any:
     try:
         return import_x25519_public_key(key)
     except ValueError as error:
-        raise InvalidKey(f"public_key: {_hex(key)} is no X25519 key ({error}); give one") from None
+        raise InvalidKey(
+            f"public_key: {_hex(key)} is not an X25519 key ({error}); give another"
+        ) from None
 
 
 def _content_keys(key: bytes) -> tuple[bytes, bytes]:
-    """The key that encrypts, and the commitment to it."""
+    """Derive the encryption key and the commitment to it."""
     derived = _derive(key, 2 * KEY_BYTES, _CONTENT_INFO)
     return derived[:KEY_BYTES], derived[KEY_BYTES:]
 
@@ -300,7 +328,7 @@ def _derive(key: bytes, length: int, info: bytes) -> bytes:
 
 
 def _bound(context: Context) -> bytes:
-    """What both ciphers authenticate beside what they encrypt."""
+    """Return the associated data that both ciphers authenticate."""
     return canonical_json({"envelope": VERSION, "context": asdict(context)})
 
 

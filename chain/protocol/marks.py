@@ -1,4 +1,4 @@
-"""What contracts say of nodes in one word each (Marks.sol, NodePool.sol). Pure."""
+"""Statements about nodes that contracts pack into one word each (Marks.sol, NodePool.sol). Pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 
 @dataclass(frozen=True)
 class Mark:
-    """What a verdict says of one result, and the miner's reputation after it."""
+    """A verdict on one result, and the miner's reputation after it."""
 
     miner: str
     accuracy_bps: int
@@ -18,7 +18,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ReputationChange:
-    """A node's reputation from now on."""
+    """A node's new reputation."""
 
     node: str
     reputation: int
@@ -26,14 +26,14 @@ class ReputationChange:
 
 @dataclass(frozen=True)
 class Payment:
-    """What a node is owed for one task."""
+    """The amount that a node is owed for one task."""
 
     node: str
     amount_wei: int
 
 
 def read_mark(word: int) -> Mark:
-    """Take a `TaskVerdict` event's word apart."""
+    """Unpack a word of a `TaskVerdict` event."""
     return Mark(
         miner=_address(word),
         accuracy_bps=word >> 80 & 0xFFFF,
@@ -44,17 +44,17 @@ def read_mark(word: int) -> Mark:
 
 
 def read_change(word: int) -> ReputationChange:
-    """Take a `NodeReputationsChanged` event's word apart."""
+    """Unpack a word of a `NodeReputationsChanged` event."""
     return ReputationChange(_address(word), _signed(word, 96))
 
 
 def read_payment(word: int) -> Payment:
-    """Take a `TaskSettled` event's word apart."""
+    """Unpack a word of a `TaskSettled` event."""
     return Payment(_address(word), word & (1 << 96) - 1)
 
 
 def _signed(word: int, bits: int) -> int:
-    """A word's lowest bits, as a number that may be negative."""
+    """Read a word's lowest bits as a two's-complement number."""
     low = word & (1 << bits) - 1
     return low - (1 << bits) if low >> (bits - 1) else low
 

@@ -1,7 +1,8 @@
-"""What miners and validators sign, and how.
+"""The EIP-712 messages that miners, validators and clients sign.
 
-Pure: no Django, no web3, no I/O, so that a miner's own machine can import it. The EIP-712 types
-are derived from the dataclasses below; `contracts/src/task/TaskMessages.sol` holds the same ones.
+The module is pure: no Django, no web3 and no I/O, so a miner's machine can import it. Each
+dataclass states its EIP-712 type in `TYPE`; its fields have the order of the type's members.
+`contracts/src/task/TaskMessages.sol` defines the same types for tasks.
 """
 
 from dataclasses import dataclass, fields
@@ -19,12 +20,12 @@ DOMAIN_VERSION = "1"
 
 
 class InvalidSignature(ChainError, ValueError):
-    """The bytes are no signature of any key over this message."""
+    """No key made this signature over this message."""
 
 
 @dataclass(frozen=True)
 class SigningDomain:
-    """Where a signature counts: one contract on one chain."""
+    """The EIP-712 domain in which a signature is valid: one contract on one chain."""
 
     chain_id: int
     contract: str
@@ -32,7 +33,7 @@ class SigningDomain:
 
 @dataclass(frozen=True)
 class Ack:
-    """ "I have the job and work on it." Domain: SessionQueue."""
+    """A miner's statement that it has the job and works on it. Domain: SessionQueue."""
 
     session_id: int
     task_id: int
@@ -44,7 +45,10 @@ class Ack:
 
 @dataclass(frozen=True)
 class Precommit:
-    """ "My result is fixed"; `hash` is `commit_hash` of it. Domain: SessionQueue."""
+    """A miner's statement that its result is final. Domain: SessionQueue.
+
+    `hash` is the result's `commit_hash`.
+    """
 
     session_id: int
     task_id: int
@@ -59,9 +63,10 @@ class Precommit:
 
 @dataclass(frozen=True)
 class Commit:
-    """ "This is my result." Domain: SessionQueue.
+    """A miner's statement of its result. Domain: SessionQueue.
 
-    For the router: the chain takes the result without it, since the precommitted hash binds it.
+    Only the router checks this signature. The contract accepts a result without it, since the
+    precommitted hash already binds miner and result.
     """
 
     session_id: int
@@ -77,10 +82,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What each revealed result of a task is worth, by a validator. Domain: SessionQueue.
+    """A validator's verdict on the revealed results of a task. Domain: SessionQueue.
 
-    `miners`, `accuracies_bps` (basis points) and `output_tokens` go together; the miners are all
-    who have revealed, each once.
+    `miners`, `accuracies_bps` (basis points) and `output_tokens` are parallel. `miners` contains
+    each miner that has revealed a result exactly once.
     """
 
     session_id: int
@@ -99,7 +104,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Registration:
-    """ "My node belongs to this operator", signed by the node. Domain: NodePool."""
+    """A node's statement that it belongs to an operator, signed by the node. Domain: NodePool."""
 
     node: str
     operator: str
@@ -110,11 +115,11 @@ class Registration:
 
 @dataclass(frozen=True)
 class CompletionOrder:
-    """ "Answer this prompt, and let this session pay", by a client to a router. Domain: Session.
+    """A client's order to a router: answer a prompt, and charge a session. Domain: Session.
 
-    `prompt_hash` is keccak-256 of the prompt, `body_hash` of the whole request's body, byte for
-    byte; `deadline` is in seconds since 1970, and no router takes the same nonce of a client twice.
-    No contract reads it.
+    `prompt_hash` is the keccak-256 of the prompt, and `body_hash` that of the raw request body.
+    `deadline` is in seconds since 1970. A router accepts each nonce of a client once. No contract
+    reads this message.
     """
 
     client: str
@@ -133,9 +138,10 @@ class CompletionOrder:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """ "Give me my mailbox." Domain: NodePool.
+    """A node's request for its mailbox. Domain: NodePool.
 
-    `router` is the host that the node asks, with its port, so that no other may pass this on.
+    `router` is the host and port that the node contacts. It prevents a router from presenting this
+    message to another one.
     """
 
     node: str
@@ -147,9 +153,9 @@ class Enrolment:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """ "I am there, and this is what I can take": `status` is JSON. Domain: NodePool.
+    """A node's statement that it is online and what it can take on. Domain: NodePool.
 
-    No contract reads it.
+    `status` is JSON. No contract reads this message.
     """
 
     node: str
@@ -160,9 +166,10 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class TransferWithAuthorization:
-    """ "Move this much of my $COR to that account, once" (ERC-3009). Domain: CortensorToken.
+    """A payer's authorization to transfer $COR once (ERC-3009). Domain: CortensorToken.
 
-    `value` is in wei; it counts between `valid_after` and `valid_before`, in seconds since 1970.
+    `value` is in wei. The authorization is valid between `valid_after` and `valid_before`, in
+    seconds since 1970.
     """
 
     payer: str
@@ -193,24 +200,28 @@ Message = (
 
 
 def sign(message: Message, domain: SigningDomain, private_key: bytes | str) -> bytes:
-    """Sign a message by EIP-712: 65 bytes, r, s, v."""
+    """Sign a message by EIP-712 and return the 65 bytes r, s, v."""
     signed = Account.sign_message(signable(message, domain), private_key)
     return bytes(signed.signature)
 
 
 def recover(message: Message, domain: SigningDomain, signature: bytes) -> str:
-    """Return the checksum address of the key that signed; raise InvalidSignature if none did."""
+    """Return the checksum address of the key that signed the message.
+
+    Raises:
+        InvalidSignature: no key made this signature over this message.
+    """
     try:
         return str(Account.recover_message(signable(message, domain), signature=signature))
     except Exception as error:  # eth_keys raises several unrelated types
         raise InvalidSignature(
-            f"signature: {len(signature)} bytes that no key made over this"
+            f"signature: its {len(signature)} bytes are not a signature over this"
             f" {type(message).__name__}; send 65 bytes r, s, v"
         ) from error
 
 
 def signable(message: Message, domain: SigningDomain) -> SignableMessage:
-    """The EIP-712 encoding of a message, as any wallet would sign it."""
+    """Return the EIP-712 encoding of a message, the same that a wallet signs."""
     members = [member.split(" ") for member in message.TYPE.split("(")[1][:-1].split(",")]
     values = [getattr(message, field.name) for field in fields(message)]
     values = [list(value) if isinstance(value, tuple) else value for value in values]
@@ -229,9 +240,12 @@ def signable(message: Message, domain: SigningDomain) -> SignableMessage:
 
 
 def short_signature(signature: bytes) -> tuple[bytes, bytes]:
-    """A signature of 65 bytes as contracts take it: r, and s with v in its top bit (ERC-2098).
+    """Convert a 65-byte signature to the compact form that contracts take (ERC-2098).
 
-    Raises InvalidSignature when it is not 65 bytes.
+    Return r, and s with the parity of v in its top bit.
+
+    Raises:
+        InvalidSignature: the signature does not have 65 bytes.
     """
     if len(signature) != 65:
         raise InvalidSignature(f"signature: {len(signature)} bytes; send 65 bytes r, s, v")

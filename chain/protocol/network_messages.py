@@ -1,7 +1,8 @@
-"""What nodes and validators sign for network tasks. Pure; `chain.protocol.messages` signs them.
+"""The messages that nodes and validators sign for network tasks. Pure.
 
-`contracts/src/network/NetworkMessages.sol` holds the same types. All are of Cognitive's domain.
-`seed` is the request's or the session's: its fork-proof identity.
+`chain.protocol.messages.sign` signs them, always in the domain of the contract Cognitive.
+`contracts/src/network/NetworkMessages.sol` defines the same types. `seed` is the fork-proof
+identity of the request or of the network session.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from eth_utils.crypto import keccak
 
 @dataclass(frozen=True)
 class Ping:
-    """ "I am there", in seconds since 1970; accepted for two minutes, and once."""
+    """A node's statement that it is online. Accepted once, and within two minutes of `time`.
+
+    `time` is in seconds since 1970.
+    """
 
     node: str
     time: int
@@ -24,7 +28,7 @@ class Ping:
 
 @dataclass(frozen=True)
 class NetworkCreate:
-    """ "This is the virtual block", by the creator whose turn it is."""
+    """The virtual block of a request, signed by the creator whose turn it is."""
 
     request_id: int
     seed: int
@@ -38,7 +42,7 @@ class NetworkCreate:
 
 @dataclass(frozen=True)
 class NetworkPrepare:
-    """ "These are my prompts", by the preparer whose turn it is."""
+    """The prompts of a network session, signed by the preparer whose turn it is."""
 
     id: int
     seed: int
@@ -49,7 +53,10 @@ class NetworkPrepare:
 
 @dataclass(frozen=True)
 class NetworkPrecommit:
-    """ "My completion is fixed", by a completer; `hash` is `completion_hash` of it."""
+    """A completer's statement that its completion is final.
+
+    `hash` is the completion's `completion_hash`.
+    """
 
     id: int
     seed: int
@@ -60,7 +67,7 @@ class NetworkPrecommit:
 
 @dataclass(frozen=True)
 class NetworkCommit:
-    """ "This is my completion", by a completer."""
+    """A completer's statement of its completion."""
 
     id: int
     seed: int
@@ -72,8 +79,11 @@ class NetworkCommit:
 
 @dataclass(frozen=True)
 class NetworkVerdict:
-    """What the completions are worth, by a validator: basis points, in the order of the session's
-    miners, 0 for who has not revealed."""
+    """A validator's verdict on the completions.
+
+    `accuracies_bps` is in basis points, in the order of the session's miners. A miner that has not
+    revealed its completion has 0.
+    """
 
     id: int
     seed: int
@@ -88,7 +98,11 @@ NetworkMessage = (
 
 
 def completion_hash(session_id: int, seed: int, miner: str, completion: str, salt: int) -> bytes:
-    """What a completer precommits: 32 bytes, worthless to any other node or session."""
+    """Return the 32-byte hash that a completer precommits.
+
+    The hash covers session and miner, so another node cannot reuse it, nor can it serve for another
+    session.
+    """
     return keccak(
         encode(
             ["uint256", "uint256", "address", "string", "uint256"],

@@ -1,4 +1,4 @@
-"""A task's terms as the contracts pack them into one word: see TaskTerms.sol. Pure."""
+"""The terms of a task, which the contracts pack into one word (TaskTerms.sol). Pure."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ _INPUT_BITS, _TIMEOUT_BITS = 24, 16
 
 @dataclass(frozen=True)
 class Terms:
-    """How a task wants to be answered, in the contract's units; `timeout_s` is within bounds."""
+    """The terms of a task, in the contract's units. `timeout_s` is already within its bounds."""
 
     prompt_type: int
     timeout_s: int
@@ -18,7 +18,7 @@ class Terms:
 
 
 def read_terms(word: int) -> Terms:
-    """Take the word of a `TaskReserved` event apart."""
+    """Unpack the word of a `TaskReserved` event."""
     params = []
     for bits in reversed(LLM_BITS):
         params.append(word & (1 << bits) - 1)

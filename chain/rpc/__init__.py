@@ -1,1 +1,1 @@
-"""JSON-RPC to the chain's endpoints, none of which is trusted alone."""
+"""JSON-RPC to the chain's endpoints. No single endpoint is trusted."""

@@ -1,6 +1,6 @@
-"""A thin JSON-RPC client: no formatting, no hidden requests, and errors without secrets.
+"""A thin JSON-RPC client that neither formats values nor makes hidden requests.
 
-A provider's URL may hold a key: messages name its host only.
+A provider's URL may contain a secret key, so error messages contain only its host.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,29 @@ from chain.errors import ChainError
 
 TIMEOUT_S = 10.0
 MAX_BATCH = 50
-"""Requests in one HTTP request; providers refuse larger batches."""
+"""The most JSON-RPC calls in one HTTP request. Providers refuse larger batches."""
 
 Call = tuple[str, Sequence[Any]]
 
 
 class RpcError(ChainError):
-    """Base: the node did not do what was asked."""
+    """Base class: the node did not answer the request as it should."""
 
 
 class RpcUnavailable(RpcError):
-    """No usable answer came."""
+    """The node gave no usable answer."""
 
 
 class RpcInconsistent(RpcError):
-    """The node's answers do not fit together: it lags, lies, or the chain has just moved."""
+    """The node's answers contradict each other: it lags, it lies, or the chain has just moved."""
 
 
 class RpcPartial(RpcInconsistent):
-    """An answer was not refused, and leaves out what has to be in it."""
+    """The node answered without an error, but part of the answer is missing."""
 
 
 class RpcRefused(RpcError):
-    """The node answered with an error; `data` is the revert data of a call, 0x hex or empty."""
+    """The node answered with an error. `data` is the revert data of a call: 0x hex, or empty."""
 
     def __init__(self, method: str, host: str, code: int, message: str, data: str = "") -> None:
         super().__init__(f"{method} at {host}: {message} (code {code})")
@@ -48,8 +48,11 @@ class RpcRefused(RpcError):
 
 @dataclass(frozen=True)
 class Header:
-    """What of a block we look at; `base_fee_wei` is for a unit of gas, `logs_bloom` the filter
-    of its logs (0 where a chain keeps none)."""
+    """The parts of a block header that this project uses.
+
+    `base_fee_wei` is the base fee for one unit of gas. `logs_bloom` is the bloom filter of the
+    block's logs, 0 on chains that have none.
+    """
 
     number: int
     hash: str
@@ -60,36 +63,36 @@ class Header:
 
 
 class Node(Protocol):
-    """Who answers: one endpoint (`Rpc`), or several (`chain.rpc.endpoints.Endpoints`)."""
+    """The interface of one endpoint (`Rpc`) or several (`chain.rpc.endpoints.Endpoints`)."""
 
     @property
     def host(self) -> str:
-        """Whose answers these are; a name for messages."""
+        """The host that answers, for use in messages."""
 
     def call(self, method: str, *params: Any) -> Any:
-        """The result of one request. Raises RpcError."""
+        """Return the result of one call. Raises RpcError."""
 
     def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """The results of many requests, in their order. Raises RpcError."""
+        """Return the results of many calls, in their order. Raises RpcError."""
 
     def require_chain(self, expected: int) -> None:
-        """Raise RpcInconsistent unless this is the chain of that id."""
+        """Raise RpcInconsistent unless the node serves the chain with this id."""
 
     def latest(self) -> Header:
-        """The header of the head. Raises RpcError."""
+        """Return the header of the chain's head. Raises RpcError."""
 
     def headers(self, numbers: Sequence[int]) -> list[Header | None]:
-        """The headers of some blocks, None for those that are not known. Raises RpcError."""
+        """Return the headers of these blocks, None for unknown ones. Raises RpcError."""
 
     def witness(self) -> "Rpc | None":
-        """Another endpoint, to be asked for a second opinion."""
+        """Return another endpoint that can give a second opinion, or None."""
 
     def cross_check(self, number: int, block_hash: str) -> None:
-        """Raise RpcInconsistent when other endpoints know another block of that number."""
+        """Raise RpcInconsistent if other endpoints have a different block with this number."""
 
 
 class Rpc:
-    """One endpoint. Each request has a time-out; whether to try again is up to the caller."""
+    """One endpoint. Each request has a timeout. Retries are left to the caller."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -99,28 +102,28 @@ class Rpc:
 
     @property
     def host(self) -> str:
-        """The endpoint's host: all of its URL that is no secret."""
+        """The endpoint's host: the only part of its URL that is never secret."""
         return self._host
 
     def witness(self) -> None:
-        """There is no other endpoint."""
+        """Return None: there is no other endpoint."""
 
     def cross_check(self, number: int, block_hash: str) -> None:
-        """There is nobody to disagree."""
+        """Do nothing: there is no other endpoint to compare with."""
 
     def call(self, method: str, *params: Any) -> Any:
-        """The result of one request.
+        """Return the result of one call.
 
         Raises:
-            RpcUnavailable: no answer.
+            RpcUnavailable: the node gave no usable answer.
             RpcRefused: the node answered with an error.
         """
         return self._result(method, self._post(method, _request(0, method, params)))
 
     def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """The results of many requests, in their order, in as few HTTP requests as possible.
+        """Return the results of many calls, in their order, with as few HTTP requests as possible.
 
-        Raises as `call`; one refused request counts for all.
+        Raises the errors of `call`. One refused call makes the whole batch raise.
         """
         results: list[Any] = []
         for start in range(0, len(calls), MAX_BATCH):
@@ -135,25 +138,25 @@ class Rpc:
         return results
 
     def require_chain(self, expected: int) -> None:
-        """Raise RpcInconsistent unless this endpoint serves the chain of that id."""
+        """Raise RpcInconsistent unless this endpoint serves the chain with this id."""
         if self._chain_id is None:
             self._chain_id = int(self.call("eth_chainId"), 16)
         if self._chain_id != expected:
             given, self._chain_id = self._chain_id, None
             raise RpcInconsistent(
-                f"{self.host} serves chain {given}, the contracts are on chain {expected};"
-                " mend RPC_URL or DEPLOYMENT_FILE"
+                f"{self.host} serves chain {given}, but the contracts are on chain {expected};"
+                " correct RPC_URL or DEPLOYMENT_FILE"
             )
 
     def latest(self) -> Header:
-        """The header of the head."""
+        """Return the header of the chain's head."""
         header = header_of(self.call("eth_getBlockByNumber", "latest", False))
         if header is None:
             raise RpcInconsistent(f"{self.host}: there is no latest block; is the node syncing?")
         return header
 
     def headers(self, numbers: Sequence[int]) -> list[Header | None]:
-        """The headers of some blocks, None for those that the node does not have."""
+        """Return the headers of these blocks, None for those that the node does not have."""
         raw = self.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
         return [header_of(block) for block in raw]
 
@@ -171,7 +174,7 @@ class Rpc:
 
     def _result(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, dict) or not ("result" in answer or "error" in answer):
-            raise RpcUnavailable(f"{method} at {self.host}: the answer is no JSON-RPC")
+            raise RpcUnavailable(f"{method} at {self.host}: the answer is not JSON-RPC")
         error = answer.get("error")
         if error:
             data = error.get("data")
@@ -186,7 +189,7 @@ class Rpc:
 
 
 def header_of(block: Mapping[str, Any] | None) -> Header | None:
-    """The part of a block that we look at."""
+    """Return the header of a block in JSON-RPC's format, or None if there is no block."""
     if block is None:
         return None
     return Header(

@@ -90,7 +90,7 @@ def test_a_node_that_does_not_answer_in_time_is_given_up(
 
 def test_an_answer_that_is_no_json_rpc_is_refused(node: FaultyNode, follower: Follower) -> None:
     node.bend = lambda *_: {}
-    with pytest.raises(RpcUnavailable, match="the answer is no JSON-RPC"):
+    with pytest.raises(RpcUnavailable, match="the answer is not JSON-RPC"):
         follower.step()
 
 

@@ -166,12 +166,12 @@ def test_a_sender_cannot_make_two_recipients_read_two_things() -> None:
         ("recipients", [], "recipients: 0"),
         ("recipients", [{}] * (MAX_RECIPIENTS + 1), "recipients: 65"),
         ("recipients", [{"public_key": "0x00"}], "32 bytes"),
-        ("recipients", "text", "no envelope"),
-        ("context", None, "no envelope"),
+        ("recipients", "text", "not an envelope"),
+        ("context", None, "not an envelope"),
         ("nonce", "0x00", "12 bytes"),
         ("commitment", 7, "32 bytes"),
         ("ciphertext", "AAAA", "shorter"),
-        ("ciphertext", "*", "no envelope"),
+        ("ciphertext", "*", "not an envelope"),
     ],
 )
 def test_what_is_no_envelope_is_named(member: str, value: object, reason: str) -> None:
