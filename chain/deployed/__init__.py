@@ -1,1 +1,1 @@
-"""The deployed contracts: their addresses, their accounts, and views of them."""
+"""The deployed contracts: addresses, deployment, role accounts, and reads of their state."""

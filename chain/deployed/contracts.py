@@ -1,4 +1,4 @@
-"""Where the contracts are, and how to speak to them."""
+"""The addresses and interfaces of the contracts."""
 
 import hashlib
 import json
@@ -19,12 +19,25 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from chain.errors import ChainError
 
 CONTRACTS = (
-    *("Roles", "CortensorToken", "NodePool", "SessionPayment"),
-    *("OverdueTasks", "SessionQueue", "SessionViews", "Session"),
-    *("NodeStats", "NodeReputation", "NetworkRewards", "NetworkViews", "Cognitive"),
+    "Roles",
+    "CortensorToken",
+    "NodePool",
+    "SessionPayment",
+    "OverdueTasks",
+    "SessionQueue",
+    "SessionViews",
+    "Session",
+    "NodeStats",
+    "NodeReputation",
+    "NetworkRewards",
+    "NetworkViews",
+    "Cognitive",
 )
-"""In the order in which they are deployed. OverdueTasks is a part of SessionQueue, SessionViews of
-Session, NetworkViews of Cognitive, which answer for both: nobody else calls them."""
+"""All contracts, in the order of their deployment.
+
+OverdueTasks holds code of SessionQueue, SessionViews code of Session, and NetworkViews code of
+Cognitive. Only the contract whose code they hold calls them; clients call that contract.
+"""
 RPC_TIMEOUT_S = 10.0
 RPC_ATTEMPTS = 3
 
@@ -32,15 +45,15 @@ _ABI_DIR = Path(__file__).resolve().parents[2] / "contracts" / "abi"
 
 
 class DeploymentMissing(ChainError):
-    """The contracts are not deployed, or nobody knows where."""
+    """The contracts are not deployed, or their addresses are not known."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Which contracts this network consists of: checksum addresses by contract name.
+    """The contracts of this network. `addresses` maps contract names to checksum addresses.
 
-    `start_block` is the first block that can hold an event of theirs; `abi_hashes` tell whether
-    this code still speaks to the contracts that were deployed.
+    `start_block` is the first block that can contain one of their events. `abi_hashes` shows
+    whether this code still matches the interfaces of the deployed contracts.
     """
 
     chain_id: int
@@ -50,20 +63,24 @@ class Deployment:
 
     @classmethod
     def load(cls, file: Path) -> "Deployment":
-        """Read a deployment file; raise DeploymentMissing when there is none."""
+        """Read a deployment file.
+
+        Raises:
+            DeploymentMissing: the file does not exist or is not a deployment.
+        """
         try:
             return cls(**json.loads(file.read_text()))
         except FileNotFoundError:
             raise DeploymentMissing(
-                f"DEPLOYMENT_FILE: there is no {file.name}; deploy the contracts first"
+                f"DEPLOYMENT_FILE: {file.name} does not exist; deploy the contracts first"
             ) from None
         except (ValueError, TypeError) as error:
             raise DeploymentMissing(
-                f"DEPLOYMENT_FILE: {file.name} is no deployment ({error}); deploy the contracts"
+                f"DEPLOYMENT_FILE: {file.name} is not a deployment ({error}); deploy the contracts"
             ) from error
 
     def save(self, file: Path) -> None:
-        """Write a deployment file, whole or not at all."""
+        """Write a deployment file atomically."""
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
         part.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
@@ -71,7 +88,13 @@ class Deployment:
 
 
 def deployment() -> Deployment:
-    """The deployment of `settings.DEPLOYMENT_FILE`; raise DeploymentMissing when there is none."""
+    """Return the deployment in `settings.DEPLOYMENT_FILE`.
+
+    The file is read again only when it has changed.
+
+    Raises:
+        DeploymentMissing: the file does not exist or is not a deployment.
+    """
     file = Path(settings.DEPLOYMENT_FILE)
     try:
         changed_at = file.stat().st_mtime_ns
@@ -86,7 +109,7 @@ def _load(file: Path, changed_at: int) -> Deployment:
 
 
 def connect(rpc_url: str) -> Web3:
-    """A web3 client with time-outs and a few retries."""
+    """Return a web3 client with timeouts and a few retries."""
     provider = HTTPProvider(
         rpc_url,
         request_kwargs={"timeout": RPC_TIMEOUT_S},
@@ -100,25 +123,25 @@ def connect(rpc_url: str) -> Web3:
 
 
 def handle(w3: Web3, deployment: Deployment, name: str) -> Contract:
-    """A deployed contract by its name."""
+    """Return a deployed contract by its name."""
     address = to_checksum_address(deployment.addresses[name])
     return w3.eth.contract(address=address, abi=abi(name))
 
 
 def abi(name: str) -> ABI:
-    """A contract's ABI."""
+    """Return a contract's ABI."""
     interface: ABI = _artifact(name)["abi"]
     return interface
 
 
 def bytecode(name: str) -> str:
-    """A contract's creation code, 0x hex."""
+    """Return a contract's creation code in 0x hex."""
     code = str(_artifact(name)["bytecode"])
     return code if code.startswith("0x") else "0x" + code
 
 
 def abi_hash(name: str) -> str:
-    """Tells one version of a contract's interface from another."""
+    """Return a hash that identifies a version of a contract's interface."""
     return hashlib.sha256(json.dumps(abi(name), sort_keys=True).encode()).hexdigest()
 
 

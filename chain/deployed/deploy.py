@@ -1,4 +1,7 @@
-"""Deployment and wiring of the contracts. Safe to run again: what is there is left alone."""
+"""Deployment and wiring of the contracts.
+
+Running it again is safe: steps that are already done are skipped.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ from chain.errors import ChainError
 
 SUPPLY_WEI = 1_000_000_000 * 10**18
 FUNDING_WEI = 10 * 10**18
-"""Of the chain's own coin, for the gas of an account that has none."""
+"""The amount of the chain's native coin that an account without any gets for gas."""
 CREATION_GAS = 1_500_000
 CREATION_GAS_A_BYTE = 260
 CALL_GAS = 300_000
@@ -37,20 +40,20 @@ RECEIPT_TIMEOUT_S = 120
 ROUTER_METADATA = "{}"
 EPOCH_S = 24 * 60 * 60
 DAY_BUDGET_WEI = 10_000 * 10**18
-"""What a day of network tasks pays at most; nothing while nobody has funded the pool."""
+"""The most that one day of network tasks pays. An unfunded reward pool pays nothing."""
 
 
 class DeploymentFailed(ChainError):
-    """A transaction of the deployment did not do what it should."""
+    """A transaction of the deployment failed."""
 
 
 class DeploymentOutdated(ChainError):
-    """What is deployed is not what this code speaks to."""
+    """The deployed contracts do not match this code."""
 
 
 @dataclass(frozen=True)
 class RoleHolders:
-    """Who does what on this network: addresses. `treasury` receives the whole supply of $COR."""
+    """The addresses that hold this network's roles. `treasury` receives all $COR at deployment."""
 
     router: str
     oracle: str
@@ -60,7 +63,7 @@ class RoleHolders:
 
 @dataclass(frozen=True)
 class ModelPrice:
-    """What a token of a model costs, in wei of $COR."""
+    """The price of one input and one output token of a model, in wei of $COR."""
 
     input_wei: int
     output_wei: int
@@ -74,18 +77,19 @@ def deploy(
     file: Path | None = None,
     epoch_s: int = EPOCH_S,
 ) -> Deployment:
-    """Bring the contracts on chain, wire them, give out the roles and set the prices.
+    """Deploy the contracts, wire them, grant the roles and set the prices.
 
-    Whatever of it is done already is not done again. The deployer becomes the administrator and
-    pays; role holders without any coin for gas get `FUNDING_WEI`.
+    Steps that are already done are skipped. The deployer becomes the administrator and pays for
+    gas. Role holders without any native coin get `FUNDING_WEI`.
 
     Args:
-        prices: by model identifier.
-        file: where the addresses are kept, by default `settings.DEPLOYMENT_FILE`.
-        epoch_s: how long an epoch of network tasks lasts, where they are deployed now.
+        prices: the prices by model identifier.
+        file: the deployment file, `settings.DEPLOYMENT_FILE` by default.
+        epoch_s: the length of an epoch of network tasks in seconds. It has an effect only when
+            this call deploys the contracts.
 
     Raises:
-        DeploymentOutdated: other contracts than this code's are deployed.
+        DeploymentOutdated: the deployed contracts do not match this code.
         DeploymentFailed: a transaction failed.
     """
     file = Path(settings.DEPLOYMENT_FILE) if file is None else file
@@ -98,7 +102,7 @@ def deploy(
 
 
 def fund_rewards(w3: Web3, deployment: Deployment, treasury: LocalAccount, amount_wei: int) -> None:
-    """Fill the pool that pays network tasks, if nobody ever has; the treasury pays."""
+    """Fund the reward pool of network tasks from the treasury, unless it was ever funded."""
     rewards = handle(w3, deployment, "NetworkRewards")
     if rewards.functions.totalFunded().call() != 0:
         return
@@ -113,15 +117,20 @@ def fund_rewards(w3: Web3, deployment: Deployment, treasury: LocalAccount, amoun
 
 
 def _existing(w3: Web3, file: Path) -> Deployment | None:
-    """The deployment of the file, if this chain has it."""
+    """Return the deployment in the file if its contracts are on this chain, or None.
+
+    Raises:
+        DeploymentOutdated: the deployment is incomplete, on another chain, or does not match this
+            code.
+    """
     try:
         deployment = Deployment.load(file)
     except DeploymentMissing:
         return None
     if deployment.chain_id != w3.eth.chain_id:
         raise DeploymentOutdated(
-            f"DEPLOYMENT_FILE: {file.name} is of chain {deployment.chain_id}, RPC_URL of chain"
-            f" {w3.eth.chain_id}; remove the file to deploy there"
+            f"DEPLOYMENT_FILE: {file.name} is for chain {deployment.chain_id}, but RPC_URL serves"
+            f" chain {w3.eth.chain_id}; remove the file to deploy there"
         )
     there = [bool(w3.eth.get_code(to_checksum_address(at))) for at in deployment.addresses.values()]
     if not any(there):
@@ -129,19 +138,19 @@ def _existing(w3: Web3, file: Path) -> Deployment | None:
     missing = [name for name in CONTRACTS if name not in deployment.addresses]
     if missing:
         raise DeploymentOutdated(
-            f"DEPLOYMENT_FILE: {file.name} has no {', '.join(missing)}; it is older than this code,"
-            " remove the file to deploy anew"
+            f"DEPLOYMENT_FILE: {file.name} has no {', '.join(missing)}; it is older than this code;"
+            " remove the file to deploy again"
         )
     if not all(there):
         raise DeploymentOutdated(
             f"DEPLOYMENT_FILE: only some contracts of {file.name} are on this chain; wait until"
-            " its deployment is mined, or remove the file to deploy anew"
+            " its deployment is mined, or remove the file to deploy again"
         )
     for name, deployed in deployment.abi_hashes.items():
         if deployed != abi_hash(name):
             raise DeploymentOutdated(
-                f"DEPLOYMENT_FILE: the {name} of {file.name} has another interface than this"
-                " code's; remove the file to deploy anew"
+                f"DEPLOYMENT_FILE: the {name} in {file.name} does not have the interface that this"
+                " code expects; remove the file to deploy again"
             )
     return deployment
 
@@ -156,6 +165,7 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path, epoch_s: 
     at = deployment.addresses
     admin_delay_s = 0
     for name in CONTRACTS:
+        # A contract's arguments are addresses of contracts that come before it.
         arguments: dict[str, tuple[Any, ...]] = {
             "Roles": (account.address, admin_delay_s),
             "CortensorToken": (roles.treasury, SUPPLY_WEI),
@@ -163,21 +173,30 @@ def _create(account: "_Administrator", roles: RoleHolders, file: Path, epoch_s: 
             "SessionPayment": (at.get("Roles"), at.get("CortensorToken")),
             "OverdueTasks": (at.get("Roles"), at.get("SessionPayment"), at.get("NodePool")),
             "SessionQueue": (
-                *(at.get("Roles"), at.get("SessionPayment")),
-                *(at.get("NodePool"), at.get("OverdueTasks")),
+                at.get("Roles"),
+                at.get("SessionPayment"),
+                at.get("NodePool"),
+                at.get("OverdueTasks"),
             ),
             "SessionViews": (at.get("Roles"), at.get("SessionQueue")),
             "Session": (
-                *(at.get("Roles"), at.get("SessionQueue"), at.get("SessionPayment")),
-                *(at.get("NodePool"), at.get("SessionViews")),
+                at.get("Roles"),
+                at.get("SessionQueue"),
+                at.get("SessionPayment"),
+                at.get("NodePool"),
+                at.get("SessionViews"),
             ),
             "NodeStats": (at.get("Roles"),),
             "NodeReputation": (at.get("Roles"),),
             "NetworkRewards": (at.get("Roles"), at.get("CortensorToken"), epoch_s),
             "NetworkViews": (),
             "Cognitive": (
-                *(at.get("Roles"), at.get("NodePool"), at.get("NodeStats")),
-                *(at.get("NodeReputation"), at.get("NetworkRewards"), at.get("NetworkViews")),
+                at.get("Roles"),
+                at.get("NodePool"),
+                at.get("NodeStats"),
+                at.get("NodeReputation"),
+                at.get("NetworkRewards"),
+                at.get("NetworkViews"),
             ),
         }
         at[name] = account.create(name, *arguments[name])
@@ -208,20 +227,22 @@ def _wire(
     router = (roles.router, ROUTER_METADATA)
     account.ensure(at["Session"], "defaultRouter", (), roles.router, "setDefaultRouter", router)
     epoch_s = at["NetworkRewards"].functions.epochSeconds().call()
-    budget = (DAY_BUDGET_WEI * epoch_s // EPOCH_S,)
-    account.ensure(
-        *(at["NetworkRewards"], "plannedBudget", (), *budget, "setEpochBudget", budget),
-    )
+    budget = DAY_BUDGET_WEI * epoch_s // EPOCH_S
+    account.ensure(at["NetworkRewards"], "plannedBudget", (), budget, "setEpochBudget", (budget,))
     for model, price in prices.items():
         wanted = [price.input_wei, price.output_wei]
         account.ensure(
-            *(at["SessionPayment"], "modelPrice", (model,), wanted),
-            *("setModelPrice", (model, *wanted)),
+            at["SessionPayment"],
+            "modelPrice",
+            (model,),
+            wanted,
+            "setModelPrice",
+            (model, *wanted),
         )
 
 
 class _Administrator:
-    """Sends transactions one after another and waits for all of them at the end."""
+    """Sends transactions without waiting; `wait` waits for all of them."""
 
     def __init__(self, w3: Web3, account: LocalAccount) -> None:
         self.w3 = w3
@@ -231,7 +252,7 @@ class _Administrator:
         self._sent: list[tuple[str, HexBytes]] = []
 
     def create(self, name: str, *arguments: Any) -> str:
-        """Create a contract and return the address that it will have."""
+        """Send a contract's creation and return its future address."""
         factory = self.w3.eth.contract(abi=abi(name), bytecode=bytecode(name))
         address = get_create_address(self.address, self._nonce)
         gas = CREATION_GAS + CREATION_GAS_A_BYTE * len(bytecode(name)) // 2
@@ -248,14 +269,14 @@ class _Administrator:
         function: str,
         arguments: tuple[Any, ...],
     ) -> None:
-        """Call a function, unless the view says already what it should."""
+        """Call a function unless the view already returns the wanted value."""
         if contract.functions[view](*view_arguments).call() == wanted:
             return
         data = contract.encode_abi(function, args=list(arguments))
         self._send(function, {"to": contract.address, "data": data, "gas": CALL_GAS})
 
     def fund(self, addresses: set[str]) -> None:
-        """Give gas money to those that have none at all."""
+        """Send `FUNDING_WEI` to each address that has no native coin at all."""
         for address in sorted(addresses):
             recipient = to_checksum_address(address)
             if self.w3.eth.get_balance(recipient) == 0:
@@ -263,7 +284,7 @@ class _Administrator:
                 self._send("the funding of a role holder", transfer)
 
     def wait(self) -> None:
-        """Wait until all is mined; raise DeploymentFailed when something failed."""
+        """Wait until all transactions are mined. Raise DeploymentFailed if one failed."""
         for what, tx_hash in self._sent:
             receipt = self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=RECEIPT_TIMEOUT_S)
             if receipt["status"] != 1:

@@ -1,4 +1,4 @@
-"""Accounts of this machine, in encrypted keystore files."""
+"""This machine's accounts, in encrypted keystore files."""
 
 import json
 from pathlib import Path
@@ -11,21 +11,24 @@ from eth_utils.address import to_checksum_address
 from chain.errors import ChainError
 
 SCRYPT_ROUNDS = 16_384
-"""Small, so that a process starts at once; the password is long and random, not a person's."""
+"""A low number of rounds, so that a process starts quickly.
+
+It is sufficient because the password is long and random, not chosen by a person.
+"""
 
 
 class KeystoreError(ChainError):
-    """A key cannot be had."""
+    """A keystore does not exist or cannot be opened."""
 
 
 def load_or_create(path: Path, password: str) -> LocalAccount:
-    """Open the keystore at `path`, or make one with a new key there."""
+    """Open the keystore at `path`. Create it with a new key if it does not exist."""
     if path.exists():
         return load(path, password)
     account: LocalAccount = Account.create()
     encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=SCRYPT_ROUNDS)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Nobody else reads it at any moment, and a crash leaves no half of it.
+    # Other users can read the file at no moment, and a crash leaves no partial keystore.
     part = path.with_suffix(".part")
     part.touch(mode=0o600)
     part.write_text(json.dumps(encrypted))
@@ -37,21 +40,26 @@ def load(path: Path, password: str) -> LocalAccount:
     """Open the keystore at `path`.
 
     Raises:
-        KeystoreError: there is none, or the password does not open it.
+        KeystoreError: the file does not exist, or the password is wrong.
     """
     keystore = _read(path)
     try:
         key = Account.decrypt(keystore, password)
     except ValueError:
         raise KeystoreError(
-            f"keystore: the password does not open {path.name}; give the one it was made with"
+            f"keystore: the password does not open {path.name}; give the password that it was"
+            " created with"
         ) from None
     account: LocalAccount = Account.from_key(key)
     return account
 
 
 def address_in(path: Path) -> str:
-    """The checksum address of the keystore at `path`, which stays closed; raise KeystoreError."""
+    """Return the checksum address of the keystore at `path` without decrypting it.
+
+    Raises:
+        KeystoreError: the file does not exist.
+    """
     return str(to_checksum_address(_read(path)["address"]))
 
 
@@ -60,6 +68,6 @@ def _read(path: Path) -> dict[str, Any]:
         keystore: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         raise KeystoreError(
-            f"keystore: there is no {path.name}; deploy the network first"
+            f"keystore: {path.name} does not exist; deploy the network first"
         ) from None
     return keystore

@@ -1,4 +1,4 @@
-"""A task's results as its contract tells them: what no event carries."""
+"""Reads the results of a task from the contract, since no event contains them."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,20 @@ _SELECTOR = keccak(text="getTaskResultsAndHashes(uint256,uint256)")[:4]
 
 @dataclass(frozen=True)
 class ChainResult:
-    """A miner's part: `hash` once it has precommitted, 32 zero bytes before; `data` once it has
-    revealed, empty before."""
+    """What the contract stores for one miner of a task.
+
+    `hash` is 32 zero bytes until the miner has precommitted. `data` is empty until it has revealed.
+    """
 
     hash: bytes
     data: str
 
 
 def read_results(session_id: int, task_id: int) -> dict[str, ChainResult]:
-    """What a task's miners have precommitted and revealed as of now, by lower-case address.
+    """Return what a task's miners have precommitted and revealed, by lower-case address.
 
     Raises:
-        RpcError: the chain cannot be asked, or has no such task.
+        RpcError: no endpoint answers, or the chain has no such task.
     """
     call = {
         "to": deployment().addresses["SessionQueue"],
@@ -35,10 +37,12 @@ def read_results(session_id: int, task_id: int) -> dict[str, ChainResult]:
     node = endpoints()
     answer = bytes.fromhex(str(node.call("eth_call", call, "latest")).removeprefix("0x"))
     try:
-        # Texts lie as bytes do, and a miner may have revealed what is no text.
+        # The ABI encodes `string` like `bytes`, and a miner may have revealed invalid UTF-8.
         miners, results, hashes = decode(["address[]", "bytes[]", "bytes32[]"], answer)
     except DecodingError as error:
-        raise RpcInconsistent(f"{node.host}: no results of a task ({error})") from error
+        raise RpcInconsistent(
+            f"{node.host}: the answer does not hold the results of a task ({error})"
+        ) from error
     return {
         miner.lower(): ChainResult(hashed, _text(data))
         for miner, data, hashed in zip(miners, results, hashes, strict=True)
@@ -46,5 +50,5 @@ def read_results(session_id: int, task_id: int) -> dict[str, ChainResult]:
 
 
 def _text(data: bytes) -> str:
-    # PostgreSQL's text has no NUL.
+    # PostgreSQL's text type cannot store NUL.
     return data.decode(errors="replace").replace("\x00", "\ufffd")

@@ -1,1 +1,1 @@
-"""From an operation in the outbox to a final transaction."""
+"""The way of an operation from the outbox to a final transaction."""

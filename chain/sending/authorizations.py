@@ -1,4 +1,4 @@
-"""Payments by signature (ERC-3009): would one count now, and who has made it already?"""
+"""Payments by signature (ERC-3009): simulate one, and find the transaction that made one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,29 +13,31 @@ from chain.rpc.client import Node, RpcRefused
 from chain.sending.calls import TRANSFER_GAS, calldata
 from chain.sending.refusals import Refusal, refusal_of
 
-TOKEN = "CortensorToken"  # noqa: S105, it is a contract's name
+TOKEN = "CortensorToken"  # noqa: S105 - the name of a contract
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a payment would come to in the block `block`; no refusal: it would be made."""
+    """The outcome of a simulated payment in block `block`. No refusal means that it succeeds."""
 
     block: int
     refusal: Refusal | None
 
 
 def domain_of(deployment: Deployment) -> SigningDomain:
-    """Where authorizations of $COR are signed for."""
+    """Return the EIP-712 domain of authorizations for $COR."""
     return SigningDomain(deployment.chain_id, deployment.addresses[TOKEN])
 
 
 def try_payment(
     node: Node, deployment: Deployment, transfer: TransferWithAuthorization, signature: bytes
 ) -> Trial:
-    """Make a payment in a call, which changes nothing: signature, time, nonce and balance count.
+    """Simulate a payment with `eth_call`, which changes nothing on chain.
+
+    The contract checks the signature, the validity period, the nonce and the payer's balance.
 
     Raises:
-        RpcError: no endpoint could say.
+        RpcError: no endpoint gives a result.
     """
     node.require_chain(deployment.chain_id)
     block = int(node.call("eth_blockNumber"), 16)
@@ -50,7 +52,7 @@ def try_payment(
         node.call("eth_call", call, "latest")
     except RpcRefused as error:
         if len(error.data) <= len("0x"):
-            raise  # the node has no opinion on the payment, but on the question
+            raise  # without revert data, the node refused the call itself, not the payment
         return Trial(block, refusal_of(bytes.fromhex(error.data.removeprefix("0x"))))
     return Trial(block, None)
 
@@ -58,12 +60,16 @@ def try_payment(
 def find_payment(
     node: Node, deployment: Deployment, transfer: TransferWithAuthorization, since_block: int
 ) -> str | None:
-    """The transaction that has made this very payment, whoever sent it; None if none has.
+    """Return the hash of the transaction that made this payment, or None.
 
-    That its nonce is used does not say so: the payer may have signed something else with it.
+    Any account may have sent the transaction. A used nonce alone does not show that the payment
+    was made, since the payer may have signed another transfer with the same nonce.
+
+    Args:
+        since_block: the first block to search.
 
     Raises:
-        RpcError: no endpoint could say.
+        RpcError: no endpoint gives a result.
     """
     token = deployment.addresses[TOKEN]
     used = next(

@@ -1,4 +1,4 @@
-"""Which operations go into one transaction. Pure."""
+"""Grouping of operations into transactions. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,10 +7,14 @@ from chain.operations import OperationKind
 from chain.sending.calls import RELAYS
 
 MAX_OPERATIONS = 50
-"""A transaction's own share is about 47,000 gas (contracts/gas): of fifty, each carries less than
-1,000. More of them would save 2 % at most, and lose more at once when one makes all revert."""
+"""The most operations in one transaction.
+
+A transaction's fixed cost is about 47,000 gas (contracts/gas), so with fifty operations each one
+pays less than 1,000 of it. Larger batches would save at most 2 %, and more operations would have
+to be repeated when one of them makes the transaction revert.
+"""
 MAX_GAS = 12_000_000
-"""Below what Ethereum accepts in one transaction (2^24), with room for others in the block."""
+"""Below Ethereum's limit for one transaction (2^24), so that the block has room for others."""
 MAX_BYTES = 90_000
 """Nodes do not relay transactions of 128 KiB."""
 BASE_GAS = 100_000
@@ -22,7 +26,8 @@ _RANK = {kind: rank for rank, kind in enumerate(OperationKind)}
 def batches(operations: Iterable[Operation]) -> list[list[Operation]]:
     """Group operations by kind, in the order in which kinds depend on each other.
 
-    Within a kind the order stays. What has made a whole batch revert goes alone.
+    Operations of one kind keep their order. An operation from a batch that reverted gets a batch of
+    its own (`Operation.alone`).
     """
     grouped: list[list[Operation]] = []
     for operation in sorted(operations, key=lambda operation: _RANK[_kind(operation)]):
@@ -33,7 +38,10 @@ def batches(operations: Iterable[Operation]) -> list[list[Operation]]:
 
 
 def gas_limit(batch: list[Operation]) -> int:
-    """The gas that a batch's transaction may use; twice as much after it was not enough."""
+    """Return the gas limit of a batch's transaction.
+
+    For an operation that is sent alone, the limit doubles with each attempt.
+    """
     wanted = sum(_gas(operation) for operation in batch)
     if batch[0].alone:
         wanted <<= batch[0].attempts

@@ -1,7 +1,7 @@
-"""How each kind of operation goes on chain: which call, by whom, with which data, for how much gas.
+"""The contract call for each kind of operation: function, account, arguments and gas limit.
 
-Pure. Gas limits are upper bounds, not estimates: a batch must not run out of it because of what
-other transactions did before it, and what it does not use costs nothing.
+The module is pure. Gas limits are upper bounds, not estimates. A batch must not run out of gas
+because other transactions changed the state before it, and unused gas costs nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,17 +24,17 @@ from chain.protocol.messages import short_signature
 Payload = dict[str, Any]
 
 GAS_A_TEXT_BYTE = 850
-"""Storage (22 100 gas a word), calldata and log of a text that goes on chain as it is."""
+"""Gas for one byte of a text that is stored on chain: storage (22,100 a word), calldata and log."""
 
 
 @dataclass(frozen=True)
 class Relay:
-    """The call that carries operations of one kind.
+    """The call that sends operations of one kind.
 
-    `function` is a name, or a whole signature where the contract has several of that name.
-    `arguments` makes the call's arguments of the payloads; `gas` bounds what one of them needs.
-    `account` is the name of the keystore that signs. A call that is no batch carries one
-    operation.
+    `function` is a name, or a full signature if the contract has several functions of that name.
+    `arguments` converts payloads to the call's arguments. `gas` returns an upper bound for one
+    payload. `account` is the name of the keystore that signs. If `is_batch` is false, a call
+    contains exactly one operation.
     """
 
     contract: str
@@ -46,7 +46,7 @@ class Relay:
 
 
 def calldata(kind: OperationKind, payloads: Sequence[Payload]) -> bytes:
-    """The data of the call that carries these operations."""
+    """Return the calldata that sends these operations."""
     relay = RELAYS[kind]
     selector, types = _signature(relay.contract, relay.function)
     return selector + encode(types, relay.arguments(payloads))
@@ -56,8 +56,15 @@ def _submission(payload: Payload) -> tuple[Any, ...]:
     return tuple(
         payload[name]
         for name in (
-            *("session_id", "task_id", "task_data", "prompt_type", "prompt_template"),
-            *("llm_params", "request_params", "client_reference", "max_input_tokens"),
+            "session_id",
+            "task_id",
+            "task_data",
+            "prompt_type",
+            "prompt_template",
+            "llm_params",
+            "request_params",
+            "client_reference",
+            "max_input_tokens",
         )
     )
 
@@ -94,7 +101,11 @@ def _signature_of(payload: Payload) -> tuple[bytes, bytes]:
 
 
 def _commits(payloads: Sequence[Payload]) -> list[Any]:
-    """Reveals; those in plain text have no digest, and their texts come in a list of their own."""
+    """Return the arguments of `relayCommits`: a list of items and a list of plain texts.
+
+    A result that is revealed by its address is an item with the address's digest. A plain text is
+    an item with digest zero, and the text follows in the second list.
+    """
     items, texts = [], []
     for payload in payloads:
         content = addressed_digest(payload["data"])
@@ -239,14 +250,14 @@ def _signature(contract: str, function: str) -> tuple[bytes, list[str]]:
 
 
 _FORCED_GAS = 800_000
-"""The end of a task can fail up to 16 miners and settle."""
+"""Ending a task can fail up to 16 miners and settle the task."""
 _DRAW_GAS = 1_500_000
-"""A draw looks at up to 64 nodes, or at 128 places of the roll of those who do network tasks."""
+"""A draw examines up to 64 nodes, or up to 128 places of the roll of network-task nodes."""
 TRANSFER_GAS = 250_000
-"""Of a payment: a wallet that is a contract checks its own signature, as it likes."""
+"""For one payment. A contract wallet runs its own code to check the signature."""
 TRANSFER = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)"
 _OUTCOMES_GAS = 1_500_000
-"""The end of a network task writes the records and the points of up to ten nodes."""
+"""Ending a network task writes the records and points of up to ten nodes."""
 
 RELAYS: dict[OperationKind, Relay] = {
     OperationKind.REGISTER_NODE: Relay(
@@ -293,9 +304,7 @@ RELAYS: dict[OperationKind, Relay] = {
     ),
     **dict.fromkeys(
         (OperationKind.SETTLE_PAYMENT, OperationKind.REFUND_PAYMENT),
-        Relay(
-            *("CortensorToken", TRANSFER, "router", _transfer, _flat(TRANSFER_GAS)), is_batch=False
-        ),
+        Relay("CortensorToken", TRANSFER, "router", _transfer, _flat(TRANSFER_GAS), is_batch=False),
     ),
     OperationKind.RELAY_PING: Relay("Cognitive", "relayPings", "router", _pings, _flat(250_000)),
     OperationKind.PRUNE_NODE: Relay("Cognitive", "prune", "router", _nodes, _flat(60_000)),

@@ -1,6 +1,8 @@
-"""What happened to transactions and to the operations in them: the only writer of both.
+"""Records what happens to transactions and to the operations in them.
 
-Each function is one database transaction, and safe to repeat.
+No other module writes transactions. Operations are also written by `chain.sending.outbox`, which
+adds new ones and reopens failed ones. Each function is one database transaction and can be
+repeated safely.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +21,16 @@ from chain.sending.refusals import Meaning, Refusal, meaning_of
 from chain.sending.transactions import Fees, Signed
 
 CHANNEL = "operations"
-"""Wakes whoever depends on what becomes of operations."""
+"""The channel that is notified when the chain has decided on operations."""
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
-"""Before the second attempt; doubled before each further one."""
+"""The pause before the second attempt. It doubles before each further attempt."""
 FINAL_DEPTH = 64
-"""Blocks on top of a transaction's, after which no fork is expected to undo it."""
+"""The depth in blocks at which a transaction counts as final: no fork is expected to undo it."""
 
 OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
 
-_WAYS: dict[TransactionStatus, set[TransactionStatus]] = {
+_NEXT: dict[TransactionStatus, set[TransactionStatus]] = {
     TransactionStatus.SIGNED: {
         TransactionStatus.SIGNED,
         TransactionStatus.SENT,
@@ -52,23 +54,24 @@ _WAYS: dict[TransactionStatus, set[TransactionStatus]] = {
 
 
 class ImpossibleStep(RuntimeError):
-    """A transaction cannot go from where it is to there."""
+    """A transaction cannot change from its status to the requested one."""
 
 
 @transaction.atomic
 def record_signed(
     row: Transaction, operations: Sequence[Operation], counted: int, sign: Callable[[], Signed]
 ) -> bool:
-    """Give a new transaction its nonce, and keep it with its operations before anybody sees it.
+    """Give a new transaction its nonce, and store it with its operations before it is broadcast.
 
-    Nonces come from here alone, under a lock of the account: they are given once, without a gap.
+    Only this function assigns nonces, under a lock on the account. Each nonce is therefore
+    assigned once and without a gap.
 
     Args:
-        counted: how many transactions of the account a node knows, waiting ones included. A node
-            that lags does not know the last of ours.
-        sign: called once the row has its nonce.
+        counted: the number of the account's transactions that a node knows, including pending ones.
+            A node that lags may not know our latest ones.
+        sign: signs the row; called after the row has its nonce.
 
-    Return False when another sender has taken one of the operations meanwhile.
+    Return False if another sender has taken one of the operations in the meantime.
     """
     lock_for_transaction(f"nonce:{row.account}")
     waiting = Operation.objects.select_for_update().filter(
@@ -92,7 +95,7 @@ def record_signed(
 
 
 def record_replacement(row: Transaction, signed: Signed, fees: Fees) -> None:
-    """Keep a stuck transaction's successor under the same nonce, before anybody sees it."""
+    """Store the replacement of a stuck transaction, with the same nonce, before it is broadcast."""
     _step(
         row,
         TransactionStatus.SIGNED,
@@ -105,7 +108,7 @@ def record_replacement(row: Transaction, signed: Signed, fees: Fees) -> None:
 
 
 def record_sent(row: Transaction, head: int) -> None:
-    """A node has the transaction."""
+    """Record that a node has accepted the transaction."""
     _step(row, TransactionStatus.SENT, sent_at=timezone.now(), sent_block=head)
 
 
@@ -113,10 +116,11 @@ def record_sent(row: Transaction, head: int) -> None:
 def record_mined(
     row: Transaction, receipt: Mapping[str, Any], refusals: Mapping[int, Refusal] | Refusal | None
 ) -> None:
-    """A block has the transaction.
+    """Record that the transaction is in a block, and settle its operations.
 
     Args:
-        refusals: those of skipped elements by place; one Refusal when all of it reverted.
+        refusals: the refusals of skipped elements by index, or one Refusal if the whole transaction
+            reverted.
     """
     succeeded = not isinstance(refusals, Refusal)
     _count_gas(row.kind, int(receipt["gasUsed"], 16) - (row.gas_used or 0))
@@ -136,8 +140,8 @@ def record_mined(
             refusal: Refusal | None = refusals
         else:
             refusal = (refusals or {}).get(operation.position)
-        # When a batch reverts as a whole, only the next attempts, one by one, show whose fault
-        # it is.
+        # If a batch reverts as a whole, its operations are sent again one by one. Only these
+        # attempts show which operation caused the revert.
         shared = not succeeded and len(operations) > 1
         meaning = (
             None if refusal is None else Meaning.TRY_AGAIN if shared else meaning_of(kind, refusal)
@@ -145,7 +149,7 @@ def record_mined(
         _settle(operation, meaning, refusal, alone=not succeeded, at_once=shared)
         if refusal is not None:
             unlike.append(operation)
-    if len(unlike) < len(operations):  # the most are simply done, which one statement says of all
+    if len(unlike) < len(operations):  # most operations succeed: one statement confirms them all
         done = row.operations.exclude(pk__in=[operation.pk for operation in unlike])
         done.update(status=OperationStatus.CONFIRMED, error="")
     if unlike:
@@ -156,7 +160,7 @@ def record_mined(
 
 @transaction.atomic
 def record_vanished(row: Transaction) -> None:
-    """A fork has undone the transaction: it is to be broadcast again."""
+    """Record that a fork has undone the transaction, so that it is broadcast again."""
     _count_gas(row.kind, -(row.gas_used or 0))
     _step(
         row,
@@ -171,29 +175,29 @@ def record_vanished(row: Transaction) -> None:
 
 @transaction.atomic
 def record_dropped(row: Transaction) -> None:
-    """Its nonce was used by a transaction of somebody else's: the operations wait again."""
+    """Record that another program's transaction used the nonce. The operations become pending."""
     _step(row, TransactionStatus.DROPPED)
     row.operations.update(status=OperationStatus.PENDING, transaction=None)
 
 
 def record_final(head: int) -> None:
-    """What is deep enough needs no more looks."""
+    """Mark mined transactions as final that are `FINAL_DEPTH` blocks below the head."""
     Transaction.objects.filter(
         status=TransactionStatus.MINED, block_number__lte=head - FINAL_DEPTH
     ).update(status=TransactionStatus.FINAL)
 
 
 def untold_failures() -> QuerySet[Operation]:
-    """Failed operations whose failure has not been taken note of, the oldest first.
+    """Return failed operations whose failure has not been handled yet, the oldest first.
 
-    Whoever depends on operations looks here, and says so with `mark_told` in the transaction that
-    does what follows from the failure. So a crash loses no failure.
+    The code that handles a failure calls `mark_told` in the same transaction as its own changes.
+    A crash therefore loses no failure.
     """
     return Operation.objects.filter(failure_told=False).order_by("pk")
 
 
 def mark_told(operation: Operation) -> None:
-    """All that follows from this operation's failure is done."""
+    """Mark this operation's failure as handled."""
     operation.failure_told = True
     operation.save(update_fields=["failure_told"])
 
@@ -229,7 +233,7 @@ def _count_gas(kind: str, more: int) -> None:
 
 def _step(row: Transaction, status: TransactionStatus, **values: Any) -> None:
     before = TransactionStatus(row.status)
-    if status not in _WAYS[before]:
+    if status not in _NEXT[before]:
         raise ImpossibleStep(f"{row}: from {before} to {status}")
     row.status = status
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""The outbox: operations on the chain, written in the transaction that makes them necessary."""
+"""The outbox: operations for the chain, stored in the transaction that makes them necessary."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,17 +15,20 @@ from chain.postgres.wakeup import notify
 
 CHANNEL = "outbox"
 REOPEN_AFTER_S = 10
-"""A failed operation that is enqueued again is not tried at once, lest it fail in a tight loop."""
+"""The pause before a failed operation that was enqueued again is sent.
+
+It prevents an operation that always fails from running in a tight loop.
+"""
 
 
 def enqueue(first: Op, *others: Op, wake: Sequence[str] = ()) -> None:
-    """Have the sender do operations, once the caller's transaction is committed.
+    """Let the sender send operations once the caller's transaction is committed.
 
-    Idempotent by the operation's key: what waits, is under way or done is left alone. One that
-    has failed is tried again after a while.
+    The call is idempotent by the operation's key: an operation that is pending, sent or confirmed
+    stays unchanged. A failed operation is sent again after `REOPEN_AFTER_S` seconds.
 
     Args:
-        wake: channels to wake beside the sender's, if an operation is new.
+        wake: channels to notify in addition to the sender's, if an operation is new.
     """
     ops = (first, *others)
     added = _add(ops, [CHANNEL, *wake])
@@ -37,9 +40,9 @@ def enqueue(first: Op, *others: Op, wake: Sequence[str] = ()) -> None:
 
 
 def _add(ops: Sequence[Op], channels: Sequence[str]) -> set[str]:
-    """Write new operations down and wake who listens; the keys of those that were not known.
+    """Insert new operations and notify the channels. Return the keys of the new operations.
 
-    One statement: every stage of every task comes here, with its client waiting.
+    One statement does both, since every stage of every task runs it while a client waits.
     """
     fields, statement = _insertion(len(ops), len(channels))
     rows = [Operation(kind=op.kind, key=op.key, payload=op.payload) for op in ops]
@@ -55,11 +58,12 @@ def _add(ops: Sequence[Op], channels: Sequence[str]) -> set[str]:
 
 @cache
 def _insertion(ops: int, channels: int) -> "tuple[list[Field[Any, Any]], str]":
-    """The columns of new operations, and the statement that wants them and so many channels."""
+    """Return the columns of new operations, and the statement for this many rows and channels."""
     fields = [field for field in Operation._meta.local_concrete_fields if not field.primary_key]
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     row = f"({', '.join(['%s'] * len(fields))})"
-    notices = ", ".join(["pg_notify(%s, '')"] * channels)  # PostgreSQL tells equal ones once
+    # PostgreSQL delivers equal notifications of one transaction only once.
+    notices = ", ".join(["pg_notify(%s, '')"] * channels)
     return fields, (
         f"WITH added AS (INSERT INTO {Operation._meta.db_table} ({names})"  # noqa: S608 - our names
         f" VALUES {', '.join([row] * ops)}"

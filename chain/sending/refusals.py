@@ -1,4 +1,4 @@
-"""Why the chain refused something, and what that means for an operation. Pure."""
+"""Decoding of reverts, and what they mean for an operation. Pure."""
 
 import enum
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from chain.operations import OperationKind
 
 @dataclass(frozen=True)
 class Refusal:
-    """A decoded revert: the error's name and its arguments. No name: no reason was given."""
+    """A decoded revert: the error's name and arguments. The name is empty without a reason."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -30,11 +30,11 @@ class Refusal:
 
 
 class Meaning(enum.Enum):
-    """What a refusal means."""
+    """What a refusal means for the operation."""
 
-    DONE = "the effect is there already"
-    TRY_AGAIN = "something that has to come first is not there yet"
-    REFUSED = "never"
+    DONE = "the operation's effect is already on chain"
+    TRY_AGAIN = "something that has to come first is not on chain yet"
+    REFUSED = "the operation can never succeed"
 
 
 def refusal_of(data: bytes) -> Refusal:
@@ -51,7 +51,7 @@ def refusal_of(data: bytes) -> Refusal:
 
 
 def meaning_of(kind: OperationKind, refusal: Refusal) -> Meaning:
-    """What a refusal means for an operation of some kind."""
+    """Return what a refusal means for an operation of this kind."""
     if refusal.name == "AlreadyDone" or refusal.name in _DONE.get(kind, ()):
         return Meaning.DONE
     if refusal.name in _EARLY or refusal.name in _EARLY_FOR.get(kind, ()):
@@ -60,7 +60,7 @@ def meaning_of(kind: OperationKind, refusal: Refusal) -> Meaning:
 
 
 def skipped_in(receipt: Mapping[str, Any], contract: str, address: str) -> dict[int, Refusal]:
-    """Which elements of a batch were skipped, by their places, and why."""
+    """Return the refusals of a batch's skipped elements, by their index in the batch."""
     found = {}
     for log in receipt["logs"]:
         layout = layouts(contract).get(log["topics"][0]) if log["topics"] else None
@@ -79,19 +79,26 @@ _DONE: dict[OperationKind, set[str]] = {
     OperationKind.END_COMMIT: {"PhaseOver", "AlreadyEnded"},
     OperationKind.END_TASK: {"AlreadyEnded"},
     OperationKind.WITHDRAW_NODE_PAYMENT: {"NothingOwed"},
-    # Its nonce serves for this refund alone. A payer's serves for whatever the payer signs.
+    # The nonce of a refund is used for this refund only, so a used nonce means that it was made.
+    # SETTLE_PAYMENT is not listed: a payer may have used its nonce for another transfer.
     OperationKind.REFUND_PAYMENT: {"ERC3009UsedAuthorization"},
-    # Of network tasks: somebody else did it, or the chain is further on.
+    # Network tasks: another account did it first, or the task has moved on.
     OperationKind.RELAY_PING: {"PingTooSoon"},
     OperationKind.REQUEST_NETWORK_TASK: {"RoundOpen"},
     OperationKind.START_NETWORK_TASK: {"WrongState"},
     OperationKind.FORCE_NETWORK_TASK: {"AlreadyEnded"},
     OperationKind.CLAIM_NETWORK_REWARD: {"NothingEarned"},
 }
-# What an operation needs may be on its way: still in the outbox, or in the next block.
+# The operation may depend on another one that is still in the outbox or in the next block.
 _EARLY = {
-    *("TaskNotFound", "SessionNotFound", "NotRegistered", "NotAssigned"),
-    *("PhaseOpen", "TooEarly", "ElementOutOfGas", ""),
+    "TaskNotFound",
+    "SessionNotFound",
+    "NotRegistered",
+    "NotAssigned",
+    "PhaseOpen",
+    "TooEarly",
+    "ElementOutOfGas",
+    "",
 }
 _EARLY_FOR: dict[OperationKind, set[str]] = {
     OperationKind.PRUNE_NODE: {"RollFrozen"},
@@ -101,7 +108,7 @@ _EARLY_FOR: dict[OperationKind, set[str]] = {
 
 @cache
 def _errors() -> dict[bytes, tuple[str, list[str], list[str]]]:
-    """All errors of all contracts, and Solidity's own, by selector."""
+    """Return the errors of all contracts and of Solidity itself, by selector."""
     known = {
         bytes.fromhex("08c379a0"): ("Error", ["message"], ["string"]),
         bytes.fromhex("4e487b71"): ("Panic", ["code"], ["uint256"]),

@@ -1,7 +1,8 @@
-"""Brings the outbox's operations on chain.
+"""Sends the operations of the outbox to the chain.
 
-A transaction is stored with its hash before it is broadcast, so that whatever happens between two
-steps, the next look finds it again. One process leads; others wait for the lead.
+A transaction is stored with its hash before it is broadcast. If the process dies between two
+steps, the next tick therefore finds the transaction again. One process leads, and the others wait
+to take over.
 """
 
 import logging
@@ -38,23 +39,27 @@ from chain.sending.transactions import Fees, Signed, bumped, fees_at, sign
 
 LOCK = "sender"
 GATHER_S = 0.05
-"""What is enqueued within so short a time travels together."""
+"""After a wake-up, wait this long for more operations, so that they share a transaction."""
 GATHER_AT_MOST_S = 0.25
-"""As long as ever more comes, it is waited for, but no longer than this."""
+"""While more operations arrive, the wait goes on, but no longer than this in all."""
 RECEIPTS_EVERY_S = 0.3
 LOOK_EVERY_S = 2.0
-"""A wake-up may be lost with its connection; a fork is to be noticed."""
+"""The longest pause between two ticks.
+
+It is needed because a wake-up may be lost with its connection, and because forks have to be
+noticed.
+"""
 MAX_PAUSE_S = 10.0
 STUCK_BLOCKS = 4
 MAX_IN_FLIGHT = 16
-"""Of one account: nodes keep no more of one sender's transactions."""
+"""The most unmined transactions of one account. Nodes keep no more of one sender's transactions."""
 OPERATIONS_AT_ONCE = 1000
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Send until `stop` is set. A node or database that is away is waited for."""
+    """Send operations until `stop` is set. While the node or the database is away, wait for it."""
     sender = Sender(endpoints(), deployment(), _accounts())
     leadership = Leadership(LOCK)
     pause_s = 1.0
@@ -81,7 +86,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 def _gather(listener: Listener, stop: threading.Event) -> None:
-    """Let what is being enqueued just now come together: a transaction has its price."""
+    """Wait for operations that are being enqueued now: each transaction has a fixed cost."""
     until = time.monotonic() + GATHER_AT_MOST_S
     while not stop.wait(GATHER_S) and time.monotonic() < until and listener.wait(0):
         pass
@@ -97,14 +102,14 @@ def _accounts() -> dict[str, LocalAccount]:
 
 @dataclass(frozen=True)
 class _Now:
-    """The head of the chain, and what gas costs there; no fees while it is too dear."""
+    """The head of the chain, and the fees to offer there. None while gas is too expensive."""
 
     head: Header
     fees: Fees | None
 
 
 class Sender:
-    """One look after another at what is under way, what is stuck and what waits."""
+    """Follows up unfinished transactions, replaces stuck ones, and sends pending operations."""
 
     def __init__(
         self, rpc: Node, deployment: Deployment, accounts: Mapping[str, LocalAccount]
@@ -114,13 +119,14 @@ class Sender:
         self._accounts = accounts
         self._by_address = {str(account.address): account for account in accounts.values()}
         self._checked_head = ""
-        self._moved_at: dict[str, int] = {}  # the last block that took a transaction, by account
-        self._refused: dict[str, RpcRefused] = {}  # whose transactions no node takes now
+        self._moved_at: dict[str, int] = {}  # account -> last block with one of its transactions
+        self._refused: dict[str, RpcRefused] = {}  # account -> why nodes refuse its transactions
 
     def tick(self) -> float:
-        """Do all that can be done now, and return how long to wait, in seconds.
+        """Do everything that can be done now, and return the pause until the next tick in seconds.
 
-        Raises RpcError; what was not done then, the next tick does.
+        Raises:
+            RpcError: an endpoint failed. The next tick does what this one did not.
         """
         self._rpc.require_chain(self._deployment.chain_id)
         self._refused.clear()
@@ -152,7 +158,7 @@ class Sender:
             return LOOK_EVERY_S
         return self._pause_s(in_flight=sent or any(row.status in OPEN for row in unsettled))
 
-    # ── Looking ──────────────────────────────────────────────────────────────
+    # ── The chain's state ────────────────────────────────────────────────────
 
     def _look(self) -> _Now:
         block, priority = self._rpc.batch(
@@ -160,21 +166,21 @@ class Sender:
         )
         head = header_of(block)
         if head is None:
-            raise RpcInconsistent(f"{self._rpc.host}: there is no latest block")
+            raise RpcInconsistent(f"{self._rpc.host}: the node has no latest block")
         fees = fees_at(head.base_fee_wei, int(priority, 16))
         if fees is None:
-            logger.warning("gas costs %d wei, which is too dear: waiting", head.base_fee_wei)
+            logger.warning("gas costs %d wei, which is too expensive: waiting", head.base_fee_wei)
         return _Now(head, fees)
 
     def _notice_forks(self, rows: list[Transaction], now: _Now) -> None:
-        """Look again at what was mined in blocks that the chain has no more."""
+        """Find transactions whose blocks are no longer part of the chain, and reopen them."""
         mined = [row for row in rows if row.status == TransactionStatus.MINED]
         if now.head.hash == self._checked_head or not mined:
             return
         top = max(mined, key=lambda row: row.block_number or 0)
         [header] = self._rpc.headers([top.block_number or 0])
         if header is not None and header.hash == top.block_hash:
-            # So are all blocks below it what they were.
+            # The highest block is unchanged, so all blocks below it are unchanged too.
             journal.record_final(now.head.number)
             self._checked_head = now.head.hash
             return
@@ -186,12 +192,12 @@ class Sender:
             if header is None and now.head.number >= (row.block_number or 0):
                 raise RpcInconsistent(f"{self._rpc.host}: block {row.block_number} is missing")
             if header is None or header.hash != row.block_hash:
-                logger.warning("%s: a fork has undone it", row)
+                logger.warning("%s: undone by a fork", row)
                 journal.record_vanished(row)
         journal.record_final(now.head.number)
         self._checked_head = now.head.hash
 
-    # ── What is under way ────────────────────────────────────────────────────
+    # ── Unfinished transactions ──────────────────────────────────────────────
 
     def _collect_receipts(self, rows: list[Transaction]) -> None:
         wanted = [(row, tx_hash) for row in rows if row.status in OPEN for tx_hash in row.hashes]
@@ -216,7 +222,7 @@ class Sender:
         self._moved_at[row.account] = int(receipt["blockNumber"], 16)
 
     def _reason(self, row: Transaction, receipt: dict[str, Any]) -> Refusal:
-        """Why a transaction has reverted, by doing it again in a call."""
+        """Find out why a transaction reverted, by repeating it with `eth_call`."""
         call = {
             "from": row.account,
             "to": row.contract_address,
@@ -231,14 +237,14 @@ class Sender:
 
     def _broadcast(self, row: Transaction, now: _Now) -> None:
         if row.account in self._refused:
-            return  # what comes after a nonce that is not taken is not taken either
+            return  # nodes refused a lower nonce of this account, so they refuse this one too
         try:
             self._rpc.call("eth_sendRawTransaction", "0x" + bytes(row.raw).hex())
         except RpcRefused as error:
             if not _is_known(error):
                 self._refused[row.account] = error
                 return
-            # It may be mined already, or its nonce taken: the receipts will show.
+            # The transaction may be mined, or its nonce used by another: the receipts show which.
             logger.info("%s: %s", row, error.message)
         journal.record_sent(row, now.head.number)
 
@@ -253,9 +259,9 @@ class Sender:
             if now.head.number < since + STUCK_BLOCKS:
                 continue
             if not is_first:
-                self._broadcast(row, now)  # a node may have forgotten it
+                self._broadcast(row, now)  # the node may have dropped it
             elif self._nonce_used(row):
-                logger.warning("%s: nonce %d was used elsewhere", row, row.nonce)
+                logger.warning("%s: another transaction has used nonce %d", row, row.nonce)
                 journal.record_dropped(row)
             else:
                 self._replace(row, now)
@@ -272,7 +278,7 @@ class Sender:
             journal.record_replacement(row, signed, fees)
         self._broadcast(row, now)
 
-    # ── What waits ───────────────────────────────────────────────────────────
+    # ── Pending operations ───────────────────────────────────────────────────
 
     def _send(self, pending: list[Operation], unsettled: list[Transaction], now: _Now) -> bool:
         if not pending or now.fees is None:
@@ -324,7 +330,7 @@ class Sender:
         )
 
     def _count(self, address: str, block: str) -> int:
-        """How many transactions of an account a node knows of."""
+        """Return how many transactions of an account a node knows."""
         return int(self._rpc.call("eth_getTransactionCount", address, block), 16)
 
     def _pause_s(self, *, in_flight: bool) -> float:
@@ -338,7 +344,7 @@ class Sender:
 
 
 def _is_known(error: RpcRefused) -> bool:
-    """Whether a node's refusal means that it, or the chain, has the transaction's nonce already."""
+    """Return whether a refusal means that the node or the chain already has this nonce."""
     text = error.message.lower()
     return any(
         sign in text

@@ -1,4 +1,4 @@
-"""Signing of transactions, and their prices. Pure; amounts are wei a unit of gas."""
+"""Signing of transactions, and their fees. Pure. Fees are in wei per unit of gas."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 MAX_FEE_WEI = 500 * 10**9
-"""More is never paid: the sender waits instead."""
+"""The highest fee that is ever offered. Above it, the sender waits."""
 MIN_PRIORITY_FEE_WEI = 10**6
-# Nodes take a replacement from +10 % of both fees on; one in eight leaves room for rounding.
+# Nodes accept a replacement if both fees are at least 10 % higher. 12.5 % allows for rounding.
 _BUMP_NUMERATOR, _BUMP_DENOMINATOR = 9, 8
 
 
 @dataclass(frozen=True)
 class Fees:
-    """An EIP-1559 price."""
+    """The two fees of an EIP-1559 transaction."""
 
     max_wei: int
     priority_wei: int
@@ -22,14 +22,17 @@ class Fees:
 
 @dataclass(frozen=True)
 class Signed:
-    """A signed transaction: its hash is known before anybody has seen it."""
+    """A signed transaction. Its hash is known before it is broadcast."""
 
     hash: str
     raw: bytes
 
 
 def fees_at(base_fee_wei: int, priority_wei: int) -> Fees | None:
-    """What to offer now: good for six full blocks in a row. None while gas is too dear."""
+    """Return the fees to offer now, or None while gas is too expensive.
+
+    The maximum is twice the base fee, which suffices for about six full blocks in a row.
+    """
     priority_wei = max(priority_wei, MIN_PRIORITY_FEE_WEI)
     if base_fee_wei + priority_wei > MAX_FEE_WEI:
         return None
@@ -37,7 +40,7 @@ def fees_at(base_fee_wei: int, priority_wei: int) -> Fees | None:
 
 
 def bumped(old: Fees, now: Fees) -> Fees | None:
-    """What a replacement of a stuck transaction has to offer. None when that is too dear."""
+    """Return the fees for the replacement of a stuck transaction, or None if too expensive."""
     floor = Fees(_bump(old.max_wei), _bump(old.priority_wei))
     fees = Fees(max(floor.max_wei, now.max_wei), max(floor.priority_wei, now.priority_wei))
     return fees if fees.max_wei <= MAX_FEE_WEI else None
@@ -53,7 +56,7 @@ def sign(
     gas_limit: int,
     fees: Fees,
 ) -> Signed:
-    """Sign a call of a contract."""
+    """Sign a contract call as an EIP-1559 transaction."""
     signed = account.sign_transaction(
         {
             "type": 2,

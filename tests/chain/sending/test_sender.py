@@ -225,7 +225,7 @@ def test_while_gas_is_too_dear_nothing_is_sent(
     with monkeypatch.context() as patch:
         patch.setattr(transactions, "MAX_FEE_WEI", 1)
         at_work.tick()
-    assert "too dear: waiting" in caplog.text
+    assert "too expensive: waiting" in caplog.text
     assert not Transaction.objects.exists()
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
