@@ -1,1 +1,1 @@
-"""From new blocks to stored events."""
+"""Fetching of new blocks and their events, up to the point where they are stored."""

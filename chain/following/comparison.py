@@ -1,4 +1,4 @@
-"""Whether the mirror is what its events make of it, and whether the events are the chain's."""
+"""Checks the mirror against the stored events, and the stored events against the chain."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,15 @@ from chain.models import BeforeImage, Block, Event, StoredBatch, mirrored_models
 from chain.rpc.client import Node
 
 SHOWN_AT_MOST = 20
-"""Differences of one table that are spelled out."""
+"""The most differences of one table that are listed."""
 _IDENTITY = ("block_hash", "log_index")
 
 
 def differences_from_events() -> list[str]:
-    """How the mirror differs from what its stored events make; empty where it does not.
+    """Return the differences between the mirror and a rebuild from the stored events.
 
-    Nothing is changed: the other mirror is made in temporary tables, out of one snapshot.
+    The function changes nothing. It builds the second mirror in temporary tables, from one
+    snapshot of the events.
     """
     with _beside(mirrored_models()):
         projections.rebuild(blocks.stored_events())
@@ -29,9 +30,10 @@ def differences_from_events() -> list[str]:
 
 
 def differences_from_chain(node: Node, deployment: Deployment, progress: Progress) -> list[str]:
-    """How blocks, events and mirror differ from those that are fetched anew, up to the cursor.
+    """Return the differences of blocks, events and mirror from a new fetch up to the cursor.
 
-    Raises RpcError.
+    Raises:
+        RpcError: an endpoint failed.
     """
     with _beside([Block, Event, StoredBatch, BeforeImage, *mirrored_models()]) as cursor:
         if cursor is None:
@@ -42,7 +44,7 @@ def differences_from_chain(node: Node, deployment: Deployment, progress: Progres
         found = []
         if (last := blocks.cursor()) is None or last.hash != cursor.hash:
             found.append(
-                f"Block {cursor.number}: {cursor.hash} is stored, the chain has"
+                f"Block {cursor.number}: {cursor.hash} is stored, but the chain has"
                 f" {last.hash if last else 'none'}"
             )
         return [*found, *_differences_of(Event, _IDENTITY), *_differences_of_mirrors()]
@@ -50,9 +52,10 @@ def differences_from_chain(node: Node, deployment: Deployment, progress: Progres
 
 @contextmanager
 def _beside(tables: Sequence[type[models.Model]]) -> Iterator[Block | None]:
-    """Empty temporary tables in place of these, for one transaction that leaves nothing behind.
+    """Replace these tables by empty temporary tables, in a transaction that is rolled back.
 
-    PostgreSQL looks for a table among the temporary ones first. Gives the real cursor.
+    PostgreSQL finds a temporary table before a regular one of the same name. The context's value is
+    the cursor of the real tables.
     """
     with transaction.atomic(), connection.cursor() as db:
         point = transaction.savepoint()
@@ -71,7 +74,11 @@ def _differences_of_mirrors() -> list[str]:
 
 
 def _key_of(model: type[models.Model]) -> tuple[str, ...]:
-    """The columns that tell rows apart, whichever of them holds the table's running number."""
+    """Return the columns that identify a row in both tables.
+
+    An automatic primary key differs between the tables, so the unique constraint's columns are used
+    in its place.
+    """
     if not isinstance(model._meta.pk, models.AutoField):
         return (str(model._meta.pk.column),)
     [unique] = [
@@ -83,7 +90,7 @@ def _key_of(model: type[models.Model]) -> tuple[str, ...]:
 
 
 def _differences_of(model: type[models.Model], key: tuple[str, ...]) -> list[str]:
-    """Rows of the real table beside those of the temporary one."""
+    """Return the differences between the rows of the real and of the temporary table."""
     quote = connection.ops.quote_name
     table = quote(model._meta.db_table)
     columns = [
@@ -104,29 +111,32 @@ def _differences_of(model: type[models.Model], key: tuple[str, ...]) -> list[str
     with connection.cursor() as db:
         db.execute(statement)
         found = db.fetchall()
-    lines = [_told(model, key, columns, is_one, ought) for is_one, ought in found[:SHOWN_AT_MOST]]
+    lines = [
+        _description(model, key, columns, stored, expected)
+        for stored, expected in found[:SHOWN_AT_MOST]
+    ]
     if len(found) > SHOWN_AT_MOST:
         lines.append(f"{model.__name__}: {len(found) - SHOWN_AT_MOST} more rows differ")
     return lines
 
 
-def _told(
+def _description(
     model: type[models.Model],
     key: tuple[str, ...],
     columns: list[str],
     stored: str | None,
     expected: str | None,
 ) -> str:
-    is_one = json.loads(stored) if stored else None
-    ought = json.loads(expected) if expected else None
-    name = ", ".join(f"{column}={(is_one or ought or {})[column]}" for column in key)
-    if ought is None:
-        return f"{model.__name__} {name}: is stored, and ought not to be"
-    if is_one is None:
+    actual_row = json.loads(stored) if stored else None
+    expected_row = json.loads(expected) if expected else None
+    name = ", ".join(f"{column}={(actual_row or expected_row or {})[column]}" for column in key)
+    if expected_row is None:
+        return f"{model.__name__} {name}: is stored, but should not exist"
+    if actual_row is None:
         return f"{model.__name__} {name}: is missing"
     unlike = [
-        f"{column} is {is_one[column]!r}, ought to be {ought[column]!r}"
+        f"{column} is {actual_row[column]!r}, but should be {expected_row[column]!r}"
         for column in columns
-        if is_one[column] != ought[column]
+        if actual_row[column] != expected_row[column]
     ]
     return f"{model.__name__} {name}: {'; '.join(unlike)}"

@@ -1,9 +1,10 @@
-"""Fetching of events, block by block at the head and in ranges behind it.
+"""Fetches events: block by block at the head of the chain, and in ranges below it.
 
-Whatever comes back belongs to one fork, and is whole: what does not fit together is refused and
-asked for again. Nodes leave logs out without an error: by limits of their own, or since they
-have not indexed a block yet. So every block's header is read, and where its bloom filter promises
-an event that the answer lacks, the block is asked for alone, and in the end its receipts are.
+A fetched batch is complete and belongs to one fork. Answers that contradict each other are refused
+and requested again. Nodes sometimes omit logs without reporting an error, because of limits of
+their own or because they have not indexed a block yet. The fetcher therefore reads the header of
+every block. If the header's bloom filter indicates an event that the answer lacks, it requests the
+logs of that block alone, and if they still lack the event, the block's receipts.
 """
 
 import logging
@@ -25,12 +26,15 @@ from chain.rpc.client import (
 )
 
 SINGLE_BLOCKS = 8
-"""Up to so many blocks are asked for by their hashes, which no fork can mix. Ranges end so far
-below the head: there a node may not have indexed its logs yet."""
+"""The distance from the head within which logs are requested block by block, by block hash.
+
+Answers by block hash cannot mix forks. Ranges end this far below the head, since a node may not
+have indexed the logs of the latest blocks yet.
+"""
 FIRST_RANGE = 16
 MAX_RANGE = 2000
 EVENTS_A_BATCH = 5000
-"""Ranges adapt to bring about so many, which bounds the memory that a batch takes."""
+"""The number of events per batch that ranges adapt to. It bounds the memory of a batch."""
 
 Log = dict[str, Any]
 
@@ -38,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Fetches what comes next. Ranges adapt to what the node is willing to answer."""
+    """Fetches the next batch of blocks. Adapts its ranges to what the node answers."""
 
     def __init__(self, node: Node, deployment: Deployment) -> None:
         self._node = node
@@ -46,14 +50,15 @@ class Fetcher:
         self._range = FIRST_RANGE
 
     def fetch(self, first: int, head: Header, parent_hash: str | None) -> Batch:
-        """The blocks from `first` on, as far as one batch reaches.
+        """Return the next batch, which starts with block `first`.
 
         Args:
-            parent_hash: of the first block, None where it does not matter.
+            head: the chain's head, the last block that the batch may contain.
+            parent_hash: the required parent hash of the first block; None to accept any.
 
         Raises:
             RpcInconsistent: the answers belong to different forks.
-            RpcPartial: the answers leave something out; the next range is smaller.
+            RpcPartial: the answers are incomplete; the next range is smaller.
             RpcError: the node did not answer.
         """
         if head.number - first < SINGLE_BLOCKS:
@@ -64,11 +69,12 @@ class Fetcher:
         else:
             last = min(head.number - SINGLE_BLOCKS, first + self._range - 1)
             found = self._logs_between(first, last)
-            # Asked for after the logs: each is the parent of the next, so all is of one fork.
+            # The headers are requested after the logs. They form a chain, and each log's block
+            # hash must be among them, so logs and headers belong to one fork.
             headers = self._headers(first, last, parent_hash)
             logs = self._by_block(found, headers)
-            self._look_again(headers, logs)
-        self._settle(headers, logs)
+            self._verify_doubtful_blocks(headers, logs)
+        self._complete_from_receipts(headers, logs)
         events = [event for header in headers for event in self._decode(logs[header.hash], header)]
         self._adapt(len(headers), len(events))
         kept = [header for header in headers[:-1] if logs[header.hash]]
@@ -92,7 +98,7 @@ class Fetcher:
                 "eth_getLogs", self._filter(fromBlock=hex(first), toBlock=hex(last))
             )
         except (RpcRefused, RpcUnavailable):
-            # Providers limit ranges by blocks, results or time, each in its own words.
+            # Providers limit ranges by blocks, results or time, and their errors all differ.
             self._range = max((last - first + 1) // 2, 1)
             raise
         self._compare_with_witness(first, last, logs)
@@ -105,15 +111,15 @@ class Fetcher:
         return self._by_block([log for logs in answers for log in logs], headers)
 
     def _by_block(self, logs: Iterable[Log], headers: Sequence[Header]) -> dict[str, list[Log]]:
-        """The logs of each block by its hash, in their order, each once."""
+        """Return the logs of each block by the block's hash, in their order, without duplicates."""
         found: dict[str, dict[int, Log]] = {header.hash: {} for header in headers}
         for log in logs:
             block = found.get(log["blockHash"])
             if block is None or log.get("removed"):
-                raise RpcInconsistent(f"{self._node.host}: a log is of a block on another fork")
+                raise RpcInconsistent(f"{self._node.host}: a log is from a block on another fork")
             if not self._decoder.is_ours(log["address"]):
                 raise RpcInconsistent(
-                    f"{self._node.host}: a log of another contract, {log['address']}"
+                    f"{self._node.host}: a log is from another contract, {log['address']}"
                 )
             block[int(log["logIndex"], 16)] = log
         return {number: [of[index] for index in sorted(of)] for number, of in found.items()}
@@ -128,10 +134,14 @@ class Fetcher:
         else:
             self._range = min(2 * self._range, MAX_RANGE)
 
-    # ── Is it all? ───────────────────────────────────────────────────────────
+    # ── Completeness ─────────────────────────────────────────────────────────
 
     def _compare_with_witness(self, first: int, last: int, logs: list[Log]) -> None:
-        """What another endpoint, where there is one, has of the same range."""
+        """Compare the logs of a range with those of another endpoint, if there is one.
+
+        Raises:
+            RpcPartial: the two endpoints have different logs.
+        """
         witness = self._node.witness()
         if witness is None:
             return
@@ -145,24 +155,38 @@ class Fetcher:
         if {_identity(log) for log in logs} != {_identity(log) for log in theirs}:
             self._narrow(last - first + 1)
             raise RpcPartial(
-                f"{self._node.host} has {len(logs)} logs in blocks {first} to {last},"
-                f" {witness.host} has {len(theirs)}: not the same"
+                f"{self._node.host} has {len(logs)} logs in blocks {first} to {last}, and"
+                f" {witness.host} has {len(theirs)}: they differ"
             )
 
-    def _look_again(self, headers: Sequence[Header], logs: dict[str, list[Log]]) -> None:
-        """Ask alone for what a range may have left out, and for where it may have been cut."""
+    def _verify_doubtful_blocks(
+        self, headers: Sequence[Header], logs: dict[str, list[Log]]
+    ) -> None:
+        """Request the logs of doubtful blocks again, one block at a time.
+
+        A block is doubtful if its bloom filter indicates an event that the range's answer lacks.
+        The last block with logs is doubtful too, since a node may cut an answer within a block.
+
+        Raises:
+            RpcPartial: the range's answer lacked some logs.
+        """
         with_logs = [header for header in headers if logs[header.hash]]
         again = [*with_logs[-1:], *(h for h in headers if self._is_doubtful(h, logs[h.hash]))]
         for number, found in self._logs_of(again).items() if again else ():
             if list(map(_identity, found)) != list(map(_identity, logs[number])):
                 self._narrow(len(headers))
                 raise RpcPartial(
-                    f"{self._node.host} has left out logs of block {number} in the answer for"
+                    f"{self._node.host} has omitted logs of block {number} in the answer for"
                     f" blocks {headers[0].number} to {headers[-1].number}"
                 )
 
-    def _settle(self, headers: Sequence[Header], logs: dict[str, list[Log]]) -> None:
-        """Read the receipts of blocks that are in doubt still; they cannot leave out a log."""
+    def _complete_from_receipts(
+        self, headers: Sequence[Header], logs: dict[str, list[Log]]
+    ) -> None:
+        """Take the logs of blocks that are still doubtful from their receipts.
+
+        Receipts must match the header's bloom filter exactly, so they cannot omit a log.
+        """
         for header in headers:
             if blooms.is_saturated(header.logs_bloom):
                 continue
@@ -175,13 +199,15 @@ class Fetcher:
             ]
             if len(whole) != len(logs[header.hash]):
                 logger.warning(
-                    "%s has left out %d logs of block %d; they are taken from its receipts",
-                    *(self._node.host, len(whole) - len(logs[header.hash]), header.number),
+                    "%s has omitted %d logs of block %d; they are taken from its receipts",
+                    self._node.host,
+                    len(whole) - len(logs[header.hash]),
+                    header.number,
                 )
             logs[header.hash] = whole
 
     def _is_doubtful(self, header: Header, logs: Iterable[Log]) -> bool:
-        """Whether the header promises an event of ours that is not among these logs."""
+        """Return whether the header's filter indicates an event of ours that these logs lack."""
         found = {(log["address"].lower(), log["topics"][0]) for log in logs if log["topics"]}
         return not self._decoder.promised(header.logs_bloom) <= found
 
@@ -192,8 +218,7 @@ class Fetcher:
         logs = [log for receipt in receipts if receipt is not None for log in receipt["logs"]]
         if blooms.bloom_of(logs) != header.logs_bloom:
             raise RpcInconsistent(
-                f"{self._node.host}: the receipts of block {header.number} are not those of its"
-                " header"
+                f"{self._node.host}: the receipts of block {header.number} do not match its header"
             )
         return logs
 
@@ -211,4 +236,4 @@ def _identity(log: Log) -> tuple[str, int, str]:
 
 def _require_parent(header: Header, parent_hash: str | None) -> None:
     if parent_hash is not None and header.parent_hash != parent_hash:
-        raise RpcInconsistent(f"block {header.number} does not follow the stored one: a fork")
+        raise RpcInconsistent(f"block {header.number} does not follow the block before it: a fork")

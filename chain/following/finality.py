@@ -1,7 +1,7 @@
-"""From when on money may depend on what the chain says.
+"""Confirmations: which blocks are deep enough for money to depend on them.
 
-The mirror follows the head, and shows what a fork may still undo. Whoever gives something away
-for it (work for a deposit, say) looks at what is confirmed only.
+The mirror follows the head, so it also contains events that a fork may still undo. Code that gives
+something in return for an event, such as work for a deposit, uses confirmed events only.
 """
 
 import time
@@ -17,7 +17,8 @@ from chain.models import Event, FinalBlock
 from chain.rpc.client import Node, Rpc, RpcError
 
 DEVELOPMENT_CHAINS = (1337, 31337)
-"""Nobody loses money there, and everybody waits."""
+"""Chain ids of development chains. They need no confirmations: no money is at stake there, and
+developers would have to wait."""
 DEFAULT_DEPTH = 12
 TAGS = ("safe", "finalized")
 ASK_EVERY_S = 5.0
@@ -25,14 +26,20 @@ ASK_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Policy:
-    """What counts as confirmed: blocks with so many on top of them, or those that a tag names."""
+    """What counts as confirmed: a depth in blocks below the head, or a tag of the chain."""
 
     depth: int = 0
     tag: str = ""
 
 
 def policy() -> Policy:
-    """What `settings.CONFIRMATIONS` says. Raises ImproperlyConfigured when it says nothing."""
+    """Return the policy that `settings.CONFIRMATIONS` names.
+
+    An empty setting means depth 0 on development chains and `DEFAULT_DEPTH` on others.
+
+    Raises:
+        ImproperlyConfigured: the setting is neither a number nor a known tag.
+    """
     given = str(settings.CONFIRMATIONS).strip()
     if given in TAGS:
         return Policy(tag=given)
@@ -45,12 +52,12 @@ def policy() -> Policy:
     try:
         chain_id = deployment().chain_id
     except DeploymentMissing:
-        return Policy()  # there is no chain that could fork
+        return Policy()  # without a deployment there is no chain to follow
     return Policy(depth=0 if chain_id in DEVELOPMENT_CHAINS else DEFAULT_DEPTH)
 
 
 def confirmed_block() -> int:
-    """The number of the last block that money may depend on; -1 when there is none yet."""
+    """Return the number of the last confirmed block, or -1 if there is none yet."""
     now = policy()
     cursor = blocks.cursor()
     if cursor is None:
@@ -62,14 +69,14 @@ def confirmed_block() -> int:
 
 
 def unconfirmed_events() -> QuerySet[Event]:
-    """What the mirror shows and money may not depend on yet."""
+    """Return the stored events that are not confirmed yet."""
     if policy() == Policy():
         return Event.objects.none()
     return Event.objects.filter(block_id__gt=confirmed_block())
 
 
 class Confirmations:
-    """Keeps up with what becomes confirmed."""
+    """Tracks which stored blocks have become confirmed."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -77,13 +84,14 @@ class Confirmations:
         self._confirmed: int | None = None
 
     def advance(self) -> bool:
-        """Look how far the chain is confirmed; return whether stored events have become so.
+        """Update the confirmed block. Return whether stored events have become confirmed.
 
-        Raises RpcError.
+        Raises:
+            RpcError: an endpoint failed.
         """
         now = policy()
         if now == Policy():
-            return False  # what is stored is confirmed
+            return False  # every stored event is confirmed at once
         if now.tag and time.monotonic() - self._asked_at >= ASK_EVERY_S:
             self._asked_at = time.monotonic()
             FinalBlock.objects.update_or_create(
@@ -95,7 +103,7 @@ class Confirmations:
         return Event.objects.filter(block_id__gt=before, block_id__lte=self._confirmed).exists()
 
     def _final_block(self, tag: str) -> int:
-        """The lowest that two endpoints name, where there are two."""
+        """Return the tagged block's number. If two endpoints differ, return the lower number."""
         number = _number_of(self._node, tag)
         witness = self._node.witness()
         if witness is None:
@@ -103,7 +111,7 @@ class Confirmations:
         try:
             return min(number, _number_of(witness, tag))
         except RpcError:
-            return number  # the witness is not well; nobody contradicts
+            return number  # the witness does not answer, so there is nothing to compare
 
 
 def _number_of(node: Node | Rpc, tag: str) -> int:

@@ -1,6 +1,7 @@
-"""Word of new blocks: a subscription over WebSocket where the endpoint has it, or a short wait.
+"""Notifications of new blocks: a WebSocket subscription if the endpoint has one, polling otherwise.
 
-It only says that it is time to look. What there is to see comes by HTTP, from `chain.rpc.client`.
+A notification only says that it is time to look. The blocks themselves are read over HTTP, with
+`chain.rpc.client`.
 """
 
 import contextlib
@@ -13,9 +14,9 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 POLL_S = 0.3
-"""How long to wait without a subscription."""
+"""The wait between two looks without a subscription."""
 SAFETY_POLL_S = 2.0
-"""How long to wait with one, which may have died without a word."""
+"""The longest wait with a subscription, which may have ended without notice."""
 OPEN_TIMEOUT_S = 3.0
 TRY_AGAIN_S = 60.0
 
@@ -23,18 +24,18 @@ logger = logging.getLogger(__name__)
 
 
 class HeadWatch:
-    """Waits for the next head."""
+    """Waits for the next head of the chain."""
 
     def __init__(self, url: str) -> None:
         self._url = websocket_url(url)
         self._host = urlsplit(url).hostname or "?"
         self._socket: ClientConnection | None = None
         self._opened = contextlib.ExitStack()
-        """Ends what was opened for the socket."""
+        """Closes the socket."""
         self._try_at = 0.0
 
     def wait(self) -> None:
-        """Return when there is a new head, or when it is time to look anyway."""
+        """Return when there is a new head, or after a limited time without one."""
         if self._socket is None and time.monotonic() >= self._try_at:
             self._subscribe()
         if self._socket is None:
@@ -42,7 +43,7 @@ class HeadWatch:
             return
         try:
             self._socket.recv(timeout=SAFETY_POLL_S)
-            while True:  # many heads are one reason to look
+            while True:  # read all queued heads: one look covers them all
                 self._socket.recv(timeout=0)
         except TimeoutError:
             return
@@ -64,24 +65,25 @@ class HeadWatch:
             self._socket.send(json.dumps(request))
             answer = json.loads(self._socket.recv(timeout=OPEN_TIMEOUT_S))
             if "result" not in answer:
-                raise OSError("no subscription was granted")
+                raise OSError("the endpoint refused the subscription")
         except (WebSocketException, OSError, TimeoutError, ValueError) as error:
             self._give_up(error)
             return
-        logger.info("%s tells of new heads", self._host)
+        logger.info("%s sends new heads", self._host)
 
     def _give_up(self, error: Exception) -> None:
-        # Of the error only the kind: its words may hold the URL, and the URL a key.
+        # Log only the type of the error: its text may contain the URL, and the URL a key.
         logger.info(
-            "%s has no subscription to heads (%s); it is asked instead",
-            *(self._host, type(error).__name__),
+            "%s offers no subscription to heads (%s); polling it instead",
+            self._host,
+            type(error).__name__,
         )
         self.close()
         self._try_at = time.monotonic() + TRY_AGAIN_S
 
 
 def websocket_url(url: str) -> str:
-    """The address under which an HTTP endpoint has its WebSocket: the same, with `ws`."""
+    """Return the WebSocket URL of an HTTP endpoint: the same URL with scheme `ws` or `wss`."""
     parts = urlsplit(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     return urlunsplit(parts._replace(scheme=scheme))

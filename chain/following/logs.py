@@ -1,4 +1,4 @@
-"""Decoding of our contracts' logs."""
+"""Decodes the logs of this project's contracts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,23 @@ from chain.following import blooms
 from chain.mirror.records import EventRecord
 
 FOLLOWED = (
-    *("Roles", "NodePool", "SessionPayment", "SessionQueue", "Session"),
-    *("NodeStats", "NetworkRewards", "Cognitive"),
+    "Roles",
+    "NodePool",
+    "SessionPayment",
+    "SessionQueue",
+    "Session",
+    "NodeStats",
+    "NetworkRewards",
+    "Cognitive",
 )
-"""The contracts whose events are kept; what people do with their $COR is their own business."""
+"""The contracts whose events are stored. Transfers of CortensorToken are of no concern here."""
 
 
 def _codec() -> ABIDecoder:
-    """Clients may put any bytes into a transaction, and none may stop the mirror."""
+    """Return a decoder that accepts invalid UTF-8 in strings.
+
+    Clients can put any bytes into a transaction, and none of them may stop the mirror.
+    """
     registry = default_registry.copy()  # type: ignore[no-untyped-call]
     registry.unregister_decoder("string")
     lenient = StringDecoder("replace")  # type: ignore[no-untyped-call]
@@ -37,7 +46,8 @@ _CODEC = _codec()
 
 @dataclass(frozen=True)
 class Layout:
-    """How one event lies in a log: (name, type) of what is in topics, and of what is in data."""
+    """The layout of an event in a log: (name, type) of the arguments in topics, and of those in
+    data."""
 
     name: str
     indexed: tuple[tuple[str, str], ...]
@@ -53,11 +63,14 @@ class LogDecoder:
         self.addresses = [deployment.addresses[name] for name in FOLLOWED]
 
     def is_ours(self, address: str) -> bool:
-        """Whether a contract is one that we follow."""
+        """Return whether this address is one of the contracts in `FOLLOWED`."""
         return address.lower() in self._contracts
 
     def promised(self, bloom: int) -> set[tuple[str, str]]:
-        """Of which contracts (lower case) and events (first topics) a block may have logs."""
+        """Return the events that a block's filter indicates.
+
+        Each is a pair of contract address (lower case) and first topic.
+        """
         return {
             (address, topic)
             for address, contract in self._contracts.items()
@@ -67,9 +80,10 @@ class LogDecoder:
         }
 
     def decode(self, log: Mapping[str, Any], timestamp: datetime) -> EventRecord | None:
-        """The event of a raw log (as JSON-RPC has it); None for one that the ABI does not know.
+        """Decode a log in JSON-RPC's format. Return None if the ABI has no such event.
 
-        Raises KeyError for a log of another contract.
+        Raises:
+            KeyError: the log is from another contract.
         """
         contract = self._contracts[log["address"].lower()]
         layout = self._layouts[contract].get(log["topics"][0]) if log["topics"] else None
@@ -89,13 +103,13 @@ class LogDecoder:
 
 @cache
 def layouts(contract: str) -> dict[str, Layout]:
-    """The layouts of a contract's events by their first topic."""
+    """Return the layouts of a contract's events by their first topic."""
     events = [element for element in abi(contract) if element["type"] == "event"]
     return {"0x" + event_abi_to_log_topic(event).hex(): _layout(event) for event in events}
 
 
 def arguments(layout: Layout, log: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an event, as `EventRecord.args` has them."""
+    """Decode the arguments of an event to the format of `EventRecord.args`."""
     topics = [bytes.fromhex(topic[2:]) for topic in log["topics"][1:]]
     indexed = [
         _CODEC.decode([kind], topic)[0]
@@ -124,7 +138,7 @@ def _readable(kind: str, value: Any) -> Any:
     if kind.startswith("bytes"):
         return "0x" + value.hex()
     if kind == "string":
-        return value.replace("\x00", "\ufffd")  # which neither text nor jsonb can hold
+        return value.replace("\x00", "\ufffd")  # PostgreSQL's text and jsonb cannot store NUL
     return value
 
 

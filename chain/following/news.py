@@ -1,8 +1,8 @@
 """The stored events, for readers that react to them at their own pace.
 
 Sync stores events and wakes the readers. It never waits for one. Each reader has a durable cursor
-(`NewsCursor`), and a fork takes the cursors back together with the mirror. A reader sees each event
-at least once, so what it does has to be idempotent.
+(`NewsCursor`), and a fork moves the cursors back together with the mirror. A reader sees each event
+at least once, so its reactions have to be idempotent.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ EVENTS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class News:
-    """Events that a reader has not reacted to, and the place behind them."""
+    """Events that a reader has not reacted to yet, and the reader's place after them."""
 
     events: list[EventRecord]
     before: NewsCursor
@@ -25,22 +25,22 @@ class News:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to react to and no place to move on to."""
+        """Whether there are neither events nor new blocks to move the cursor over."""
         return not self.events and self.last_block == self.before.block
 
 
 def subscribe(reader: str) -> None:
-    """Give a new reader its place: behind all that is stored. One that has a place keeps it."""
+    """Create the cursor of a new reader after all stored events. An existing cursor is kept."""
     NewsCursor.objects.get_or_create(reader=reader, defaults={"block": _last_block()})
 
 
 def unread(reader: str, names: Collection[str]) -> News:
-    """The next events with these names, in the chain's order; whole blocks only.
+    """Return the next events with these names, in the chain's order, and only whole blocks.
 
     Args:
-        names: of the events that the reader reacts to; it passes over all others.
+        names: the names of the events that the reader reacts to. Other events are skipped.
     """
-    # Read in this order: a fork in between only makes `mark_read` fail.
+    # The cursor has to be read first: then a fork in between only makes `mark_read` fail.
     place = NewsCursor.objects.get(pk=reader)
     last_block = max(_last_block(), place.block)
     found = Event.objects.filter(
@@ -53,7 +53,10 @@ def unread(reader: str, names: Collection[str]) -> News:
 
 
 def mark_read(news: News) -> bool:
-    """Put the reader behind these events. False where a fork came in between: read again then."""
+    """Move the reader's cursor past these events.
+
+    Return False if a fork has moved the cursor in the meantime. The reader then reads again.
+    """
     place = news.before
     moved = NewsCursor.objects.filter(pk=place.reader, block=place.block, forks=place.forks)
     return bool(moved.update(block=news.last_block))

@@ -1,4 +1,4 @@
-"""How a catch-up gets on: blocks done of those there are, events a second, time left."""
+"""Progress of a catch-up: blocks done and in total, events per second, time left."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 REPORT_EVERY_S = 2.0
 BEHIND_BLOCKS = 32
-"""Who is less behind is not catching up but following."""
+"""A follower that is fewer blocks behind the head is not catching up."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a follower has come: its last block, the chain's, and events since its start."""
+    """A follower's last block, the chain's last block, and the events since the process started."""
 
     block: int
     head: int
@@ -19,7 +19,7 @@ class Position:
 
 
 class Progress:
-    """Says every few seconds how a catch-up gets on, and once that it is done."""
+    """Reports the progress of a catch-up every few seconds, and its end once."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
@@ -27,7 +27,7 @@ class Progress:
         self._said_at = 0.0
 
     def report(self, position: Position) -> None:
-        """Tell where the follower is now."""
+        """Take note of the follower's position, and report it if it is time."""
         now = time.monotonic()
         behind = position.head - position.block
         if self._first is None:

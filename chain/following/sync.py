@@ -1,10 +1,11 @@
-"""Follows the chain: logs become events, and events the mirror.
+"""Follows the chain: decodes logs to events, stores them, and updates the mirror.
 
-It stores and wakes others (`blocks.CHANNEL`), and waits for nobody's reaction:
-`chain.following.news`.
+The follower notifies other processes on `blocks.CHANNEL` and does not wait for their reactions.
+They read the stored events through `chain.following.news`.
 
-A fork is found by the stored hashes. What the endpoints do not agree on is not stored, and a head
-that is lower than before is a node that lags, not a fork.
+A fork is detected by comparing stored block hashes with the chain's. Blocks on which the endpoints
+disagree are not stored. A head that is lower than before means that the node lags, not that the
+chain has forked.
 """
 
 import logging
@@ -31,13 +32,13 @@ FIRST_PAUSE_S = 0.3
 MAX_PAUSE_S = 10.0
 ANCESTORS_AT_ONCE = 50
 FAILURES_BEFORE_DISTRUST = 3
-"""In a row; then another endpoint is asked, where there is one."""
+"""After this many failures in a row, the follower changes to another endpoint, if there is one."""
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Follow the chain until `stop` is set. A node or database that is away is waited for."""
+    """Follow the chain until `stop` is set. While the node or the database is away, wait for it."""
     node = endpoints()
     follower = Follower(node, deployment())
     heads = HeadWatch(settings.RPC_WS_URL or settings.RPC_URLS[0])
@@ -71,7 +72,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 class Follower:
-    """Takes the mirror along the chain, step by step."""
+    """Moves the mirror along the chain, one batch at a time."""
 
     def __init__(self, node: Node, deployment: Deployment) -> None:
         self._node = node
@@ -81,12 +82,15 @@ class Follower:
         self.position = Position(0, 0, 0)
 
     def step(self, until: int | None = None) -> bool:
-        """Store the next batch, or go back to where the chain has forked.
+        """Store the next batch, or undo blocks that a fork has removed from the chain.
 
         Args:
             until: the last block to store; None for the chain's head.
 
-        Return whether there was anything to do. Raises RpcError; then nothing has changed.
+        Return whether there was anything to do.
+
+        Raises:
+            RpcError: an endpoint failed. Nothing has changed then.
         """
         self.require_chain()
         head = self._node.latest()
@@ -100,7 +104,7 @@ class Follower:
         if first > head.number:
             self._confirm()
             return False
-        # A liar is found out before much is asked of it.
+        # Check the head first, so that a lying endpoint is detected before the logs are requested.
         self._node.cross_check(head.number, head.hash)
         batch = self._fetcher.fetch(first, head, None if before is None else before.hash)
         last = batch.headers[-1]
@@ -114,16 +118,16 @@ class Follower:
         return True
 
     def require_chain(self) -> None:
-        """Raise RpcError unless a node serves the chain that the contracts are on."""
+        """Raise RpcError unless an endpoint serves the chain that the contracts are on."""
         self._node.require_chain(self._deployment.chain_id)
 
     def _is_canonical(self, cursor: Block, head: Header) -> bool:
-        """Whether the chain still has what the mirror was built from."""
+        """Return whether the chain still contains the last stored block."""
         if head.number == cursor.number + 1:
             return head.parent_hash == cursor.hash
         if head.number >= cursor.number:
             return self._header(cursor.number).hash == cursor.hash
-        # A lagging node is no fork: what it has may be what we have.
+        # The node may lag. It is no fork if the blocks that it has are the stored ones.
         below = Block.objects.filter(number__lte=head.number).order_by("-number").first()
         return below is not None and self._header(below.number).hash == below.hash
 
@@ -134,25 +138,25 @@ class Follower:
         return header
 
     def _go_back(self, cursor: Block, head: Header) -> None:
-        # One endpoint alone does not undo what the others still have.
+        # Do not undo blocks on the word of one endpoint while the others still have them.
         disputed = self._header(min(cursor.number, head.number))
         self._node.cross_check(disputed.number, disputed.hash)
         ancestor = self._ancestor(head)
         first_orphan = 0 if ancestor is None else ancestor.number + 1
         if first_orphan > cursor.number:
-            return  # the fork has gone again
+            return  # the endpoint has returned to the stored fork
         orphaned = blocks.go_back(cursor, first_orphan)
         if orphaned is None:
-            return  # another follower was here meanwhile
+            return  # another follower has moved the cursor in the meantime
         logger.warning(
-            "the chain has forked: from block %d back to %d, %d events orphaned",
+            "the chain has forked: went back from block %d to %d, %d events orphaned",
             cursor.number,
             first_orphan - 1,
             orphaned,
         )
 
     def _ancestor(self, head: Header) -> Block | None:
-        """The highest stored block that the chain still has."""
+        """Return the highest stored block that is still part of the chain, or None."""
         known = Block.objects.filter(number__lte=head.number).order_by("-number")
         below = head.number + 1
         while stored := list(known.filter(number__lt=below)[:ANCESTORS_AT_ONCE]):

@@ -218,7 +218,7 @@ def test_receipts_that_do_not_fit_their_header_are_refused(
         return answer
 
     node.bend = bend
-    with pytest.raises(RpcInconsistent, match=r"the receipts of block .* are not those of its"):
+    with pytest.raises(RpcInconsistent, match=r"the receipts of block .* do not match its"):
         follower.step()
     assert Event.objects.count() == stored
 

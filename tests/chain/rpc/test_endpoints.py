@@ -159,7 +159,7 @@ def test_logs_that_a_witness_has_and_the_other_leaves_out_are_noticed(
 
     nodes[0].bend = partial
     follower = follower_of(chain, nodes[:2])
-    with pytest.raises(RpcPartial, match=r"has \d+ logs in blocks .* not the same"):
+    with pytest.raises(RpcPartial, match=r"has \d+ logs in blocks .* they differ"):
         follow(follower)
 
 
