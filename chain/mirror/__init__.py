@@ -1,1 +1,1 @@
-"""From stored events to rows, and back when the chain forks."""
+"""The mirror: rows that are computed from stored events, and undone when the chain forks."""

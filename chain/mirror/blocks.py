@@ -1,7 +1,7 @@
-"""Keeps what was read from the chain, and takes it back: blocks, events, and the rows they make.
+"""Stores blocks, events and the rows that events change, and undoes them after a fork.
 
-Each function is one transaction, so that the highest stored block (the cursor) always says how
-far events and mirror have come.
+Each function is one transaction, so events and mirror are always complete up to the highest stored
+block (the cursor).
 """
 
 import json
@@ -21,22 +21,30 @@ CHANNEL = "chain_events"
 LOCK = "sync"
 
 _COLUMNS = (
-    *("block_id", "block_hash", "log_index", "tx_hash"),
-    *("contract", "name", "args", "timestamp"),
+    "block_id",
+    "block_hash",
+    "log_index",
+    "tx_hash",
+    "contract",
+    "name",
+    "args",
+    "timestamp",
 )
 
 
 def cursor() -> Block | None:
-    """The last block that is stored, up to which the mirror is complete."""
+    """Return the last stored block, up to which the mirror is complete."""
     return Block.objects.order_by("-number").first()
 
 
 @transaction.atomic
 def store(batch: Batch, after: Block | None, head: int) -> bool:
-    """Store the batch that follows on `after`. Return False when another was stored meanwhile.
+    """Store the batch that follows block `after`.
 
     Args:
-        head: the number of the chain's last block, near which batches can be undone.
+        head: the number of the chain's last block. Batches near it can be undone.
+
+    Return False if another batch was stored in the meantime.
     """
     lock_for_transaction(LOCK)
     if cursor() != after:
@@ -59,9 +67,12 @@ def store(batch: Batch, after: Block | None, head: int) -> bool:
 
 @transaction.atomic
 def go_back(before: Block, first_orphan: int) -> int | None:
-    """Forget all from block `first_orphan` on; `before` is the cursor that this was decided at.
+    """Undo all blocks from `first_orphan` on.
 
-    Return how many events were orphaned; None when the cursor has moved meanwhile.
+    Args:
+        before: the cursor at the time of the caller's decision.
+
+    Return how many events were orphaned, or None if the cursor has moved in the meantime.
     """
     lock_for_transaction(LOCK)
     if cursor() != before:
@@ -74,7 +85,7 @@ def go_back(before: Block, first_orphan: int) -> int | None:
         undo.forget()
         projections.rebuild(stored_events())
     elif undone_from < first_orphan:
-        # The batch that holds the fork was undone whole: what stays of it comes again.
+        # The batch that contains the fork was undone as a whole. Apply its remaining blocks again.
         kept = Event.objects.filter(block_id__gte=undone_from)
         _project(undone_from, first_orphan - 1, before.number, list(stored_events(kept)))
     notify(CHANNEL)
@@ -92,7 +103,7 @@ def rebuild() -> None:
 
 @transaction.atomic
 def forget() -> None:
-    """Empty the mirror and forget all blocks and events."""
+    """Empty the mirror and delete all blocks and events."""
     lock_for_transaction(LOCK)
     undo.forget()
     projections.rebuild(())
@@ -102,14 +113,14 @@ def forget() -> None:
 
 
 def stored_events(events: "QuerySet[Event] | None" = None) -> Iterator[EventRecord]:
-    """The stored events in the chain's order: all, or those of a query."""
+    """Return the stored events in the chain's order: all of them, or those of a query."""
     events = Event.objects.all() if events is None else events
     return (_record(event) for event in events.order_by("block_id", "log_index").iterator())
 
 
 def _take_readers_back(first_orphan: int) -> None:
-    """Have whoever reads the events (`chain.following.news`) read again from this block on."""
-    # Every row is written, also where the place stays: a reader has to notice each fork.
+    """Move the cursors of event readers (`chain.following.news`) to before this block."""
+    # Write every row, even if its block does not change: each reader has to notice each fork.
     NewsCursor.objects.update(block=Least(F("block"), first_orphan - 1), forks=F("forks") + 1)
 
 
@@ -120,7 +131,7 @@ def _project(first_block: int, last_block: int, head: int, events: list[EventRec
 
 
 def _copy(events: Iterable[EventRecord]) -> None:
-    """Insert events by COPY, PostgreSQL's fastest way in."""
+    """Insert events by COPY, PostgreSQL's fastest way to insert rows."""
     statement = f"COPY {Event._meta.db_table} ({', '.join(_COLUMNS)}) FROM STDIN"
     with (
         connection.cursor() as db,
@@ -130,8 +141,14 @@ def _copy(events: Iterable[EventRecord]) -> None:
         for event in events:
             copy.write_row(
                 (
-                    *(event.block_number, event.block_hash, event.log_index, event.tx_hash),
-                    *(event.contract, event.name, json.dumps(event.args), event.timestamp),
+                    event.block_number,
+                    event.block_hash,
+                    event.log_index,
+                    event.tx_hash,
+                    event.contract,
+                    event.name,
+                    json.dumps(event.args),
+                    event.timestamp,
                 )
             )
 

@@ -1,14 +1,15 @@
-"""How events become rows of the mirror.
+"""Projections, which turn events into rows of the mirror.
 
-A projection is a pure function from an event to changes, registered for a contract's event:
+A projection is a pure function from an event to changes. It is registered for one event of one
+contract:
 
     @projection("SessionPayment", "SessionDeposited")
     def deposited(event: EventRecord) -> Sequence[Change]:
         amount = event.args["amount"]
         return [Upsert(Session, key={"session_id": …}, add={"deposited_wei": amount})]
 
-Everything in a mirror's tables comes from projections, so they can be emptied and filled again
-from the stored events. Their models are `Mirrored`.
+Only projections write the mirror's tables, so the tables can be emptied and filled again from the
+stored events. Their models are subclasses of `Mirrored`.
 """
 
 from collections import defaultdict
@@ -42,7 +43,7 @@ _registry: dict[tuple[str, str], list[Projection]] = defaultdict(list)
 
 
 def projection(contract: str, name: str) -> Callable[[Projection], Projection]:
-    """Register a function for the events of that name of that contract."""
+    """Register a projection for a contract's events of this name."""
 
     def register(function: Projection) -> Projection:
         _registry[contract, name].append(function)
@@ -52,29 +53,29 @@ def projection(contract: str, name: str) -> Callable[[Projection], Projection]:
 
 
 def changes_of(event: EventRecord) -> list[Change]:
-    """All that an event changes."""
+    """Return all changes that an event makes."""
     functions = _registry.get((event.contract, event.name), ())
     return [change for function in functions for change in function(event)]
 
 
 def tables_of(events: Iterable[EventRecord]) -> list[Table]:
-    """All that events change, in their order, as one change a row."""
+    """Return all changes that events make, folded into one change per row."""
     return fold(change for event in events for change in changes_of(event))
 
 
 def apply(events: Iterable[EventRecord]) -> None:
-    """Write what events change. In the caller's transaction."""
+    """Write the changes that events make, in the caller's transaction."""
     write(tables_of(events))
 
 
 def rebuild(stored: Iterable[EventRecord]) -> None:
-    """Empty the mirror and fill it again. In the caller's transaction.
+    """Empty the mirror and fill it again, in the caller's transaction.
 
     Args:
-        stored: every event that counts, in the chain's order.
+        stored: all events to apply, in the chain's order.
     """
     with connection.cursor() as cursor:
-        # Triggers that tell of single rows tell of all of them once, in this transaction.
+        # In this transaction, the triggers send one notification for all rows, not one for each.
         cursor.execute("SELECT set_config('cortensor.rebuilding', 'on', true)")
     for model in mirrored_models():
         model._default_manager.all().delete()
@@ -83,7 +84,7 @@ def rebuild(stored: Iterable[EventRecord]) -> None:
 
 
 def batched(events: Iterable[EventRecord], size: int) -> Iterator[list[EventRecord]]:
-    """The events in lists of at most `size`."""
+    """Yield the events in lists of at most `size`."""
     left = iter(events)
     while chunk := list(islice(left, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""Events and blocks as they were fetched, before they are stored. Pure."""
+"""Fetched events and blocks that are not stored yet. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from chain.rpc.client import Header
 
 @dataclass(frozen=True)
 class EventRecord:
-    """An event of one of our contracts.
+    """An event of one of this project's contracts.
 
-    In `args` integers are ints, bytes are 0x hex, addresses are checksummed; `timestamp` is the
-    block's, in UTC; hashes are lower-case 0x hex.
+    In `args`, integers are ints, bytes are 0x hex, and addresses are checksummed. Hashes are
+    lower-case 0x hex. `timestamp` is that of the block, in UTC.
     """
 
     contract: str
@@ -27,7 +27,10 @@ class EventRecord:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive blocks: the headers of those with events and of the last one, and the events."""
+    """Consecutive blocks and their events.
+
+    `headers` contains the headers of the blocks with events, and that of the last block.
+    """
 
     first_block: int
     headers: list[Header]

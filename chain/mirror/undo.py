@@ -1,7 +1,8 @@
-"""Taking the mirror back to before a batch, at the cost of the rows that the batch has touched.
+"""Undoes batches of the mirror. The cost depends only on the number of rows that they changed.
 
-Near the head each batch leaves the rows that it changes as they were. What lies deeper than any
-fork is expected to go leaves nothing, and takes a rebuild from all events instead.
+For each batch near the head, the rows that it changes are saved first (`BeforeImage`). No rows are
+saved for batches deeper than forks are expected to reach. Undoing those takes a rebuild from all
+events.
 """
 
 import itertools
@@ -17,13 +18,13 @@ from chain.mirror.upserts import Table
 from chain.models import BeforeImage, StoredBatch
 
 UNDO_BLOCKS = 128
-"""Batches that end so near the head, or nearer, can be undone."""
+"""Batches that end at most this many blocks below the head can be undone."""
 
 
 def remember(first_block: int, last_block: int, head: int, tables: Sequence[Table]) -> None:
-    """Keep the rows of `tables` as they are, and forget what has become too old to be undone.
+    """Save the current rows of `tables`, and delete images that are too old to be needed.
 
-    To be called before the tables are written, in the same transaction.
+    Call it before the tables are written, in the same transaction.
     """
     StoredBatch.objects.filter(last_block__lt=head - UNDO_BLOCKS).delete()
     if last_block < head - UNDO_BLOCKS:
@@ -34,11 +35,13 @@ def remember(first_block: int, last_block: int, head: int, tables: Sequence[Tabl
 
 
 def go_back_before(first_orphan: int, cursor: int) -> int | None:
-    """Undo every batch that has a block from `first_orphan` to `cursor`, which is the last one
-    stored. In the caller's transaction.
+    """Undo every batch with a block from `first_orphan` on, in the caller's transaction.
 
-    Return the first block that the mirror does not contain any more, which is `first_orphan` or
-    lies below it. None: this cannot be undone, and nothing was.
+    Args:
+        cursor: the number of the last stored block.
+
+    Return the first block that the mirror does not contain any more: `first_orphan`, or a block
+    below it. Return None if the batches cannot be undone; then nothing has changed.
     """
     batches = list(StoredBatch.objects.filter(last_block__gte=first_orphan).order_by("-last_block"))
     if not _covers(batches, first_orphan, cursor):
@@ -49,18 +52,18 @@ def go_back_before(first_orphan: int, cursor: int) -> int | None:
                 for image in batch.images.order_by("-id").values_list("id", "model", "key"):
                     _restore(*image)
     except DatabaseError:
-        return None  # the tables are not what they were when the images were made
+        return None  # the schema has changed since the images were saved
     StoredBatch.objects.filter(pk__in=[batch.pk for batch in batches]).delete()
     return batches[-1].first_block
 
 
 def forget() -> None:
-    """Forget all, since the mirror has become another one."""
+    """Delete all images. Needed when the mirror is rebuilt."""
     StoredBatch.objects.all().delete()
 
 
 def _covers(batches: Sequence[StoredBatch], first_orphan: int, cursor: int) -> bool:
-    """Whether these batches, highest first, hold all blocks from `first_orphan` to `cursor`."""
+    """Return whether these batches, highest first, cover `first_orphan` to `cursor`."""
     if not batches or batches[-1].first_block > first_orphan or batches[0].last_block != cursor:
         return False
     return all(

@@ -1,7 +1,7 @@
-"""Changes of rows, folded and written in bulk to the same effect as one by one.
+"""Writes changes of rows in bulk, with the same effect as one by one.
 
-`Upsert` is what a projection returns. A batch's changes are folded into one a row, and rows that
-change alike are written by one statement.
+Projections return an `Upsert` for each change. The changes of a batch are folded into one per row.
+One statement then writes all rows that change the same fields.
 """
 
 from collections import defaultdict
@@ -20,10 +20,10 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """A change of the row with that key, which is made when there is none.
+    """A change of the row with this key. The row is created if it does not exist.
 
-    `set` fields take the value; `add` fields (of numbers, default 0) grow by it. `key` must be
-    what a unique constraint (or the primary key) is on.
+    Fields in `set` are set to the value. Numeric fields in `add` (default 0) are increased by it.
+    A unique constraint or the primary key must be on the fields of `key`.
     """
 
     model: type[Mirrored]
@@ -33,7 +33,7 @@ class Upsert:
 
 
 class Row:
-    """All changes of one row, folded into one; their order is kept."""
+    """All changes of one row, folded into one in their order."""
 
     __slots__ = ("add", "key", "set")
 
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The changed rows of one model that are found by the same key."""
+    """The changed rows of one model that are identified by the same key fields."""
 
     model: type[Mirrored]
     key: Names
@@ -64,7 +64,11 @@ class Table:
 
 
 def fold(changes: Iterable[Upsert]) -> list[Table]:
-    """The changes of each row as one. Raises TypeError for a model that is no mirror."""
+    """Fold the changes into one per row.
+
+    Raises:
+        TypeError: a model is not a subclass of `Mirrored`.
+    """
     tables: dict[tuple[type[Mirrored], Names], dict[tuple[Any, ...], Row]] = defaultdict(dict)
     for change in changes:
         key = change.key
@@ -77,13 +81,14 @@ def fold(changes: Iterable[Upsert]) -> list[Table]:
         row.take(change)
     for model, _ in tables:
         if not issubclass(model, Mirrored):
-            raise TypeError(f"{model.__name__} is filled by projections: it has to be Mirrored")
+            raise TypeError(
+                f"{model.__name__} is written by projections, so it has to subclass Mirrored"
+            )
     return [Table(model, key, list(rows.values())) for (model, key), rows in tables.items()]
 
 
 def write(tables: Iterable[Table]) -> None:
-    """Write folded changes in as few statements as their shapes allow. In the caller's
-    transaction."""
+    """Write folded changes with as few statements as possible, in the caller's transaction."""
     for table in tables:
         shapes: dict[tuple[frozenset[str], frozenset[str]], list[Row]] = defaultdict(list)
         for row in table.rows:
@@ -95,9 +100,10 @@ def write(tables: Iterable[Table]) -> None:
 
 
 class _Shape:
-    """Rows of one model that change the same fields.
+    """The statement for rows of one model that change the same fields.
 
-    Each field's values travel as one array. What the change does not say, the model's defaults do.
+    Each field's values are passed as one array. New rows have the model's defaults in all other
+    fields.
     """
 
     def __init__(
@@ -156,5 +162,5 @@ class _Shape:
 
 
 def _element_type(column: "models.Field[Any, Any]") -> str:
-    # A cast to varchar(n) would cut what is too long, where an insert refuses it.
+    # A cast to varchar(n) would truncate a long value, while an insert refuses it.
     return "text" if isinstance(column, models.CharField) else str(column.db_type(connection))

@@ -1,4 +1,4 @@
-"""Locks of PostgreSQL that let one process at a time do what only one may do."""
+"""PostgreSQL advisory locks, which let one process at a time do a piece of work."""
 
 import hashlib
 from typing import Any
@@ -10,16 +10,17 @@ from chain.postgres.wakeup import dedicated_connection
 
 
 class Leadership:
-    """One process holds it, until it lets go or its database connection breaks."""
+    """A role that one process holds until it releases it or its database connection breaks."""
 
     def __init__(self, name: str) -> None:
         self._key = _key(name)
         self._connection: psycopg.Connection[Any] | None = None
 
     def held(self) -> bool:
-        """Whether this process leads; takes the lead when nobody does.
+        """Return whether this process leads. It takes the lead if no process has it.
 
-        Raises OperationalError while the database is away.
+        Raises:
+            OperationalError: the database is away.
         """
         if self._connection is not None:
             try:
@@ -37,20 +38,20 @@ class Leadership:
         return False
 
     def release(self) -> None:
-        """Let another process lead."""
+        """Give up the lead, so that another process can take it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def lock_for_transaction(name: str) -> None:
-    """Wait until no other transaction holds the lock of that name, and hold it until the end."""
+    """Wait for the lock of this name, and hold it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
 
 
 def try_lock_for_transaction(name: str) -> bool:
-    """Hold the lock of that name until the transaction ends; False if another one has it."""
+    """Hold the lock of this name until the transaction ends. Return False if another holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
         row = cursor.fetchone()

@@ -1,6 +1,6 @@
-"""What the router's parts tell of themselves: that they are alive, and how far they have come.
+"""Signs of life of the router's processes: that they run, and how far they have come.
 
-Each mark is a time, kept in Redis, which may lose it: the part tells it again within seconds.
+Each mark is a time in Redis. Redis may lose it, since the process writes it again within seconds.
 """
 
 import logging
@@ -16,11 +16,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 ALIVE_S = 15.0
-"""Who was not heard of for longer counts as away."""
+"""A process whose mark is older than this counts as away."""
 TELL_EVERY_S = 1.0
-"""A mark is not written more often."""
+"""The shortest interval between two writes of one mark."""
 CHAIN, REPORTS = "chain", "reports"
-"""The mirror was at the chain's head; every mailbox was read to its end."""
+"""Names of marks: the time when the mirror was at the chain's head, and the time when every mailbox
+was read to its end."""
 _PREFIX = "health:"
 _KEPT_S = 24 * 3600
 _TIMEOUT_S = 1.0
@@ -30,28 +31,38 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Marks:
-    """What was told, in Unix seconds, and since when the Redis that it is kept in has run."""
+    """The marks that were read. `at` has their times, `redis_since` the start of Redis.
+
+    All times are in Unix seconds.
+    """
 
     at: Mapping[str, float]
     redis_since: float
 
     def age_s(self, name: str, now: float) -> float:
-        """How long ago something was told; infinite if it never was."""
+        """Return the age of a mark in seconds, or infinity if it was never written."""
         return max(0.0, now - self.at[name]) if name in self.at else float("inf")
 
 
 def tell(name: str, at: float | None = None) -> None:
-    """Tell that a part is alive, or that it had come so far at a time; call it every few seconds.
+    """Write a mark. Processes call this every few seconds.
 
-    Redis that is away is no reason to stop: then nobody hears of it.
+    An unavailable Redis does not raise an error: the mark is then not written.
+
+    Args:
+        at: the time of the mark in Unix seconds, now by default.
     """
     _told.tell(settings.REDIS_URL, name, time.time() if at is None else at)
 
 
 def read_marks(names: Collection[str]) -> Marks:
-    """What the parts have told last. Raises RedisError, also where Redis has no room for more."""
+    """Read the latest marks.
+
+    Raises:
+        RedisError: Redis does not answer, or has no memory left for writes.
+    """
     pipeline = _client(settings.REDIS_URL).pipeline(transaction=False)
-    # A Redis that is full still answers: only who writes hears of it.
+    # A Redis without free memory still answers reads, so this write detects it.
     pipeline.set(_PREFIX + "room", "1", ex=_KEPT_S)
     pipeline.mget([_PREFIX + name for name in names])
     pipeline.info("server")
@@ -61,7 +72,7 @@ def read_marks(names: Collection[str]) -> Marks:
 
 
 class _Told:
-    """What this process has told of late, so that it tells nothing too often."""
+    """The marks that this process has written lately, so that it writes none too often."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,7 +89,7 @@ class _Told:
             _client(url).set(_PREFIX + name, repr(at), ex=_KEPT_S)
         except (redis.RedisError, OSError) as error:
             if not self._is_away:
-                logger.warning("Redis does not answer (%s): nobody hears of %s", error, name)
+                logger.warning("Redis does not answer (%s): mark %s not written", error, name)
             self._is_away = True
         else:
             self._is_away = False
@@ -89,7 +100,7 @@ _told = _Told()
 
 @cache
 def _client(url: str) -> "redis.Redis":
-    # Whoever tells has other work: a Redis that hangs must not keep it from that.
+    # Short timeouts and no retries: a hanging Redis must not hold up the process's real work.
     return redis.Redis.from_url(
         url,
         protocol=2,

@@ -1,7 +1,7 @@
-"""Queries whose SQL is written once a process, for the path that every task takes.
+"""ORM queries that are compiled to SQL once per process, for the steps that every task takes.
 
-The ORM takes longer to write a query than PostgreSQL takes to answer it. What it wrote the first
-time serves for every further one; only the parameters change.
+The ORM takes longer to compile such a query than PostgreSQL takes to answer it. The SQL of the
+first call is used for all further calls, and only the parameters change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,9 @@ M = TypeVar("M", bound=Model)
 
 
 def totals(rows: "QuerySet[M, Any]", **sums: Aggregate) -> "QuerySet[M, Any]":
-    """A query of one row, with aggregates over all the rows of another.
+    """Return a query of one row, with aggregates over all rows of another query.
 
-    It is what `aggregate` asks, which cannot be prepared since it asks at once.
+    It is the query of `QuerySet.aggregate`, which cannot be prepared because it runs at once.
     """
     whole = rows.order_by().annotate(whole=Value(1)).values("whole").annotate(**sums)
     return cast("QuerySet[M, Any]", whole.values_list(*sums))
@@ -32,7 +32,7 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Column:
-    """A field's name, and how its values are read from what PostgreSQL gives."""
+    """A field's name, and the converters that turn PostgreSQL's values into the field's values."""
 
     name: str
     expression: Any
@@ -45,9 +45,10 @@ class _Column:
 
 
 class Parameter(Expression):
-    """In a prepared query, a value that is named now and given when it is asked.
+    """A named placeholder in a prepared query. Its value is given when the query runs.
 
-    It goes to PostgreSQL as it is given: what a field would have made of it, the caller does.
+    The value is passed to PostgreSQL unchanged. The caller does the conversion that the field would
+    otherwise do.
     """
 
     def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
@@ -59,21 +60,22 @@ class Parameter(Expression):
 
 
 class Prepared(Generic[M]):
-    """A query that is asked often.
+    """A query that runs often.
 
     Args:
-        write: makes the query, with a `Parameter` for each value that changes; it is called once.
+        write: returns the query, with a `Parameter` for each value that changes. It is called once.
     """
 
     def __init__(self, write: Callable[[], "QuerySet[M, Any]"]) -> None:
         self._write = write
 
     def first(self, **values: object) -> M | None:
-        """The first of the objects, if there is one; for a query of whole objects.
+        """Return the first object, or None. The query must select whole objects.
 
-        Raises TransactionManagementError where it locks rows, and no transaction would hold them.
+        Raises:
+            TransactionManagementError: the query locks rows, but runs outside of a transaction.
         """
-        # Django asks when it writes a query, which is done once here.
+        # Django makes this check when it compiles a query, which happens only once here.
         if self._query.query.select_for_update and connection.get_autocommit():
             raise TransactionManagementError("select_for_update outside of a transaction")
         rows = self.rows(**values)
@@ -84,7 +86,7 @@ class Prepared(Generic[M]):
         return self._query.model.from_db(connection.alias, [each.name for each in columns], found)
 
     def rows(self, **values: object) -> list[tuple[Any, ...]]:
-        """The rows, with each column as PostgreSQL gives it: a `Uint256Field`'s is a Decimal."""
+        """Return the rows with the values that psycopg gives: a `Uint256Field` is a Decimal."""
         sql, given = self._asked(values)
         with connection.cursor() as cursor:
             cursor.execute(sql, given)
@@ -97,7 +99,7 @@ class Prepared(Generic[M]):
 
     @cached_property
     def _columns(self) -> list[_Column]:
-        """What the rows of a query of whole objects consist of."""
+        """The columns of a query of whole objects."""
         compiler = self._query.query.get_compiler(connection.alias)
         compiler.setup_query()
         expressions = [expression for expression, *_ in compiler.select]

@@ -1,4 +1,4 @@
-"""Waking another process by PostgreSQL's NOTIFY, which is delivered on commit only."""
+"""Wake-ups between processes by PostgreSQL's NOTIFY, which is delivered on commit only."""
 
 import contextlib
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from psycopg import sql
 
 
 def notify(*channels: str) -> None:
-    """Wake whoever listens to any of them, once the current transaction has been committed."""
+    """Wake all listeners of these channels once the current transaction is committed."""
     with connection.cursor() as cursor:
         calls = ", ".join(["pg_notify(%s, '')"] * len(channels))
         cursor.execute(f"SELECT {calls}", channels)
 
 
 class Listener:
-    """Waits for notifications, on a connection of its own that is made again when it breaks.
+    """Waits for notifications on a connection of its own, and reconnects when that breaks.
 
-    Whoever waits must look for work after every wait: a notification may be lost with its
-    connection.
+    The caller has to look for work after every wait, even after a timeout: a notification may be
+    lost with its connection.
     """
 
     def __init__(self, channels: Sequence[str]) -> None:
@@ -42,10 +42,13 @@ class Listener:
         self.close()
 
     def wait(self, timeout_s: float) -> set[str]:
-        """Return the channels that were notified, as soon as there is one; empty after the timeout.
+        """Return the notified channels as soon as there is one, or an empty set after the timeout.
 
-        A broken connection is made again, and every channel counts as notified then, since
-        nobody knows what was missed. Raises OperationalError while the database is away.
+        After a reconnect, every channel counts as notified, since notifications may have been
+        missed.
+
+        Raises:
+            OperationalError: the database is away.
         """
         if self._connection is None or self._connection.closed:
             self._connect()
@@ -54,10 +57,13 @@ class Listener:
         return set(self._channels) if notices is None else {each.channel for each in notices}
 
     def wait_for_words(self, timeout_s: float) -> set[str] | None:
-        """Return what the notices said, as soon as there is one, and of all that have come by then.
+        """Return the payloads of all notifications that have arrived, as soon as there is one.
 
-        None where nobody knows what was missed, since the connection had to be made (again).
-        Raises OperationalError while the database is away.
+        Return an empty set after the timeout. Return None after a (re)connect, since notifications
+        may have been missed.
+
+        Raises:
+            OperationalError: the database is away.
         """
         if self._connection is None or self._connection.closed:
             self._connect()
@@ -68,7 +74,7 @@ class Listener:
         return None if notices is None else words
 
     def _notices(self, timeout_s: float) -> "list[psycopg.Notify] | None":
-        """Those of the first packet; None where the connection broke and was made again."""
+        """Return the notifications of the first packet, or None after a reconnect."""
         assert self._connection is not None
         try:
             return list(self._connection.notifies(timeout=max(timeout_s, 0), stop_after=1))
@@ -78,7 +84,7 @@ class Listener:
             return None
 
     def close(self) -> None:
-        """Close the connection; a later `wait` makes a new one."""
+        """Close the connection. A later `wait` opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -91,7 +97,11 @@ class Listener:
 
 
 def dedicated_connection() -> "psycopg.Connection[Any]":
-    """A connection outside of Django's pool, in autocommit; raise django's OperationalError."""
+    """Open a connection outside of Django's management, in autocommit mode.
+
+    Raises:
+        django.db.OperationalError: the database is away.
+    """
     parameters = connection.get_connection_params()
     for name in ("cursor_factory", "context"):
         parameters.pop(name, None)

@@ -77,10 +77,10 @@ def test_a_check_names_each_difference_and_mends_none(session_id: int, source: l
     before = mirror(), events()
     lines = failing_rebuild_mirror("--check", *source).splitlines()
     [session] = [line for line in lines if line.startswith("Session ")]
-    assert session.startswith(f"Session session_id={session_id}: owner is '0x0', ought to be '0x")
-    assert "; deposited_wei is 1, ought to be 1000000000000000000" in session
+    assert session.startswith(f"Session session_id={session_id}: owner is '0x0', but should be '0x")
+    assert "; deposited_wei is 1, but should be 1000000000000000000" in session
     assert f"OnChainTask session_id={session_id}, task_id=0: is missing" in lines
-    assert "SessionRouter session_id=99, index=5: is stored, and ought not to be" in lines
+    assert "SessionRouter session_id=99, index=5: is stored, but should not exist" in lines
     assert lines[-1] == "3 differences"
     assert (mirror(), events()) == before
 

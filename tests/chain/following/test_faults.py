@@ -109,7 +109,7 @@ def test_logs_of_another_contract_are_refused(
         return [log | {"address": "0x" + "ee" * 20} for log in logs]
 
     node.bend = only("eth_getLogs", foreign)
-    with pytest.raises(RpcInconsistent, match="localhost: a log of another contract, 0xeeee"):
+    with pytest.raises(RpcInconsistent, match="localhost: a log is from another contract, 0xeeee"):
         follow(follower)
     assert not Event.objects.exists()
 
@@ -183,7 +183,7 @@ def test_logs_that_a_range_leaves_out_are_noticed(
 
     node.bend = only("eth_getLogs", partial)
     again = Follower(Rpc(node.url), chain.deployment)
-    with pytest.raises(RpcPartial, match="localhost has left out logs of block"):
+    with pytest.raises(RpcPartial, match="localhost has omitted logs of block"):
         again.step()
     assert not Event.objects.exists()
     persist(again)
@@ -199,7 +199,7 @@ def test_logs_that_are_not_indexed_yet_are_taken_from_the_receipts(
     node.bend = only("eth_getLogs", lambda *_: [])
     follow(follower)
     assert OnChainTask.objects.get().task_data == "fresh"
-    assert "localhost has left out 4 logs of block" in caplog.text
+    assert "localhost has omitted 4 logs of block" in caplog.text
 
 
 def test_receipts_that_do_not_fit_their_header_are_refused(

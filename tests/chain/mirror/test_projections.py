@@ -100,7 +100,9 @@ def test_a_rebuild_empties_what_no_event_fills(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_only_tables_of_the_mirror_can_be_filled() -> None:
-    with pytest.raises(TypeError, match="Task is filled by projections: it has to be Mirrored"):
+    with pytest.raises(
+        TypeError, match="Task is written by projections, so it has to subclass Mirrored"
+    ):
         fold([Upsert(Task, {"id": 1}, {"status": "ended"})])  # type: ignore[arg-type]
 
 
