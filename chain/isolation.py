@@ -1,7 +1,8 @@
-"""Work that is tried piece by piece, so that one piece's failure stops no other.
+"""Isolates pieces of work from each other, so that the failure of one does not stop the others.
 
-What fails is logged, kept as a `Fault` for the operator, and tried again after a pause that grows.
-A server that is away is nobody's fault: the error goes on to the loop, which waits for it.
+A failure is logged, stored as a `Fault` for the operator, and the piece of work is tried again
+after a growing pause. An unavailable server is not a failure of the work: that error is raised to
+the process's loop, which waits for the server.
 """
 
 import logging
@@ -22,10 +23,16 @@ FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
 FORGOTTEN_AFTER = timedelta(days=7)
 MOST_REMEMBERED = 10_000
-"""Of one process. Beyond that the oldest are forgotten, and tried again at once."""
+"""The most failures that one process remembers.
+
+Beyond it, the oldest are forgotten, and their work is tried again at once.
+"""
 _AWAY = (
-    *(redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError),
-    *(redis.OutOfMemoryError, redis.ReadOnlyError),
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.BusyLoadingError,
+    redis.OutOfMemoryError,
+    redis.ReadOnlyError,
 )
 
 logger = logging.getLogger(__name__)
@@ -38,10 +45,10 @@ class _Failed:
 
 
 class Isolation:
-    """Tries the pieces of one process's work. For one thread.
+    """Tries the pieces of one process's work. Not thread-safe.
 
     Args:
-        process: whose work it is; operators see it.
+        process: the process's name, which operators see.
     """
 
     def __init__(self, process: str) -> None:
@@ -51,14 +58,15 @@ class Isolation:
     def attempt(
         self, key: Hashable, item: object, work: Callable[[], object], now: datetime | None = None
     ) -> bool:
-        """Do a piece of work, unless it has failed lately; whether it was done.
+        """Do a piece of work, unless it is pausing after a failure. Return whether it was done.
 
         Args:
-            key: what tells the piece from others, the next time as well.
-            item: what operators call it. It must not contain what strangers wrote.
+            key: identifies the piece of work, also in later calls.
+            item: the name that operators see. It must not contain text from clients.
+            work: does the work, and raises an exception if it fails.
 
         Raises:
-            OperationalError, InterfaceError, RedisError: a server is away.
+            OperationalError, InterfaceError, RedisError: a server is unavailable.
         """
         now = now or timezone.now()
         if self.rests(key, now):
@@ -77,22 +85,22 @@ class Isolation:
         return True
 
     def rests(self, key: Hashable, now: datetime) -> bool:
-        """Whether a piece has failed so lately that it is left alone."""
+        """Return whether a piece of work is pausing after a failure."""
         failed = self._failed.get(key)
         return failed is not None and now < failed.again_at
 
     def times(self, key: Hashable) -> int:
-        """How often a piece has failed, one time after another."""
+        """Return how many times in a row a piece of work has failed."""
         failed = self._failed.get(key)
         return 0 if failed is None else failed.times
 
     def again_at(self, key: Hashable) -> datetime | None:
-        """When a piece that has failed is tried again."""
+        """Return when a failed piece of work may be tried again, or None if it has not failed."""
         failed = self._failed.get(key)
         return failed.again_at if failed is not None else None
 
     def forget(self, key: Hashable, item: object) -> None:
-        """There is nothing wrong with a piece of work any more."""
+        """Forget the failures of a piece of work, and delete its fault."""
         self._failed.pop(key, None)
         Fault.objects.filter(process=self._process, item=str(item)[:200]).delete()
 
@@ -107,7 +115,7 @@ class Isolation:
 
 
 def record_fault(process: str, item: str, error: Exception, now: datetime) -> None:
-    """Keep a failure where operators look (the admin, `cortensor:faults` at /metrics)."""
+    """Store a failure for operators: the admin and `cortensor:faults` at /metrics show it."""
     values = {"error": type(error).__name__[:64], "place": _place(error), "last_at": now}
     rows = Fault.objects.filter(process=process, item=item[:200])
     with transaction.atomic():
@@ -116,15 +124,15 @@ def record_fault(process: str, item: str, error: Exception, now: datetime) -> No
                 [Fault(process=process, item=item[:200], first_at=now, **values)],
                 ignore_conflicts=True,
             )
-            # A row more is the occasion to let old ones go, so that they cannot pile up.
+            # Delete old rows whenever a row is added, so that they cannot accumulate.
             Fault.objects.filter(last_at__lt=now - FORGOTTEN_AFTER).delete()
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that a server is away, or has no room: no piece of work is to blame.
+    """Return whether an error means that a server is unavailable or out of memory.
 
-    A deadlock or a value out of range is of its own piece of work, though the same class reports
-    it: the connection still answers then.
+    Django raises OperationalError for a deadlock or a value out of range as well. Those are
+    failures of the piece of work: the connection still answers after them.
     """
     if isinstance(error, _AWAY):
         return True

@@ -1,4 +1,4 @@
-"""What can be sent to the chain of network tasks: `chain.operations` for idle times."""
+"""The operations of network tasks: one function for each kind, as in `chain.operations`."""
 
 from eth_utils.address import to_checksum_address
 
@@ -14,25 +14,34 @@ from chain.protocol.network_messages import (
 
 
 def relay_ping(message: Ping, signature: bytes) -> Op:
-    """Relay that a node is there."""
+    """Relay a node's ping."""
     payload = {"node": to_checksum_address(message.node), "time": message.time}
     payload["signature"] = hex_text(signature)
     return operation(OperationKind.RELAY_PING, payload, "node", "time")
 
 
 def prune_node(node: str, pinged_at: int) -> Op:
-    """Take a node off the roll that has not pinged since `pinged_at`, in seconds since 1970."""
+    """Remove a node from the roll.
+
+    Args:
+        pinged_at: the time of the node's last ping, in seconds since 1970.
+    """
     payload = {"node": to_checksum_address(node), "pinged_at": pinged_at}
     return operation(OperationKind.PRUNE_NODE, payload, "node", "pinged_at")
 
 
 def request_network_task(request_id: int) -> Op:
-    """Ask for the next network task, which will have this number."""
+    """Request the next network task. Its request will have this number."""
     return operation(OperationKind.REQUEST_NETWORK_TASK, {"request_id": request_id}, "request_id")
 
 
 def next_network_creator(request_id: int, asked: int, draw_block: int) -> Op:
-    """Draw the creators of a request, or pass the turn of the one after `asked` others."""
+    """Draw the creators of a request, or pass the turn to its next creator.
+
+    Args:
+        asked: how many creators have had their turn.
+        draw_block: the block that the draw depends on.
+    """
     payload = {"request_id": request_id, "asked": asked, "draw_block": draw_block}
     return operation(OperationKind.NEXT_NETWORK_CREATOR, payload, *payload)
 
@@ -62,7 +71,7 @@ def prepare_network_task(message: NetworkPrepare, preparer: str, signature: byte
 
 
 def start_network_task(session_id: int, seed: int) -> Op:
-    """Have the completers of a prepared network task drawn."""
+    """Draw the completers of a prepared network task."""
     payload = {"id": session_id, "seed": seed}
     return operation(OperationKind.START_NETWORK_TASK, payload, "id", "seed")
 
@@ -104,12 +113,16 @@ def judge_network_task(message: NetworkVerdict, signature: bytes) -> Op:
 
 
 def force_network_task(session_id: int, seed: int, stage: str) -> Op:
-    """Force a network task on after the deadline of its stage; `stage` tells this from others."""
+    """Force a network task on to its next stage after the deadline of the current one.
+
+    Args:
+        stage: the current stage. It distinguishes the operation from those of other stages.
+    """
     payload = {"id": session_id, "seed": seed, "stage": stage}
     return operation(OperationKind.FORCE_NETWORK_TASK, payload, "id", "seed", "stage")
 
 
 def claim_network_reward(node: str, epoch: int) -> Op:
-    """Have a node paid what it earned in an epoch that is over."""
+    """Pay a node its reward for an epoch that is over."""
     payload = {"node": to_checksum_address(node), "epoch": epoch}
     return operation(OperationKind.CLAIM_NETWORK_REWARD, payload, "node", "epoch")

@@ -1,8 +1,9 @@
-"""What can be sent to the chain: one function for each kind of operation.
+"""The operations that can be sent to the chain: one function for each kind.
 
-`outbox.enqueue(operations.submit_task(…))` is all that other packages do; `chain.sending.sender`
-does the rest. The key makes an operation one: what is enqueued again under the same key is not
-done twice. In payloads addresses are checksummed, bytes are 0x hex, and integers are JSON integers.
+Other packages call `outbox.enqueue(operations.submit_task(…))`, and `chain.sending.sender` does
+the rest. An operation's key identifies it: operations that are enqueued under the same key again
+are not sent twice. In payloads, addresses are checksummed, bytes are 0x hex, and integers are JSON
+integers.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,10 @@ from chain.protocol.messages import (
 
 
 class OperationKind(models.TextChoices):
-    """In the order in which they depend on each other; the sender keeps it."""
+    """The kinds of operations, in the order in which they depend on each other.
+
+    The sender sends pending operations in this order.
+    """
 
     REGISTER_NODE = "register_node"
     SET_NODE_STATE = "set_node_state"
@@ -42,7 +46,7 @@ class OperationKind(models.TextChoices):
     WITHDRAW_NODE_PAYMENT = "withdraw_node_payment"
     SETTLE_PAYMENT = "settle_payment"
     REFUND_PAYMENT = "refund_payment"
-    # Network tasks come last: they are for idle times.
+    # Network tasks come last, since they run only while the network is idle.
     RELAY_PING = "relay_ping"
     PRUNE_NODE = "prune_node"
     REQUEST_NETWORK_TASK = "request_network_task"
@@ -59,7 +63,7 @@ class OperationKind(models.TextChoices):
 
 @dataclass(frozen=True)
 class Op:
-    """An operation to be enqueued."""
+    """An operation that can be enqueued."""
 
     kind: OperationKind
     key: str
@@ -67,7 +71,7 @@ class Op:
 
 
 def register_node(registration: Registration, signature: bytes) -> Op:
-    """Register a node by its own signature."""
+    """Register a node with the node's own signature."""
     payload = {
         "node": to_checksum_address(registration.node),
         "operator": to_checksum_address(registration.operator),
@@ -78,9 +82,11 @@ def register_node(registration: Registration, signature: bytes) -> Op:
 
 
 def set_node_state(node: str, state: int, change: str) -> Op:
-    """Set a node's state, by the contract's numbers.
+    """Set a node's state.
 
-    `change` tells this change from an earlier one to the same state.
+    Args:
+        state: the contract's number of the state.
+        change: distinguishes this change from an earlier one to the same state.
     """
     payload = {"node": to_checksum_address(node), "state": state, "change": change}
     return operation(OperationKind.SET_NODE_STATE, payload, "node", "state", "change")
@@ -98,7 +104,7 @@ def submit_task(
     client_reference: str,
     max_input_tokens: int,
 ) -> Op:
-    """Put a task on chain under a number of this router's lane."""
+    """Submit a task to the chain, with a number from this router's lane."""
     payload = {
         "session_id": session_id,
         "task_id": task_id,
@@ -114,7 +120,7 @@ def submit_task(
 
 
 def assign_task(session_id: int, task_id: int, miners: Sequence[str], model_identifier: int) -> Op:
-    """Put miners on a queued task; the model is the session's."""
+    """Assign miners to a queued task. The model must be the session's model."""
     payload = {
         "session_id": session_id,
         "task_id": task_id,
@@ -125,7 +131,7 @@ def assign_task(session_id: int, task_id: int, miners: Sequence[str], model_iden
 
 
 def replace_miner(session_id: int, task_id: int, late: str, replacement: str) -> Op:
-    """Give a late miner's place to another; a miner loses its place once."""
+    """Replace a late miner of a task. A miner loses its place in a task at most once."""
     payload = {
         "session_id": session_id,
         "task_id": task_id,
@@ -136,7 +142,7 @@ def replace_miner(session_id: int, task_id: int, late: str, replacement: str) ->
 
 
 def replace_miner_by_draw(session_id: int, task_id: int, late: str) -> Op:
-    """Give a late miner's place to the next of the chain's draw, once no oracle may choose."""
+    """Replace a late miner by a draw on chain, once the oracle's time to choose has passed."""
     payload = {"session_id": session_id, "task_id": task_id, "late": to_checksum_address(late)}
     return operation(OperationKind.REPLACE_MINER_BY_DRAW, payload, "session_id", "task_id", "late")
 
@@ -152,12 +158,16 @@ def relay_precommit(message: Precommit, signature: bytes) -> Op:
 
 
 def relay_commit(message: Commit, signature: bytes) -> Op:
-    """Relay a miner's reveal. The signature stays here: see chain.protocol.messages.Commit."""
+    """Relay a miner's reveal.
+
+    The signature is kept in the payload but not sent to the chain: see
+    `chain.protocol.messages.Commit`.
+    """
     return _relayed(OperationKind.RELAY_COMMIT, message, signature, data=message.data)
 
 
 def relay_verdict(message: Verdict, signature: bytes) -> Op:
-    """Relay a validator's verdict on a task; there is one."""
+    """Relay a validator's verdict on a task. A task has one verdict."""
     payload = {
         "session_id": message.session_id,
         "task_id": message.task_id,
@@ -182,23 +192,27 @@ def end_commit(session_id: int, task_id: int) -> Op:
 
 
 def end_task(session_id: int, task_id: int) -> Op:
-    """End a stuck task after the deadline of its stage; what it has not paid is refunded."""
+    """End a stuck task after the deadline of its stage. The unspent escrow is refunded."""
     return _forced(OperationKind.END_TASK, session_id, task_id)
 
 
 def withdraw_node_payment(node: str, change: str) -> Op:
-    """Push to a node all that it is owed; `change` tells this withdrawal from an earlier one."""
+    """Pay out everything that a node is owed.
+
+    Args:
+        change: distinguishes this withdrawal from an earlier one.
+    """
     payload = {"node": to_checksum_address(node), "change": change}
     return operation(OperationKind.WITHDRAW_NODE_PAYMENT, payload, "node", "change")
 
 
 def settle_payment(transfer: TransferWithAuthorization, signature: bytes) -> Op:
-    """Take what a payer has signed away."""
+    """Collect a payment that a payer has authorized."""
     return _transfer(OperationKind.SETTLE_PAYMENT, transfer, signature)
 
 
 def refund_payment(transfer: TransferWithAuthorization, signature: bytes) -> Op:
-    """Give a payment back, by the signature of the account that holds it."""
+    """Refund a payment, authorized by the account that received it."""
     return _transfer(OperationKind.REFUND_PAYMENT, transfer, signature)
 
 
@@ -237,11 +251,11 @@ def _forced(kind: OperationKind, session_id: int, task_id: int) -> Op:
 
 
 def operation(kind: OperationKind, payload: dict[str, Any], *identity: str) -> Op:
-    """An operation that is the only one with these members of its payload."""
+    """Return an operation whose key consists of its kind and these members of its payload."""
     key = ":".join([kind.value, *(str(payload[name]).lower() for name in identity)])
     return Op(kind, key, payload)
 
 
 def hex_text(value: bytes) -> str:
-    """Bytes as payloads have them."""
+    """Return bytes as 0x hex, the form that payloads have."""
     return "0x" + value.hex()

@@ -1,4 +1,4 @@
-"""The rows of the chain: its blocks and events as they were read, and what is sent to it."""
+"""Models of the `chain` app: stored blocks and events, the undo log, the outbox, transactions."""
 
 from chain.models.event import Block, Event
 from chain.models.fault import Fault

@@ -1,13 +1,13 @@
-"""What was read from the chain: the events of our contracts, and the blocks that vouch for them."""
+"""The events of this project's contracts, and the blocks that contain them."""
 
 from django.db import models
 
 
 class Block(models.Model):
-    """A block of the chain that is followed; the highest one is how far the mirror has come.
+    """A stored block. The highest one is the cursor: the mirror is complete up to it.
 
-    Every block with an event is here, and the last one of each batch. After a fork the orphaned
-    ones are deleted.
+    Stored are all blocks with events, and the last block of each batch. After a fork, orphaned
+    blocks are deleted.
     """
 
     number = models.BigIntegerField(primary_key=True)
@@ -22,11 +22,14 @@ class Block(models.Model):
 
 
 class Event(models.Model):
-    """A decoded log. `args` has JSON integers of any size (jsonb keeps them exactly), 0x hex for
-    bytes, checksummed addresses, and text without what PostgreSQL cannot hold.
+    """A decoded log.
+
+    In `args`, integers are JSON integers of any size (jsonb stores them exactly), bytes are 0x hex,
+    addresses are checksummed, and NUL characters in text are replaced, since PostgreSQL cannot
+    store them.
     """
 
-    # Without an index of its own: `event_order` begins with it.
+    # The field needs no index of its own, since `event_order` begins with it.
     block = models.ForeignKey(
         Block, on_delete=models.CASCADE, related_name="events", db_index=False
     )
@@ -52,5 +55,5 @@ class Event(models.Model):
 
     @property
     def block_number(self) -> int:
-        """The number of its block."""
+        """The number of the event's block."""
         return self.block_id

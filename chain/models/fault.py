@@ -1,14 +1,14 @@
-"""Pieces of work that fail by themselves, for the operator to see."""
+"""Failed pieces of work, shown to the operator."""
 
 from django.db import models
 from django.utils import timezone
 
 
 class Fault(models.Model):
-    """A piece of a process's work that failed and is tried again later. It stops no other piece.
+    """A piece of a process's work that has failed and will be tried again.
 
-    The row goes when the work succeeds. It holds no text of the failed work: where the error was
-    raised is enough to find the whole of it in the log.
+    Other pieces of work go on. The row is deleted when the work succeeds. It contains no text of
+    the failed work: the place of the error is enough to find the traceback in the log.
     """
 
     process = models.CharField(max_length=32)

@@ -1,10 +1,10 @@
-"""What the chain's own tags say about which blocks no fork will undo."""
+"""The blocks that the chain's own tags name as safe from forks."""
 
 from django.db import models
 
 
 class FinalBlock(models.Model):
-    """The block that `safe` or `finalized` named when sync asked last."""
+    """The block that the tag `safe` or `finalized` named when sync last read it."""
 
     tag = models.CharField(max_length=16, primary_key=True)
     number = models.BigIntegerField()

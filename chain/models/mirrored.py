@@ -1,13 +1,14 @@
-"""What marks a table as part of the mirror."""
+"""The base class of the mirror's models."""
 
 from django.apps import apps
 from django.db import models
 
 
 class Mirrored(models.Model):
-    """Base of a table that only projections write: it can be dropped and rebuilt from events.
+    """Base class of models that only projections write.
 
-    Nothing refers to its rows by a foreign key, since a rebuild deletes them all.
+    Their tables can be emptied and rebuilt from events. No foreign key refers to their rows, since
+    a rebuild deletes all of them.
     """
 
     class Meta:
@@ -15,5 +16,5 @@ class Mirrored(models.Model):
 
 
 def mirrored_models() -> list[type[Mirrored]]:
-    """Every model of the mirror."""
+    """Return all models of the mirror."""
     return [model for model in apps.get_models() if issubclass(model, Mirrored)]

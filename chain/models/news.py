@@ -1,13 +1,13 @@
-"""How far a reader of the chain's news has come."""
+"""The cursors of readers of stored events (`chain.following.news`)."""
 
 from django.db import models
 
 
 class NewsCursor(models.Model):
-    """One reader's place: it has reacted to all events up to and including `block`.
+    """A reader's cursor. The reader has reacted to all events up to and including `block`.
 
-    `forks` counts how often the mirror went back. A reader that has read before a fork and wants
-    to move on after it is found out by this number.
+    `forks` counts how often the mirror went back. It reveals a reader that read events before a
+    fork and tries to move its cursor after it.
     """
 
     reader = models.CharField(max_length=32, primary_key=True)

@@ -1,4 +1,4 @@
-"""The outbox (`Operation`) and the transactions that carry it to the chain."""
+"""The outbox (`Operation`) and the transactions that send operations to the chain."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,7 +7,7 @@ from chain.operations import OperationKind
 
 
 class TransactionStatus(models.TextChoices):
-    """`chain.sending.journal` has the ways between them."""
+    """The states of a transaction. `chain.sending.journal` defines the transitions."""
 
     SIGNED = "signed", "signed and stored, perhaps broadcast"
     SENT = "sent", "accepted by a node"
@@ -17,10 +17,11 @@ class TransactionStatus(models.TextChoices):
 
 
 class Transaction(models.Model):
-    """One nonce of one account, and the transaction that is to use it.
+    """A nonce of an account, and the transaction that uses it.
 
-    A stuck one is signed again with higher fees: `hash` and `raw` are the latest, and any of
-    `earlier_hashes` may be mined in its place, to the same effect. Fees are wei a gas.
+    A stuck transaction is signed again with higher fees. `hash` and `raw` are those of the latest
+    version. A version in `earlier_hashes` may be mined instead, with the same effect. Fees are in
+    wei per unit of gas.
     """
 
     hash = models.CharField(max_length=66, unique=True)
@@ -49,7 +50,7 @@ class Transaction(models.Model):
 
     class Meta:
         constraints = [
-            # Two senders that both believe to lead cannot use a nonce twice.
+            # Even if two senders both believe that they lead, they cannot use a nonce twice.
             models.UniqueConstraint(
                 fields=["account", "nonce"],
                 condition=models.Q(status__in=["signed", "sent", "mined"]),
@@ -62,12 +63,12 @@ class Transaction(models.Model):
 
     @property
     def hashes(self) -> list[str]:
-        """All under which it may be mined, the latest first."""
+        """All hashes under which it may be mined, the latest first."""
         return [self.hash, *reversed(self.earlier_hashes)]
 
 
 class GasTotal(models.Model):
-    """The gas of all mined transactions of a kind, kept as they are mined and undone."""
+    """The gas used by all mined transactions of a kind. Updated when one is mined or undone."""
 
     kind = models.CharField(max_length=24, choices=OperationKind.choices, primary_key=True)
     gas_used = models.BigIntegerField(default=0)
@@ -79,7 +80,11 @@ class GasTotal(models.Model):
 
 
 class OperationStatus(models.TextChoices):
-    """`failed` and `confirmed` are final, but for a fork and for being enqueued again."""
+    """The states of an operation.
+
+    `failed` and `confirmed` are final, unless a fork undoes the transaction. A failed operation can
+    also be enqueued again.
+    """
 
     PENDING = "pending"
     SENT = "sent"
@@ -88,7 +93,7 @@ class OperationStatus(models.TextChoices):
 
 
 class Operation(models.Model):
-    """A row of the outbox; `chain.operations` says what `payload` holds for each kind."""
+    """A row of the outbox. `chain.operations` defines the `payload` of each kind."""
 
     kind = models.CharField(max_length=24, choices=OperationKind.choices)
     key = models.CharField(max_length=200, unique=True)

@@ -1,10 +1,10 @@
-"""What takes the mirror back when the chain forks: rows as they were before the last batches."""
+"""The undo log of the mirror: rows as they were before the latest batches changed them."""
 
 from django.db import models
 
 
 class StoredBatch(models.Model):
-    """Consecutive blocks that were stored near the head at once, hence can be undone at once."""
+    """Consecutive blocks near the head that were stored together and are undone together."""
 
     first_block = models.BigIntegerField()
     last_block = models.BigIntegerField(db_index=True)
@@ -16,10 +16,10 @@ class StoredBatch(models.Model):
 
 
 class BeforeImage(models.Model):
-    """Rows of one table before a batch has changed them.
+    """Rows of one table as they were before a batch changed them.
 
-    `keys` names each row that the batch has made or changed, `rows` has those that were there
-    before, whole. Both are JSON as PostgreSQL makes and reads it, numbers exactly.
+    `keys` has the key of each row that the batch created or changed. `rows` has the complete rows
+    that existed before. PostgreSQL writes and reads both as JSON, which keeps numbers exact.
     """
 
     batch = models.ForeignKey(StoredBatch, on_delete=models.CASCADE, related_name="images")

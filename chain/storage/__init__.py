@@ -1,9 +1,10 @@
-"""Prompts and results by their content: what is read is what was written, or an error.
+"""Content-addressed storage of prompts and results.
 
-A content of up to 1 MiB is one raw leaf; a larger one is a tree of them, in the shape of the
-profile `unixfs-v1-2025`, so that any IPFS implementation gives the same content the same CID. The
-blocks lie in files under `settings.STORAGE_DIR`, or in a Kubo node where `settings.IPFS_API_URL`
-names one.
+Reading a CID returns exactly the content that was stored under it, or raises an error.
+
+A content of up to 1 MiB is one raw leaf. A larger content is a tree of leaves in the shape of the
+profile `unixfs-v1-2025`, so that any IPFS implementation computes the same CID. Blocks are stored
+in files under `settings.STORAGE_DIR`, or in a Kubo node if `settings.IPFS_API_URL` is set.
 """
 
 from chain.storage.contents import (

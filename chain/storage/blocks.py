@@ -1,4 +1,4 @@
-"""Where blocks lie: the interface, and the files of this machine."""
+"""The interface of a block store, and its implementation in files."""
 
 import math
 import os
@@ -10,51 +10,55 @@ from chain.storage.cids import Cid
 from chain.storage.errors import BlockCorrupt, BlockMissing, BlockTooLarge
 
 MAX_BLOCK_BYTES = 2 * 1024 * 1024
-"""Of a block that is read; IPFS nodes exchange no larger ones. Those that are written have half."""
+"""The largest block that is read. IPFS nodes exchange no larger ones.
+
+Blocks that this package writes have at most half of this size.
+"""
 
 
 class Blocks(Protocol):
-    """A store of blocks. It need not be believed: `fetch` checks what it gives."""
+    """A store of blocks. It is not trusted: `fetch` verifies each block."""
 
     def put(self, cid: Cid, block: bytes) -> None:
         """Store a block. Storing it again changes nothing."""
 
     def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
-        """What the store has under a CID; raise BlockMissing.
+        """Return the stored block of a CID, unverified. Raise BlockMissing if there is none.
 
         Args:
-            within_s: seconds after which a store that has to wait for others gives up.
+            within_s: time limit in seconds for a store that has to wait for other nodes.
         """
 
     def keep(self, root: Cid) -> None:
-        """See to it that a root and all that it links to stays. All of it has been put."""
+        """Protect a root and all blocks under it from deletion. All of them were put before."""
 
 
 def fetch(blocks: Blocks, cid: Cid, within_s: float = math.inf) -> bytes:
-    """The block of a CID, verified.
+    """Return the block of a CID, verified.
 
     Raises:
-        StorageError: it cannot be had; BlockCorrupt if the store has something else.
+        BlockCorrupt: the stored block does not match the CID.
+        StorageError: the block cannot be read for another reason.
     """
     block = blocks.get(cid, within_s)
     if not cid.matches(block):
-        raise BlockCorrupt(f"{cid}: the stored block is something else; remove it, put it again")
+        raise BlockCorrupt(f"{cid}: the stored block does not match; remove it and put it again")
     return block
 
 
 class LocalBlocks:
-    """Blocks in files of one folder. Processes may share it."""
+    """Blocks in files of one folder. Several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def put(self, cid: Cid, block: bytes) -> None:
-        """Store a block, safe from a crash once this returns."""
+        """Store a block. It survives a crash once this method has returned."""
         path = self._path(cid)
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A reader sees the whole block or none, and a crash leaves no half under the real name.
+        # Readers see the whole block or none, and a crash leaves no partial file under its name.
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with part.open("wb") as file:
             file.write(block)
@@ -74,23 +78,23 @@ class LocalBlocks:
         return block
 
     def keep(self, root: Cid) -> None:
-        """Nothing to do: this store throws nothing away."""
+        """Do nothing: this store never deletes blocks."""
 
     def _path(self, cid: Cid) -> Path:
         name = str(cid)
-        # The first characters are the same for every block; the last ones spread evenly.
+        # The first characters of all CIDs are equal, while the last ones spread evenly.
         return self._folder / name[-3:-1] / name
 
 
 class Nowhere:
-    """Stores nothing: for a content's CID alone."""
+    """A store that keeps nothing. It serves to compute the CID of a content."""
 
     def put(self, cid: Cid, block: bytes) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
         """Raise BlockMissing."""
         raise BlockMissing(f"{cid}: nothing is stored here")
 
     def keep(self, root: Cid) -> None:
-        """Nothing to do."""
+        """Do nothing."""

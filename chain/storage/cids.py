@@ -1,4 +1,4 @@
-"""Content identifiers of version 1 in base32, with SHA-256, of raw leaves and dag-pb nodes."""
+"""Content identifiers (CIDv1, base32, SHA-256) of raw leaves and dag-pb nodes."""
 
 import base64
 import hashlib
@@ -15,46 +15,46 @@ _TEXT = re.compile(r"b[a-z2-7]{58}")
 
 @dataclass(frozen=True)
 class Cid:
-    """The name of one block: how it is to be read, and its SHA-256."""
+    """The identifier of one block: its codec and its SHA-256 digest."""
 
     codec: int
     digest: bytes
 
     @classmethod
     def of(cls, codec: int, block: bytes) -> "Cid":
-        """The CID of a block."""
+        """Return the CID of a block."""
         return cls(codec, hashlib.sha256(block).digest())
 
     @classmethod
     def parse(cls, text: str) -> "Cid":
-        """Read a CID as it is written in addresses. Raises InvalidAddress."""
+        """Parse a CID in base32, the form that addresses have. Raises InvalidAddress."""
         if _TEXT.fullmatch(text):
             cid = cls.from_bytes(base64.b32decode(text[1:].upper() + "=" * 6))
-            # Base32 has two bits to spare here: only one of four spellings is the CID's.
+            # Base32 leaves two bits unused here. Of the four spellings, only one is canonical.
             if str(cid) == text:
                 return cid
         raise InvalidAddress(
-            f"cid: {text[:80]!r} is no CIDv1 of a raw leaf (bafkrei…) or a file (bafybei…)"
+            f"cid: {text[:80]!r} is not a CIDv1 of a raw leaf (bafkrei…) or a file (bafybei…)"
             " in base32 with SHA-256; add the content with --cid-version=1"
         )
 
     @classmethod
     def from_bytes(cls, binary: bytes) -> "Cid":
-        """Read a CID as it is written in blocks. Raises InvalidAddress."""
+        """Parse a binary CID, the form that links in blocks have. Raises InvalidAddress."""
         known = any(binary[:4] == _prefix(codec) for codec in CODEC_NAMES)
         if not known or len(binary) != 4 + _DIGEST_BYTES:
             raise InvalidAddress(
-                f"cid: 0x{binary[:40].hex()} is no CIDv1 of a raw leaf or a dag-pb node with"
+                f"cid: 0x{binary[:40].hex()} is not a CIDv1 of a raw leaf or a dag-pb node with"
                 " SHA-256; add the content with --cid-version=1"
             )
         return cls(binary[1], binary[4:])
 
     def to_bytes(self) -> bytes:
-        """The CID as it is written in blocks."""
+        """Return the binary CID, the form that links in blocks have."""
         return _prefix(self.codec) + self.digest
 
     def matches(self, block: bytes) -> bool:
-        """Whether this is the block's name."""
+        """Return whether this is the CID of the block."""
         return hashlib.sha256(block).digest() == self.digest
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Contents into the store that the settings name, and back."""
+"""Stores and reads contents in the block store that the settings name."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,26 +17,28 @@ from chain.storage.writer import write
 SCHEME = "ipfs://"
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 CONTENT_WITHIN_S = 30.0
-"""For one content, unless the caller says otherwise."""
+"""The default time limit for reading one content."""
 THREADS = 16
-"""How many contents may be on their way to the disk."""
+"""The most contents that `put_meanwhile` writes to disk at the same time."""
 
 
 def put(content: bytes) -> str:
     """Store a content and return its CID. Storing it again changes nothing.
 
     Raises:
-        ContentTooLarge: it has more than `MAX_CONTENT_BYTES`.
-        StorageError: the store does not take it.
+        ContentTooLarge: the content has more than `MAX_CONTENT_BYTES`.
+        StorageError: the store does not accept it.
     """
     return put_stream([content])
 
 
 def put_meanwhile(content: bytes) -> tuple[str, Callable[[], object]]:
-    """Return a content's CID at once; the content is stored once the callable has returned.
+    """Start to store a content. Return its CID, and a callable that waits until it is stored.
 
-    A disk takes a while to confirm, which the caller has other uses for. A store that is elsewhere
-    may take long, and has the content before this returns. Both raise like `put`.
+    The caller can do other work while the disk confirms the write. In a Kubo node the content is
+    already stored when this function returns.
+
+    Both this function and the callable raise the errors of `put`.
     """
     blocks = _blocks()
     if not isinstance(blocks, LocalBlocks):
@@ -46,39 +48,40 @@ def put_meanwhile(content: bytes) -> tuple[str, Callable[[], object]]:
 
 
 def put_stream(pieces: Iterable[bytes]) -> str:
-    """Store a content that comes in pieces, of which memory holds one chunk. Else like `put`."""
+    """Store a content that arrives in pieces, holding one chunk in memory. Otherwise like `put`."""
     return str(write(_blocks(), _bounded(pieces)))
 
 
 def get(
     cid: str, max_bytes: int = MAX_CONTENT_BYTES, *, within_s: float = CONTENT_WITHIN_S
 ) -> bytes:
-    """Return the content of a CID, verified against it.
+    """Return the content of a CID, verified.
 
     Args:
-        within_s: seconds for all of it, whatever one block may take.
+        within_s: time limit in seconds for the whole content.
 
     Raises:
-        InvalidAddress: it is no CID of a raw leaf or a file.
-        BlockMissing: the store does not have it.
-        BlockCorrupt: what is stored does not have that CID.
-        ContentTooLarge: it has more than `max_bytes`.
-        ContentTooSlow: it did not come in time.
-        StorageError: it cannot be had for another reason, which the subclass names.
+        InvalidAddress: the text is not a CID of a raw leaf or a file.
+        BlockMissing: the store does not have one of the blocks.
+        BlockCorrupt: a stored block does not match its CID.
+        ContentTooLarge: the content has more than `max_bytes`.
+        ContentTooSlow: the content was not read within the time limit.
+        StorageError: the content cannot be read for another reason, which the subclass names.
     """
     return b"".join(read(_blocks(), Cid.parse(cid), max_bytes, within_s))
 
 
 def stream(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> Iterator[bytes]:
-    """The content of a CID in pieces of a block each. Else like `get`, while it is iterated.
+    """Yield the content of a CID, one block at a time. Raises the errors of `get` on iteration.
 
-    Only each block's time is bounded: whoever iterates may be slow.
+    There is a time limit for each block, but none for the whole content, since the consumer may be
+    slow.
     """
     return read(_blocks(), Cid.parse(cid), max_bytes)
 
 
 def address(cid: str) -> str:
-    """How a CID is written on chain."""
+    """Return the address of a CID, as it is written on chain."""
     return SCHEME + cid
 
 
@@ -99,7 +102,6 @@ def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
         size += len(piece)
         if size > MAX_CONTENT_BYTES:
             raise ContentTooLarge(
-                f"content: more than {MAX_CONTENT_BYTES} bytes, which is the most that is stored;"
-                " send less"
+                f"content: it exceeds the limit of {MAX_CONTENT_BYTES} bytes; send a smaller one"
             )
         yield piece

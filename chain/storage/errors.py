@@ -1,47 +1,48 @@
-"""What can go wrong with a content."""
+"""Errors of the content storage."""
 
 from chain.errors import ChainError
 
 
 class StorageError(ChainError):
-    """Base: the content cannot be stored or had."""
+    """Base class: the content cannot be stored or read."""
 
 
 class InvalidAddress(StorageError):
-    """The text is no address of a content that is stored here."""
+    """The text is not a CID of a kind that this package can read."""
 
 
 class BlockMissing(StorageError):
-    """The store has no block of that CID."""
+    """The store has no block with this CID."""
 
 
 class BlockCorrupt(StorageError):
-    """What the store gave for a CID is something else."""
+    """The store returned a block that does not match its CID."""
 
 
 class BlockTooLarge(BlockCorrupt):
-    """The block is larger than any that is exchanged, so nobody reads it to its end."""
+    """The block exceeds the size limit, so it is not read to its end."""
 
     @classmethod
     def of(cls, cid: object) -> "BlockTooLarge":
-        return cls(f"{cid}: the stored block is larger than blocks may be; add it in chunks")
+        """Return the error for a block."""
+        return cls(f"{cid}: the stored block exceeds the size limit; add the content in chunks")
 
 
 class ContentMalformed(StorageError):
-    """The blocks are what their CIDs say, and yet are no file."""
+    """The blocks match their CIDs, but do not form a valid file."""
 
 
 class ContentTooLarge(StorageError):
-    """The content has more bytes, or more blocks, than the caller takes."""
+    """The content has more bytes or more blocks than the caller accepts."""
 
 
 class ContentTooSlow(StorageError):
-    """The content did not come in the time that the caller gives it; it may be there later."""
+    """The content was not read within the caller's time limit. It may be available later."""
 
 
 class StorageRefused(StorageError):
-    """The store answered that it does not do this; trying again changes nothing."""
+    """The store refused the request. A retry does not help."""
 
 
 class StorageUnavailable(StorageError, ConnectionError):
-    """The store does not answer, and may later; like any OSError it is worth another try."""
+    """The store does not answer. As with any OSError, a retry may help."""

@@ -1,7 +1,8 @@
 """Blocks in a Kubo node, over its RPC API: `block/put`, `block/get`, `pin/add`.
 
-The node is believed no more than a disk is: the CID that it answers with must be ours, and what it
-gives is verified by `fetch`. Its API is made for one owner; it must not be reachable from outside.
+The node is not trusted: the CID that it returns must equal the computed one, and `fetch` verifies
+each block that it gives. The API gives its caller full control of the node, so it must not be
+reachable from outside.
 """
 
 import math
@@ -22,7 +23,7 @@ from chain.storage.errors import (
 )
 
 MARGIN_S = 2.0
-"""How much longer than the node's own time limit an answer is waited for."""
+"""The time that the client waits beyond the node's own time limit."""
 _MAX_ERROR_BYTES = 4096
 _NOT_FOUND = ("not found", "could not find")
 _TOO_LATE = ("deadline exceeded", "timed out", "timeout")
@@ -30,33 +31,37 @@ _TOO_LATE = ("deadline exceeded", "timed out", "timeout")
 
 @cache
 def kubo(api_url: str, timeout_s: float) -> "KuboBlocks":
-    """The store at a URL, with one pool of connections a process."""
+    """Return the store at a URL. Each process has one connection pool per URL."""
     return KuboBlocks(api_url, timeout_s)
 
 
 class KuboBlocks:
-    """Blocks of a Kubo node.
+    """A block store in a Kubo node.
 
     Args:
-        api_url: of the RPC API, without its path; `http://user:password@host:5001` where it asks
-            for a password.
-        timeout_s: how long one block may take; the node looks for those that it does not have
-            on the network meanwhile.
+        api_url: URL of the RPC API without a path, `http://user:password@host:5001` if the API
+            requires a password.
+        timeout_s: time limit in seconds for one block. Within it, the node searches the network
+            for blocks that it does not have itself.
     """
 
     def __init__(self, api_url: str, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._client = httpx.Client(
             base_url=api_url.rstrip("/") + "/api/v0/",
-            # A proxy that this machine has for the outside has no business here.
+            # Ignore this machine's proxy settings, which are for requests to the outside.
             trust_env=False,
         )
         url = httpx.URL(api_url)
         self._name = f"IPFS_API_URL: Kubo at {url.host}:{url.port or 80}"
 
     def put(self, cid: Cid, block: bytes) -> None:
-        """Store a block. Raises StorageUnavailable, StorageRefused, or BlockCorrupt if the node
-        calls it by another name."""
+        """Store a block.
+
+        Raises:
+            BlockCorrupt: the node returned a different CID.
+            StorageUnavailable, StorageRefused: the node does not store it.
+        """
         answer = self._call(
             "block/put",
             {"cid-codec": CODEC_NAMES[cid.codec], "mhtype": "sha2-256", "pin": "false"},
@@ -65,24 +70,25 @@ class KuboBlocks:
         try:
             key = httpx.Response(200, content=answer).json()["Key"]
         except (ValueError, KeyError, TypeError):
-            self._refuse("block/put", f"answered {answer[:200]!r} and no Key")
+            self._refuse("block/put", f"answered {answer[:200]!r} without a Key")
         if key != str(cid):
             raise BlockCorrupt(f"{self._name} stored {cid} as {str(key)[:80]!r}; check that node")
 
     def get(self, cid: Cid, within_s: float = math.inf) -> bytes:
-        """Read a block, from the node or from who has it on the network.
+        """Read a block from the node, which searches the network if it does not have the block.
 
         Args:
-            within_s: seconds for it, if that is less than the store's own limit.
+            within_s: time limit in seconds, if it is below the store's own limit.
 
         Raises:
-            BlockMissing: nobody had it in time.
-            StorageUnavailable, StorageRefused, BlockTooLarge: the node does not give it.
+            BlockMissing: the node did not find the block in time.
+            BlockTooLarge: the block exceeds the size limit.
+            StorageUnavailable, StorageRefused: the node does not give the block.
         """
         return self._call("block/get", {"arg": str(cid)}, cid=cid, within_s=within_s)
 
     def keep(self, root: Cid) -> None:
-        """Pin a root and what it links to. Raises like `get`."""
+        """Pin a root and all blocks under it. Raises the errors of `get`."""
         self._call("pin/add", {"arg": str(root), "recursive": "true"}, cid=root)
 
     def _call(
@@ -93,10 +99,10 @@ class KuboBlocks:
         cid: Cid | None = None,
         within_s: float = math.inf,
     ) -> bytes:
-        """An endpoint's answer. `cid` is what it is asked for."""
+        """Return the answer of an API endpoint. `cid` is the block that the request is about."""
         timeout_s = min(self._timeout_s, within_s)
         params = params | {"timeout": f"{timeout_s:.3f}s"}
-        # The client's own timeouts start anew with each piece of an answer.
+        # The client's own timeout restarts with each piece of an answer, so this bounds the whole.
         give_up_at = time.monotonic() + timeout_s + MARGIN_S
         files = None if block is None else {"data": ("block", block, "application/octet-stream")}
         body = bytearray()
@@ -109,7 +115,7 @@ class KuboBlocks:
                     if len(body) > MAX_BLOCK_BYTES:
                         raise BlockTooLarge.of(cid or path)
                     if time.monotonic() > give_up_at:
-                        raise httpx.ReadTimeout("the answer comes too slowly")
+                        raise httpx.ReadTimeout("the answer arrives too slowly")
         except httpx.TimeoutException as error:
             raise StorageUnavailable(
                 f"{self._name} did not answer {path} within {timeout_s + MARGIN_S:.3g} s;"
@@ -118,7 +124,7 @@ class KuboBlocks:
         except httpx.HTTPError as error:
             raise StorageUnavailable(
                 f"{self._name} cannot be reached for {path} ({type(error).__name__}: {error});"
-                " start the node, or mend the URL"
+                " start the node, or correct the URL"
             ) from error
         if response.status_code != 200:
             self._explain(
@@ -129,19 +135,20 @@ class KuboBlocks:
     def _explain(
         self, path: str, status: int, body: bytes, cid: Cid | None, timeout_s: float
     ) -> NoReturn:
-        """Raise what an answer that is no success means."""
+        """Raise the error that a failed request's answer means."""
         message = _message(body)
         too_late = any(words in message.lower() for words in _TOO_LATE)
         if cid is not None and any(words in message.lower() for words in _NOT_FOUND):
             raise BlockMissing(f"{cid}: {self._name} does not have it; put it there first")
         if cid is not None and too_late:
             raise BlockMissing(
-                f"{cid}: {self._name} found nobody who has it within {timeout_s:.3g} s;"
+                f"{cid}: {self._name} found no node that has it within {timeout_s:.3g} s;"
                 " put it there first"
             )
         if too_late or status in (502, 503, 504):
             raise StorageUnavailable(
-                f"{self._name} is not up for {path} (HTTP {status} {message!r}); check the node"
+                f"{self._name} is not available for {path} (HTTP {status} {message!r});"
+                " check the node"
             )
         self._refuse(path, f"refused: HTTP {status} {message!r}")
 
@@ -152,7 +159,7 @@ class KuboBlocks:
 
 
 def _message(body: bytes) -> str:
-    """What an error's body says: Kubo's `Message`, or the text itself."""
+    """Return the message in an error's body: Kubo's `Message`, or the whole text."""
     try:
         return str(httpx.Response(200, content=body).json()["Message"])
     except (ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""The inner blocks of a file: dag-pb nodes whose data is a UnixFS entry.
+"""The inner blocks of a file: dag-pb nodes that contain a UnixFS entry.
 
-They are written with links before data and with empty link names, as every implementation does:
-the bytes decide the CID.
+Nodes are encoded with links before data and with empty link names, as in all implementations. Any
+other encoding would give another CID.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,10 @@ _ENTRY_TYPE, _ENTRY_DATA, _ENTRY_FILE_SIZE, _ENTRY_BLOCK_SIZES = 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a file: its block, the file's bytes under it, and all bytes of its blocks."""
+    """A part of a file: one block and everything under it.
+
+    `file_bytes` is the part's share of the file. `tree_bytes` is the size of all its blocks.
+    """
 
     cid: Cid
     file_bytes: int
@@ -29,9 +32,9 @@ class Part:
 
 @dataclass(frozen=True)
 class FileNode:
-    """What a node says: bytes of the file of its own, and what follows them.
+    """A decoded node: the file's bytes in the node itself, and links to the bytes after them.
 
-    `sizes` are the file's bytes under each link.
+    `sizes` has the number of the file's bytes under each link. `size` is the total.
     """
 
     size: int
@@ -41,7 +44,7 @@ class FileNode:
 
 
 def encode_node(parts: Sequence[Part]) -> bytes:
-    """The block of a node that joins parts."""
+    """Encode a node that links to parts of a file."""
     links = b"".join(
         bytes_field(
             _NODE_LINKS,
@@ -60,27 +63,29 @@ def encode_node(parts: Sequence[Part]) -> bytes:
 
 
 def decode_node(cid: Cid, block: bytes) -> FileNode:
-    """Read a node.
+    """Decode a node.
 
     Raises:
-        ContentMalformed: it is no node of a file, or its sizes contradict each other.
+        ContentMalformed: the block is not a node of a file, or its sizes are inconsistent.
     """
     try:
         node = _read(block)
     except (MalformedMessage, InvalidAddress) as error:
-        raise ContentMalformed(f"{cid}: no node of a file ({error}); add it as a file") from error
+        raise ContentMalformed(
+            f"{cid}: not a node of a file ({error}); add the content as a file"
+        ) from error
     if len(node.sizes) != len(node.links):
-        raise ContentMalformed(f"{cid}: {len(node.links)} links and {len(node.sizes)} sizes")
+        raise ContentMalformed(f"{cid}: {len(node.links)} links, but {len(node.sizes)} sizes")
     if node.size != len(node.data) + sum(node.sizes):
-        raise ContentMalformed(f"{cid}: its parts are not the {node.size} bytes that it says")
+        raise ContentMalformed(f"{cid}: the sizes of its parts do not add up to {node.size} bytes")
     if 0 in node.sizes:
-        raise ContentMalformed(f"{cid}: a part of no bytes")
+        raise ContentMalformed(f"{cid}: a part is empty")
     return node
 
 
 @dataclass
 class _Entry:
-    """A UnixFS entry as it is read."""
+    """A UnixFS entry while it is being decoded."""
 
     kind: int = -1
     data: bytes = b""
@@ -96,8 +101,8 @@ def _read(block: bytes) -> FileNode:
         elif number == _NODE_DATA:
             entry = _read_entry(_bytes(value))
     if entry.kind not in (_RAW_TYPE, _FILE_TYPE):
-        raise MalformedMessage(f"entry of type {entry.kind} and not a file")
-    # An entry without links may leave its size out.
+        raise MalformedMessage(f"an entry of type {entry.kind}, not a file")
+    # An entry without links may omit its size.
     size = len(entry.data) if entry.size is None and not links else entry.size
     return FileNode(-1 if size is None else size, entry.data, links, entry.sizes)
 
@@ -106,7 +111,7 @@ def _read_link(message: bytes) -> Cid:
     for number, value in read_fields(message):
         if number == _LINK_HASH:
             return Cid.from_bytes(_bytes(value))
-    raise MalformedMessage("a link leads nowhere")
+    raise MalformedMessage("a link has no CID")
 
 
 def _read_entry(message: bytes) -> _Entry:
@@ -125,11 +130,11 @@ def _read_entry(message: bytes) -> _Entry:
 
 def _number(value: int | bytes) -> int:
     if isinstance(value, bytes):
-        raise MalformedMessage("bytes in place of a number")
+        raise MalformedMessage("bytes instead of a number")
     return value
 
 
 def _bytes(value: int | bytes) -> bytes:
     if isinstance(value, int):
-        raise MalformedMessage("a number in place of bytes")
+        raise MalformedMessage("a number instead of bytes")
     return value

@@ -1,4 +1,4 @@
-"""As much of protobuf's wire format as file nodes need: varints and byte strings."""
+"""The part of protobuf's wire format that file nodes need: varints and byte strings."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ _UINT64_MAX = 2**64 - 1
 
 
 class MalformedMessage(ValueError):
-    """The bytes are no message of this kind."""
+    """The bytes are not a valid message."""
 
 
 def varint(value: int) -> bytes:
-    """A number that is not negative."""
+    """Encode a non-negative number as a varint."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
@@ -22,20 +22,20 @@ def varint(value: int) -> bytes:
 
 
 def number_field(number: int, value: int) -> bytes:
-    """A field that holds a number."""
+    """Encode a field with a number."""
     return varint(number << 3 | _VARINT) + varint(value)
 
 
 def bytes_field(number: int, value: bytes) -> bytes:
-    """A field that holds bytes, text or a message."""
+    """Encode a field with bytes, text or a nested message."""
     return varint(number << 3 | _BYTES) + varint(len(value)) + value
 
 
 def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message, each its number and value, in their order.
+    """Yield the number and the value of each field of a message, in their order.
 
     Raises:
-        MalformedMessage: it ends in mid-field, or has a field that is neither.
+        MalformedMessage: the message ends within a field, or has a field of another wire type.
     """
     position = 0
     while position < len(message):
@@ -47,11 +47,13 @@ def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         elif kind == _BYTES:
             end = position + value
             if end > len(message):
-                raise MalformedMessage(f"field {number} ends {end - len(message)} bytes too late")
+                raise MalformedMessage(
+                    f"field {number} exceeds the message by {end - len(message)} bytes"
+                )
             yield number, message[position:end]
             position = end
         else:
-            raise MalformedMessage(f"field {number} is of wire type {kind}")
+            raise MalformedMessage(f"field {number} has the unknown wire type {kind}")
 
 
 def _read_varint(message: bytes, position: int) -> tuple[int, int]:
@@ -62,4 +64,4 @@ def _read_varint(message: bytes, position: int) -> tuple[int, int]:
             if value > _UINT64_MAX:
                 break
             return value, position + index + 1
-    raise MalformedMessage(f"there is no number at byte {position}")
+    raise MalformedMessage(f"there is no valid number at byte {position}")

@@ -1,6 +1,6 @@
-"""A content into blocks: chunks of one size, and a balanced tree of nodes above them.
+"""Writes a content as blocks: chunks of equal size, and a balanced tree of nodes above them.
 
-The shape decides the CID, so that it follows a published profile to the letter (IPIP-499).
+The shape of the tree determines the CID, so it follows a published profile exactly (IPIP-499).
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,21 +13,24 @@ from chain.storage.nodes import Part, encode_node
 
 @dataclass(frozen=True)
 class Profile:
-    """The shape of a tree: bytes of a leaf, and links of a node."""
+    """The shape of a tree: the size of a leaf in bytes, and the most links of a node."""
 
     chunk_bytes: int
     links: int
 
 
 UNIXFS_V1_2025 = Profile(chunk_bytes=1024 * 1024, links=1024)
-"""`ipfs config profile apply unixfs-v1-2025`, or the importer's `profile: 'unixfs-v1-2025'`."""
+"""The profile that Kubo applies with `ipfs config profile apply unixfs-v1-2025`.
+
+The JavaScript importer has it as `profile: 'unixfs-v1-2025'`.
+"""
 
 
 def write(blocks: Blocks, content: Iterable[bytes], profile: Profile = UNIXFS_V1_2025) -> Cid:
-    """Store a content and return its CID; of the content, one chunk is in memory at a time.
+    """Store a content and return its CID. Memory holds one chunk of the content at a time.
 
     Raises:
-        StorageError: the store does not take it.
+        StorageError: the store does not accept it.
     """
     levels: list[list[Part]] = [[]]
 
@@ -50,7 +53,7 @@ def write(blocks: Blocks, content: Iterable[bytes], profile: Profile = UNIXFS_V1
         cid = Cid.of(RAW, chunk)
         blocks.put(cid, chunk)
         add(Part(cid, len(chunk), len(chunk)), 0)
-    # What is left at each level moves up, until one part is left of all.
+    # Join the remaining parts of each level into a node one level up, until one part remains.
     for level, parts in enumerate(levels):
         is_top = level == len(levels) - 1
         if is_top and len(parts) == 1:
@@ -63,7 +66,7 @@ def write(blocks: Blocks, content: Iterable[bytes], profile: Profile = UNIXFS_V1
 
 
 def _chunks(content: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Pieces of any sizes as chunks of one size; an empty content is one empty chunk."""
+    """Yield pieces of any size as chunks of equal size. An empty content is one empty chunk."""
     buffer, any_chunk = bytearray(), False
     for piece in content:
         view = memoryview(piece)
