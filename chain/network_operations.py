@@ -39,8 +39,8 @@ def next_network_creator(request_id: int, asked: int, draw_block: int) -> Op:
     """Draw the creators of a request, or pass the turn to its next creator.
 
     Args:
-        asked: how many creators have had their turn.
-        draw_block: the block that the draw depends on.
+        asked: how many creators have let their turn pass.
+        draw_block: the block whose hash seeds the draw, or 0 once the creators are drawn.
     """
     payload = {"request_id": request_id, "asked": asked, "draw_block": draw_block}
     return operation(OperationKind.NEXT_NETWORK_CREATOR, payload, *payload)
