@@ -53,8 +53,8 @@ def task_digest(
 ) -> bytes:
     """Return the 32-byte digest of everything that a task specifies.
 
-    Every signed message about the task contains this digest. `docs/architecture.md`, "Identity of
-    a task", describes the encoding.
+    Every signed message about the task contains this digest. `docs/reference/task-identity.md`
+    describes the encoding.
 
     Raises:
         InvalidParams: a value exceeds its width in the contract.
