@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title Batches in which a bad element is skipped and never sinks the others.
-/// @dev A step looks at everything before it changes anything, and answers with its refusal: the encoded error,
-///      or nothing when it has been done. A batch reports refusals and goes on; a direct call reverts with
-///      them. No element is a call of its own, so none can be starved of gas: too little sinks the batch.
+/// @title Batches of steps, in which an invalid element is skipped and does not affect the others.
+/// @dev A step makes all its checks before it changes anything. It returns its refusal: the encoded error, or empty
+///      bytes if it was done. A batch emits refusals as events and continues; a direct call reverts with them.
+///      Elements are not separate calls, so a sender cannot starve one of gas: too little gas reverts the batch.
 abstract contract Batching {
-    /// @param kind what the batch carries, as ASCII: "submit", "assign", "ack", …
-    /// @param index the element's place in the batch
+    /// @param kind the kind of the batch's elements, as ASCII: "submit", "assign", "ack", …
+    /// @param index the element's index in the batch
     /// @param reason the element's refusal: a custom error of this project
     event RelaySkipped(bytes32 indexed kind, uint256 index, bytes reason);
 
-    /// @dev Where an element's memory begins. A batch gives it back with `_free`, since memory costs the more the
-    ///      more of it there is: nothing of one element is of use to the next.
+    /// @dev The start of the free memory, which an element may use. The batch resets it with `_free` after each
+    ///      element: memory becomes more expensive the more is used, and no element needs another one's memory.
     function _memory() internal pure returns (uint256 begin) {
         assembly ("memory-safe") {
             begin := mload(0x40)

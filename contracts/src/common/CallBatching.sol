@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title Batches of calls: a bad element is skipped and never sinks the others (see Batching for those of steps).
-/// @dev Each element is a call of this contract to itself, so that a revert undoes that element alone.
+/// @title Batches of calls, in which an invalid element is skipped and does not affect the others.
+/// @dev Each element is a call of this contract to itself, so a revert undoes only that element. `Batching` does the
+///      same for steps that are not calls.
 abstract contract CallBatching {
-    /// @param kind what the batch carries, as ASCII: "submit", "assign", "ack", …
-    /// @param index the element's place in the batch
+    /// @param kind the kind of the batch's elements, as ASCII: "submit", "assign", "ack", …
+    /// @param index the element's index in the batch
     /// @param reason the element's revert data: a custom error of this project
     event RelaySkipped(bytes32 indexed kind, uint256 index, bytes reason);
 
-    /// @dev Every refusal of ours carries data; none means that the element ran out of gas. The whole batch
-    ///      reverts then, or its sender could make a good element fail by giving too little gas.
+    /// @dev All reverts of this project contain data, so a revert without data means that the element ran out of
+    ///      gas. The whole batch then reverts. Otherwise, the sender could make a valid element fail with too
+    ///      little gas.
     error ElementOutOfGas(uint256 index);
     error LengthsDiffer(uint256 elements, uint256 signatures);
 

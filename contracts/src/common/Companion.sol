@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title A contract with a second half: what it has no function for is there, and runs on its storage.
-/// @dev OpenZeppelin's Proxy does the same, but by assembly that the compiler may not take for memory-safe, and then it
-///      does without its optimiser of the stack in all of the contract. This one takes no coins, either.
+/// @title A contract that forwards unknown functions to a second contract, which runs on its storage.
+/// @dev OpenZeppelin's Proxy does the same, but its assembly is not memory-safe, so the compiler would disable its
+///      stack optimizer for the whole contract. In addition, this fallback accepts no coins.
 abstract contract Companion {
     fallback() external {
         address target = _companion();
@@ -17,6 +17,6 @@ abstract contract Companion {
         }
     }
 
-    /// @dev Where the other half is: an immutable address.
+    /// @dev The address of the second contract. It must be immutable.
     function _companion() internal view virtual returns (address);
 }

@@ -2,22 +2,22 @@
 pragma solidity ^0.8.30;
 
 /// @title Content addresses in one storage word.
-/// @notice `ipfs://b…` of a CIDv1 (raw block, SHA-256, base32) says nothing but the block's digest: 66
-///         characters, of which 32 bytes are stored and the rest is put back when somebody asks.
-/// @dev The 52 letters after the prefix carry 260 bits: two zero bits that belong to the prefix, the digest,
-///      two zero bits of padding. They are turned into letters and back 32 at a time, one byte each.
+/// @notice The address `ipfs://b…` of a CIDv1 (raw block, SHA-256, base32) has 66 characters, but its only variable
+///         part is the block's digest. The 32 bytes of the digest are stored, and views restore the text.
+/// @dev The 52 letters after the prefix encode 260 bits: two zero bits of the prefix, the digest, and two zero bits
+///      of padding. The library encodes and decodes 32 letters at a time, one letter per byte of a word.
 library ContentAddress {
     uint256 internal constant LENGTH = 66;
-    /// @dev `ipfs://`, the multibase letter `b`, and the base32 of 01 55 12 20 as far as the digest's bits
-    ///      do not reach: 4 bytes are six letters and two bits, and those two bits are zero.
+    /// @dev `ipfs://`, the multibase letter `b`, and the first six base32 letters of 01 55 12 20. These 4 bytes are six
+    ///      letters and two more bits, which are zero and share a letter with the digest.
     bytes14 private constant PREFIX = "ipfs://bafkrei";
     /// @dev The high 20 bytes: the letters after the first 32.
     uint256 private constant SECOND = uint256(type(uint160).max) << 96;
     /// @dev One in every byte.
     uint256 private constant ONES = type(uint256).max / 0xff;
 
-    /// @return packed whether `text` is such an address, written in the one canonical way
-    /// @return digest the block's SHA-256; 0 when it is not
+    /// @return packed whether `text` is such an address in its canonical spelling
+    /// @return digest the block's SHA-256; 0 if it is not
     function pack(string memory text) internal pure returns (bool packed, bytes32 digest) {
         if (bytes(text).length != LENGTH) return (false, 0);
         bytes32 start;
@@ -28,18 +28,18 @@ library ContentAddress {
             first := mload(add(text, 0x2e))
             second := mload(add(text, 0x4e))
         }
-        // What follows the text in memory is not its own.
+        // Clear the bytes after the end of the text, which belong to other data in memory.
         second &= SECOND;
         if (bytes14(start) != PREFIX) return (false, 0);
         // `a` is zero bits.
         digest = bytes32((_bits(first) << 98) | (_bits(second | (ONES * 0x61 & ~SECOND)) >> 62));
-        // A letter that is none, or a bit that should be zero, does not come back.
+        // An invalid letter, or a set bit that has to be zero, gives other letters when it is encoded again.
         (uint256 canonicalFirst, uint256 canonicalSecond) = _lettersOf(digest);
         if (first != canonicalFirst || second != canonicalSecond) return (false, 0);
         packed = true;
     }
 
-    /// @notice The text that `pack` took in.
+    /// @notice Restores the text that `pack` was given.
     function unpack(bytes32 digest) internal pure returns (string memory text) {
         text = new string(LENGTH);
         (uint256 first, uint256 second) = _lettersOf(digest);
@@ -47,12 +47,12 @@ library ContentAddress {
         assembly ("memory-safe") {
             mstore(add(text, 0x20), prefix)
             mstore(add(text, 0x2e), first)
-            // The twelve zero bytes after the second letters are the text's own padding.
+            // The twelve zero bytes after the second group of letters are the padding of the text.
             mstore(add(text, 0x4e), second)
         }
     }
 
-    /// @notice `keccak256(abi.encode(a, b, c, unpack(digest)))`, without the text in between.
+    /// @notice Computes `keccak256(abi.encode(a, b, c, unpack(digest)))` without creating the text.
     function hashWith(uint256 a, uint256 b, address c, bytes32 digest) internal pure returns (bytes32 hash) {
         (uint256 first, uint256 second) = _lettersOf(digest);
         bytes14 prefix = PREFIX;
@@ -61,9 +61,9 @@ library ContentAddress {
             mstore(words, a)
             mstore(add(words, 0x20), b)
             mstore(add(words, 0x40), c)
-            mstore(add(words, 0x60), 0x80) // where the text begins
+            mstore(add(words, 0x60), 0x80) // the offset of the text
             mstore(add(words, 0x80), LENGTH)
-            mstore(add(words, 0xe0), 0) // the padding behind it
+            mstore(add(words, 0xe0), 0) // the padding after the text
             mstore(add(words, 0xa0), prefix)
             mstore(add(words, 0xae), first)
             mstore(add(words, 0xce), second)
@@ -73,11 +73,11 @@ library ContentAddress {
 
     function _lettersOf(bytes32 digest) private pure returns (uint256 first, uint256 second) {
         first = _letters(uint256(digest) >> 98);
-        // The lowest 98 bits, with the padding in front of the places that are cut off.
+        // Encode the lowest 98 bits, aligned so that they come before the letters that the mask removes.
         second = _letters((uint256(digest) << 158) >> 96) & SECOND;
     }
 
-    /// @dev 160 bits as 32 letters.
+    /// @dev Encodes 160 bits as 32 letters.
     function _letters(uint256 x) private pure returns (uint256) {
         unchecked {
             x = (x & ((1 << 80) - 1)) | ((x >> 80) << 128);
@@ -85,13 +85,13 @@ library ContentAddress {
             x = (x & _every(64, 20)) | ((x & (_every(64, 20) << 20)) << 12);
             x = (x & _every(32, 10)) | ((x & (_every(32, 10) << 10)) << 6);
             x = (x & _every(16, 5)) | ((x & (_every(16, 5) << 5)) << 3);
-            // 0 … 25 are a … z, 26 … 31 are 2 … 7: 0x49 below where the letters would go on.
+            // 0 … 25 become a … z, and 26 … 31 become 2 … 7, which are 0x49 below the characters after z.
             uint256 digits = ((x + ONES * (0x80 - 26)) >> 7) & ONES;
             return x + ONES * 0x61 - digits * 0x49;
         }
     }
 
-    /// @dev 32 letters as 160 bits; of other bytes, some bits.
+    /// @dev Decodes 32 letters to 160 bits. The result for other bytes is unspecified.
     function _bits(uint256 x) private pure returns (uint256) {
         unchecked {
             uint256 isDigit = ONES ^ (((x + ONES * (0x80 - 0x61)) >> 7) & ONES);
@@ -104,7 +104,7 @@ library ContentAddress {
         }
     }
 
-    /// @dev The lowest `bits` bits of every `lane` bits.
+    /// @dev A mask of the lowest `bits` bits in every group of `lane` bits.
     function _every(uint256 lane, uint256 bits) private pure returns (uint256) {
         unchecked {
             return type(uint256).max / ((1 << lane) - 1) * ((1 << bits) - 1);

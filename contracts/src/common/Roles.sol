@@ -6,21 +6,21 @@ import {
 } from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
 import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 
-/// @title The names of the roles, for the contracts that ask for them.
+/// @title The identifiers of the roles.
 library RoleIds {
     /// @dev OpenZeppelin's DEFAULT_ADMIN_ROLE: wires the contracts, sets prices, grants the roles below.
     bytes32 internal constant ADMIN = 0x00;
-    /// @dev Puts miners on queued tasks. (Submitting needs a place on the session's router list instead.)
+    /// @dev Assigns miners to queued tasks. (To submit tasks, a router has to be on the session's router list.)
     bytes32 internal constant ROUTER = keccak256("ROUTER_ROLE");
-    /// @dev Sets nodes' states, puts miners on tasks, replaces late ones.
+    /// @dev Sets nodes' states, assigns miners to tasks, and replaces late miners.
     bytes32 internal constant ORACLE = keccak256("ORACLE_ROLE");
-    /// @dev Judges revealed results, and so decides who is paid.
+    /// @dev Judges revealed results, and thereby decides which miners are paid.
     bytes32 internal constant VALIDATOR = keccak256("VALIDATOR_ROLE");
-    /// @dev The project's contracts among themselves: Session and SessionQueue.
+    /// @dev Held by the project's contracts that call others: Session, SessionQueue and Cognitive.
     bytes32 internal constant MODULE = keccak256("MODULE_ROLE");
 }
 
-/// @title Who may do what: one list for all contracts.
+/// @title The role holders of all contracts.
 contract Roles is AccessControlDefaultAdminRules {
     bytes32 public constant ROUTER_ROLE = RoleIds.ROUTER;
     bytes32 public constant ORACLE_ROLE = RoleIds.ORACLE;
@@ -28,11 +28,11 @@ contract Roles is AccessControlDefaultAdminRules {
     bytes32 public constant MODULE_ROLE = RoleIds.MODULE;
 
     /// @param admin the first administrator
-    /// @param adminDelay seconds that must pass before the administration can change hands
+    /// @param adminDelay the delay in seconds before the admin role can be transferred
     constructor(address admin, uint48 adminDelay) AccessControlDefaultAdminRules(adminDelay, admin) {}
 }
 
-/// @title A contract whose doors ask `Roles`.
+/// @title A contract that restricts functions to role holders in `Roles`.
 abstract contract RoleGuarded {
     using TransientSlot for *;
 
@@ -45,8 +45,9 @@ abstract contract RoleGuarded {
         _;
     }
 
-    /// @dev For the project's contracts, which ask each other many times in a batch: MODULE_ROLE, looked up once in
-    ///      a transaction. Who loses the role has it to the end of that transaction.
+    /// @dev Requires MODULE_ROLE. The contracts of the project call each other many times in a batch, so the role is
+    ///      looked up once per transaction and account. An account that loses the role during a transaction keeps it
+    ///      until the transaction ends.
     modifier onlyModule() {
         _requireModule();
         _;
@@ -57,7 +58,7 @@ abstract contract RoleGuarded {
     }
 
     function _requireModule() private {
-        // Nothing else is kept in these contracts' transient storage, so the account's own slot is free.
+        // These contracts use transient storage for nothing else, so the account's address can serve as the slot.
         TransientSlot.BooleanSlot known = bytes32(uint256(uint160(msg.sender))).asBoolean();
         if (known.tload()) return;
         _requireRole(RoleIds.MODULE);

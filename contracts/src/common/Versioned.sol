@@ -3,9 +3,9 @@ pragma solidity ^0.8.30;
 
 import {RoleGuarded} from "./Roles.sol";
 
-/// @title What clients of the published interface ask any of the network's contracts.
+/// @title Functions of the published interface that all contracts of the network have.
 abstract contract Versioned is RoleGuarded {
-    /// @notice The generation of the published interface that is kept here.
+    /// @notice The version of the published interface that this contract implements.
     uint8 public constant version = 2;
     uint8 public constant subversion = 0;
 

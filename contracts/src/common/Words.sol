@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title Hashes of a few words: `keccak256(abi.encode(…))`, without keeping the encoding.
-/// @dev The words lie behind the free memory, which nothing else uses meanwhile. Every element of a batch makes several
-///      of these hashes, and the compiler would keep and measure the encoding of each.
+/// @title Hashes of a few words: `keccak256(abi.encode(…))` without allocating memory.
+/// @dev The words are written to free memory, which nothing else uses in the meantime. Every element of a batch
+///      computes several of these hashes. The compiler's code would allocate memory for each encoding.
 library Words {
     function hash5(bytes32 a, uint256 b, uint256 c, bytes32 d, bytes32 e) internal pure returns (bytes32 hash) {
         assembly ("memory-safe") {

@@ -6,12 +6,12 @@ import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20P
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
-/// @title The network's money, $COR. The whole supply is minted once; nobody can mint more.
-/// @notice A holder without gas money pays by signature: `permit` lets a spender take, and the
-///         authorizations of ERC-3009 move an amount once, within a time, to one recipient. Both kinds of
-///         signature count for the EIP-712 domain ("Cortensor", "1", this chain, this contract).
-/// @dev Of ERC-3009's functions OpenZeppelin has those with `v, r, s`. The ones with `bytes` are USDC's: they
-///      also take the signatures of wallets that are contracts (ERC-1271), and x402's clients make use of them.
+/// @title The network's token, $COR. The whole supply is minted at deployment, and no more can be minted.
+/// @notice A holder without gas can pay by signature. `permit` gives a spender an allowance. An authorization of
+///         ERC-3009 moves an amount to one recipient, once and within a period. Both kinds of signatures have the
+///         EIP-712 domain ("Cortensor", "1", this chain, this contract).
+/// @dev OpenZeppelin implements the functions of ERC-3009 that take `v, r, s`. The functions below take `bytes`, as
+///      those of USDC do. They also accept signatures of contract wallets (ERC-1271), and clients of x402 call them.
 contract CortensorToken is ERC20Permit, ERC3009 {
     /// @param treasury receives the whole supply
     /// @param supply in wei
@@ -19,11 +19,13 @@ contract CortensorToken is ERC20Permit, ERC3009 {
         _mint(treasury, supply);
     }
 
-    /// @notice Moves `value` from `from` to `to`, as `from` has signed. Anybody may send it; it counts once.
-    /// @param validAfter the second since 1970 after which it counts
-    /// @param validBefore the second since 1970 from which on it counts no more
-    /// @param nonce any 32 bytes that `from` has not used
-    /// @param signature of TransferWithAuthorization: r, s, v of `from`'s key, or what its contract accepts
+    /// @notice Moves `value` from `from` to `to`, authorized by a signature of `from`. Anyone may call it. An
+    ///         authorization can be used once.
+    /// @param validAfter the time after which the authorization is valid, in seconds since 1970
+    /// @param validBefore the time from which the authorization is no longer valid, in seconds since 1970
+    /// @param nonce any 32 bytes that `from` has not used before
+    /// @param signature over TransferWithAuthorization: r, s, v of `from`'s key, or a signature that its contract
+    ///        accepts
     function transferWithAuthorization(
         address from,
         address to,
@@ -40,9 +42,9 @@ contract CortensorToken is ERC20Permit, ERC3009 {
         _transferWithAuthorization(from, to, value, validAfter, validBefore, nonce);
     }
 
-    /// @notice The same for a recipient that must learn of what it gets: only `to` itself may send it, so that
-    ///         nobody can come first and move the money past the recipient's own bookkeeping.
-    /// @param signature of ReceiveWithAuthorization
+    /// @notice Like `transferWithAuthorization`, but only `to` may call it. A recipient that keeps accounts of its
+    ///         payments needs this: no other account can make the transfer without the recipient's code running.
+    /// @param signature over ReceiveWithAuthorization
     function receiveWithAuthorization(
         address from,
         address to,
@@ -60,8 +62,8 @@ contract CortensorToken is ERC20Permit, ERC3009 {
         _transferWithAuthorization(from, to, value, validAfter, validBefore, nonce);
     }
 
-    /// @notice Makes an authorization worthless that was not used yet.
-    /// @param signature of CancelAuthorization
+    /// @notice Cancels an unused authorization.
+    /// @param signature over CancelAuthorization
     function cancelAuthorization(address authorizer, bytes32 nonce, bytes calldata signature) external {
         _requireSigned(
             authorizer, keccak256(abi.encode(CANCEL_AUTHORIZATION_TYPEHASH, authorizer, nonce)), signature

@@ -16,21 +16,22 @@ struct Credit {
     uint96 points;
 }
 
-/// @title The pool that pays network tasks, epoch by epoch.
-/// @notice Anyone funds the pool; nobody can take anything out but nodes what they have earned. An epoch's
-///         budget is set aside when its first points are earned (or anyone opens it): what the administrator
-///         fixed before the epoch began, or all that the pool has, if that is less. When the epoch is over, a
-///         node pulls floor(points × budget / total points), without a time limit. Once every point has been
-///         paid, what rounding left returns to the pool; so does the budget of an epoch without points, when
-///         the next one opens.
-///         At every block `funded = pool + owed + paid`, and the contract holds at least `pool + owed` tokens
-///         (exactly that, unless somebody sends it tokens unasked). `owed` are the budgets set aside.
-/// @dev Example: budget 1000 wei, nodes with 1, 1 and 1 points: each pulls 333, and 1 wei returns to the pool.
+/// @title The reward pool, which pays network tasks epoch by epoch.
+/// @notice Anyone can fund the pool. Only nodes can take tokens out, and only what they have earned. An epoch's budget
+///         is set aside when its first points are earned, or when anyone opens the epoch. It is the amount that the
+///         administrator fixed before the epoch began, or the whole pool if that is less. When the epoch is over, a
+///         node can claim floor(points × budget / total points), without a time limit. Once all points are paid, the
+///         remainder from rounding returns to the pool. The budget of an epoch without points returns when the next
+///         epoch opens. At every block `funded = pool + owed + paid`, and the contract holds at least `pool + owed`
+///         tokens: exactly that amount, unless an account transfers tokens to it directly. `owed` is the sum of the
+///         budgets set aside.
+/// @dev Example: with a budget of 1000 wei and three nodes with 1 point each, each node gets 333 wei, and 1 wei
+///      returns to the pool.
 contract NetworkRewards is RoleGuarded, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
-    /// @dev Two words: 128 + 128, 96 + 96 + 8 bits. `held` is what of the budget has not been paid yet.
+    /// @dev Two words: 128 + 128 and 96 + 96 + 8 bits. `held` is the unpaid part of the budget.
     struct Epoch {
         uint128 budget;
         uint128 held;
@@ -39,14 +40,14 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         bool opened;
     }
 
-    /// @dev One word: a budget, and the first epoch that it is for.
+    /// @dev One word: a budget, and the first epoch that it applies to.
     struct Plan {
         uint128 budget;
         uint128 from;
     }
 
     uint256 public constant MIN_EPOCH_SECONDS = 60;
-    /// @notice The most points that one credit counts; what is above is cut off.
+    /// @notice The most points of one credit. Larger credits are reduced to this.
     uint256 public constant MAX_CREDIT = 1e6;
 
     IERC20 public immutable token;
@@ -75,29 +76,30 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
     error NothingEarned(uint256 epoch, address node);
     error ZeroAmount();
 
-    /// @param epochSeconds_ how long an epoch lasts; epoch n begins at n × epochSeconds_ since 1970
+    /// @param epochSeconds_ the length of an epoch in seconds; epoch n begins n × epochSeconds_ seconds after 1970
     constructor(Roles roles_, IERC20 token_, uint256 epochSeconds_) RoleGuarded(roles_) {
         if (epochSeconds_ < MIN_EPOCH_SECONDS) revert EpochTooShort(epochSeconds_, MIN_EPOCH_SECONDS);
         token = token_;
         epochSeconds = epochSeconds_;
     }
 
-    /// @notice Adds the sender's tokens to the pool, for good.
+    /// @notice Adds the sender's tokens to the pool. The sender cannot take them back.
     function fund(uint256 amount) external nonReentrant {
         _fund(amount);
     }
 
-    /// @notice The same with the token's permit in place of an earlier `approve`.
+    /// @notice Like `fund`, with the token's permit instead of an earlier `approve`.
     function fundWithPermit(uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
         external
         nonReentrant
     {
-        // A permit that somebody else sent first has done its work: the allowance decides, not this call.
+        // Another account may have sent the permit first. This call then fails, but the allowance exists, and only the
+        // allowance matters.
         try IERC20Permit(address(token)).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
         _fund(amount);
     }
 
-    /// @notice Fixes what epochs pay from the next one on. The running epoch's budget stays as it was fixed.
+    /// @notice Sets the budget of epochs from the next one on. The budget of the current epoch does not change.
     function setEpochBudget(uint256 budget) external onlyRole(RoleIds.ADMIN) {
         uint256 current = currentEpoch();
         if (current >= _nextPlan.from) _plan = _nextPlan;
@@ -105,12 +107,12 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         emit EpochBudgetSet(current + 1, budget);
     }
 
-    /// @notice Sets the running epoch's budget aside, if nobody has yet. Anyone may.
+    /// @notice Sets the current epoch's budget aside if that has not happened yet. Anyone may call it.
     function openEpoch() external {
         _open(currentEpoch());
     }
 
-    /// @notice Gives points of the running epoch to nodes. Never reverts for a node's sake.
+    /// @notice Credits nodes with points in the current epoch. A node's data never makes it revert.
     function credit(Credit[] calldata credits) external onlyRole(RoleIds.MODULE) {
         uint256 epoch = currentEpoch();
         _open(epoch);
@@ -122,27 +124,28 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
             pointsOf[epoch][credits[i].node] += points;
             emit PointsEarned(epoch, credits[i].node, points);
         }
-        // Far from full: 2^96 points are more than 2^76 credits.
+        // No overflow: 2^96 points would need more than 2^76 credits.
         _epochs[epoch].points += uint96(sum);
     }
 
-    /// @notice Pays the sender what it earned in epochs that are over. Nothing can pause this.
+    /// @notice Pays the sender its rewards for epochs that are over. This cannot be paused.
     function claim(uint256[] calldata epochs) external nonReentrant {
         _claim(msg.sender, epochs);
     }
 
-    /// @notice Anyone may bear the gas of a node's claim; the tokens go to the node itself.
+    /// @notice Pays a node its rewards. Anyone may call it and pay the gas; the tokens go to the node.
     function claimFor(address node, uint256[] calldata epochs) external nonReentrant {
         _claim(node, epochs);
     }
 
-    /// @notice What a node can claim for an epoch now (or could, if it ended now), in wei.
+    /// @notice The reward that a node can claim for an epoch, in wei. For the current epoch, the reward if it ended
+    ///         now.
     function rewardOf(uint256 epoch, address node) external view returns (uint256) {
         return _rewardOf(_epochs[epoch], pointsOf[epoch][node]);
     }
 
-    /// @notice An epoch's budget (what it will be at most, while it is not opened), what of it is still held,
-    ///         and the points earned in it.
+    /// @notice An epoch's budget, the part of it that is not paid yet, and the points earned in it. Before the epoch is
+    ///         opened, the budget is the most that it can be.
     function getEpoch(uint256 epoch)
         external
         view
@@ -152,17 +155,17 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         return (e.opened, e.opened ? e.budget : _plannedFor(epoch), e.held, e.points);
     }
 
-    /// @notice Tokens that no epoch has set aside yet.
+    /// @notice The tokens that are not set aside for any epoch.
     function totalPool() external view returns (uint256) {
         return _pool;
     }
 
-    /// @notice What the opened epochs still hold for their nodes.
+    /// @notice The unpaid budgets of all opened epochs.
     function totalOwed() external view returns (uint256) {
         return _owed;
     }
 
-    /// @notice What the latest plan sets aside for an epoch.
+    /// @notice The budget of an epoch under the latest plan.
     function plannedBudget() external view returns (uint256) {
         return _nextPlan.budget;
     }
@@ -180,7 +183,7 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
     }
 
     function _fund(uint256 amount) private {
-        // What arrived counts, not what was asked for: a token may keep a fee.
+        // Count the tokens that arrived, since a token may deduct a fee.
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
@@ -196,7 +199,7 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         Epoch storage previous = _epochs[_latestOpened];
         if (previous.points == 0) _release(_latestOpened, previous);
         _latestOpened = epoch;
-        // No larger than the pool, which is a uint128.
+        // The cast is safe: the budget is at most the pool, which is a uint128.
         uint128 budget = uint128(Math.min(_plannedFor(epoch), _pool));
         (e.opened, e.budget, e.held) = (true, budget, budget);
         _pool -= budget;
@@ -204,7 +207,7 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         emit EpochOpened(epoch, budget);
     }
 
-    /// @dev Gives back to the pool what an epoch holds that nobody can claim any more.
+    /// @dev Returns the part of an epoch's budget to the pool that no node can claim any more.
     function _release(uint256 epoch, Epoch storage e) private {
         uint128 held = e.held;
         if (held == 0) return;
@@ -230,7 +233,7 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         Epoch storage e = _epochs[epoch];
         amount = _rewardOf(e, points);
         delete pointsOf[epoch][node];
-        // A node's points are a part of the total, its reward a part of the budget.
+        // The casts are safe: a node's points are part of the total, and its reward is part of the budget.
         e.paidPoints += uint96(points);
         e.held -= uint128(amount);
         _owed -= uint128(amount);
@@ -243,7 +246,7 @@ contract NetworkRewards is RoleGuarded, ReentrancyGuard {
         return epoch >= _nextPlan.from ? _nextPlan.budget : _plan.budget;
     }
 
-    /// @dev floor(budget × points / total): rounding favours the pool.
+    /// @dev floor(budget × points / total points). Rounding favours the pool.
     function _rewardOf(Epoch storage e, uint256 points) private view returns (uint256) {
         return e.points == 0 ? 0 : Math.mulDiv(e.budget, points, e.points);
     }

@@ -13,8 +13,8 @@ import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {TaskTerms} from "../task/TaskTerms.sol";
 import {Versioned} from "../common/Versioned.sol";
 
-/// @notice What a task holds of its session's money, as it was reserved.
-/// @param priceId the price that `reserve` gave
+/// @notice The reservation of a task, as it was made.
+/// @param priceId the price that `reserve` returned
 struct Holding {
     uint256 sessionId;
     uint256 taskId;
@@ -24,25 +24,25 @@ struct Holding {
     uint256 maxTokens;
 }
 
-/// @title The escrow: every wei that was deposited is in exactly one of four places.
-/// @notice At every block `deposited = balances + reserved + owed + withdrawn`, and the contract holds at
-///         least `balances + reserved + owed` tokens (exactly that, unless somebody sends it tokens unasked).
-/// @dev What a single task holds follows from its price and its terms, which the queue keeps, and is not
-///      written down again: that a task is settled once is the queue's to see to.
-///      Amounts are uint128 so that two share a word; deposits are cast with a check, and no other sum can
-///      grow beyond the deposits.
+/// @title The escrow. It accounts for every deposited wei in exactly one of four totals.
+/// @notice At every block `deposited = balances + reserved + owed + withdrawn`, and the contract holds at least
+///         `balances + reserved + owed` tokens: exactly that amount, unless an account transfers tokens to it directly.
+/// @dev The amount that a task has reserved follows from its price and its terms, which the queue stores, so it is not
+///      stored here. The queue ensures that a task is settled only once.
+///      Amounts are uint128, so that two fit into a word. Deposits are cast with a check, and no other sum can exceed
+///      the deposits.
 contract SessionPayment is Versioned, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
     using TaskTerms for uint256;
 
-    /// @dev One word; in wei for one token of the model. Never changed: a new price is a new entry.
+    /// @dev One word, in wei for one token of the model. Entries never change: a new price is a new entry.
     struct Price {
         uint128 inputPriceWei;
         uint128 outputPriceWei;
     }
 
-    /// @notice A share of 1: accuracy and timeliness, each in basis points.
+    /// @notice The value of a full share: accuracy times timeliness, each in basis points.
     uint256 public constant SHARE_UNIT = 1e8;
     uint256 private constant MAX_PRICE_ID = type(uint16).max;
     uint256 private constant MAX_RESERVATION = type(uint96).max;
@@ -53,14 +53,14 @@ contract SessionPayment is Versioned, ReentrancyGuard {
 
     mapping(uint256 sessionId => uint256) public sessionBalance;
     mapping(address node => uint256) public owedTo;
-    /// @dev The current price's place in `_prices`; 0 for a model that is not served.
+    /// @dev The index of the current price in `_prices`; 0 for a model that is not served.
     mapping(uint256 modelIdentifier => uint256) private _priceIds;
     Price[] private _prices;
-    /// @notice The model of sessions whose creator names none: the first that had a price, until it is set.
+    /// @notice The model of sessions whose creator names none. Until it is set, the first model that had a price.
     uint256 public defaultModel;
 
-    /// @dev `_balances` and `_reserved` change together at every submit and settlement: one word. What is owed
-    ///      is the rest.
+    /// @dev `_balances` and `_reserved` share a word, since every submission and settlement changes both. The owed
+    ///      total is the remainder of the deposits.
     uint128 private _balances;
     uint128 private _reserved;
     uint128 private _withdrawn;
@@ -68,10 +68,10 @@ contract SessionPayment is Versioned, ReentrancyGuard {
 
     event SessionDeposited(uint256 indexed sessionId, address indexed from, uint256 amount);
     event SessionWithdrawn(uint256 indexed sessionId, address indexed to, uint256 amount);
-    /// @param terms for what it was reserved: see TaskTerms
+    /// @param terms the task's packed terms, which determine the amount: see TaskTerms
     event TaskReserved(uint256 sessionId, uint256 taskId, bytes32 taskDigest, uint256 terms, uint256 amount);
-    /// @param payments what each node is owed for the task, a word each: its address in the high 160 bits, the amount
-    ///        in the low 96
+    /// @param payments a word for each node: its address in the high 160 bits, and in the low 96 bits the amount that
+    ///        it is owed for the task
     event TaskSettled(uint256 sessionId, uint256 taskId, uint256[] payments, uint256 refunded);
     event NodeWithdrawn(address indexed node, uint256 amount);
     event ModelPriceSet(uint256 indexed modelIdentifier, uint256 inputPriceWei, uint256 outputPriceWei);
@@ -80,7 +80,7 @@ contract SessionPayment is Versioned, ReentrancyGuard {
 
     error InsufficientSessionBalance(uint256 sessionId, uint256 needed, uint256 available);
     error InsufficientReservation(uint256 sessionId, uint256 taskId, uint256 needed, uint256 available);
-    /// @dev More than TaskSettled has room for, which is eighty times all $COR.
+    /// @dev The amount exceeds the 96 bits that TaskSettled has for it, eighty times the supply of $COR.
     error ReservationTooLarge(uint256 amount, uint256 most);
     error TooManyPrices(uint256 most);
     error NotSessionOwner(uint256 sessionId, address account);
@@ -95,19 +95,19 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         _prices.push();
     }
 
-    /// @notice Tells the escrow where sessions live: once, after deployment.
+    /// @notice Sets the address of Session. Called once, after deployment.
     function setSession(ISession session_) external onlyRole(RoleIds.ADMIN) {
         if (address(session) != address(0)) revert SessionAlreadySet(address(session));
         session = session_;
         emit SessionContractSet(address(session_));
     }
 
-    /// @notice Sets what a model's tokens cost, in wei a token, for tasks submitted from now on.
+    /// @notice Sets the prices of a model in wei per token, for tasks that are submitted later.
     function setModelPrice(uint256 modelIdentifier, uint256 inputPriceWei, uint256 outputPriceWei)
         external
         onlyRole(RoleIds.ADMIN)
     {
-        // A price tells that the model is served at all (see Session.create), so it cannot be nothing.
+        // A price of zero is refused, since a price marks a model as served (see Session.create).
         if (inputPriceWei == 0 && outputPriceWei == 0) revert ZeroPrice(modelIdentifier);
         uint256 priceId = _prices.length;
         if (priceId > MAX_PRICE_ID) revert TooManyPrices(MAX_PRICE_ID);
@@ -117,18 +117,18 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         emit ModelPriceSet(modelIdentifier, inputPriceWei, outputPriceWei);
     }
 
-    /// @notice Sets the model of sessions whose creator names none; it must have a price.
+    /// @notice Sets the model of sessions whose creator names none. It must have a price.
     function setDefaultModel(uint256 modelIdentifier) external onlyRole(RoleIds.ADMIN) {
         if (_priceIds[modelIdentifier] == 0) revert ZeroPrice(modelIdentifier);
         _setDefaultModel(modelIdentifier);
     }
 
-    /// @notice Adds the sender's tokens to a session's balance; whoever pays, the session's owner disposes.
+    /// @notice Adds the sender's tokens to a session's balance. Only the session's owner can withdraw them.
     function depositToSession(uint256 sessionId, uint256 amount) external nonReentrant {
         _deposit(sessionId, amount);
     }
 
-    /// @notice The same with the token's permit in place of an earlier `approve`.
+    /// @notice Like `depositToSession`, with the token's permit instead of an earlier `approve`.
     function depositToSessionWithPermit(
         uint256 sessionId,
         uint256 amount,
@@ -137,12 +137,13 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         bytes32 r,
         bytes32 s
     ) external nonReentrant {
-        // A permit that somebody else sent first has done its work: the allowance decides, not this call.
+        // Another account may have sent the permit first. This call then fails, but the allowance exists, and only the
+        // allowance matters.
         try IERC20Permit(address(token)).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
         _deposit(sessionId, amount);
     }
 
-    /// @notice The session's owner takes back what no task has reserved. Nothing can pause this.
+    /// @notice Pays the session's owner a part of the balance that no task has reserved. This cannot be paused.
     function withdrawFromSession(uint256 sessionId, uint256 amount) external nonReentrant {
         if (session.ownerOf(sessionId) != msg.sender) revert NotSessionOwner(sessionId, msg.sender);
         if (amount == 0) revert ZeroAmount();
@@ -153,20 +154,20 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         token.safeTransfer(msg.sender, amount);
     }
 
-    /// @notice A node takes all that it is owed. Nothing can pause this.
+    /// @notice Pays the sender, a node, everything that it is owed. This cannot be paused.
     function withdrawNodePayment() external nonReentrant {
         _withdrawOwed(msg.sender);
     }
 
-    /// @notice Anyone may bear the gas of a node's withdrawal; the tokens go to the node itself.
+    /// @notice Pays a node everything that it is owed. Anyone may call it and pay the gas; the tokens go to the node.
     function withdrawNodePaymentFor(address node) external nonReentrant {
         _withdrawOwed(node);
     }
 
-    /// @notice Moves a task's worst case from the session's balance to the task, at the model's price of now.
-    /// @param taskDigest what binds all that the task says
-    /// @param terms what of it the reservation depends on, and all else that most tasks say: see TaskTerms
-    /// @return priceId what `settle` must be told
+    /// @notice Reserves a task's worst-case cost from the session's balance, at the model's current price.
+    /// @param taskDigest the digest of everything that the task specifies
+    /// @param terms the task's packed terms, which determine the amount: see TaskTerms
+    /// @return priceId the number of the price, which `settle` needs
     function reserve(
         uint256 sessionId,
         uint256 taskId,
@@ -179,16 +180,16 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         uint256 amount = worstCaseOf(priceId, redundancy, terms.maxInputTokens(), terms.maxTokens());
         if (amount > MAX_RESERVATION) revert ReservationTooLarge(amount, MAX_RESERVATION);
         _takeFromBalance(sessionId, amount);
-        // Fits: the balance did.
+        // The cast is safe: the amount is at most the balance.
         _balances -= uint128(amount);
         _reserved += uint128(amount);
         emit TaskReserved(sessionId, taskId, taskDigest, terms, amount);
     }
 
-    /// @notice Ends a task's reservation: credits its nodes, which pull it later, and returns the rest to the
+    /// @notice Settles a task's reservation: credits its nodes, which withdraw later, and returns the rest to the
     ///         session's balance. Rounding favours the session.
-    /// @param inputTokens the prompt's, the same for all
-    /// @param marks whom to pay, for how many tokens, and how much of their price: see Mark
+    /// @param inputTokens the tokens of the prompt, the same for all nodes
+    /// @param marks the nodes to pay, their output tokens, and their shares of the price: see Mark
     function settle(Holding calldata holding, uint256 inputTokens, Mark[] calldata marks)
         external
         onlyModule
@@ -201,9 +202,9 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         uint256 paid;
         for (uint256 i; i < marks.length; ++i) {
             Mark mark = marks[i];
-            // Fits: a price has 128 bits, output tokens 32, a share 32, and the queue holds a verdict's input tokens to the
-            // 20 bits that were reserved for. No more is paid than was reserved, or all of this is undone below; and
-            // what is owed was deposited.
+            // No overflow: a price has 128 bits, output tokens have 32, a share has 32, and the queue limits a
+            // verdict's input tokens to the 20 bits that were reserved for. If more is paid than was reserved, the
+            // call reverts below. What is owed was deposited before.
             unchecked {
                 uint256 worth = inputWorth + mark.outputTokens() * price.outputPriceWei;
                 uint256 amount = worth * mark.share() / SHARE_UNIT;
@@ -215,7 +216,7 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         }
         if (paid > held) revert InsufficientReservation(holding.sessionId, holding.taskId, paid, held);
         uint256 refunded = held - paid;
-        // Fits: what is refunded and what was held are parts of `_reserved`.
+        // No overflow: the refund and the reserved amount are parts of `_reserved`.
         unchecked {
             sessionBalance[holding.sessionId] += refunded;
             _balances += uint128(refunded);
@@ -224,7 +225,7 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         emit TaskSettled(holding.sessionId, holding.taskId, payments, refunded);
     }
 
-    /// @notice What a model's tokens cost now, in wei a token; zeros when the model is not served.
+    /// @notice The current prices of a model, in wei per token; zeros if the model is not served.
     function modelPrice(uint256 modelIdentifier)
         external
         view
@@ -234,7 +235,7 @@ contract SessionPayment is Versioned, ReentrancyGuard {
         return (price.inputPriceWei, price.outputPriceWei);
     }
 
-    /// @notice What a task with these terms holds until it is settled, in wei.
+    /// @notice The amount that a task with these terms reserves until it is settled, in wei.
     function worstCaseOf(uint256 priceId, uint256 redundancy, uint256 maxInputTokens, uint256 maxTokens)
         public
         view
@@ -271,8 +272,8 @@ contract SessionPayment is Versioned, ReentrancyGuard {
 
     function _deposit(uint256 sessionId, uint256 amount) private {
         if (!session.doesSessionExist(sessionId)) revert SessionNotFound(sessionId);
-        // What arrived counts, not what was asked for: a token may keep a fee. The guard on every function
-        // that moves tokens keeps a token that calls back from being counted twice.
+        // Count the tokens that arrived, since a token may deduct a fee. All functions that move tokens are
+        // nonReentrant, so a token that calls back cannot make them be counted twice.
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title Nodes' names in the published interface: the hashes of their addresses.
+/// @title The node ids of the published interface: the hashes of the nodes' addresses.
 library NodeIds {
     /// @notice `keccak256(abi.encodePacked(node))`
     function idOf(address node) internal pure returns (bytes32 id) {

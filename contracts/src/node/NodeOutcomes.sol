@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @notice What a node can be good or bad at. The first nine belong to network tasks, Task to users' tasks.
+/// @notice The stages in which a node can pass or fail. The first nine belong to network tasks, Task to users' tasks.
 enum NodeStage {
     Request,
     Create,
@@ -15,13 +15,13 @@ enum NodeStage {
     Task
 }
 
-/// @dev How many values NodeStage has.
+/// @dev The number of values of NodeStage.
 uint256 constant NODE_STAGES = 10;
 
-/// @notice How a node did in one network task or ping: everything about it at once.
-/// @param passed a bit for each stage that it passed: bit n is NodeStage n; bits above the stages mean nothing
-/// @param failed the same for the stages that it failed
-/// @param elapsed seconds that its main step took, 0 where that says nothing
+/// @notice The complete outcome of one network task or ping for one node.
+/// @param passed a bit for each stage that the node passed: bit n is NodeStage n; higher bits are ignored
+/// @param failed a bit for each stage that the node failed
+/// @param elapsed the seconds that the node's main step took; 0 if they are not meaningful
 struct Outcome {
     address node;
     uint16 passed;

@@ -21,9 +21,9 @@ enum NodeState {
     Dedicated
 }
 
-/// @notice What a node signs to be registered by somebody else.
-/// @param node the signer: the key of the miner's machine
-/// @param operator whose machine it is
+/// @notice The message that a node signs so that another account can register it.
+/// @param node the signer, whose key is on the miner's machine
+/// @param operator the account that controls the node
 /// @param nonce `nonces(node)` at the time of signing
 struct Registration {
     address node;
@@ -31,16 +31,15 @@ struct Registration {
     uint256 nonce;
 }
 
-/// @title The register of nodes: who runs them, what they may be used for, how they have done, what they
-///        stand to lose.
-/// @notice At every block the contract holds at least `totalStaked + totalUnbonding + slashed` tokens: what is
-///         staked, what waits to be withdrawn, and what was taken from nodes that broke their word.
+/// @title The register of nodes: their operators, their states, their reputations and their stakes.
+/// @notice At every block the contract holds at least `totalStaked + totalUnbonding + slashed` tokens: the stakes, the
+///         amounts that wait to be withdrawn, and the amounts slashed from nodes that did not reveal their results.
 contract NodePool is Versioned, EIP712, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
-    /// @dev One storage word: 160 + 8 + 16 + 32 + 40 = 256 bits. `index` counts nodes from 1 in order of
-    ///      registration, so that other contracts can name a node in few bits.
+    /// @dev One storage word: 160 + 8 + 16 + 32 + 40 = 256 bits. `index` numbers nodes from 1 in order of registration,
+    ///      so that other contracts can identify a node with few bits.
     struct Node {
         address operator;
         NodeState state;
@@ -68,9 +67,9 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
     int256 public constant REPUTATION_LOSS = 3;
     int256 public constant REPUTATION_FLOOR = -100;
     int256 public constant REPUTATION_CAP = 1000;
-    /// @notice How long stake that is being withdrawn can still be slashed, in seconds.
+    /// @notice The seconds between `unbond` and withdrawal, in which the stake can still be slashed.
     uint256 public constant UNBONDING_PERIOD = 7 days;
-    /// @notice What a broken word costs, in basis points of all that the node has here.
+    /// @notice The share of a node's staked and unbonding tokens that one slashing takes, in basis points.
     uint256 public constant SLASH_BPS = 1_000;
     uint256 public constant MAX_MODELS = 64;
     uint256 private constant BPS = 10_000;
@@ -80,11 +79,11 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     IERC20 public immutable token;
 
-    /// @notice The stake below which a node is not put on users' tasks, in wei.
+    /// @notice The least stake that a node needs to be assigned to users' tasks, in wei.
     uint256 public minimumStake;
     uint256 public totalStaked;
     uint256 public totalUnbonding;
-    /// @notice What was slashed and is not collected yet.
+    /// @notice The slashed tokens that have not been collected yet.
     uint256 public slashed;
     mapping(address node => uint256) public nonces;
     mapping(address node => Node) private _nodes;
@@ -95,7 +94,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     event NodeRegistered(address indexed node, address indexed operator);
     event NodeStateChanged(address indexed node, uint8 state);
-    /// @param changes a word for each node: its address in the high 160 bits, its reputation now in the low 96
+    /// @param changes a word for each node: its address in the high 160 bits, its new reputation in the low 96
     event NodeReputationsChanged(uint256[] changes);
     event NodeModelsSet(address indexed node, uint256[] modelIdentifiers);
     event MinimumStakeSet(uint256 amount);
@@ -128,12 +127,13 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     // ---------------------------------------------------------------- a node's life
 
-    /// @notice Registers the sender as a node that it operates itself.
+    /// @notice Registers the sender as a node with itself as the operator.
     function register() external {
         _register(msg.sender, msg.sender);
     }
 
-    /// @notice Registers a node that has no gas: anyone may send its signature. An operator may have many.
+    /// @notice Registers a node by its signature, which anyone may send, so the node needs no gas. An operator may have
+    ///         many nodes.
     function registerFor(Registration calldata registration, bytes calldata signature) external {
         address node = registration.node;
         if (registration.nonce != nonces[node]) revert WrongNonce(node, registration.nonce, nonces[node]);
@@ -155,12 +155,12 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         }
     }
 
-    /// @notice Takes a node out of service; an oracle can bring it back.
+    /// @notice Takes a node out of service. An oracle can bring it back.
     function retire(address node) external onlyOperator(node) {
         _setState(node, NodeState.Registered);
     }
 
-    /// @notice Keeps a node for the session whose list it is on (Session.addDedicatedNode), or shares it again.
+    /// @notice Reserves a node for the session whose list it is on (Session.addDedicatedNode), or shares it again.
     function setDedicated(address node, bool dedicated) external onlyOperator(node) {
         (NodeState from, NodeState to) = dedicated
             ? (NodeState.Ephemeral, NodeState.Dedicated)
@@ -169,16 +169,16 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         _setState(node, to);
     }
 
-    /// @notice Says which models a node serves. A node that says nothing is taken to serve any.
+    /// @notice Sets the models that a node serves. A node without a list is taken to serve any model.
     function setModels(address node, uint256[] calldata modelIdentifiers) external onlyOperator(node) {
         if (modelIdentifiers.length > MAX_MODELS) revert TooManyModels(modelIdentifiers.length, MAX_MODELS);
         _models[node] = modelIdentifiers;
         emit NodeModelsSet(node, modelIdentifiers);
     }
 
-    /// @notice Moves nodes' reputations where a task tells of their lateness; never reverts for a node's sake,
-    ///         since a settlement must not hang on it.
-    /// @param successes bit i says whether the i-th node did well
+    /// @notice Changes nodes' reputations after a task shows whether they were late. A node's data never makes it
+    ///         revert, since a settlement must not depend on it.
+    /// @param successes bit i is set if the i-th node succeeded
     function recordOutcomes(address[] calldata nodes, uint256 successes) external onlyModule {
         uint256[] memory changes = new uint256[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) {
@@ -188,9 +188,9 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         if (changes.length != 0) emit NodeReputationsChanged(changes);
     }
 
-    /// @notice The same after a verdict: those did well whose results are worth anything. The verdict's event
-    ///         (SessionQueue's TaskVerdict) tells the reputations.
-    /// @return recorded the marks with the nodes' reputations now
+    /// @notice Changes nodes' reputations after a verdict. A node whose result is worth anything has succeeded. No
+    ///         event is emitted: the verdict's event (SessionQueue's TaskVerdict) contains the reputations.
+    /// @return recorded the marks with the nodes' new reputations
     function recordMarks(Mark[] calldata marks) external onlyModule returns (Mark[] memory recorded) {
         recorded = new Mark[](marks.length);
         for (uint256 i; i < marks.length; ++i) {
@@ -201,16 +201,16 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     // ---------------------------------------------------------------- stake
 
-    /// @notice Sets the stake that users' tasks need, in wei; for assignments from now on.
+    /// @notice Sets the least stake for users' tasks, in wei. It applies to later assignments.
     function setMinimumStake(uint256 amount) external onlyRole(RoleIds.ADMIN) {
         minimumStake = amount;
         emit MinimumStakeSet(amount);
     }
 
-    /// @notice Adds the sender's tokens to a node's stake; whoever pays, the node's operator disposes.
+    /// @notice Adds the sender's tokens to a node's stake. Only the node's operator can withdraw them.
     function stake(address node, uint256 amount) external nonReentrant {
         if (_nodes[node].state == NodeState.Unknown) revert NotRegistered(node);
-        // What arrived counts: a token may keep a fee.
+        // Count the tokens that arrived, since a token may deduct a fee.
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
@@ -220,8 +220,8 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         emit Staked(node, msg.sender, received);
     }
 
-    /// @notice Begins to take stake back. It can be withdrawn after UNBONDING_PERIOD, which begins anew for
-    ///         all that is unbonding, and can be slashed until it is withdrawn.
+    /// @notice Starts to unbond stake. It can be withdrawn after UNBONDING_PERIOD, and can be slashed until then. The
+    ///         period restarts for all unbonding tokens of the node.
     function unbond(address node, uint256 amount) external onlyOperator(node) {
         Stake storage held = _stakes[node];
         if (amount == 0) revert ZeroAmount();
@@ -234,7 +234,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         emit Unbonding(node, amount, held.releaseAt);
     }
 
-    /// @notice Pays out what has unbonded. Nothing can pause this.
+    /// @notice Pays out the unbonded stake. This cannot be paused.
     function withdrawStake(address node) external nonReentrant onlyOperator(node) {
         Stake storage held = _stakes[node];
         uint256 amount = held.unbonding;
@@ -246,7 +246,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         token.safeTransfer(msg.sender, amount);
     }
 
-    /// @notice Takes SLASH_BPS of all that a node has staked or unbonding. Never reverts for a node's sake.
+    /// @notice Takes SLASH_BPS of a node's staked and unbonding tokens. A node's data never makes it revert.
     function slash(address node) external onlyModule {
         Stake storage held = _stakes[node];
         uint256 fromStaked = held.staked * SLASH_BPS / BPS;
@@ -261,7 +261,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         emit Slashed(node, amount);
     }
 
-    /// @notice Sends what was slashed to where the administration wants it, say the reward pool.
+    /// @notice Sends the slashed tokens to an address that the administrator chooses, for example the reward pool.
     function collectSlashed(address to) external nonReentrant onlyRole(RoleIds.ADMIN) {
         uint256 amount = slashed;
         if (amount == 0) revert ZeroAmount();
@@ -272,12 +272,12 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     // ---------------------------------------------------------------- views
 
-    /// @notice Whether a node may be put on users' tasks.
+    /// @notice Whether a node may be assigned to users' tasks.
     function isEligible(address node) public view returns (bool) {
         return _isEligible(node, _nodes[node].state, minimumStake);
     }
 
-    /// @notice Whether a node says that it serves a model; one that says nothing serves any.
+    /// @notice Whether a node serves a model. A node without a list of models serves any.
     function serves(address node, uint256 modelIdentifier) public view returns (bool) {
         uint256[] storage models = _models[node];
         uint256 count = models.length;
@@ -287,7 +287,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         return count == 0;
     }
 
-    /// @notice The nodes' numbers, counted from 1; 0 for one that may not be put on a task of this model.
+    /// @notice The nodes' numbers, counted from 1; 0 for a node that may not be assigned to a task of this model.
     function usableNumbers(address[] calldata nodes, uint256 modelIdentifier)
         external
         view
@@ -302,7 +302,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         }
     }
 
-    /// @notice The `attempt`-th node that a seed draws, eligible or not; the zero address when there is none.
+    /// @notice The `attempt`-th node that a seed draws. It may be ineligible. The zero address if there are no nodes.
     function drawn(bytes32 seed, uint256 attempt) external view returns (address) {
         uint256 count = _nodeList.length;
         return count == 0 ? address(0) : _nodeList[uint256(keccak256(abi.encode(seed, attempt))) % count];
@@ -312,9 +312,9 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         return _nodes[node].reputation;
     }
 
-    /// @return staked what counts for the minimum
-    /// @return unbonding what waits to be withdrawn
-    /// @return releaseAt from when on it can be, as seconds since 1970
+    /// @return staked the stake that counts for the minimum
+    /// @return unbonding the tokens that wait to be withdrawn
+    /// @return releaseAt the time from which they can be withdrawn, in seconds since 1970
     function stakeOf(address node) external view returns (uint256 staked, uint256 unbonding, uint256 releaseAt) {
         Stake storage held = _stakes[node];
         return (held.staked, held.unbonding, held.releaseAt);
@@ -332,7 +332,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         return _nodeList.length;
     }
 
-    /// @notice A page of the register in order of registration; short or empty at the end.
+    /// @notice A page of the register in order of registration. The last page may be shorter; later pages are empty.
     function getNodes(uint256 offset, uint256 amount) external view returns (NodeView[] memory page) {
         uint256 count = _nodeList.length;
         if (offset >= count) return page;
@@ -343,7 +343,7 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
         }
     }
 
-    /// @notice One node; state Unknown when it never registered.
+    /// @notice One node. Its state is Unknown if it never registered.
     function getNode(address node) public view returns (NodeView memory) {
         Node storage stored = _nodes[node];
         return NodeView(node, stored.operator, stored.state, stored.reputation, stored.registeredAt);
@@ -351,11 +351,11 @@ contract NodePool is Versioned, EIP712, ReentrancyGuard {
 
     // ---------------------------------------------------------------- inside
 
-    /// @return reputation the node's from now on
+    /// @return reputation the node's new reputation
     function _record(address node, bool success) private returns (int256 reputation) {
         Node storage stored = _nodes[node];
         reputation = stored.reputation;
-        // The bounds are far inside int16.
+        // No overflow: the bounds are far inside int16.
         unchecked {
             reputation = success ? reputation + REPUTATION_GAIN : reputation - REPUTATION_LOSS;
             if (reputation > REPUTATION_CAP) reputation = REPUTATION_CAP;

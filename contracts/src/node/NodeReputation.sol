@@ -5,20 +5,20 @@ import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
 import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {Versioned} from "../common/Versioned.sol";
 
-/// @title How far nodes are trusted: points by stage, read by whoever decides which nodes become ephemeral.
-/// @notice A pass gains a little, a failure loses more; each stage's points stay between FLOOR and CAP, so that
-///         neither a long good past nor one bad day decides for ever. Only the project's contracts write, and
-///         nothing that they write reverts for a node's sake.
-/// @dev A node is one word: ten stages of 16 bits, two's complement.
+/// @title Nodes' points by stage. Oracles read them to decide which nodes become ephemeral.
+/// @notice A passed stage gains a few points, and a failed one loses more. Each stage's points stay between FLOOR and
+///         CAP, so that neither a long good record nor one bad day has a permanent effect. Only the project's contracts
+///         write points, and a node's data never makes a write revert.
+/// @dev A node's points are one word: ten stages of 16 bits, in two's complement.
 contract NodeReputation is Versioned {
     int256 public constant FLOOR = -100;
     int256 public constant CAP = 500;
-    /// @notice Points over all stages from which a node counts as proven.
+    /// @notice The least points over all stages that make a node count as proven.
     int256 public constant PROVEN_POINTS = 30;
 
     uint256 private constant POINT_BITS = 16;
-    /// @dev A byte for each stage, in the order of NodeStage. Requests, starts and pings cost nothing, so they
-    ///      earn nothing.
+    /// @dev A byte for each stage, in the order of NodeStage. Requests, starts and pings take no work, so they earn no
+    ///      points.
     bytes10 private constant GAINS = 0x00020200010101040002;
     bytes10 private constant LOSSES = 0x00030300030500080006;
 
@@ -28,14 +28,14 @@ contract NodeReputation is Versioned {
 
     constructor(Roles roles_) RoleGuarded(roles_) {}
 
-    /// @notice Moves the points of several nodes; a node may appear more than once.
+    /// @notice Changes the points of several nodes. A node may appear more than once.
     function record(Outcome[] calldata outcomes) external onlyRole(RoleIds.MODULE) {
         for (uint256 i; i < outcomes.length; ++i) {
             _record(outcomes[i].node, outcomes[i].passed, outcomes[i].failed);
         }
     }
 
-    /// @notice Moves the points of one node after a user's task: one word and one event.
+    /// @notice Changes the points of one node after a user's task, with one storage write and one event.
     function recordTask(address node, bool success) external onlyRole(RoleIds.MODULE) {
         uint256 stages = 1 << uint256(NodeStage.Task);
         if (success) _record(node, stages, 0);
@@ -52,14 +52,13 @@ contract NodeReputation is Versioned {
         return _lane(_points[node], uint256(stage));
     }
 
-    /// @notice Whether a node's record is good enough for users' tasks: enough points, and answers that were
-    ///         right among them.
+    /// @notice Whether a node's record is good enough for users' tasks: it needs enough points, and correct answers.
     function isProven(address node) external view returns (bool) {
         uint256 word = _points[node];
         return _sum(word) >= PROVEN_POINTS && _lane(word, uint256(NodeStage.Correctness)) > 0;
     }
 
-    /// @notice What passing and failing a stage gain and lose, in points.
+    /// @notice The points that a node gains by passing a stage, and loses by failing it.
     function weightsOf(NodeStage stage) external pure returns (uint256 gain, uint256 loss) {
         return (uint8(GAINS[uint256(stage)]), uint8(LOSSES[uint256(stage)]));
     }
@@ -85,7 +84,7 @@ contract NodeReputation is Versioned {
         if (points < FLOOR) points = FLOOR;
         uint256 shift = stage * POINT_BITS;
         uint256 others = word & ~(uint256(type(uint16).max) << shift);
-        // Fits: floor and cap are far inside int16.
+        // No overflow: FLOOR and CAP are far inside int16.
         return others | (uint256(uint16(int16(points))) << shift);
     }
 

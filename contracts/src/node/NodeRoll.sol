@@ -3,18 +3,18 @@ pragma solidity ^0.8.30;
 
 import {NodePool, NodeState} from "./NodePool.sol";
 
-/// @title Which nodes are there, and the draw among them.
-/// @notice A registered node puts itself on the roll by a ping, and stays while it pings again within PRESENCE.
-///         A draw is among those who were there before the roll was frozen: before anybody could know the draw's
-///         seed. Who comes later, who goes, and who pings again changes nothing about it.
-/// @dev The roll is as long as it likes to be: no function walks it. While it is frozen it only grows at its
-///      end; `prune` takes out who is gone when it is not.
+/// @title The roll of nodes that are present, and draws from it.
+/// @notice A registered node enters the roll with a ping, and stays present while it pings again within PRESENCE.
+///         A draw is among the nodes that were present before the roll was frozen, at a time when nobody could know the
+///         draw's seed. Nodes that arrive, leave or ping again later do not change the draw.
+/// @dev The roll may have any length: no function iterates over all of it. While it is frozen, it only grows at its
+///      end. While it is not, `prune` removes absent nodes.
 abstract contract NodeRoll {
     /// @dev One word, 152 bits.
-    /// @param pingedAt the latest ping, seconds since 1970
-    /// @param since the first of the pings from which on it has never been away
-    /// @param drawnAt when it was last drawn to answer
-    /// @param place on the roll, counted from 1; 0 when it is not on it
+    /// @param pingedAt the time of the latest ping, in seconds since 1970
+    /// @param since the time of the ping from which on the node has been present without interruption
+    /// @param drawnAt the time when the node was last drawn to answer
+    /// @param place the node's place on the roll, counted from 1; 0 if it is not on the roll
     struct Presence {
         uint40 pingedAt;
         uint40 since;
@@ -22,26 +22,27 @@ abstract contract NodeRoll {
         uint32 place;
     }
 
-    /// @notice Seconds for which a ping tells that a node is there.
+    /// @notice The seconds for which a node counts as present after a ping.
     uint256 public constant PRESENCE = 15 minutes;
-    /// @notice Seconds that must pass between a node's pings.
+    /// @notice The seconds that must pass between two pings of a node.
     uint256 public constant PING_INTERVAL = 60;
-    /// @notice Seconds for which a signed ping can be relayed.
+    /// @notice The seconds within which a signed ping has to be relayed.
     uint256 public constant PING_LIFETIME = 120;
     uint256 public constant MAX_COOLDOWN = 1 days;
-    /// @dev A draw looks at so many places at most. When one node in ten is there, and five are to be drawn,
-    ///      it finds fewer than five once in some two hundred draws.
+    /// @dev The most places that a draw examines. If one node in ten is present and five are to be drawn, about one
+    ///      draw in two hundred finds fewer than five.
     uint256 private constant MAX_PROBES = 128;
 
     NodePool public immutable pool;
 
-    /// @notice Seconds for which a node that was drawn to answer is not drawn again, from the next freeze on.
+    /// @notice The seconds for which a node that was drawn to answer is not drawn again. A change takes effect at the
+    ///         next freeze.
     uint256 public minerCooldownPeriod;
 
     address[] private _roll;
     mapping(address node => Presence) private _presence;
 
-    /// @dev What was frozen: the roll's length, the time, the cooldown then.
+    /// @dev The state at the last freeze: the roll's length, the time, and the cooldown.
     uint32 internal _frozenLength;
     uint40 internal _frozenAt;
     uint32 private _frozenCooldown;
@@ -60,7 +61,7 @@ abstract contract NodeRoll {
         pool = pool_;
     }
 
-    /// @notice Takes nodes off the roll that have not pinged within PRESENCE; passes over all others.
+    /// @notice Removes those of the nodes from the roll that have not pinged within PRESENCE. Ignores the others.
     function prune(address[] calldata nodes) external {
         if (_frozen) revert RollFrozen();
         for (uint256 i; i < nodes.length; ++i) {
@@ -72,12 +73,12 @@ abstract contract NodeRoll {
         return _presence[node];
     }
 
-    /// @notice How many nodes are on the roll, gone ones among them.
+    /// @notice The number of nodes on the roll, including absent ones that were not pruned yet.
     function rollLength() external view returns (uint256) {
         return _roll.length;
     }
 
-    /// @notice A page of the roll; short or empty at the end.
+    /// @notice A page of the roll. The last page may be shorter; later pages are empty.
     function getRoll(uint256 offset, uint256 amount) external view returns (address[] memory page) {
         uint256 count = _roll.length;
         if (offset >= count) return page;
@@ -104,20 +105,21 @@ abstract contract NodeRoll {
             presence.place = uint32(_roll.length);
             presence.since = uint40(block.timestamp);
         } else if (!_isThere(presence)) {
-            // Who was there when the roll was frozen stays so, or it could drop out once it knows the seed.
+            // A node that was present at the freeze stays in the draw. Otherwise, it could leave once it knows the
+            // seed.
             if (!_frozen || !_wasThere(presence)) presence.since = uint40(block.timestamp);
         }
         presence.pingedAt = uint40(block.timestamp);
         emit NodePinged(node);
     }
 
-    /// @dev A signed ping counts once: it must be later than the node's latest ping.
+    /// @dev A signed ping is accepted once: it must be later than the node's latest ping.
     function _requireNewPing(address node, uint256 time) internal view {
         uint256 latest = _presence[node].pingedAt;
         if (time <= latest) revert PingTooSoon(time, latest + 1);
     }
 
-    /// @dev Fixes among whom the next draws are.
+    /// @dev Fixes the set of nodes for the next draws.
     function _freeze() internal {
         _frozen = true;
         _frozenLength = uint32(_roll.length);
@@ -139,15 +141,15 @@ abstract contract NodeRoll {
         return _presence[node].place != 0;
     }
 
-    /// @notice Draws different nodes from the frozen roll, each place as likely as any other.
-    /// @param purpose tells draws of one seed apart
-    /// @param most how many; fewer come when too few are found within MAX_PROBES
+    /// @notice Draws distinct nodes from the frozen roll. Each place is equally likely.
+    /// @param purpose distinguishes draws with the same seed
+    /// @param most the number of nodes to draw; fewer are returned if too few are found within MAX_PROBES
     function _draw(uint256 seed, bytes32 purpose, uint256 most, uint256 cooldown)
         internal
         view
         returns (address[] memory drawn)
     {
-        // Shorter than it was frozen only when it has been pruned since, and then no round depends on it.
+        // The roll is shorter than at the freeze only if it was pruned since. Then no round depends on it.
         uint256 length = _frozenLength < _roll.length ? _frozenLength : _roll.length;
         drawn = new address[](most);
         uint256 count;
@@ -157,7 +159,7 @@ abstract contract NodeRoll {
             drawn[count++] = node;
         }
         assembly ("memory-safe") {
-            mstore(drawn, count) // only shorter than it was made
+            mstore(drawn, count) // the list only becomes shorter
         }
     }
 
@@ -187,8 +189,8 @@ abstract contract NodeRoll {
         return presence.pingedAt + PRESENCE >= block.timestamp;
     }
 
-    /// @dev Whether a node was there when the roll was frozen. Who came back in that very second was not: there
-    ///      are chains with several blocks a second, on which the seed might be known by then.
+    /// @dev Whether a node was present when the roll was frozen. A node that returned in that second was not: on chains
+    ///      with several blocks a second, the seed may be known by then.
     function _wasThere(Presence storage presence) private view returns (bool) {
         return presence.since < _frozenAt && presence.pingedAt + PRESENCE >= _frozenAt;
     }

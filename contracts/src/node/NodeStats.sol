@@ -5,32 +5,32 @@ import {NODE_STAGES, NodeStage, Outcome} from "./NodeOutcomes.sol";
 import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {Versioned} from "../common/Versioned.sol";
 
-/// @title What nodes have done: counters by stage, and the last successes as a series.
-/// @notice Only the project's contracts write. Nothing that they write reverts for a node's sake: counters stop
-///         at their largest value, the series overwrites its oldest entry.
-/// @dev A node has one word of passes, one of failures, and four of its series; one outcome writes each at most
-///      once. A counter has 25 bits: ten stages take 250 of a word, and the word of passes keeps the series'
-///      next place in four of the six bits above.
+/// @title Statistics of nodes: counters by stage, and a series of the last successes.
+/// @notice Only the project's contracts write them. A node's data never makes a write revert: counters stop at their
+///         largest value, and the series overwrites its oldest entry.
+/// @dev A node has one word of passes, one of failures, and four words for its series. One outcome writes each word at
+///      most once. A counter has 25 bits, so ten stages take 250 bits of a word. Four of the six bits above them, in
+///      the word of passes, hold the next index of the series.
 contract NodeStats is Versioned {
     /// @dev One entry of a series.
-    /// @param time seconds since 1970
-    /// @param elapsed seconds that it took
-    /// @param stages a bit for each stage passed (see Outcome)
+    /// @param time the time of the success, in seconds since 1970
+    /// @param elapsed the seconds that it took
+    /// @param stages a bit for each passed stage (see Outcome)
     struct Success {
         uint256 time;
         uint256 elapsed;
         uint256 stages;
     }
 
-    /// @notice How many successes a node's series remembers.
+    /// @notice The number of successes in a node's series.
     uint256 public constant SERIES_LENGTH = 16;
-    /// @notice Where a counter stops.
+    /// @notice The largest value of a counter, at which it stops.
     uint256 public constant COUNTER_CAP = (1 << COUNTER_BITS) - 1;
 
     uint256 private constant COUNTER_BITS = 25;
     uint256 private constant NEXT_SHIFT = 250;
     uint256 private constant NEXT_MASK = 15;
-    /// @dev An entry: 32 bits of time, 16 of seconds, 16 of stages.
+    /// @dev An entry has 32 bits of time, 16 of elapsed seconds, and 16 of stages.
     uint256 private constant ENTRY_BITS = 64;
     uint256 private constant ENTRIES_A_WORD = 4;
 
@@ -42,7 +42,7 @@ contract NodeStats is Versioned {
 
     constructor(Roles roles_) RoleGuarded(roles_) {}
 
-    /// @notice Counts what several nodes did; a node may appear more than once.
+    /// @notice Counts the outcomes of several nodes. A node may appear more than once.
     function record(Outcome[] calldata outcomes) external onlyRole(RoleIds.MODULE) {
         for (uint256 i; i < outcomes.length; ++i) {
             Outcome calldata outcome = outcomes[i];
@@ -55,14 +55,14 @@ contract NodeStats is Versioned {
         }
     }
 
-    /// @notice Counts a user's task, in one word and without an event: the task's own events tell of it.
+    /// @notice Counts a user's task, with one storage write. No event is emitted, since the task has events of its own.
     function recordTask(address node, bool success) external onlyRole(RoleIds.MODULE) {
         uint256 stages = 1 << uint256(NodeStage.Task);
         if (success) _passed[node] = _count(_passed[node], stages);
         else _failed[node] = _count(_failed[node], stages);
     }
 
-    /// @notice All counters of a node, by NodeStage.
+    /// @notice All counters of a node, in the order of NodeStage.
     function countersOf(address node)
         external
         view
@@ -75,7 +75,7 @@ contract NodeStats is Versioned {
         }
     }
 
-    /// @notice A node's last successes, the latest first; at most SERIES_LENGTH.
+    /// @notice A node's last successes, the latest first. At most SERIES_LENGTH.
     function seriesOf(address node) external view returns (Success[] memory series) {
         uint256 next = (_passed[node] >> NEXT_SHIFT) & NEXT_MASK;
         series = new Success[](SERIES_LENGTH);
@@ -87,11 +87,11 @@ contract NodeStats is Versioned {
             series[count] = Success(uint32(entry >> 32), uint16(entry >> 16), uint16(entry));
         }
         assembly ("memory-safe") {
-            mstore(series, count) // only shorter than it was made
+            mstore(series, count) // the list only becomes shorter
         }
     }
 
-    /// @return the word with one more in every counter that `stages` names and that is not full
+    /// @return the word with every counter in `stages` increased by one, unless it is at its cap
     function _count(uint256 word, uint256 stages) private pure returns (uint256) {
         for (uint256 stage; stage < NODE_STAGES; ++stage) {
             if ((stages >> stage) & 1 == 0) continue;
@@ -101,8 +101,8 @@ contract NodeStats is Versioned {
         return word;
     }
 
-    /// @dev Writes the success where the word of passes says, and moves that place on.
-    /// @return the word of passes with the place moved on
+    /// @dev Writes the success at the index that the word of passes contains, and advances the index.
+    /// @return the word of passes with the new index
     function _push(address node, uint256 word, Outcome calldata outcome) private returns (uint256) {
         uint256 place = (word >> NEXT_SHIFT) & NEXT_MASK;
         uint256 shift = place % ENTRIES_A_WORD * ENTRY_BITS;

@@ -12,13 +12,13 @@ import {SessionViews} from "./SessionViews.sol";
 import {TaskTerms} from "../task/TaskTerms.sol";
 import {MAX_REDUNDANCY} from "../task/TaskTypes.sol";
 
-/// @title Sessions: who asks, on what terms, and through which routers.
-/// @notice How tasks come in is in SessionTasks, the list of routers in SessionRouters, that of nodes in SessionNodes.
-///         The administrator can pause what comes in (`create`, `submit`, `relaySubmissions`); what runs ends
-///         as usual, and money can always be withdrawn. The views are in SessionViews; clients call this contract for
-///         all of it.
-/// @dev Whatever this contract has no function for goes to SessionViews, by delegatecall: together they would not fit
-///      into one contract (EIP-170). SessionLedger comes first in both; the address is immutable.
+/// @title Sessions: their owners, their terms and their routers.
+/// @notice SessionTasks handles submissions, SessionRouters the list of routers, and SessionNodes the list of nodes.
+///         The administrator can pause `create`, `submit` and `relaySubmissions`. Running tasks then end as usual, and
+///         money can always be withdrawn. Clients call this contract for the views too, which are in SessionViews.
+/// @dev Calls of functions that this contract does not have are delegated to SessionViews: together they would exceed
+///      the size limit of a contract (EIP-170). SessionLedger is the first base of both, so they have the same storage
+///      layout. The address of SessionViews is immutable.
 contract Session is SessionTasks, Companion {
     uint256 public constant MAX_RESERVE_PERIOD = 365 days;
     uint256 public constant MAX_TASK_EXECUTION_COUNT = LANE_SIZE;
@@ -29,7 +29,7 @@ contract Session is SessionTasks, Companion {
     mapping(address creator => uint256) public creatorNonces;
 
     event SessionCreated(uint256 sessionId, bytes32 sid, address owner, address[] miners);
-    /// @dev All that `create` and `update` set, so that a mirror needs the logs only.
+    /// @dev Contains what `create` and `update` set, so that a mirror can be built from logs alone.
     event SessionDescribed(
         uint256 indexed sessionId,
         string name,
@@ -81,12 +81,12 @@ contract Session is SessionTasks, Companion {
 
     // ---------------------------------------------------------------- sessions
 
-    /// @notice Opens a session; its number comes with SessionCreated.
-    /// @param variableAddress the owner; the sender when zero
-    /// @param redundant how many miners answer each task; 0 means 1
+    /// @notice Opens a session. SessionCreated contains its number.
+    /// @param variableAddress the owner; zero for the sender
+    /// @param redundant the number of miners that answer each task; 0 means 1
     /// @param mode 0 ephemeral, 1 dedicated, 2 hybrid
-    /// @param modelIdentifier 0 means the network's default model, where no model has that number
-    /// @param maxTaskExecutionCount how many tasks it may run; 0 means as many as a session can
+    /// @param modelIdentifier the model; 0 means the network's default model if no model has the number 0
+    /// @param maxTaskExecutionCount the most tasks that the session may run; 0 means the most that any session may
     function create(
         string calldata name,
         string calldata metadata,
@@ -111,7 +111,7 @@ contract Session is SessionTasks, Companion {
         _announce(sessionId, record);
     }
 
-    /// @notice The same as it was published first: the network's default model, and no limits.
+    /// @notice The earlier published form of `create`, with the network's default model and without limits.
     function create(
         string calldata name,
         string calldata metadata,
@@ -129,7 +129,7 @@ contract Session is SessionTasks, Companion {
         _announce(sessionId, record);
     }
 
-    /// @notice Changes what a session's next tasks run on. The model, the limits of use and the routers stay.
+    /// @notice Changes the terms of a session's future tasks. The model, the limits of use and the routers stay.
     function update(
         string calldata name,
         string calldata metadata,
@@ -149,20 +149,20 @@ contract Session is SessionTasks, Companion {
         emit SessionUpdated(sessionId, msg.sender, record.minNumOfNodes, record.maxNumOfNodes, record.redundant);
     }
 
-    /// @notice Hands the session over, with its balance and its right to submit.
+    /// @notice Transfers the session to another owner, with its balance and the right to submit tasks.
     function updateOwner(uint256 sessionId, address newOwner) external onlyOwner(sessionId) {
         if (newOwner == address(0)) revert ZeroAddress();
         _moveOwnership(sessionId, newOwner);
         emit SessionOwnerChanged(sessionId, msg.sender, newOwner);
     }
 
-    /// @notice Closes the session for new tasks, for good. Running ones end as usual, and the balance can be
+    /// @notice Closes the session for new tasks permanently. Running tasks end as usual, and the balance can be
     ///         withdrawn.
     function deactivateSession(uint256 sessionId) external onlyOwner(sessionId) {
         Record storage record = _session(sessionId);
         if (record.state != STATE_ACTIVE) revert SessionInactive(sessionId);
-        // First: its second write wants 2,300 gas left (EIP-2200), which an estimate that needs no such write,
-        // within the second of the last change, would not leave.
+        // `_changed` has to come first. A storage write requires more than 2,300 gas to be left (EIP-2200). A gas
+        // estimate within the second of the last change needs no write of the time, and so would leave too little.
         _changed(record);
         record.state = STATE_INACTIVE;
         emit SessionDeactivated(sessionId, msg.sender);

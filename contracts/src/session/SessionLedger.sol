@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @title How sessions, their routers and their nodes are kept. SessionViews reads them out.
+/// @title The storage of sessions, their routers and their nodes. SessionViews has the views of it.
 abstract contract SessionLedger {
-    /// @dev Word 0 (248 bits) and word 1 (248 bits) hold what a submission reads and counts.
-    ///      `tasks` counts all submissions, `directTasks` the owner's own, which are numbered by it; for `changes`
-    ///      see _changed.
+    /// @dev Words 0 and 1 (248 bits each) contain everything that a submission reads and counts.
+    ///      `tasks` counts all submissions. `directTasks` counts those of the owner and gives them their numbers.
+    ///      `_changed` describes `changes`.
     struct Record {
         address owner;
         uint8 state;
@@ -29,14 +29,14 @@ abstract contract SessionLedger {
         string metadata;
     }
 
-    /// @dev Never deleted: the index is the router's lane.
+    /// @dev Entries are never deleted, since an entry's index determines the router's lane.
     struct RouterEntry {
         address router;
         bool active;
         string metadata;
     }
 
-    /// @dev A node's place on a session's list. One storage word beside the session's number: 160 + 40 + 8 = 208 bits.
+    /// @dev A node's place on a session's list. Everything but `sessionId` takes one word: 160 + 40 + 8 = 208 bits.
     struct Hire {
         address node;
         uint40 assignedAt;
@@ -44,7 +44,7 @@ abstract contract SessionLedger {
         uint256 sessionId;
     }
 
-    /// @notice Router i of a session numbers its tasks from (i + 1) × LANE_SIZE, the owner its own from 0.
+    /// @notice Router i of a session numbers its tasks from (i + 1) × LANE_SIZE on. The owner's tasks start at 0.
     uint256 public constant LANE_SIZE = 1_000_000;
     uint8 internal constant STATE_ACTIVE = 0;
     uint8 internal constant STATE_INACTIVE = 1;
@@ -69,7 +69,7 @@ abstract contract SessionLedger {
         return _sessions[sessionId];
     }
 
-    /// @dev Of a session that is known to exist.
+    /// @dev The session must exist.
     function _modeOf(uint256 sessionId) internal view returns (uint256) {
         return _sessions[sessionId].mode;
     }
@@ -87,7 +87,7 @@ abstract contract SessionLedger {
     function _moveOwnership(uint256 sessionId, address newOwner) internal {
         Record storage record = _session(sessionId);
         uint256[] storage ids = _sessionIdsOf[record.owner];
-        // The order stays, since the last one is the "latest".
+        // Keep the order of the list, since its last entry is the account's latest session.
         bool passed;
         for (uint256 i; i < ids.length; ++i) {
             if (passed) ids[i - 1] = ids[i];
@@ -99,8 +99,9 @@ abstract contract SessionLedger {
         _changed(record);
     }
 
-    /// @dev Counts as well, so that a change costs the same at any time: an estimate that is made in the block of
-    ///      the last change would find the time written already, and the transaction would run out of gas.
+    /// @dev Writes the time of the change, and also counts it, so that a change costs the same gas at any time. Without
+    ///      the counter, an estimate in the second of the last change would find the time already written, and the
+    ///      transaction would run out of gas.
     function _changed(Record storage record) internal {
         record.updatedAt = uint40(block.timestamp);
         unchecked {
@@ -108,7 +109,7 @@ abstract contract SessionLedger {
         }
     }
 
-    /// @dev A router that comes back gets its old index.
+    /// @dev A router that is added again gets its old index.
     function _listRouter(uint256 sessionId, address router, string memory metadata) internal returns (uint256 index) {
         RouterEntry[] storage list = _routers[sessionId];
         if (_routerIndexPlusOne[sessionId][router] == 0) {
@@ -132,14 +133,14 @@ abstract contract SessionLedger {
         return (_routers[sessionId][index], index);
     }
 
-    /// @dev The first number of the router's lane; 0, which is the owner's, when it is not on the list.
+    /// @dev The first number of the router's lane, or 0 if the router is not on the list.
     function _laneOf(uint256 sessionId, address router) internal view returns (uint256) {
         (bool found, uint256 index) = _findRouter(sessionId, router);
         return found ? (index + 1) * LANE_SIZE : 0;
     }
 
     /// @return whether the router is on the list
-    /// @return index its place there
+    /// @return index its index in the list
     function _findRouter(uint256 sessionId, address router) internal view returns (bool, uint256 index) {
         uint256 indexPlusOne = _routerIndexPlusOne[sessionId][router];
         if (indexPlusOne == 0) return (false, 0);

@@ -7,16 +7,16 @@ import {NodePool} from "../node/NodePool.sol";
 import {RoleGuarded, RoleIds} from "../common/Roles.sol";
 import {SessionLedger} from "./SessionLedger.sol";
 
-/// @title The nodes that work for one session before all others.
-/// @notice A session's owner puts nodes on its list; a node is on one list at a time. Being on a list takes nothing from
-///         a node: while it is Ephemeral it serves shared sessions too, and only its operator makes it Dedicated
-///         (NodePool.setDedicated), so that it works for its session alone. The node, its operator or an oracle ends
-///         the hire at any time, and anyone once the session's reservePeriod is over or the session is closed.
+/// @title The nodes on a session's own list.
+/// @notice A session's owner adds nodes to its list. A node is on at most one list. While a listed node is Ephemeral,
+///         it serves shared sessions too. Only its operator can make it Dedicated (NodePool.setDedicated), so that it
+///         works for its session alone. The node, its operator, the session's owner or an oracle can remove it at any
+///         time. Anyone can remove it once the session's reservePeriod is over or the session is closed.
 abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
     uint256 public constant MAX_DEDICATED_NODES = 64;
-    /// @dev The mode in which the nodes on the list alone work for the session.
+    /// @dev The mode in which only the nodes on the list work for the session.
     uint256 private constant MODE_DEDICATED = 1;
-    /// @dev What NewNodeAssignedToSession calls a dedicated node.
+    /// @dev The `assignmentType` of a dedicated node in NewNodeAssignedToSession.
     uint256 private constant ASSIGNMENT_DEDICATED = 1;
 
     NodePool public immutable pool;
@@ -47,8 +47,8 @@ abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
         pool = pool_;
     }
 
-    /// @notice Puts a node on the session's list: one that may take users' tasks, serves the model, and is on no
-    ///         other list.
+    /// @notice Adds a node to the session's list. The node must be eligible for users' tasks, serve the session's
+    ///         model, and be on no other list.
     function addDedicatedNode(uint256 sessionId, address nodeAddress) external onlyOwner(sessionId) {
         Record storage record = _session(sessionId);
         if (record.state != STATE_ACTIVE) revert SessionInactive(sessionId);
@@ -72,7 +72,7 @@ abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
         emit NewNodeAssignedToSession(sessionId, added, 1, ASSIGNMENT_DEDICATED);
     }
 
-    /// @notice Takes a node off the session's list. What it works on goes on.
+    /// @notice Removes a node from the session's list. Its current tasks continue.
     function removeDedicatedNode(uint256 sessionId, address nodeAddress) external onlyOwner(sessionId) {
         bytes32 nodeId = NodeIds.idOf(nodeAddress);
         Hire storage hire = _hires[nodeId];
@@ -80,8 +80,8 @@ abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
         _release(nodeId, hire);
     }
 
-    /// @notice The same for the node itself, its operator, the session's owner and oracles; for anyone once the hire
-    ///         is over.
+    /// @notice Removes a node from the list that it is on. Callable by the node, its operator, the session's owner and
+    ///         oracles; by anyone once the reservePeriod is over or the session is closed.
     function releaseByNodeId(bytes32 nodeId) external {
         Hire storage hire = _hires[nodeId];
         if (hire.sessionId == 0) revert NodeNotAssigned(nodeId);
@@ -116,12 +116,12 @@ abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
         return list.length == 0 ? address(0) : list[uint256(keccak256(abi.encode(seed, attempt))) % list.length];
     }
 
-    /// @dev Whether a session that is known to exist turns nodes away: a hybrid one takes any for what is left.
+    /// @dev Whether a session, which must exist, accepts only the nodes on its list. A hybrid session accepts any node.
     function _isDedicated(uint256 sessionId) internal view returns (bool) {
         return _modeOf(sessionId) == MODE_DEDICATED;
     }
 
-    /// @dev How many of the nodes are on the session's list, from the first on.
+    /// @dev The number of leading nodes that are on the session's list.
     function _ownAmong(uint256 sessionId, bytes32[] calldata nodeIds) internal view returns (uint256 own) {
         while (own < nodeIds.length && _isOwn(sessionId, nodeIds[own])) ++own;
     }
@@ -135,7 +135,7 @@ abstract contract SessionNodes is SessionLedger, ISession, RoleGuarded {
             || account == _session(hire.sessionId).owner || roles.hasRole(RoleIds.ORACLE, account);
     }
 
-    /// @dev A period of 0 has no end.
+    /// @dev A reservePeriod of 0 does not end.
     function _isOver(Hire storage hire) private view returns (bool) {
         Record storage record = _session(hire.sessionId);
         if (record.state != STATE_ACTIVE) return true;

@@ -4,10 +4,11 @@ pragma solidity ^0.8.30;
 import {RoleIds} from "../common/Roles.sol";
 import {SessionNodes} from "./SessionNodes.sol";
 
-/// @title Through which routers a session's tasks come.
-/// @notice Its owner keeps the list. A router on it submits tasks at the session's expense, in a lane of its own.
+/// @title The routers that may submit tasks to a session.
+/// @notice The session's owner maintains the list. A router on the list submits tasks at the session's expense, with
+///         numbers from its own lane.
 abstract contract SessionRouters is SessionNodes {
-    /// @notice Put on the list of every new session; the zero address when there is none.
+    /// @notice The router on the list of every new session; the zero address if there is none.
     address public defaultRouter;
     string public defaultRouterMetadata;
 
@@ -15,7 +16,7 @@ abstract contract SessionRouters is SessionNodes {
     event RouterUpdated(address routerAddress, string routerInfo);
     event RouterRemoved(address routerAddress);
     event AllRoutersRemoved(uint256 indexed sessionId);
-    /// @dev A router's place on a session's list as it is now; the published events do not name the session.
+    /// @dev The current entry of a router on a session's list. The published events do not contain the session.
     event SessionRouterSet(
         uint256 indexed sessionId, address indexed router, uint256 index, string metadata, bool active
     );
@@ -24,14 +25,14 @@ abstract contract SessionRouters is SessionNodes {
     error RouterListed(uint256 sessionId, address router);
     error ZeroAddress();
 
-    /// @notice Sets the router that new sessions begin with.
+    /// @notice Sets the router that is on the list of new sessions.
     function setDefaultRouter(address router, string calldata metadata) external onlyRole(RoleIds.ADMIN) {
         defaultRouter = router;
         defaultRouterMetadata = metadata;
         emit DefaultRouterSet(router, metadata);
     }
 
-    /// @notice Lets a router submit tasks at the session's expense.
+    /// @notice Allows a router to submit tasks at the session's expense.
     function addRouter(uint256 sessionId, address routerAddress, string calldata metadata)
         external
         onlyOwner(sessionId)
@@ -50,7 +51,7 @@ abstract contract SessionRouters is SessionNodes {
         emit SessionRouterSet(sessionId, routerAddress, index, newRouterInfo, true);
     }
 
-    /// @notice Takes a router off the list. It keeps its lane, which nobody else ever gets.
+    /// @notice Removes a router from the list. Its lane is never given to another router.
     function removeRouter(uint256 sessionId, address routerAddress) external onlyOwner(sessionId) {
         (RouterEntry storage entry, uint256 index) = _router(sessionId, routerAddress);
         _removeRouter(sessionId, entry, index);

@@ -10,23 +10,23 @@ import {SessionRouters} from "./SessionRouters.sol";
 import {TaskTerms} from "../task/TaskTerms.sol";
 import {NewTask, Submission} from "../task/TaskTypes.sol";
 
-/// @title How tasks come into a session.
+/// @title The submission of tasks to a session.
 /// @notice A session's owner submits tasks itself (`submit`) or through the routers on the session's list
-///         (`relaySubmissions`). Each router numbers its tasks in its own lane, so that a task has its
-///         identity before the chain has seen it.
+///         (`relaySubmissions`). Each router numbers its tasks in its own lane, so a task's identity is fixed before
+///         its submission is on chain.
 abstract contract SessionTasks is SessionRouters, Batching, Pausable {
     uint256 public constant MAX_TEXT_BYTES = 16 * 1024;
     uint256 public constant MAX_REFERENCE_BYTES = 256;
     uint256 public constant MAX_PARAMETERS = 64;
-    /// @dev What a chat template may add to a prompt, in tokens.
+    /// @dev The most tokens that a chat template may add to a prompt.
     uint256 public constant TEMPLATE_TOKENS = 64;
 
     SessionQueue public immutable queue;
 
     event TaskAssigned(uint256 sessionId, uint256 taskId, bytes32[] nodeIds);
     event TaskSubmitted(uint256 sessionId, uint256 taskId, string taskData, string clientReference);
-    /// @dev Of a task that says more than its terms. Those, and what binds all of it, SessionPayment tells with the
-    ///      reservation.
+    /// @dev Emitted for a task that has more than its packed terms. SessionPayment emits the terms and the digest with
+    ///      the reservation (TaskReserved).
     event TaskDescribed(
         uint256 sessionId,
         uint256 taskId,
@@ -41,8 +41,8 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
     error NotSelf(address account);
     error TaskLimitReached(uint256 sessionId, uint256 limit);
     error EmptyTaskData();
-    /// @dev The task ran out of gas in the queue: the batch reverts, or its sender could make a good element
-    ///      fail by giving too little.
+    /// @dev The task ran out of gas in the queue. The whole batch reverts. Otherwise, its sender could make a valid
+    ///      element fail with too little gas.
     error ElementOutOfGas(uint256 index);
     error MaxTokensMissing();
     error OutsideLane(uint256 taskId, uint256 first);
@@ -51,8 +51,8 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         queue = queue_;
     }
 
-    /// @notice Submits a task with the session's next running number. For the session's owner.
-    /// @dev `nodeType` belongs to the published interface; the kind of node follows from the session's mode.
+    /// @notice Submits a task with the session's next running number. Only the session's owner may call it.
+    /// @dev `nodeType` is part of the published interface, but unused: the session's mode determines the kind of node.
     function submit(
         uint256 sessionId,
         uint256 nodeType,
@@ -63,14 +63,14 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         uint256[] calldata requestParams,
         string calldata clientReference
     ) external onlyOwner(sessionId) whenNotPaused {
-        nodeType; // not used, but named for callers that pass by name
+        nodeType; // unused, but named for callers that use named arguments
         Submission memory submission =
             _submission(sessionId, taskData, promptType, promptTemplate, llmParams, requestParams);
         submission.clientReference = clientReference;
         _submitDirect(submission);
     }
 
-    /// @notice The same as it was published first: the task has the default timeout.
+    /// @notice The earlier published form of `submit`. The task has the default timeout.
     function submit(
         uint256 sessionId,
         uint256 nodeType,
@@ -88,7 +88,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
     }
 
     /// @inheritdoc ISession
-    /// @dev SessionQueue.enqueueTask, which is the published door, comes here.
+    /// @dev SessionQueue.enqueueTask, the published function, calls this one.
     function submitByModule(
         uint256 sessionId,
         string calldata taskData,
@@ -102,15 +102,15 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         );
     }
 
-    /// @notice Of this contract to itself: takes what a direct door has put together. So one code serves all doors, and
-    ///         reads a submission where its call has put it.
+    /// @notice Takes a direct submission. Only this contract may call it.
+    /// @dev With this call, the submission is in calldata, so direct and relayed submissions share their code.
     function takeOwn(Submission calldata submission) external {
         if (msg.sender != address(this)) revert NotSelf(msg.sender);
         _orRevert(_take(0, submission));
     }
 
-    /// @notice Submits tasks in the sender's lanes: see getRouterIndex. A bad one is skipped.
-    /// @dev Cheapest when the elements of one session follow each other.
+    /// @notice Submits tasks in the sender's lanes (see getRouterIndex). Invalid elements are skipped.
+    /// @dev The gas cost is lowest if the elements of one session are adjacent.
     function relaySubmissions(Submission[] calldata items) external whenNotPaused {
         (uint256 sessionId, uint256 first) = (0, 0);
         uint256 begin = _memory();
@@ -122,7 +122,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         }
     }
 
-    /// @notice What binds all that a task says; every signed message about the task carries it.
+    /// @notice The digest of everything that a task specifies. Every signed message about the task contains it.
     function digestOf(Submission calldata s) external view returns (bytes32) {
         (bytes memory refusal, uint256 terms) =
             TaskTerms.pack(s.promptType, s.llmParams, s.requestParams, s.maxInputTokens);
@@ -133,7 +133,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
     }
 
     /// @inheritdoc ISession
-    /// @dev The queue has looked at all else before, and changes nothing when not all are accepted.
+    /// @dev The queue has made all other checks before. It changes nothing unless all nodes are accepted.
     function admitAssignment(uint256 sessionId, uint256 taskId, bytes32[] calldata nodeIds)
         external
         returns (uint256 accepted)
@@ -161,17 +161,17 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         submission.requestParams = requestParams;
     }
 
-    /// @dev A task with the session's next running number.
+    /// @dev Submits a task with the session's next running number.
     function _submitDirect(Submission memory s) private returns (uint256 taskId) {
         taskId = _session(s.sessionId).directTasks++;
         s.taskId = taskId;
-        // Nobody has counted the tokens yet; a token is at least one byte.
+        // The tokens are not counted yet. A token has at least one byte, so the bytes are an upper bound.
         s.maxInputTokens = bytes(s.taskData).length + bytes(s.promptTemplate).length + TEMPLATE_TOKENS;
         this.takeOwn(s);
     }
 
-    /// @dev One element of relaySubmissions.
-    /// @param first the first number of the sender's lane; 0 when it has none
+    /// @dev Submits one element of relaySubmissions.
+    /// @param first the first number of the sender's lane; 0 if it has none
     function _relay(uint256 i, Submission calldata s, uint256 first) private returns (bytes memory) {
         if (first == 0) return abi.encodeWithSelector(NotRouter.selector, s.sessionId, msg.sender);
         if (s.taskId < first || s.taskId >= first + LANE_SIZE) {
@@ -180,8 +180,8 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         return _take(i, s);
     }
 
-    /// @param i the element's place in its batch
-    /// @return refusal when the session, the queue or the escrow does not take the task
+    /// @param i the element's index in its batch
+    /// @return refusal the error if the session, the queue or the escrow refuses the task
     function _take(uint256 i, Submission calldata s) private returns (bytes memory refusal) {
         Record storage record = _session(s.sessionId);
         if (record.state != STATE_ACTIVE) return abi.encodeWithSelector(SessionInactive.selector, s.sessionId);
@@ -200,7 +200,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         (task.isText, task.content) = TaskTerms.contentOf(taskData);
         try queue.enqueue(task, taskData, s.promptTemplate) {}
         catch (bytes memory reason) {
-            // Every refusal of ours carries data.
+            // All reverts of this project contain data, so one without data means that the gas ran out.
             if (reason.length == 0) revert ElementOutOfGas(i);
             return reason;
         }
@@ -209,7 +209,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         if (task.rest != 0) _describeTask(s);
     }
 
-    /// @dev The queue keeps these values in the ranges that are checked here.
+    /// @dev Checks the values and packs them. The queue relies on the ranges that are checked here.
     function _termsOf(Submission calldata s, uint256 dataBytes)
         private
         pure
@@ -219,7 +219,7 @@ abstract contract SessionTasks is SessionRouters, Batching, Pausable {
         string calldata clientReference = s.clientReference;
         uint256[] calldata llmParams = s.llmParams;
         uint256[] calldata requestParams = s.requestParams;
-        // What the terms do not check: they know what fits into them.
+        // These checks come in addition to those of TaskTerms, which only checks that values fit into the terms.
         if (dataBytes == 0) {
             refusal = abi.encodeWithSelector(EmptyTaskData.selector);
         } else if (llmParams.length == 0 || llmParams[0] == 0) {

@@ -34,9 +34,9 @@ struct SessionView {
 }
 
 /// @title The published views of sessions.
-/// @notice Part of Session, which hands what it has no function for to this code by delegatecall: clients call
-///         Session. By itself this contract holds nothing.
-/// @dev SessionLedger comes first in both, so that they agree on the storage.
+/// @notice Clients call Session, which delegates calls of these functions to this contract. This contract has no state
+///         of its own.
+/// @dev SessionLedger is the first base of both contracts, so they have the same storage layout.
 contract SessionViews is SessionLedger, Versioned {
     SessionQueue private immutable _queue;
 
@@ -94,12 +94,12 @@ contract SessionViews is SessionLedger, Versioned {
         return _sessionIdsOf[user];
     }
 
-    /// @notice The account's session of a place in that list.
+    /// @notice The account's session at an index of its list.
     function userSessions(address user, uint256 index) external view returns (uint256) {
         return _sessionIdsOf[user][index];
     }
 
-    /// @notice The latest session that the account owns; 0 when it owns none.
+    /// @notice The latest session that the account owns; 0 if it owns none.
     function getLatestSessionId(address userAddr) external view returns (uint256) {
         uint256[] storage ids = _sessionIdsOf[userAddr];
         return ids.length == 0 ? 0 : ids[ids.length - 1];
@@ -117,12 +117,12 @@ contract SessionViews is SessionLedger, Versioned {
         }
     }
 
-    /// @notice The account's sessions. Ask for pages where there may be many.
+    /// @notice The account's sessions. Use getSessionsByAddressByPage for accounts with many.
     function getSessionsByAddress(address userAddr) external view returns (SessionView[] memory) {
         return _page(_sessionIdsOf[userAddr], 0, type(uint256).max);
     }
 
-    /// @notice A page of the account's sessions; short or empty at the end.
+    /// @notice A page of the account's sessions. The last page may be shorter, and pages after it are empty.
     function getSessionsByAddressByPage(address userAddr, uint256 offset, uint256 amount)
         external
         view
@@ -132,9 +132,9 @@ contract SessionViews is SessionLedger, Versioned {
     }
 
     /// @return ids the account's sessions
-    /// @return names of each
-    /// @return metadatas of each
-    /// @return modes of each
+    /// @return names the sessions' names
+    /// @return metadatas the sessions' metadata
+    /// @return modes the sessions' modes
     function getSessionIdAndNameAndMetadataByAddress(address userAddr)
         external
         view
@@ -152,25 +152,25 @@ contract SessionViews is SessionLedger, Versioned {
 
     // ---------------------------------------------------------------- routers
 
-    /// @notice How many routers were ever on the list, removed ones included: one more than the last index.
+    /// @notice The number of routers that were ever on the list, including removed ones: one more than the last index.
     function getRouterCount(uint256 sessionId) external view returns (uint256) {
         return _routers[sessionId].length;
     }
 
-    /// @notice The router of an index; the zero address when it was removed or never was.
+    /// @notice The router at an index; the zero address if it was removed or never existed.
     function getRouterAddress(uint256 sessionId, uint256 index) external view returns (address) {
         RouterEntry[] storage list = _routers[sessionId];
         return index < list.length && list[index].active ? list[index].router : address(0);
     }
 
-    /// @notice The router's index, and with it its lane; -1 when it is not on the list.
+    /// @notice The router's index, which determines its lane; -1 if it is not on the list.
     function getRouterIndex(uint256 sessionId, address routerAddress) external view returns (int256) {
         if (!_isRouter(sessionId, routerAddress)) return -1;
-        // Fits: a list that long cannot be written.
+        // The cast is safe: no list can be that long.
         return int256(_routerIndexPlusOne[sessionId][routerAddress]) - 1;
     }
 
-    /// @notice The same; reverts when the router is not on the list.
+    /// @notice The router's index. Reverts if it is not on the list.
     function getRouterAddressToIndex(uint256 sessionId, address routerAddress) external view returns (uint256 index) {
         (, index) = _router(sessionId, routerAddress);
     }
@@ -190,26 +190,26 @@ contract SessionViews is SessionLedger, Versioned {
         return false;
     }
 
-    /// @notice The last router on the list; the zero address when there is none.
+    /// @notice The last router on the list; the zero address if there is none.
     function getLatestRouterAddress(uint256 sessionId) external view returns (address) {
         (bool found, uint256 index) = _latestRouter(sessionId);
         return found ? _routers[sessionId][index].router : address(0);
     }
 
-    /// @notice The last router's index; reverts when there is none.
+    /// @notice The last router's index. Reverts if there is none.
     function getLatestRouterIndex(uint256 sessionId) external view returns (uint256) {
         (bool found, uint256 index) = _latestRouter(sessionId);
         if (!found) revert NotRouter(sessionId, address(0));
         return index;
     }
 
-    /// @notice The last router's metadata; empty when there is none.
+    /// @notice The last router's metadata; empty if there is none.
     function getLatestRouterInfo(uint256 sessionId) public view returns (string memory) {
         (bool found, uint256 index) = _latestRouter(sessionId);
         return found ? _routers[sessionId][index].metadata : "";
     }
 
-    /// @notice The last router's metadata of each of the account's sessions.
+    /// @notice The metadata of the last router of each of the account's sessions.
     function getRouterMetadatasByAddress(address userAddr) external view returns (string[] memory) {
         return getRouterMetadatasBySessionIds(_sessionIdsOf[userAddr]);
     }
@@ -227,8 +227,8 @@ contract SessionViews is SessionLedger, Versioned {
 
     // ---------------------------------------------------------------- nodes
 
-    /// @notice The shared nodes that are at work for the session now: of its latest tasks, see
-    ///         TaskViews.getMinersAtWork. Those on the session's own list are not among them.
+    /// @notice The shared nodes that work on the session's latest tasks now (see TaskViews.getMinersAtWork). Nodes on
+    ///         the session's own list are not included.
     function getEphemeralNodes(uint256 sessionId) public view returns (address[] memory nodes) {
         nodes = OverdueTasks(address(_queue)).getMinersAtWork(sessionId);
         uint256 kept;
@@ -253,12 +253,12 @@ contract SessionViews is SessionLedger, Versioned {
         return sessionId != 0 && getNodeSessionId(nodeAddress) == sessionId;
     }
 
-    /// @notice The session whose list the node is on; 0 when it is on none.
+    /// @notice The session whose list the node is on; 0 if it is on none.
     function getNodeSessionId(address nodeAddress) public view returns (uint256) {
         return _hires[NodeIds.idOf(nodeAddress)].sessionId;
     }
 
-    /// @notice The same: the published interface has both.
+    /// @notice Another name of getNodeSessionId. The published interface has both.
     function nodeToSessionId(address nodeAddress) external view returns (uint256) {
         return getNodeSessionId(nodeAddress);
     }
@@ -267,17 +267,17 @@ contract SessionViews is SessionLedger, Versioned {
         return getNodeSessionId(nodeAddress) != 0;
     }
 
-    /// @notice The same: the published interface has both.
+    /// @notice Whether the node is on a session's list. The published interface has two functions for it.
     function isNodeInSessions(address nodeAddress) external view returns (bool) {
         return getNodeSessionId(nodeAddress) != 0;
     }
 
-    /// @notice Since when the node is on its list, as seconds since 1970; 0 when it is on none.
+    /// @notice The time when the node was added to its list, in seconds since 1970; 0 if it is on none.
     function getNodeAssignedTimestamp(address nodeAddress) external view returns (uint256) {
         return _hires[NodeIds.idOf(nodeAddress)].assignedAt;
     }
 
-    /// @notice The node of an id, while it is on a session's list; the zero address otherwise.
+    /// @notice The node with this id while it is on a session's list; the zero address otherwise.
     function nodeIdToAddress(bytes32 nodeId) external view returns (address) {
         return _hires[nodeId].node;
     }

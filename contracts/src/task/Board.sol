@@ -3,42 +3,42 @@ pragma solidity ^0.8.30;
 
 import {TaskStatus} from "./TaskTypes.sol";
 
-/// @notice How far a task has come and with whom, in the one word that its steps read once and write once.
+/// @notice The state of a task and of its miners, in one word that each step reads once and writes once.
 /// @dev From the high bits down:
-///      createdAt 32: seconds since 1970; never 0, so that a board of 0 is no task;
-///      plan 8: which of the session's plans the task has (see TaskLedger);
-///      isText 1: whether its data is a plain text; hasRest 1: whether it says more than its terms;
-///      maxInputTokens 20: the one term that differs from task to task;
+///      createdAt 32: seconds since 1970; never 0, so a board of 0 means that there is no task;
+///      plan 8: the number of the task's plan among the session's plans (see TaskLedger);
+///      isText 1: whether its data is a plain text; hasRest 1: whether it has more than its packed terms;
+///      maxInputTokens 20: the only term that differs between most tasks of a session;
 ///      status 3; judged 1: whether a verdict ended it;
 ///      assignedAfter 12: seconds from `createdAt` to the first assignment, at most MAX_TIMEOUT + GRACE_WINDOW;
-///      phaseAfter 16: seconds from the assignment to the end of the precommit phase, 65,535 when later;
-///      stageAfter 26: seconds from `createdAt` to when the status became Precommitted, Committed or Ended; two
-///      years when later;
-///      hasMoreParts 1: whether there are more than three; then the parts of the first three miners, 45 bits
-///      each, the first one's lowest.
+///      phaseAfter 16: seconds from the assignment to the end of the precommit phase, at most 65,535;
+///      stageAfter 26: seconds from `createdAt` to the time when the status became Precommitted, Committed or Ended,
+///      at most two years;
+///      hasMoreParts 1: whether there are more than three parts;
+///      then the parts of the first three miners, 45 bits each, the first miner's lowest.
 type Board is uint256;
 
 /// @notice One miner's part in a task.
 /// @dev From the high bits down:
-///      number 22: the miner's, 0 for a free place;
-///      later 1: whether it was put there in place of another: TaskLedger keeps when;
-///      ackedItself 1: whether it acked before it precommitted: TaskLedger keeps when;
+///      number 22: the miner's number, 0 for a free place;
+///      later 1: whether the miner replaced another one; TaskLedger stores when;
+///      ackedItself 1: whether the miner acked before it precommitted; TaskLedger stores when;
 ///      state 2: assigned, acked, precommitted, committed;
 ///      precommittedAfter 12: seconds from the task's first assignment;
-///      committedAfter 6: seconds from the end of the precommit phase; LATER_COMMIT when TaskLedger keeps them.
-///      A precommit fits because none comes more than MAX_TIMEOUT + GRACE_WINDOW = 3900 seconds after the first
-///      assignment. Most commits come within a minute of their phase's beginning.
+///      committedAfter 6: seconds from the end of the precommit phase; LATER_COMMIT if TaskLedger stores them.
+///      The time of a precommit fits, since none is accepted more than MAX_TIMEOUT + GRACE_WINDOW = 3900 seconds after
+///      the first assignment. Most commits arrive within the first minute of their phase.
 type Part is uint64;
 
 using Boards for Board global;
 using Parts for Part global;
 
-/// @dev How many parts are on the board; the others are in words of their own, PARTS_A_WORD each.
+/// @dev The number of parts on the board. The others are in separate words, PARTS_A_WORD in each.
 uint256 constant PARTS_ON_BOARD = 3;
 uint256 constant PARTS_A_WORD = 5;
 uint256 constant PART_BITS = 45;
 uint256 constant PART_MASK = (1 << PART_BITS) - 1;
-/// @dev The place of a miner that has none.
+/// @dev Returned as the place of a miner that has no place.
 uint256 constant NOWHERE = type(uint256).max;
 
 library Boards {
@@ -90,12 +90,12 @@ library Boards {
         return (Board.unwrap(board) >> INPUT) & ((1 << MAX_INPUT_TOKENS_BITS) - 1);
     }
 
-    /// @dev Whether parts are kept beside the board: most tasks have none, and spare reading that word.
+    /// @dev Whether there are parts outside of the board. Most tasks have none, and so need not read those words.
     function hasMoreParts(Board board) internal pure returns (bool) {
         return (Board.unwrap(board) >> MORE) & 1 == 1;
     }
 
-    /// @dev The parts on the board, the first one's lane lowest.
+    /// @dev The parts on the board, the first part in the lowest lane.
     function lanes(Board board) internal pure returns (uint256) {
         return Board.unwrap(board) & ((1 << MORE) - 1);
     }
@@ -108,14 +108,14 @@ library Boards {
         return (Board.unwrap(board) >> JUDGED) & 1 == 1;
     }
 
-    /// @dev The task's first assignment.
+    /// @dev The time of the task's first assignment.
     function assignedAt(Board board) internal pure returns (uint256) {
         unchecked {
             return createdAt(board) + ((Board.unwrap(board) >> ASSIGNED) & 0xfff);
         }
     }
 
-    /// @dev When the precommit phase ended; at most 18 hours after the assignment.
+    /// @dev The time when the precommit phase ended; at most 18 hours after the assignment.
     function phaseEnd(Board board) internal pure returns (uint256) {
         unchecked {
             return assignedAt(board) + ((Board.unwrap(board) >> PHASE) & MAX_PHASE);
@@ -132,14 +132,14 @@ library Boards {
         return Board.wrap((Board.unwrap(board) & ~(uint256(7) << STATUS)) | (uint256(status_) << STATUS));
     }
 
-    /// @dev The first assignment is now, of so many miners.
+    /// @dev Records that the first assignment is now, and its number of miners.
     function withAssignment(Board board, uint256 miners) internal view returns (Board) {
         uint256 after_ = block.timestamp - createdAt(board);
         uint256 more = miners > PARTS_ON_BOARD ? 1 << MORE : 0;
         return Board.wrap(Board.unwrap(withStatus(board, TaskStatus.Assigned)) | (after_ << ASSIGNED) | more);
     }
 
-    /// @dev The status, which it has from now on.
+    /// @dev Sets the status, and the current time as the time of the change.
     function withStage(Board board, TaskStatus status_) internal view returns (Board) {
         uint256 after_ = block.timestamp - createdAt(board);
         if (after_ > MAX_STAGE) after_ = MAX_STAGE;
@@ -147,7 +147,7 @@ library Boards {
         return Board.wrap(rest | (after_ << STAGE));
     }
 
-    /// @dev The precommit phase ends now.
+    /// @dev Records that the precommit phase ends now.
     function withPhaseOver(Board board) internal view returns (Board) {
         uint256 after_ = block.timestamp - assignedAt(board);
         if (after_ > MAX_PHASE) after_ = MAX_PHASE;
@@ -162,7 +162,7 @@ library Boards {
 library Parts {
     uint256 private constant NUMBER_BITS = 22;
     uint256 internal constant MAX_NUMBER = (1 << NUMBER_BITS) - 1;
-    /// @dev Of commits that come so many seconds after the end of the precommit phase, or more.
+    /// @dev The value for commits that arrive this many seconds after the end of the precommit phase, or later.
     uint256 internal constant LATER_COMMIT = 0x3f;
 
     uint256 private constant NUMBER = 22;
@@ -170,27 +170,27 @@ library Parts {
     uint256 private constant ACKED = 20;
     uint256 private constant STATE = 18;
     uint256 private constant PRECOMMITTED = 6;
-    /// @dev The lowest bit of every lane of a word, and where a product's highest lane begins.
+    /// @dev The lowest bit of every lane of a word, and the position of the highest lane in a product.
     uint256 private constant EVERY_LANE = (1 << 180) | (1 << 135) | (1 << 90) | (1 << 45) | 1;
     uint256 private constant LAST_LANE = (PARTS_A_WORD - 1) * PART_BITS;
-    /// @dev Times a lane's lowest bit, the last lane holds that lane's index and one.
+    /// @dev Multiplied by a lane's lowest bit, it gives a word whose last lane holds that lane's index plus one.
     uint256 private constant INDEXES = (1 << 180) | (2 << 135) | (3 << 90) | (4 << 45) | 5;
     uint256 private constant NUMBERS = EVERY_LANE * MAX_NUMBER;
 
-    /// @dev A look at all parts of a word, at most PARTS_A_WORD, given from the lowest lane on. They are looked at
-    ///      together, without a loop, since every step of a task does so.
-    /// @param number_ the miner that is sought
-    /// @return index its lane, NOWHERE when it has none
-    /// @return taken how many lanes are not free
-    /// @return precommitted how many have precommitted
-    /// @return committed how many have revealed
+    /// @dev Examines all parts of a word, at most PARTS_A_WORD, which start in the lowest lane. It examines them
+    ///      together, without a loop, since every step of a task needs this.
+    /// @param number_ the number of the miner to find
+    /// @return index the miner's lane, NOWHERE if it has none
+    /// @return taken the number of lanes that are not free
+    /// @return precommitted the number of miners that have precommitted
+    /// @return committed the number of miners that have revealed
     function survey(uint256 lanes, uint256 number_)
         internal
         pure
         returns (uint256 index, uint256 taken, uint256 precommitted, uint256 committed)
     {
         unchecked {
-            // One bit a lane; times EVERY_LANE, the last lane holds their sum.
+            // One bit per lane. Multiplied by EVERY_LANE, the last lane holds their sum.
             uint256 precommits = (lanes >> (STATE + 1)) & EVERY_LANE;
             uint256 commits = (lanes >> STATE) & precommits;
             precommitted = (precommits * EVERY_LANE) >> LAST_LANE & PART_MASK;
@@ -202,14 +202,14 @@ library Parts {
         }
     }
 
-    /// @return the miner's lane, NOWHERE when it has none
+    /// @return the miner's lane, NOWHERE if it has none
     function laneOf(uint256 lanes, uint256 number_) internal pure returns (uint256) {
         uint256 numbers = (lanes >> NUMBER) & NUMBERS;
         return _laneOf(numbers, _unlikeZero(numbers), number_);
     }
 
-    /// @dev A miner has one place at most, and a number of at most MAX_NUMBER. A number of 0 is that of free places,
-    ///      which are not looked at.
+    /// @dev A miner has at most one place, and a number of at most MAX_NUMBER. The number 0 marks free places, which
+    ///      are not examined.
     function _laneOf(uint256 numbers, uint256 places, uint256 number_) private pure returns (uint256) {
         unchecked {
             uint256 its = places & ~_unlikeZero(numbers ^ (number_ * EVERY_LANE));
@@ -217,7 +217,7 @@ library Parts {
         }
     }
 
-    /// @dev One bit a lane: whether its number is not 0. Then the sum carries into the bit above the number.
+    /// @dev One bit per lane: whether its number is not 0. If so, the sum carries into the bit above the number.
     function _unlikeZero(uint256 numbers) private pure returns (uint256) {
         unchecked {
             return ((numbers + NUMBERS) >> NUMBER_BITS) & EVERY_LANE;
@@ -244,12 +244,12 @@ library Parts {
         return (Part.unwrap(part) >> ACKED) & 1 == 1;
     }
 
-    /// @dev Ended is not among them: that a result is judged, the task knows.
+    /// @dev Never Ended: the task records whether its results are judged.
     function state(Part part) internal pure returns (TaskStatus) {
         return isFree(part) ? TaskStatus.Queued : TaskStatus(reached(part));
     }
 
-    /// @dev The same as a number, of a part that is not free.
+    /// @dev The state as a number. The part must not be free.
     function reached(Part part) internal pure returns (uint256) {
         unchecked {
             return uint256(TaskStatus.Assigned) + ((Part.unwrap(part) >> STATE) & 3);
@@ -285,7 +285,7 @@ library Parts {
         return Part.wrap(others | uint64(2 << STATE) | uint64(after_ << PRECOMMITTED));
     }
 
-    /// @dev Of a part that has precommitted.
+    /// @dev Records a commit. The part must be precommitted.
     /// @param after_ at most LATER_COMMIT
     function withCommit(Part part, uint256 after_) internal pure returns (Part) {
         return Part.wrap(Part.unwrap(part) | uint64(1 << STATE) | uint64(after_));

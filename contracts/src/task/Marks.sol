@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @notice What a verdict says of one result, in one word: it goes into an event, to the escrow and to the register
-///         of nodes, and every word costs in each of them.
-/// @dev From the high bits down: node 160; accuracyBps 16, timelinessBps 16: at most 10,000 each; outputTokens 32;
-///      reputation 32: the node's after the verdict, signed; 0 before NodePool has filled it in.
+/// @notice A verdict's mark for one result, in one word. It is passed to an event, to the escrow and to the register of
+///         nodes, and each word costs gas in all three.
+/// @dev From the high bits down: node 160; accuracyBps 16 and timelinessBps 16, at most 10,000 each; outputTokens 32;
+///      reputation 32: the node's reputation after the verdict, signed; 0 until NodePool sets it.
 type Mark is uint256;
 
 using Marks for Mark global;
@@ -15,7 +15,7 @@ library Marks {
     uint256 private constant TIMELINESS = 64;
     uint256 private constant TOKENS = 32;
 
-    /// @dev The values fit: TaskSteps has checked them.
+    /// @dev Packs a mark. TaskSteps has checked that the values fit.
     function given(address node_, uint256 accuracyBps_, uint256 timelinessBps, uint256 outputTokens_)
         internal
         pure
@@ -27,12 +27,12 @@ library Marks {
         );
     }
 
-    /// @dev With the node's reputation, which fits: NodePool keeps it in 16 bits.
+    /// @dev Sets the node's reputation. It fits, since NodePool stores it in 16 bits.
     function withReputation(Mark mark, int256 reputation) internal pure returns (Mark) {
         return Mark.wrap(Mark.unwrap(mark) | uint32(int32(reputation)));
     }
 
-    /// @dev The node and what it is paid, which fits into the 96 bits of the rest.
+    /// @dev Packs the node and the amount that it is paid, which fits into 96 bits.
     function withPayment(Mark mark, uint256 amount) internal pure returns (uint256) {
         return (Mark.unwrap(mark) >> NODE) << NODE | amount;
     }
@@ -50,7 +50,7 @@ library Marks {
         return (Mark.unwrap(mark) >> TOKENS) & type(uint32).max;
     }
 
-    /// @dev What the node gets of its tokens' price, in 1 / SessionPayment.SHARE_UNIT: accuracy × timeliness.
+    /// @dev The node's share of its tokens' price, in units of 1 / SessionPayment.SHARE_UNIT: accuracy × timeliness.
     function share(Mark mark) internal pure returns (uint256) {
         unchecked {
             uint256 word = Mark.unwrap(mark);

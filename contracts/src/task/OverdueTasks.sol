@@ -13,10 +13,10 @@ import {Replacement, TaskRef, TaskStatus} from "./TaskTypes.sol";
 import {TaskViews} from "./TaskViews.sol";
 import {Versioned} from "../common/Versioned.sol";
 
-/// @title The doors to what can be done about overdue tasks, and the published views.
-/// @notice A late miner's place can be given to another, a stage whose deadline has passed forced on, a task
-///         that cannot go on ended: by anyone. Ask all of it of SessionQueue, which runs this code on its own
-///         tasks; this contract by itself has none.
+/// @title The entry points for overdue tasks, and the published views of tasks.
+/// @notice A late miner can be replaced, a stage can be ended after its deadline, and a task that cannot continue can
+///         be ended, in the end by anyone. Clients call SessionQueue, which runs this code on its own storage. This
+///         contract has no tasks of its own.
 contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
     using TaskTerms for uint256;
 
@@ -27,8 +27,8 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
 
     // ---------------------------------------------------------------- replacement
 
-    /// @notice Gives a late miner's place to another of the oracle's choice: late with its ack, or with its
-    ///         result. Only until the draw opens: see CHOICE_WINDOW.
+    /// @notice Replaces a miner that is late with its ack or its result by a miner of the oracle's choice. Possible
+    ///         until the draw opens: see CHOICE_WINDOW.
     function replaceMiner(uint256 sessionId, uint256 taskId, address late, address replacement)
         external
         onlyRole(RoleIds.ORACLE)
@@ -43,23 +43,24 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
         }
     }
 
-    /// @notice Gives a late miner's place to the next of a draw that nobody chooses. For anyone, once the
-    ///         oracle's time is over: see DRAW_PERIOD.
+    /// @notice Replaces a late miner by a draw whose result nobody can choose. Anyone may call it once the oracle's
+    ///         time to choose has passed: see DRAW_PERIOD.
     function replaceMinerByDraw(uint256 sessionId, uint256 taskId, address late) external {
         _orRevert(_replaceByDraw(sessionId, taskId, late));
     }
 
     // ---------------------------------------------------------------- the stages' ends
 
-    /// @notice Ends the time for acks: gives the places of all miners that have neither acked nor precommitted to
-    ///         the next of a draw, as replaceMinerByDraw does for one, and when it does.
+    /// @notice Ends the time for acks: replaces all miners that have neither acked nor precommitted by a draw, at the
+    ///         same time and in the same way as replaceMinerByDraw.
     function endAck(uint256 sessionId, uint256 taskId) external {
         _orRevert(_endAck(sessionId, taskId));
     }
 
-    /// @notice Ends the precommit phase after its deadline; who has not precommitted is out. When nobody has,
-    ///         the task ends and its money returns to the session. For oracles; for anyone after GRACE_WINDOW.
-    /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with those who have
+    /// @notice Ends the precommit phase after its deadline. Miners that have not precommitted lose their places. If no
+    ///         miner has precommitted, the task ends and its money returns to the session. Callable by oracles, and by
+    ///         anyone after GRACE_WINDOW.
+    /// @param emitAllPrecommitted whether to emit TaskAllPrecommitted with the miners that have precommitted
     function endPrecommit(uint256 sessionId, uint256 taskId, bool emitAllPrecommitted) external {
         _orRevert(_endPrecommit(sessionId, taskId, emitAllPrecommitted));
     }
@@ -70,10 +71,10 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
         }
     }
 
-    /// @notice Ends the commit phase after its deadline; who has precommitted and not revealed loses stake.
-    ///         When nobody has revealed, the task ends and its money returns to the session.
-    /// @param emitAllCommitted whether to emit TaskAllCommitted with those who have revealed
-    /// @return always true: what cannot be ended reverts
+    /// @notice Ends the commit phase after its deadline. Miners that have precommitted but not revealed lose stake. If
+    ///         no miner has revealed, the task ends and its money returns to the session.
+    /// @param emitAllCommitted whether to emit TaskAllCommitted with the miners that have revealed
+    /// @return always true: the call reverts if the phase cannot be ended
     function endCommit(uint256 sessionId, uint256 taskId, bool emitAllCommitted) external returns (bool) {
         _orRevert(_endCommit(sessionId, taskId, emitAllCommitted));
         return true;
@@ -85,20 +86,20 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
         }
     }
 
-    /// @notice Ends a task that cannot go on and returns its money to the session. With `forceEnd`, after the
-    ///         deadline of the stage that it is stuck in: not assigned, nobody precommitted (for oracles; for
-    ///         anyone after GRACE_WINDOW), nobody revealed, or not judged in time. Without, there is never
-    ///         anything to do: a task ends by itself with its verdict.
+    /// @notice Ends a task that cannot continue, and returns its money to the session. With `forceEnd`, the task can
+    ///         be ended after the deadline of the stage in which it is stuck: it is not assigned, no miner has
+    ///         precommitted (by oracles; by anyone after GRACE_WINDOW), no miner has revealed, or it was not judged in
+    ///         time. Without `forceEnd` there is never anything to do, since a task ends with its verdict.
     function end(uint256 sessionId, uint256 taskId, bool forceEnd) external {
         _orRevert(_end(sessionId, taskId, forceEnd));
     }
 
-    /// @notice The same: the published interface has both.
+    /// @notice Another name of `end`. The published interface has both.
     function end2(uint256 sessionId, uint256 taskId, bool forceEnd) external {
         _orRevert(_end(sessionId, taskId, forceEnd));
     }
 
-    /// @notice `end` by force, for many tasks.
+    /// @notice Calls `end` with `forceEnd` for many tasks.
     function endTasks(TaskRef[] calldata items) external {
         for (uint256 i; i < items.length; ++i) {
             _report("end_task", i, _end(items[i].sessionId, items[i].taskId, true));
@@ -107,11 +108,11 @@ contract OverdueTasks is TaskOverdue, TaskViews, Batching, Versioned {
 
     // ---------------------------------------------------------------- views
 
-    /// @notice Whether the queue reports to a contract of sessions' statistics: there is none. How many tasks a
-    ///         session has is counted here (getTaskCountBySessionId), how miners do in NodePool.
+    /// @notice Whether the queue reports to a separate contract for session statistics. There is none: this contract
+    ///         counts a session's tasks (getTaskCountBySessionId), and NodePool keeps the reputations of miners.
     bool public constant getUseSessionStats = false;
 
-    /// @notice What a task holds of the session's money now, in wei.
+    /// @notice The amount of the session's money that a task has reserved now, in wei.
     function reservedOf(uint256 sessionId, uint256 taskId) external view returns (uint256) {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;

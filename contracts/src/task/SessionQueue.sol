@@ -27,20 +27,20 @@ import {
     Verdict
 } from "./TaskTypes.sol";
 
-/// @title The doors to a task's life, from the queue to the settlement: who may take which step.
-/// @notice Miners act by their own transactions (`ack`, `precommit`, `commit`) or by signatures that anyone
-///         relays in batches (`relayAcks`, …). What can be done about late miners and stuck stages, and the
-///         views, are in OverdueTasks; clients call this contract for all of it.
-/// @dev Whatever this contract has no function for goes to OverdueTasks, by delegatecall: together they would
-///      not fit into one contract (EIP-170). TaskLedger and TaskFlow come first in both, so that they agree on
-///      the storage; the address is immutable.
+/// @title The entry points for a task, from the queue to the settlement. They check who may take which step.
+/// @notice Miners act by their own transactions (`ack`, `precommit`, `commit`) or by signatures that anyone relays in
+///         batches (`relayAcks`, …). Clients also call this contract for the functions of OverdueTasks: the views, and
+///         the handling of late miners and stuck stages.
+/// @dev Calls of functions that this contract does not have are delegated to OverdueTasks: together they would exceed
+///      the size limit of a contract (EIP-170). TaskLedger and TaskFlow are the first bases of both, so they have the
+///      same storage layout. The address of OverdueTasks is immutable.
 contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
     OverdueTasks public immutable overdue;
 
     error WrongSigner(address expected, address recovered);
-    /// @dev The signature is of no key at all.
+    /// @dev No key can have made the signature.
     error MalformedSignature();
-    /// @dev A batch's plain texts belong to its elements without a content address, one each.
+    /// @dev The batch has fewer plain texts than elements without a content address. Each such element needs one.
     error TextMissing(uint256 index);
 
     constructor(Roles roles_, SessionPayment payment_, NodePool pool_, OverdueTasks overdue_)
@@ -53,8 +53,8 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
 
     // ---------------------------------------------------------------- submission
 
-    /// @notice Takes in a task and reserves its worst case. Session, which alone calls it, has checked the
-    ///         submission (see SessionTasks._take).
+    /// @notice Queues a task and reserves its worst-case cost. Only Session may call it, and has checked the submission
+    ///         (see SessionTasks._take).
     function enqueue(NewTask calldata task, string calldata taskData, string calldata promptTemplate)
         external
         onlyModule
@@ -62,8 +62,8 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
         _enqueue(task, taskData, promptTemplate);
     }
 
-    /// @notice Submits a task at the session's expense, for the network's other modules: as Session.submit does for
-    ///         its owner, with the same checks, events and numbers.
+    /// @notice Submits a task at the session's expense. Only the network's other modules may call it. Checks, events
+    ///         and numbers are the same as in Session.submit.
     /// @return the task's number
     function enqueueTask(
         uint256 sessionId,
@@ -80,7 +80,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
 
     // ---------------------------------------------------------------- assignment
 
-    /// @notice Puts miners on a queued task: at most its redundancy. For routers and oracles.
+    /// @notice Assigns miners to a queued task, at most as many as its redundancy. Callable by routers and oracles.
     function assignTask(uint256 sessionId, uint256 taskId, address[] calldata addrs, uint256 modelIdentifier)
         external
     {
@@ -101,8 +101,8 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
 
     // ---------------------------------------------------------------- ack
 
-    /// @notice Says that the sender works on the task. A precommit says it too; an ack of its own keeps an
-    ///         oracle from giving the place away before the lease is over.
+    /// @notice Records that the sender works on the task. A precommit implies it. A separate ack prevents an oracle
+    ///         from replacing the miner before its lease is over.
     function ack(uint256 sessionId, uint256 taskId) external {
         Task storage task = _task(sessionId, taskId);
         Board board = task.board;
@@ -139,10 +139,9 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
     // ---------------------------------------------------------------- precommit
 
     /// @notice Fixes the sender's result by its hash (see TaskViews.commitHash). Implies the ack.
-    /// @dev `data` belongs to the published interface; a result must stay unknown until the phase is over, so
-    ///      the parameter is not used.
+    /// @dev `data` is part of the published interface, but unused: a result must stay secret until the phase is over.
     function precommit(uint256 sessionId, uint256 taskId, bytes32 hash, string calldata data) external {
-        data; // named for callers that pass by name
+        data; // named for callers that use named arguments
         Task storage task = _task(sessionId, taskId);
         Board board = task.board;
         bytes memory refusal;
@@ -152,7 +151,7 @@ contract SessionQueue is TaskSteps, Batching, RoleGuarded, EIP712, Companion {
         task.board = board;
     }
 
-    /// @dev Cheapest when the elements of one task follow each other.
+    /// @dev The gas cost is lowest if the elements of one task are adjacent.
     function relayPrecommits(SignedPrecommit[] calldata items) external {
         bytes32 domain = _domainSeparatorV4();
         Task storage task = _slot(0, 0);

@@ -9,22 +9,21 @@ import {TaskLedger} from "./TaskLedger.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";
 
-/// @title What the steps of a task's life share: TaskSteps are those in time, TaskOverdue the others.
-/// @notice Every stage has a deadline. Nothing is accepted after it, and nothing can be forced before it has
-///         passed. Who may take which step is decided by SessionQueue and OverdueTasks.
-/// @dev A step first looks at everything, then changes; it answers with its refusal (see Batching), or nothing
-///      when it has been done.
-///      Calls go out to the project's own contracts only (NodePool, SessionPayment), none of which calls back;
-///      no tokens move here.
+/// @title Code that the steps of a task share. TaskSteps has the regular steps, TaskOverdue those after a deadline.
+/// @notice Every stage has a deadline, and cannot be ended by force before it. SessionQueue and OverdueTasks decide who
+///         may take which step.
+/// @dev A step makes all its checks before it changes anything. It returns its refusal (see Batching), or empty bytes
+///      if it was done. These contracts call only the project's own contracts (NodePool, SessionPayment), none of
+///      which calls back, and move no tokens.
 abstract contract TaskFlow is TaskLedger {
     using TaskTerms for uint256;
 
     SessionPayment public immutable payment;
     NodePool public immutable pool;
 
-    /// @dev A miner that was replaced never returns to the task, or its lateness could be undone.
+    /// @dev A replaced miner cannot get a place in the task again. Otherwise, its lateness could be undone.
     mapping(bytes32 taskDigest => mapping(address miner => bool)) internal _replaced;
-    /// @notice What the draws of a period share; written by the first draw that needs it, then fixed.
+    /// @notice The seed that the draws of a period share. The first draw that needs it writes it, and it never changes.
     mapping(uint256 period => bytes32) public drawSeeds;
 
     event TaskQueued(uint256 sessionId, uint256 taskId, uint256 globalId, string taskData);
@@ -37,19 +36,19 @@ abstract contract TaskFlow is TaskLedger {
     event TaskCommitted(uint256 sessionId, uint256 taskId, address miner);
     event TaskAllCommitted(uint256 sessionId, uint256 taskId, address[] miners);
     event TaskCommitEnded(uint256 sessionId, uint256 taskId);
-    /// @param marks what it says of each result, and the node's reputation after it, in one word: see Mark
+    /// @param marks a word for each result with its mark and the node's new reputation: see Mark
     event TaskVerdict(
         uint256 sessionId, uint256 taskId, address validator, uint256 inputTokens, Mark[] marks
     );
     event DrawSeedFixed(uint256 indexed period, bytes32 seed);
     event TaskEnded(uint256 sessionId, uint256 taskId, address[] miners);
 
-    // A refusal names what its caller does not know already; which task it was about, the caller knows.
+    // A refusal contains only what its caller does not know. The caller knows which task it was about.
 
-    /// @dev The effect is there already; whoever relayed it has nothing left to do.
+    /// @dev The step has been done already. The relayer has nothing left to do.
     error AlreadyDone();
     error AlreadyEnded();
-    /// @dev The phase that has to be over first is not.
+    /// @dev The step requires that an earlier phase is over, and that phase is still open.
     error PhaseOpen();
     error PhaseOver();
     error TooEarly(uint256 time, uint256 deadline);
@@ -60,14 +59,14 @@ abstract contract TaskFlow is TaskLedger {
     error WrongNumberOfMiners(uint256 given, uint256 most);
     error DuplicateMiner(address miner);
     error NotEligible(address miner);
-    /// @dev As many as there are numbers for have worked here.
+    /// @dev All numbers for miners are in use.
     error TooManyMiners(uint256 most);
-    /// @dev The session takes its own nodes only, and this is none of them.
+    /// @dev The session accepts only the nodes on its own list, and the miner is not on it.
     error NotOfSession(address miner);
     error NotAssigned(address miner);
-    /// @dev None of the drawn can take the place.
+    /// @dev None of the drawn nodes can take the place.
     error NobodyDrawn(bytes32 seed);
-    /// @dev The miner's part has not come as far as the step needs.
+    /// @dev The miner's part has not reached the state that the step requires.
     error PartNotReady(TaskStatus state);
     error HashFixed(bytes32 given, bytes32 expected);
     error HashMismatch(bytes32 given, bytes32 expected);
@@ -76,7 +75,7 @@ abstract contract TaskFlow is TaskLedger {
     error DataTooLong(uint256 length, uint256 most);
     error VerdictTooLarge(uint256 value, uint256 most);
     error ListsDiffer(uint256 miners, uint256 accuracies, uint256 outputTokens);
-    /// @dev A verdict judges all who have revealed, each once.
+    /// @dev The verdict does not judge each miner that has revealed exactly once.
     error NotAllJudged(uint256 judged, uint256 revealed);
 
     constructor(SessionPayment payment_, NodePool pool_) {
@@ -89,7 +88,7 @@ abstract contract TaskFlow is TaskLedger {
         emit TaskEnded(sessionId, taskId, _minersBetween(task, board, TaskStatus.Committed, TaskStatus.Ended));
     }
 
-    /// @dev A settlement that pays nobody.
+    /// @dev Settles a task without paying any miner.
     function _refund(uint256 sessionId, uint256 taskId, Task storage task, Board board) internal {
         payment.settle(
             _holding(sessionId, taskId, _planOf(sessionId, task, board), board), 0, new Mark[](0)
@@ -111,7 +110,7 @@ abstract contract TaskFlow is TaskLedger {
         );
     }
 
-    /// @dev Gives a place to a miner that has done nothing for the task yet.
+    /// @dev Gives a place to a miner, which has not acted on the task yet.
     function _place(Task storage task, Board board, uint256 index, address miner, bool later)
         internal
         returns (Board)
@@ -121,7 +120,8 @@ abstract contract TaskFlow is TaskLedger {
         return _withPart(task, board, index, Parts.placed(number, later));
     }
 
-    /// @dev Numbers are for those who get a place, which takes a stake: whoever registers many nodes uses none up.
+    /// @dev A miner gets a number only with its first place, which requires a stake. So an account that registers many
+    ///      nodes does not use up numbers.
     function _numbered(address miner) private returns (uint256 number) {
         number = ++_minerCount;
         if (number > Parts.MAX_NUMBER) revert TooManyMiners(Parts.MAX_NUMBER);

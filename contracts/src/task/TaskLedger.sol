@@ -6,22 +6,21 @@ import {ContentAddress} from "../common/ContentAddress.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {MAX_REDUNDANCY, TaskStatus} from "./TaskTypes.sol";
 
-/// @dev Words for the parts that the board has no room for: MAX_REDUNDANCY - PARTS_ON_BOARD of them.
+/// @dev The number of words for the MAX_REDUNDANCY - PARTS_ON_BOARD parts that do not fit on the board.
 uint256 constant MORE_WORDS = 3;
 
-/// @title How tasks are kept. TaskViews reads them out.
+/// @title The storage of tasks. TaskViews has the views of it.
 abstract contract TaskLedger {
     using TaskTerms for uint256;
 
-    /// @dev A task with up to three miners is two words, and one more for each miner's result.
-    ///      content: the digest that the task's data addresses or, of a plain text, its hash.
-    ///      board: times, status, up to three miners' parts.
-    ///      results: the precommitted hash; once a content address is committed, the digest of the content
-    ///      instead, from which the hash can be computed again.
-    ///      The others are written only where there is something to say: the parts of more miners; times that
-    ///      a part has no room for, 12 bits a place, in seconds from the task's first assignment or, of commits,
-    ///      from the end of the precommit phase; a plan that the session has no number for; what the terms do
-    ///      not say; plain texts.
+    /// @dev A task with up to three miners takes two words, and one more for each miner's result.
+    ///      content: the digest in the content address of the task's data; for a plain text, its hash.
+    ///      board: times, status, and the parts of up to three miners.
+    ///      results: the precommitted hash. Once a content address is committed, the digest of the content replaces it,
+    ///      and the hash can be computed from the digest again.
+    ///      The other members are written only if they are needed: the parts of further miners; times that do not fit
+    ///      into a part, 12 bits each, in seconds from the task's first assignment or, for commits, from the end of the
+    ///      precommit phase; a plan that has no number in the session; the rest beyond the terms; plain texts.
     struct Task {
         bytes32 content;
         Board board;
@@ -37,51 +36,51 @@ abstract contract TaskLedger {
         string[MAX_REDUNDANCY] resultTexts;
     }
 
-    /// @dev What all tasks of a session share: written with its first task.
+    /// @dev Values that all tasks of a session share, written with its first task.
     struct SessionKey {
         bytes32 sid;
         uint256 modelIdentifier;
     }
 
-    /// @dev The plans of a session's tasks, numbered from 0: what most of its tasks share. From the high bits
-    ///      down: redundancy 8, the price's number in SessionPayment 16, the packed TaskTerms without
-    ///      maxInputTokens 160. Never changed.
+    /// @dev The plans of a session's tasks, numbered from 0. A plan has the values that most tasks of a session share.
+    ///      From the high bits down: redundancy 8, the number of the price in SessionPayment 16, the packed TaskTerms
+    ///      without maxInputTokens 160. Plans never change.
     struct Plans {
         uint256 count;
         mapping(uint256 number => uint256) plans;
     }
 
-    /// @dev Task numbers `first`, `first + 1`, …: `count` of them.
+    /// @dev `count` consecutive task numbers from `first` on.
     struct Run {
         uint64 first;
         uint64 count;
     }
 
-    /// @dev Seconds a miner has for its ack, though no more than a quarter of the timeout; an oracle for its
-    ///      choice of a late miner's successor, at least.
+    /// @dev The seconds in which a miner has to ack, but at most a quarter of the timeout. Also the least time in
+    ///      which an oracle can choose the replacement of a late miner.
     uint256 public constant ACK_WINDOW = 10;
     uint256 public constant CHOICE_WINDOW = 5;
-    /// @notice Seconds after the queue's deadline, and after the precommits', in which only an oracle can end the
-    ///         stage. What is late is accepted until the stage ends: a relayer or a chain that was away costs
-    ///         nobody an answer. Afterwards anyone can end it.
+    /// @notice The seconds after the deadlines of the queue and of the precommit phase in which only an oracle can end
+    ///         the stage. Late steps are accepted until the stage ends, so an outage of a relayer or of the chain
+    ///         loses no answer. After the window, anyone can end the stage.
     uint256 public constant GRACE_WINDOW = 5 minutes;
-    /// @notice Seconds that all miners have for revealing, and then the validators for judging. Both stages end by
-    ///         themselves when all is there, so these only say how long an outage may last.
+    /// @notice The seconds for all reveals, and again for the verdict. Both stages end as soon as they are complete, so
+    ///         this only limits how long an outage may last.
     uint256 public constant COMMIT_WINDOW = 1 hours;
     uint256 public constant VERDICT_WINDOW = 1 hours;
 
-    /// @dev The number of a plan that is the task's own.
+    /// @dev The number that stands for a plan stored with the task itself.
     uint256 internal constant OWN_PLAN = 255;
-    /// @dev How many of the session's latest plans a new task's is compared with.
+    /// @dev The number of the session's latest plans with which a new task's plan is compared.
     uint256 private constant PLANS_COMPARED = 4;
     uint256 private constant TIME_BITS = 12;
 
     mapping(uint256 sessionId => mapping(uint256 taskId => Task)) private _tasks;
     mapping(uint256 sessionId => SessionKey) internal _keys;
     mapping(uint256 sessionId => Plans) private _plans;
-    /// @dev Task numbers in order of submission.
+    /// @dev A session's task numbers in order of submission.
     mapping(uint256 sessionId => Run[]) internal _runs;
-    /// @dev The miners that have had a place, by their numbers, which count from 1, and back.
+    /// @dev Miners that have ever had a place, by their numbers, which start at 1; and the numbers by miner.
     mapping(uint256 number => address) internal _minerOf;
     mapping(address miner => uint256) internal _numberOf;
     uint256 internal _minerCount;
@@ -97,7 +96,7 @@ abstract contract TaskLedger {
         return keccak256(abi.encode(sessionId, taskId, miner, data));
     }
 
-    /// @dev The same for the content address of `digest`.
+    /// @dev The commit hash of a result that is the content address of `digest`.
     function _commitHash(uint256 sessionId, uint256 taskId, address miner, bytes32 digest)
         internal
         pure
@@ -106,7 +105,7 @@ abstract contract TaskLedger {
         return ContentAddress.hashWith(sessionId, taskId, miner, digest);
     }
 
-    /// @dev The task's place in storage, taken or not.
+    /// @dev The task's storage. It is empty if there is no such task.
     function _slot(uint256 sessionId, uint256 taskId) internal view returns (Task storage) {
         return _tasks[sessionId][taskId];
     }
@@ -116,19 +115,19 @@ abstract contract TaskLedger {
         if (task.board.isEmpty()) revert TaskNotFound(sessionId, taskId);
     }
 
-    /// @dev Unique over all sessions, and known before the task is on chain.
+    /// @dev A number that is unique across all sessions and known before the task is on chain.
     function _globalId(uint256 sessionId, uint256 taskId) internal pure returns (uint256) {
         return (sessionId << 64) | taskId;
     }
 
     // ---------------------------------------------------------------- plans and terms
 
-    /// @return number of the session's plan that is `plan`; OWN_PLAN when there are too many
-    /// @return isFirst whether the session had none before, nor a task
+    /// @return number the number of `plan` among the session's plans; OWN_PLAN if the session has too many plans
+    /// @return isFirst whether the session had no plan, and so no task, before
     function _numberOfPlan(uint256 sessionId, uint256 plan) internal returns (uint256 number, bool isFirst) {
         Plans storage known = _plans[sessionId];
         number = known.count;
-        // Fits: a number is looked at only where there is one.
+        // No underflow: `i` is at most `number`.
         unchecked {
             for (uint256 i = 1; i <= PLANS_COMPARED && i <= number; ++i) {
                 if (known.plans[number - i] == plan) return (number - i, false);
@@ -192,7 +191,7 @@ abstract contract TaskLedger {
         if (length != 0) {
             Run storage last = runs[length - 1];
             (uint64 first, uint64 count) = (last.first, last.count);
-            // Fits: task numbers are far below 2^64.
+            // No overflow: task numbers are far below 2^64.
             unchecked {
                 if (first + count == taskId) {
                     last.count = count + 1;
@@ -205,7 +204,7 @@ abstract contract TaskLedger {
 
     // ---------------------------------------------------------------- parts
 
-    /// @dev The i-th miner's part; 0 for a free place.
+    /// @dev The part at index i; 0 for a free place.
     function _part(Task storage task, Board board, uint256 i) internal view returns (Part) {
         unchecked {
             if (i < PARTS_ON_BOARD) return Part.wrap(uint64((Board.unwrap(board) >> (i * PART_BITS)) & PART_MASK));
@@ -215,7 +214,8 @@ abstract contract TaskLedger {
         }
     }
 
-    /// @return the board with the part, which the caller writes; parts beyond it are written here
+    /// @dev Writes a part that is outside of the board. A part on the board is only set in the returned board.
+    /// @return the board with the part, which the caller writes to storage
     function _withPart(Task storage task, Board board, uint256 i, Part part) internal returns (Board) {
         unchecked {
             if (i < PARTS_ON_BOARD) return Board.wrap(_withLane(Board.unwrap(board), i, part));
@@ -233,7 +233,7 @@ abstract contract TaskLedger {
         }
     }
 
-    /// @dev When a miner got its place, in seconds from the task's first assignment.
+    /// @dev The time when a miner got its place, in seconds from the task's first assignment.
     function _placedAfter(Task storage task, uint256 i, Part part) internal view returns (uint256) {
         return part.cameLater() ? _timeIn(task.placedAfter, i) : 0;
     }
@@ -248,8 +248,9 @@ abstract contract TaskLedger {
     }
 
     // ---------------------------------------------------------------- results
-    // An element of a list is taken for one of several in its word: the compiler would read the word to write it, and
-    // shift what it reads. These are words of their own, and a miner's place is within the list.
+    // For an element of a list, the compiler assumes that it shares its word with others: it reads the word before a
+    // write, and shifts what it reads. These elements are whole words, and a miner's place is within the list, so the
+    // functions below access the words directly.
 
     function _result(Task storage task, uint256 i) internal view returns (bytes32 result) {
         bytes32[MAX_REDUNDANCY] storage results = task.results;
@@ -265,13 +266,13 @@ abstract contract TaskLedger {
         }
     }
 
-    // ---------------------------------------------------------------- looking for parts
+    // ---------------------------------------------------------------- finding and counting parts
 
-    /// @dev One look at all parts.
-    /// @return index the miner's place, NOWHERE when it has none
-    /// @return placed how many miners have a place
-    /// @return precommitted how many have precommitted
-    /// @return committed how many have revealed
+    /// @dev Examines all parts.
+    /// @return index the miner's place, NOWHERE if it has none
+    /// @return placed the number of miners with a place
+    /// @return precommitted the number of miners that have precommitted
+    /// @return committed the number of miners that have revealed
     function _survey(Task storage task, Board board, address miner)
         internal
         view
@@ -294,7 +295,7 @@ abstract contract TaskLedger {
         return (index != NOWHERE, index);
     }
 
-    /// @dev How many miners have a place, have precommitted, have revealed.
+    /// @dev The numbers of miners that have a place, have precommitted, and have revealed.
     function _count(Task storage task, Board board)
         internal
         view
@@ -303,18 +304,18 @@ abstract contract TaskLedger {
         (, placed, precommitted, committed) = _survey(task, board, address(0));
     }
 
-    /// @dev The miners whose part has come at least as far as `state`.
+    /// @dev The miners whose part has reached at least `state`.
     function _minersFrom(Task storage task, TaskStatus state) internal view returns (address[] memory) {
         return _minersBetween(task, task.board, state, TaskStatus.Ended);
     }
 
-    /// @dev Those of them whose part has not come as far as `limit`.
+    /// @dev The miners whose part has reached at least `state`, but not `limit`.
     function _minersBetween(Task storage task, Board board, TaskStatus state, TaskStatus limit)
         internal
         view
         returns (address[] memory miners)
     {
-        // Room for all; what is not needed is given back.
+        // Reserve memory for all miners, and release what is not needed.
         assembly ("memory-safe") {
             miners := mload(0x40)
         }
@@ -330,8 +331,8 @@ abstract contract TaskLedger {
         }
     }
 
-    /// @dev Adds to the list those of a word's miners; the memory behind it is free.
-    /// @return how many are on it now
+    /// @dev Adds the matching miners of one word to the list. The memory after the list must be free.
+    /// @return the new number of miners in the list
     function _gather(address[] memory miners, uint256 kept, uint256 lanes, TaskStatus state, TaskStatus limit)
         private
         view

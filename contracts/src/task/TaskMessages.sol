@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 import {Verdict} from "./TaskTypes.sol";
 import {Words} from "../common/Words.sol";
 
-/// @title EIP-712 struct hashes of what miners and validators sign for the chain.
-/// @dev A miner signs its commit too, for the router. The chain needs no signature there: see Reveal.
+/// @title EIP-712 struct hashes of the messages that miners and validators sign for the chain.
+/// @dev A miner also signs its commit, but only the router checks that signature. The chain needs none: see Reveal.
 library TaskMessages {
     bytes32 private constant ACK_TYPEHASH =
         keccak256("Ack(uint256 sessionId,uint256 taskId,bytes32 taskDigest,address miner)");
@@ -45,8 +45,8 @@ library TaskMessages {
         );
     }
 
-    /// @dev A list lies in calldata as EIP-712 hashes it: a word for each element. An address with dirty high bits
-    ///      gives another hash, which nobody has signed.
+    /// @dev A list in calldata has the encoding that EIP-712 hashes: a word for each element. An address with dirty
+    ///      high bits gives another hash, for which no signature exists.
     function _hashOf(address[] calldata list) private pure returns (bytes32 hash) {
         assembly ("memory-safe") {
             let words := mload(0x40)

@@ -7,18 +7,18 @@ import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {TaskStatus} from "./TaskTypes.sol";
 
-/// @title What can be done about a task whose time is over: other miners, the next stage, the end.
+/// @title The steps of an overdue task: replacement of miners, the end of a stage, the end of the task.
 abstract contract TaskOverdue is TaskFlow {
     using TaskTerms for uint256;
 
-    /// @notice The blocks of a period share their part of the draws' seeds, in seconds.
+    /// @notice The length of a draw period in seconds. All draws of a period use the same seed.
     uint256 public constant DRAW_PERIOD = 4;
-    /// @notice How many of the drawn are looked at until one can take the place.
+    /// @notice The most drawn nodes that are examined until one can take the place.
     uint256 public constant DRAWS = 64;
 
     // ---------------------------------------------------------------- replacement
 
-    /// @dev The chosen replacement of an oracle: from the miner's deadline on, until the draw opens.
+    /// @dev Replaces a late miner by the oracle's choice. Possible from the miner's deadline until the draw opens.
     function _replace(uint256 sessionId, uint256 taskId, address late, address replacement)
         internal
         returns (bytes memory refusal)
@@ -44,14 +44,14 @@ abstract contract TaskOverdue is TaskFlow {
         _giveAway(sessionId, taskId, task, digest, index, late, replacement);
     }
 
-    /// @dev The drawn replacement, by anyone.
+    /// @dev Replaces a late miner by a draw. Anyone may do this.
     function _replaceByDraw(uint256 sessionId, uint256 taskId, address late) internal returns (bytes memory refusal) {
         Task storage task = _slot(sessionId, taskId);
         uint256 index;
         uint256 assignedAt;
         (refusal, index, assignedAt) = _lateMiner(sessionId, taskId, task, late);
         if (refusal.length != 0) return refusal;
-        // The first period that begins after the oracle's time: nobody can know its seed before.
+        // The first period that begins after the oracle's time to choose. Nobody can know its seed before.
         uint256 period = _drawOpens(assignedAt, _timeoutOf(sessionId, task, task.board)) / DRAW_PERIOD + 1;
         if (block.timestamp < period * DRAW_PERIOD) return _early(period * DRAW_PERIOD);
         bytes32 digest = _digestOf(sessionId, taskId, task, task.board);
@@ -67,10 +67,10 @@ abstract contract TaskOverdue is TaskFlow {
         return abi.encodeWithSelector(NobodyDrawn.selector, seed);
     }
 
-    // ---------------------------------------------------------------- forcing on
+    // ---------------------------------------------------------------- ending stages by force
 
-    /// @dev The drawn replacement of all who are silent: they have neither acked nor precommitted. Where some of
-    ///      them can be replaced, they are; where none can, the first one's refusal says why.
+    /// @dev Replaces all silent miners, which have neither acked nor precommitted, by a draw. Those that can be
+    ///      replaced are replaced. If none can, the function returns the first one's refusal.
     function _endAck(uint256 sessionId, uint256 taskId) internal returns (bytes memory refusal) {
         Task storage task = _slot(sessionId, taskId);
         Board board = task.board;
@@ -140,7 +140,7 @@ abstract contract TaskOverdue is TaskFlow {
         return "";
     }
 
-    /// @dev The end of the precommit phase by force. Nobody in time is the end of the task.
+    /// @dev Ends the precommit phase by force. The task ends if no miner has precommitted.
     function _closePrecommit(uint256 sessionId, uint256 taskId, Task storage task, Board board, bool emitAll)
         private
     {
@@ -155,8 +155,8 @@ abstract contract TaskOverdue is TaskFlow {
         _refund(sessionId, taskId, task, board);
     }
 
-    /// @dev The end of the commit phase by force. Who does not reveal loses stake. Nobody revealed is the end of
-    ///      the task.
+    /// @dev Ends the commit phase by force. Miners that have not revealed lose stake. The task ends if no miner has
+    ///      revealed.
     function _closeCommit(uint256 sessionId, uint256 taskId, Task storage task, Board board, bool emitAll)
         private
     {
@@ -196,9 +196,9 @@ abstract contract TaskOverdue is TaskFlow {
         pool.recordOutcomes(failed, 0);
     }
 
-    /// @return refusal unless the miner can be replaced as far as its part goes
-    /// @return index its place
-    /// @return assignedAt when it got it
+    /// @return refusal the error if the state of the miner's part does not allow a replacement
+    /// @return index the miner's place
+    /// @return assignedAt the time when it got the place
     function _lateMiner(uint256 sessionId, uint256 taskId, Task storage task, address late)
         private
         view
@@ -229,7 +229,7 @@ abstract contract TaskOverdue is TaskFlow {
         return pool.usableNumbers(nodes, _keys[sessionId].modelIdentifier)[0] != 0;
     }
 
-    /// @dev Why a task is not in its precommit phase; empty when it is.
+    /// @dev The error if a task is not in its precommit phase; empty if it is.
     function _outsidePrecommitPhase(uint256 sessionId, uint256 taskId, Board board)
         private
         pure
@@ -242,9 +242,9 @@ abstract contract TaskOverdue is TaskFlow {
         return "";
     }
 
-    /// @dev An oracle, which knows whether something is still on its way, may end a stage from its deadline on;
-    ///      anyone else when GRACE_WINDOW is over as well, so that no oracle is needed.
-    /// @return the refusal; empty when the sender may
+    /// @dev An oracle may end a stage from its deadline on, since it knows whether a step is still on its way. Other
+    ///      accounts may do so after GRACE_WINDOW, so that the network does not depend on an oracle.
+    /// @return the refusal; empty if the sender may end the stage
     function _tooEarlyToEnd(uint256 deadline) private view returns (bytes memory) {
         if (block.timestamp > deadline + GRACE_WINDOW) return "";
         if (block.timestamp <= deadline) return _early(deadline);
@@ -258,16 +258,16 @@ abstract contract TaskOverdue is TaskFlow {
         return quarter < ACK_WINDOW ? quarter : ACK_WINDOW;
     }
 
-    /// @dev An oracle's time ends an eighth of the timeout after the lease, and not before CHOICE_WINDOW: on a
-    ///      chain with a block a second, less would be no time at all. Where the precommit deadline comes first,
-    ///      it ends the choice, and nothing is drawn.
+    /// @dev The oracle's time to choose ends an eighth of the timeout after the lease, but lasts at least
+    ///      CHOICE_WINDOW, since on a chain with one block a second a shorter time would be useless. If the precommit
+    ///      deadline comes first, it ends the time to choose, and there is no draw.
     function _drawOpens(uint256 assignedAt, uint256 timeout) private pure returns (uint256) {
         uint256 eighth = timeout / 8;
         return assignedAt + timeout / 2 + (eighth > CHOICE_WINDOW ? eighth : CHOICE_WINDOW);
     }
 
-    /// @dev Fixed once, by the first draw of the period's tasks: whoever that is cannot say what it will be,
-    ///      only when it comes, and anyone else can be first.
+    /// @dev The first draw of a period fixes its seed. The account that makes this draw can choose its time, but not
+    ///      the seed, and any other account can come first.
     function _drawSeed(uint256 period) private returns (bytes32 seed) {
         seed = drawSeeds[period];
         if (seed != 0) return seed;

@@ -9,18 +9,18 @@ import {TaskFlow} from "./TaskFlow.sol";
 import {TaskTerms} from "./TaskTerms.sol";
 import {NewTask, TaskStatus, Verdict} from "./TaskTypes.sol";
 
-/// @title The steps of a task that goes as it should: what each needs, what it changes, whom it pays.
+/// @title The regular steps of a task: their conditions, their effects and their payments.
 abstract contract TaskSteps is TaskFlow {
     using TaskTerms for uint256;
 
     uint256 public constant MAX_DATA_BYTES = 16 * 1024;
     uint256 private constant BPS = 10_000;
-    /// @dev What a result that comes at the very end of its time is still worth.
+    /// @dev The timeliness of a result that arrives at the very end of its time.
     uint256 private constant LATEST_TIMELINESS_BPS = 8_000;
 
     // ---------------------------------------------------------------- submission and assignment
 
-    /// @dev Reverts with its refusal: Session, which calls it, reports it.
+    /// @dev Reverts with its refusal, which Session, the caller, reports.
     function _enqueue(NewTask calldata t, string calldata taskData, string calldata promptTemplate) internal {
         Task storage task = _slot(t.sessionId, t.taskId);
         Board board = task.board;
@@ -32,7 +32,7 @@ abstract contract TaskSteps is TaskFlow {
         uint256 priceId =
             payment.reserve(t.sessionId, t.taskId, t.modelIdentifier, t.redundancy, digest, t.terms);
         _appendId(t.sessionId, t.taskId);
-        // Session has checked the redundancy and packed the terms, the escrow keeps its prices' numbers small.
+        // The values fit: Session has checked the redundancy and packed the terms, and the escrow limits price numbers.
         uint256 plan = _packedPlan(t.terms, priceId, t.redundancy);
         (uint256 number, bool isFirst) = _numberOfPlan(t.sessionId, plan);
         if (isFirst) _keys[t.sessionId] = SessionKey(t.sid, t.modelIdentifier);
@@ -88,8 +88,8 @@ abstract contract TaskSteps is TaskFlow {
     }
 
     // ---------------------------------------------------------------- a miner's steps
-    // They get the task and its board, and give the changed board back, so that several steps of one task in a
-    // batch read it once and write it once.
+    // These functions take the task and its board, and return the changed board. So a batch reads and writes the board
+    // once for several steps of one task.
 
     function _ack(
         uint256 sessionId,
@@ -153,7 +153,7 @@ abstract contract TaskSteps is TaskFlow {
         return abi.encodeWithSelector(HashFixed.selector, hash, first);
     }
 
-    /// @param content the digest that the result's content address says; 0 when it is the plain text `data`
+    /// @param content the digest in the result's content address; 0 if the result is the plain text `data`
     function _commit(
         uint256 sessionId,
         uint256 taskId,
@@ -194,7 +194,7 @@ abstract contract TaskSteps is TaskFlow {
         if (content != 0) _keepResult(task, index, content);
         else task.resultTexts[index] = data;
         emit TaskCommitted(sessionId, taskId, miner);
-        // Who has not precommitted is out already, and counts no more.
+        // Miners that have not precommitted have lost their places already, and do not count.
         if (committed + 1 != precommitted) return ("", board);
         board = board.withStage(TaskStatus.Committed);
         emit TaskAllCommitted(
@@ -212,7 +212,7 @@ abstract contract TaskSteps is TaskFlow {
 
     // ---------------------------------------------------------------- the verdict
 
-    /// @dev Judges all who have revealed, pays them and ends the task.
+    /// @dev Judges all miners that have revealed, pays them, and ends the task.
     function _verdict(Verdict calldata v, Task storage task, Board board, uint256 plan, address validator)
         internal
         returns (bytes memory)
@@ -230,11 +230,12 @@ abstract contract TaskSteps is TaskFlow {
         return "";
     }
 
-    /// @dev Passes over whoever has not revealed: its lateness was dealt with when the phase ended, and whether
-    ///      a reveal is mined in time must not decide about the others' pay. Who has revealed cannot be left out.
-    /// @param terms all but maxInputTokens, which is on the board
-    /// @return refusal when the verdict does not fit the task
-    /// @return marks what it says of those who have revealed
+    /// @dev Ignores miners in the verdict that have not revealed. Their lateness was handled when the phase ended, and
+    ///      the pay of other miners must not depend on whether a reveal is mined in time. Miners that have revealed
+    ///      must not be missing in the verdict.
+    /// @param terms the terms without maxInputTokens, which is on the board
+    /// @return refusal the error if the verdict does not fit the task
+    /// @return marks the marks of the miners that have revealed
     function _weigh(Task storage task, Board board, uint256 terms, Verdict calldata v)
         private
         view
@@ -275,14 +276,14 @@ abstract contract TaskSteps is TaskFlow {
         if (count != revealed) refusal = abi.encodeWithSelector(NotAllJudged.selector, count, revealed);
     }
 
-    /// @dev Full marks up to half of the lease; then falling in a straight line to LATEST_TIMELINESS_BPS at the
-    ///      precommit deadline, which a precommit in the grace counts as. The loss is rounded up.
+    /// @dev The timeliness is full up to half of the lease. It then falls linearly to LATEST_TIMELINESS_BPS at the
+    ///      precommit deadline. A precommit in the grace window counts as one at the deadline. The loss is rounded up.
     function _timelinessBps(uint256 placedAfter, Part part, uint256 timeout) private pure returns (uint256) {
         uint256 from = placedAfter + timeout / 4;
         uint256 done = part.precommittedAfter();
         if (done > timeout) done = timeout;
         if (done <= from) return BPS;
-        // `done` is at most `timeout`, so `timeout` is above `from` here.
+        // `done` is at most `timeout`, so `timeout` is greater than `from` here.
         uint256 loss = (BPS - LATEST_TIMELINESS_BPS) * (done - from);
         return BPS - (loss + (timeout - from) - 1) / (timeout - from);
     }

@@ -5,23 +5,23 @@ import {Boards} from "./Board.sol";
 import {ContentAddress} from "../common/ContentAddress.sol";
 import {Words} from "../common/Words.sol";
 
-/// @title A task's terms in 160 bits, and the digest that binds all that a task says.
-/// @notice The digest is made of what the queue keeps, so that no word is spent on keeping it:
-///         `keccak256(abi.encode(sid, taskId, content, terms, rest))`.
-/// @dev From the high bits down: promptType 8, timeout 16, maxInputTokens 24 (20 are used, see Board), maxTokens 24, temperature 16,
-///      topP 16, topK 24, presencePenalty 16, frequencyPenalty 16.
+/// @title A task's terms, packed into 160 bits, and the digest of everything that a task specifies.
+/// @notice The digest is `keccak256(abi.encode(sid, taskId, content, terms, rest))`. It is computed from values that
+///         the queue stores, so it needs no storage of its own.
+/// @dev From the high bits down: promptType 8, timeout 16, maxInputTokens 24 (20 are used, see Board), maxTokens 24,
+///      temperature 16, topP 16, topK 24, presencePenalty 16, frequencyPenalty 16.
 library TaskTerms {
     uint256 internal constant MIN_TIMEOUT = 5;
     uint256 internal constant MAX_TIMEOUT = 3600;
     uint256 internal constant DEFAULT_TIMEOUT = 60;
-    /// @dev How many of a longer list's words the terms hold: the others are part of `rest`.
+    /// @dev The number of LLM parameters in the terms. Further ones are part of `rest`.
     uint256 private constant KNOWN_LLM_PARAMS = 6;
     uint256 private constant KNOWN_REQUEST_PARAMS = 1;
 
     error OutOfRange(bytes32 field, uint256 value, uint256 most);
 
-    /// @return refusal an encoded OutOfRange when a value is larger than its place
-    /// @return terms the packed terms, otherwise
+    /// @return refusal an encoded OutOfRange if a value does not fit; otherwise empty
+    /// @return terms the packed terms
     function pack(
         uint256 promptType_,
         uint256[] calldata llmParams,
@@ -34,8 +34,8 @@ library TaskTerms {
         }
         terms = (promptType_ << 16) | _timeoutOf(requestParams);
         terms = (terms << 24) | maxInputTokens_;
-        // Three at a time, each time a wide one (maxTokens, topK) and two others: a loop over the six costs every task
-        // 1,200 gas more.
+        // Pack three values at a time: a wide one (maxTokens, topK) and two others. A loop over the six would cost
+        // every task 1,200 gas more.
         (uint256 first, uint256 second, uint256 third) =
             (_paramAt(llmParams, 0), _paramAt(llmParams, 1), _paramAt(llmParams, 2));
         if ((first >> 24) | (second >> 16) | (third >> 16) != 0) return (_firstTooLarge(llmParams), 0);
@@ -45,7 +45,7 @@ library TaskTerms {
         terms = (((terms << 24) | first) << 32) | (second << 16) | third;
     }
 
-    /// @return rest the hash of what the terms have no place for; 0 when there is nothing of it
+    /// @return rest the hash of everything that is not part of the terms; 0 if there is nothing else
     function restOf(
         string calldata promptTemplate,
         string calldata clientReference,
@@ -66,8 +66,8 @@ library TaskTerms {
         );
     }
 
-    /// @return isText whether `taskData` is no content address
-    /// @return content the digest that it addresses or, of a text, its hash
+    /// @return isText whether `taskData` is a plain text, not a content address
+    /// @return content the digest in the content address; for a plain text, its hash
     function contentOf(string calldata taskData) internal pure returns (bool isText, bytes32 content) {
         bool packed;
         if (bytes(taskData).length == ContentAddress.LENGTH) (packed, content) = ContentAddress.pack(taskData);
@@ -98,7 +98,7 @@ library TaskTerms {
         return terms & ~(uint256(0xffffff) << 112);
     }
 
-    /// @param terms without them
+    /// @param terms the terms without maxInputTokens
     function withMaxInputTokens(uint256 terms, uint256 maxInputTokens_) internal pure returns (uint256) {
         return terms | (maxInputTokens_ << 112);
     }
@@ -127,12 +127,12 @@ library TaskTerms {
         return terms & 0xffff;
     }
 
-    /// @dev A list that is too short says 0 for the rest.
+    /// @dev A parameter beyond the end of the list is 0.
     function _paramAt(uint256[] calldata llmParams, uint256 i) private pure returns (uint256) {
         return i < llmParams.length ? llmParams[i] : 0;
     }
 
-    /// @dev Of a list in which there is one.
+    /// @dev The error for the first value that does not fit. The list must contain one.
     function _firstTooLarge(uint256[] calldata llmParams) private pure returns (bytes memory refusal) {
         for (uint256 i; refusal.length == 0; ++i) {
             uint256 width = i == 0 || i == 3 ? 24 : 16;
@@ -147,7 +147,7 @@ library TaskTerms {
         if (seconds_ > MAX_TIMEOUT) return MAX_TIMEOUT;
     }
 
-    /// @dev keccak256 of a list's words from `start` on.
+    /// @dev The keccak256 hash of a list's words from index `start` on.
     function _hashFrom(uint256[] calldata list, uint256 start) private pure returns (bytes32) {
         return keccak256(abi.encodePacked(list[list.length < start ? list.length : start:]));
     }

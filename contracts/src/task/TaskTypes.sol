@@ -4,10 +4,10 @@ pragma solidity ^0.8.30;
 /// @dev The most miners that can answer one task.
 uint256 constant MAX_REDUNDANCY = 16;
 
-/// @notice The stages of a task, and of one miner's part in it. They are passed in this order only; a task
-///         that cannot go on jumps to Ended.
-/// @dev A task is Acked from its first ack on, Precommitted and Committed once that phase is over. A miner
-///      that has been judged is Ended.
+/// @notice The stages of a task, and of one miner's part in it. They follow each other in this order. A task that
+///         cannot continue goes to Ended directly.
+/// @dev A task is Acked from its first ack on. It is Precommitted or Committed once that phase is over. A miner that
+///      has been judged is Ended.
 enum TaskStatus {
     Queued,
     Assigned,
@@ -17,13 +17,13 @@ enum TaskStatus {
     Ended
 }
 
-/// @notice All that a task says. `taskDigest` binds it (see TaskTerms.digestOf).
-/// @param taskData the prompt itself, or the content address of it
-/// @param promptType 0: a user's message, 1: text with the model's control tokens in it, 2: a message behind the
-/// system message that promptTemplate is; from 128 on the routers' own
+/// @notice The complete specification of a task. `taskDigest` is its digest (see TaskTerms.digestOf).
+/// @param taskData the prompt itself, or its content address
+/// @param promptType 0: a user message, 1: text with the model's control tokens, 2: a user message after the system
+/// message in promptTemplate; values from 128 on are defined by routers
 /// @param llmParams maxTokens, temperature×100, topP×100, topK, presencePenalty×100, frequencyPenalty×100, …
 /// @param requestParams timeout in seconds, …
-/// @param maxInputTokens the most input tokens that miners can charge for
+/// @param maxInputTokens the most input tokens that miners can charge
 struct Submission {
     uint256 sessionId;
     uint256 taskId;
@@ -43,11 +43,11 @@ struct Assignment {
     uint256 modelIdentifier;
 }
 
-/// @notice A submission on its way from Session, which has checked it, to the queue.
+/// @notice A submission that Session has checked, as it is passed to the queue.
 /// @param sid the session's fork-proof identity
-/// @param terms how the task wants to be answered, packed by TaskTerms
-/// @param rest what the terms do not say, hashed; 0 when they say all (see TaskTerms.restOf)
-/// @param content the digest that `taskData` addresses or, of a plain text, its hash
+/// @param terms the task's terms, packed by TaskTerms
+/// @param rest the hash of everything that is not part of the terms; 0 if there is nothing (see TaskTerms.restOf)
+/// @param content the digest in the content address `taskData`; for a plain text, its hash
 /// @param isText whether `taskData` is a plain text
 struct NewTask {
     uint256 sessionId;
@@ -73,10 +73,10 @@ struct TaskRef {
     uint256 taskId;
 }
 
-// What is relayed. The signed messages are in TaskMessages: they carry the task's digest too, which the
-// contract knows. Signatures are in the short form of ERC-2098.
+// The elements of relayed batches. The signed messages are in TaskMessages. They also contain the task's digest, which
+// the contract can compute. Signatures have the compact form of ERC-2098.
 
-/// @notice "I have the job and work on it", signed by `miner`.
+/// @notice A miner's statement that it has the job and works on it, signed by `miner`.
 struct SignedAck {
     uint256 sessionId;
     uint256 taskId;
@@ -85,7 +85,7 @@ struct SignedAck {
     bytes32 vs;
 }
 
-/// @notice "My result is fixed", signed by `miner`; `hash` as TaskViews.commitHash.
+/// @notice A miner's statement that its result is final, signed by `miner`. `hash` is TaskViews.commitHash of it.
 struct SignedPrecommit {
     uint256 sessionId;
     uint256 taskId;
@@ -95,9 +95,9 @@ struct SignedPrecommit {
     bytes32 vs;
 }
 
-/// @notice "This is `miner`'s result." The precommitted hash says so already: it was signed, and binds the task,
-///         the miner and the result with its secret salt. So nobody's signature is needed here.
-/// @param content the digest that the result's content address says; 0 for a result in plain text
+/// @notice A miner's result. It needs no signature: the precommitted hash was signed, and binds the task, the miner and
+///         the result with its secret salt.
+/// @param content the digest in the result's content address; 0 for a result in plain text
 struct Reveal {
     uint256 sessionId;
     uint256 taskId;
@@ -105,9 +105,9 @@ struct Reveal {
     bytes32 content;
 }
 
-/// @notice What each result is worth, by a validator: the lists go together, accuracy in basis points.
-/// @param miners all who have revealed, in any order; who has not is passed over
-/// @param inputTokens the prompt's, the same for all
+/// @notice A validator's verdict on the results. The lists are parallel; accuracies are in basis points.
+/// @param miners all miners that have revealed, in any order; others are ignored
+/// @param inputTokens the tokens of the prompt, the same for all miners
 struct Verdict {
     uint256 sessionId;
     uint256 taskId;
@@ -138,7 +138,7 @@ struct TaskView {
     uint256 finishedAt;
 }
 
-/// @dev The published view of how a task wants to be answered. `id` is the task's global number.
+/// @dev The published view of a task's parameters. `id` is the task's global number.
 struct TaskDecoration {
     uint256 id;
     uint256 sessionId;

@@ -12,10 +12,11 @@ import {TaskDecoration, TaskStatus, TaskView} from "./TaskTypes.sol";
 abstract contract TaskViews is TaskLedger {
     using TaskTerms for uint256;
 
-    /// @notice How many of a session's latest tasks getMinersAtWork looks at, and how many miners it names at most.
+    /// @notice The number of a session's latest tasks that getMinersAtWork examines, and the most miners that it
+    ///         returns.
     uint256 public constant TASKS_LOOKED_AT = 128;
 
-    /// @notice What a miner precommits: a copied hash is another miner's, and so of no use.
+    /// @notice The hash that a miner precommits. It contains the miner's address, so a copy is of no use to others.
     function commitHash(uint256 sessionId, uint256 taskId, address miner, string memory data)
         public
         pure
@@ -29,9 +30,9 @@ abstract contract TaskViews is TaskLedger {
         return _digestOf(sessionId, taskId, task, task.board);
     }
 
-    /// @notice The ends of a task's stages, as seconds since 1970; 0 while a stage has not begun, and of the
-    ///         verdict's once it is over. From the first two on an oracle can end the stage, anyone else
-    ///         GRACE_WINDOW later, and what comes before it ends is still accepted.
+    /// @notice The deadlines of a task's stages, in seconds since 1970; 0 for a stage that has not begun, and for the
+    ///         verdict once the task has ended. After each of the first two deadlines, an oracle can end the stage, and
+    ///         anyone can do so GRACE_WINDOW later. Late steps are accepted until the stage ends.
     function getTaskDeadlines(uint256 sessionId, uint256 taskId)
         external
         view
@@ -89,7 +90,7 @@ abstract contract TaskViews is TaskLedger {
         }
     }
 
-    /// @notice The data of the session's latest task; empty when it has none.
+    /// @notice The data of the session's latest task; empty if it has none.
     function getLatestTask(uint256 sessionId) external view returns (string memory) {
         Run[] storage runs = _runs[sessionId];
         if (runs.length == 0) return "";
@@ -97,12 +98,12 @@ abstract contract TaskViews is TaskLedger {
         return _dataOf(_task(sessionId, last.first + last.count - 1));
     }
 
-    /// @notice How many tasks the session has: the published interface has both.
+    /// @notice The number of the session's tasks. The published interface has two functions for it.
     function sessionTaskCount(uint256 sessionId) external view returns (uint256) {
         return getTaskCountBySessionId(sessionId);
     }
 
-    /// @notice Who has a place in one of the session's latest tasks that has not ended, each once.
+    /// @notice The miners with a place in one of the session's latest tasks that have not ended, without duplicates.
     function getMinersAtWork(uint256 sessionId) external view returns (address[] memory miners) {
         miners = new address[](TASKS_LOOKED_AT);
         uint256 kept;
@@ -124,7 +125,7 @@ abstract contract TaskViews is TaskLedger {
         return _dataOf(_task(sessionId, taskId));
     }
 
-    /// @notice The task's data, once a miner has acked it; empty before.
+    /// @notice The task's data once a miner has acked it; empty before.
     function getTaskDataWithAcked(uint256 sessionId, uint256 taskId) external view returns (string memory) {
         return isAcked(sessionId, taskId) ? _dataOf(_task(sessionId, taskId)) : "";
     }
@@ -189,7 +190,7 @@ abstract contract TaskViews is TaskLedger {
         return getTaskDecoration(sessionId, taskId).frequencyPenalty;
     }
 
-    /// @notice The task's miners and their results; an empty text where none is revealed.
+    /// @notice The task's miners and their results. A result that is not revealed is an empty text.
     function getTaskResults(uint256 sessionId, uint256 taskId)
         external
         view
@@ -235,26 +236,26 @@ abstract contract TaskViews is TaskLedger {
         }
     }
 
-    /// @notice How far a miner's part has come; 0 when the miner has none.
+    /// @notice The state of a miner's part; 0 if the miner has no part.
     function getTaskResultState(uint256 sessionId, uint256 taskId, address addr) external view returns (uint8) {
         Task storage task = _task(sessionId, taskId);
         Board board = task.board;
         (bool found, uint256 index) = _find(task, board, addr);
         if (!found) return 0;
         TaskStatus state = _part(task, board, index).state();
-        // One verdict judges all who have revealed.
+        // One verdict judges all miners that have revealed.
         if (state == TaskStatus.Committed && board.judged()) return uint8(TaskStatus.Ended);
         return uint8(state);
     }
 
-    /// @notice A miner's result; empty while it is not revealed.
+    /// @notice A miner's result; empty until it is revealed.
     function getTaskResultData(uint256 sessionId, uint256 taskId, address miner) external view returns (string memory) {
         Task storage task = _task(sessionId, taskId);
         (bool found, uint256 index) = _find(task, task.board, miner);
         return found ? _resultOf(task, index) : "";
     }
 
-    /// @notice What a miner precommitted; 0 before.
+    /// @notice The hash that a miner has precommitted; 0 before.
     function getTaskResultDataHash(uint256 sessionId, uint256 taskId, address miner) external view returns (bytes32) {
         Task storage task = _task(sessionId, taskId);
         (bool found, uint256 index) = _find(task, task.board, miner);
@@ -330,7 +331,7 @@ abstract contract TaskViews is TaskLedger {
         }
     }
 
-    /// @return how many of the list are named now
+    /// @return the new number of miners in the list
     function _addMinersOf(Task storage task, address[] memory miners, uint256 kept) private view returns (uint256) {
         Board board = task.board;
         if (board.status() == TaskStatus.Ended) return kept;
@@ -375,7 +376,7 @@ abstract contract TaskViews is TaskLedger {
         }
     }
 
-    /// @dev Who precommits without an ack acks by it.
+    /// @dev A precommit without an earlier ack counts as the ack.
     function _ackAt(Task storage task, uint256 index) private view returns (uint256) {
         Part part = _part(task, task.board, index);
         if (!part.ackedItself()) return _precommitAt(task, index);
