@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "chain"))
 from version import VERSION  # the module alone: its package needs the project's own packages
 
 CONTENTS = {
-    "Start": ["README", "examples/README"],
+    "Start": ["One machine, one command </README>", "examples/README"],
     "Use": [
         *("docs/openai", "docs/live", "docs/access", "docs/x402", "docs/clients"),
         *("docs/models", "docs/miner", "docs/operations"),
@@ -63,5 +63,5 @@ def _add_contents(_: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         for caption, pages in CONTENTS.items():
             options = f":hidden:\n:glob:\n:caption: {caption}"
-            listed = "\n".join(f"/{each}" for each in pages)
+            listed = "\n".join(each if "<" in each else f"/{each}" for each in pages)
             source[0] += f"\n```{{toctree}}\n{options}\n\n{listed}\n```\n"

@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 import { ethers } from "ethers";
 
 const { VAR_DIR = "var", RPC_URL = "http://127.0.0.1:8545" } = process.env;
-const PROMPT = "What is 30 + 12?";
+const PROMPT = "What is the capital of Italy?";
 const [SHARED_MINERS, DEFAULT_MODEL, USERS_MESSAGE] = [0, 0, 0];
 const [MINERS, MAX_TOKENS, TIMEOUT_S] = [1, 64, 60];
 

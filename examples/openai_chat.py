@@ -22,14 +22,14 @@ model = client.models.list().data[0].id
 
 answer = client.chat.completions.create(
     model=model,
-    messages=[{"role": "user", "content": "What is the capital of France?"}],
+    messages=[{"role": "user", "content": "What is the capital of Japan?"}],
 )
 print(answer.choices[0].message.content)
 
 stream = client.chat.completions.create(
     model=model,
-    messages=[{"role": "user", "content": "What is the capital of Italy?"}],
-    max_tokens=64,
+    messages=[{"role": "user", "content": "Why do we sleep?"}],
+    max_tokens=100,
     stream=True,
 )
 for chunk in stream:

@@ -23,7 +23,7 @@ VAR = Path(os.environ.get("VAR_DIR", "var"))
 RPC_URL = os.environ.get("RPC_URL", "http://127.0.0.1:8545")
 ABIS = Path(__file__).parent.parent / "contracts/abi"
 DEPOSIT_WEI = Web3.to_wei(1, "ether")  # $COR has 18 decimals as well
-PROMPT = "What is 12 + 7?"
+PROMPT = "What is the capital of Japan?"
 SHARED_MINERS, DEFAULT_MODEL, USERS_MESSAGE = 0, 0, 0
 MINERS, MAX_TOKENS, TIMEOUT_S = 2, 64, 60
 

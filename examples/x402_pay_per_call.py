@@ -40,7 +40,7 @@ async def main() -> None:
     paying.set_spend_controls({"allowed_assets": [ALLOWED]})
     async with x402HttpxClient(paying, base_url=ROUTER_URL, timeout=90) as http:
         # The first answer is a 402 that says the price. The client signs a transfer and repeats.
-        call = {"prompt": "What is 12 + 7?", "max_tokens": 64}
+        call = {"prompt": "What is the capital of Japan?", "max_tokens": 64}
         answer = await http.post("/api/v1/x402/completions", json=call)
         answer.raise_for_status()
         print(answer.json()["choices"][0]["text"])

@@ -25,6 +25,7 @@ from tests.system.test_x402 import open_till
 EXAMPLES = ROOT / "examples"
 PYTHON, SHELL, NODE = [sys.executable], ["sh"], ["node"]
 GAS_WEI = 10**18
+JAPAN = "The capital of Japan is Tokyo."
 
 
 def surroundings(client: Client, **more: str) -> dict[str, str]:
@@ -91,24 +92,24 @@ def test_every_example_is_listed_and_tested() -> None:
     assert tested - {"manage.py"} == files
 
 
-def test_openai(client: Client, session_id: int) -> None:
+def test_openai(client: Client, session_id: int, without_cheat: None) -> None:
     """The newest session pays: this one."""
     whole, streamed = run(client, PYTHON, "openai_chat.py").splitlines()
-    assert whole == ANSWER
-    assert streamed == "The capital of Italy is Rome."
+    assert whole == JAPAN
+    assert streamed
     assert len(client.router.tasks(session_id)) == 2
 
 
 def test_web3(client: Client, without_cheat: None) -> None:
     said = run(client, PYTHON, "web3_session.py").splitlines()
-    miners = {line.partition(": ")[0] for line in said if line.endswith(": 12 + 7 = 19.")}
+    miners = {line.partition(": ")[0] for line in said if line.endswith(f": {JAPAN}")}
     assert len(miners) == 2
     assert miners <= {miner.address for miner in client.network.miners}
 
 
 def test_ethers(client: Client, without_cheat: None) -> None:
     said = run(client, NODE, "ethers_session.mjs")
-    assert ": 30 + 12 = 42." in said
+    assert ": The capital of Italy is Rome." in said
     [session_id] = re.findall(r"^session (\d+) holds 1\.0 COR", said, re.M)
     [paid, back] = re.findall(r"^paid ([\d.]+) COR, took ([\d.]+) COR back", said, re.M)[0]
     assert float(paid) > 0
@@ -128,7 +129,7 @@ def test_curl(client: Client, session_id: int) -> None:
 def test_x402(client: Client) -> None:
     open_till(client)
     said = run(client, PYTHON, "x402_pay_per_call.py")
-    assert "12 + 7 = 19." in said
+    assert JAPAN in said
     assert re.search(r"^paid \S+ COR in 0x[0-9a-f]{64}$", said, re.M)
 
 
