@@ -7,8 +7,8 @@ the `status` that clients of the deployed network read, the contract's number.
 
 from django.urls import path, re_path
 
+from sessions.faces.common import converters  # noqa: F401  (registers `number`)
 from sessions.faces.common.problems import not_found
-from sessions.faces.rest import urls  # noqa: F401  (it registers <number:…>)
 from sessions.faces.rest.views.completions import completions
 from sessions.faces.rest.views.router import MinersView
 from sessions.faces.rest.views.sessions import (

@@ -116,8 +116,8 @@ def test_what_no_event_told_of_the_sweep_finds():
 def test_a_task_that_has_to_be_read_from_the_chain_holds_up_no_other(monkeypatch):
     slow, quick = (make_task() for _ in range(2))
     asked, go_on = [], threading.Event()
-    monkeypatch.setattr(phase_events.following, "behind_among", lambda _: {slow.pk: []})
-    monkeypatch.setattr(phase_events.following, "follow", lambda _: go_on.wait(10))
+    monkeypatch.setattr(phase_events.chain_catch_up, "behind_among", lambda _: {slow.pk: []})
+    monkeypatch.setattr(phase_events.chain_catch_up, "follow", lambda _: go_on.wait(10))
     monkeypatch.setitem(
         phase_events._REACTIONS, "TaskAllPrecommitted", lambda task: asked.append(task.pk)
     )
