@@ -89,6 +89,10 @@ def test_every_example_is_listed_and_tested() -> None:
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
     listed = re.findall(r"^\| \[([\w.]+)\]\(\1\)", (EXAMPLES / "README.md").read_text(), re.M)
     assert set(listed) == files
+    for name in files:
+        text = (EXAMPLES / name).read_text()
+        assert f" examples/{name}" in text, f"{name} says how it is run"
+        assert "`make run`" in text
     tested = set(re.findall(r'"(\w+\.(?:py|mjs|sh))"', Path(__file__).read_text()))
     assert tested - {"manage.py"} == files
 
