@@ -3,7 +3,7 @@
 from cortensor_site.identity import router_address
 from cortensor_site.web import health
 from mining import directory
-from mining.assignment.dispatch import give_at_once
+from mining.assignment.dispatch import assign, free_miners
 from mining.catalog import prompt_counter
 from mining.judging.comparison import judge_answer
 from mining.judging.embeddings import embedder
@@ -18,7 +18,8 @@ PORTS = Ports(
     task_records=directory.task_records,
     sessions_of_result=directory.sessions_of_result,
     kept_results=kept_results,
-    give_task=give_at_once,
+    free_miners=free_miners,
+    assign=assign,
     judge_answer=judge_answer,
     router_health=health.components,
     parts_away=health.away_s,

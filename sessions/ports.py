@@ -150,7 +150,8 @@ class Ports:
     task_records: Callable[[Task], TaskRecords]
     sessions_of_result: Callable[[str], list[int]]
     kept_results: Callable[[int, int], list[Result]]
-    give_task: Callable[[Task, Session, Op], bool]
+    free_miners: Callable[[Task, Session], Sequence[str]]
+    assign: Callable[[Task, Sequence[str], bytes], Op]
     judge_answer: Callable[[str, str], AnswerWorth]
     router_health: Callable[[], dict[str, bool]]
     parts_away: Callable[[], Mapping[str, float]]
@@ -211,13 +212,25 @@ def kept_results(session_id: int, task_id: int) -> list[Result]:
     return registered().kept_results(session_id, task_id)
 
 
-def give_task(task: Task, session: Session, submission: Op) -> bool:
-    """Write a new task and its submission down as given to miners, and tell who follows it.
+def free_miners(task: Task, session: Session) -> Sequence[str]:
+    """The addresses of the miners that get a new task, by position; none if it has to wait.
 
-    All of it is part of the caller's transaction. False if the task has to wait; then nothing is
-    written, and nobody told. It waits for no lock.
+    It waits for no lock. Where it names miners, the caller holds the slot lock until its
+    transaction ends.
     """
-    return registered().give_task(task, session, submission)
+    return registered().free_miners(task, session)
+
+
+def assign(task: Task, miners: Sequence[str], content: bytes) -> Op:
+    """Lease a new task to the miners that `free_miners` named; the operation that assigns it.
+
+    The task is written as assigned. The jobs go out when the caller's transaction commits, before
+    anything that the caller has done on commit afterwards.
+
+    Args:
+        content: the block that the task's content address names, which is not read again.
+    """
+    return registered().assign(task, miners, content)
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:

@@ -63,29 +63,31 @@ def dispatch_all() -> int:
     return sum(given)
 
 
-def give_at_once(task: Task, session: Session, submission: operations.Op) -> bool:
-    """Write a new task and its submission down, given to miners.
+def free_miners(task: Task, session: Session) -> list[str]:
+    """The miners that get a new task, which is not written yet; see `sessions.ports.free_miners`.
 
-    False, and nothing is written, where others are before it, no miner is free, or somebody else is
-    giving out slots just now: it waits for nothing, since whoever takes a task holds locks.
+    None where others are before it, too few miners are free, or another process gives out slots
+    just now: intake holds the session's row, so it must not wait for the slot lock.
     """
     model_identifier = int(task.model_identifier)
     if _WAITING.rows(model_identifier=model_identifier) or not try_lock_slots():
-        return False
-    now = timezone.now()
-    miners = online_miners(model_identifier, now)
-    chosen = _chosen(task, suitable(task, session.mode, miners))
-    if chosen is None:
-        return False
-    addresses = [miner.address for miner in chosen]
-    task.status, task.assigned_at = TaskStatus.ASSIGNED, now
-    task.save(force_insert=True)
-    # First, since on commit the jobs go out before anybody is told of it.
-    lease(task, dict(enumerate(addresses)), now, live=0)
-    task_states.announce_stage(task, addresses, passed=[TaskStatus.QUEUED])
-    outbox.enqueue(submission, _assignment(task, addresses))
-    _log(task, addresses)
-    return True
+        return []
+    miners = online_miners(model_identifier, timezone.now())
+    chosen = _chosen(task, suitable(task, session.mode, miners)) or []
+    return [miner.address for miner in chosen]
+
+
+def assign(task: Task, miners: Sequence[str], content: bytes) -> operations.Op:
+    """Lease a new task to miners; see `sessions.ports.assign`."""
+    lease(
+        task,
+        dict(enumerate(miners)),
+        task.assigned_at or timezone.now(),
+        live=0,
+        content=content,
+    )
+    _log(task, miners)
+    return _assignment(task, miners)
 
 
 _WAITING = Prepared(
@@ -230,7 +232,7 @@ def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
 
 
 def _log(task: Task, miners: Sequence[str]) -> None:
-    """Say so once it is true, and nobody waits for it."""
+    """Log the assignment once it is committed."""
     transaction.on_commit(
         lambda: logger.info("%s: assigned to %s", task, ", ".join(miners)), robust=True
     )

@@ -14,7 +14,7 @@ from mining.deadlines import ack_deadline, lease_deadline
 from mining.models import Assignment, MinerPresence
 from mining.node.protocol.job import Job, JobGrammar
 from sessions.intake import encryption
-from sessions.intake.prompts import Prompt, prompt_of
+from sessions.intake.prompts import Prompt, prompt_of, read_prompt
 from sessions.models import Task
 from sessions.streams import writing
 
@@ -30,6 +30,7 @@ def lease(
     *,
     live: int | None,
     alone: bool = False,
+    content: bytes | None = None,
 ) -> list[Assignment]:
     """Put miners on a task's places; their jobs go out when the transaction commits.
 
@@ -37,6 +38,7 @@ def lease(
         places: position to the miner's address.
         live: the position whose stream the client gets from now on, if it is a new one.
         alone: whether the miners may run nothing else beside it.
+        content: the block with the task's prompt, where the caller has it.
     """
     assignments = Assignment.objects.bulk_create(
         Assignment(
@@ -51,18 +53,27 @@ def lease(
         )
         for position, miner in sorted(places.items())
     )
-    deliver_on_commit(task, assignments)
+    deliver_on_commit(task, assignments, content)
     return assignments
 
 
-def deliver_on_commit(task: Task, assignments: list[Assignment]) -> None:
-    """Send the jobs of assignments, once the transaction commits."""
-    transaction.on_commit(lambda: _deliver(task, assignments), robust=True)
+def deliver_on_commit(
+    task: Task, assignments: list[Assignment], content: bytes | None = None
+) -> None:
+    """Send the jobs of assignments, once the transaction commits.
+
+    Args:
+        content: the block with the task's prompt; without it, the prompt is read where it lies.
+    """
+    transaction.on_commit(lambda: _deliver(task, assignments, content), robust=True)
 
 
-def _deliver(task: Task, assignments: list[Assignment]) -> None:
-    # The dispatcher waits meanwhile. Intake has had this content, so the store has it at hand.
-    prompt = prompt_of(task, within_s=PROMPT_WITHIN_S)
+def _deliver(task: Task, assignments: list[Assignment], content: bytes | None) -> None:
+    if content is not None:
+        prompt = read_prompt(task, content)
+    else:
+        # The dispatcher waits meanwhile. Intake stored this content, so the store has it at hand.
+        prompt = prompt_of(task, within_s=PROMPT_WITHIN_S)
     for assignment in assignments:
         try:
             mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))

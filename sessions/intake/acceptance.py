@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import BigIntegerField, CharField
+from django.utils import timezone
 
 from chain import storage
 from chain.postgres.prepared import Parameter, Prepared
@@ -37,6 +38,7 @@ from sessions.models import (
     SessionNode,
     SessionRouter,
     Task,
+    TaskStatus,
 )
 from sessions.stages.task_states import announce_stage
 
@@ -106,12 +108,13 @@ def accept_all(
 class _Draft:
     """A task that can be written down: its content is stored, or is on its way to the disk.
 
-    `task_id` is taken before where the content binds it.
+    `content` is the block under `cid`. `task_id` is taken before where the content binds it.
     """
 
     request: CompletionRequest
     fitted: Fitted
     cid: str
+    content: bytes
     finish_storing: Callable[[], object]
     encrypted: bool
     task_id: int | None = None
@@ -150,9 +153,10 @@ class _Taking:
         _require_nodes(session)
         if client_key is not None:
             return self._seal(request, fitted, client_key)
+        content = request.content
         with _storing():
-            cid, finish_storing = storage.put_meanwhile(request.content)
-        return _Draft(request, fitted, cid, finish_storing, encrypted=False)
+            cid, finish_storing = storage.put_meanwhile(content)
+        return _Draft(request, fitted, cid, content, finish_storing, encrypted=False)
 
     def write(
         self,
@@ -186,19 +190,26 @@ class _Taking:
             request_id=self._request_id,
             request_hash=_request_hash(request, draft.encrypted),
         )
-        # Before the slots are taken, which everybody waits for who gives out tasks.
+        # Store the prompt first: the slot lock blocks every dispatcher.
         with _storing():
             draft.finish_storing()
-        submission = submission_of(task, request, fitted)
-        # Miners that are free begin as soon as this is committed, and nobody else is woken for it.
-        if give_at_once and ports.give_task(task, session, submission):
-            return task
-        _require_miners()
-        require_parts(is_queued=True)
+        miners = ports.free_miners(task, session) if give_at_once else ()
+        if miners:
+            task.status, task.assigned_at = TaskStatus.ASSIGNED, timezone.now()
+        else:
+            _require_miners()
+            require_parts(is_queued=True)
         task.save(force_insert=True)
-        # It is new, as the task's number is; so the dispatcher is always woken.
-        outbox.enqueue(submission, wake=[TASK_QUEUED])
-        announce_stage(task)
+        submission = submission_of(task, request, fitted)
+        if miners:
+            # Assign before the announcement: on commit, the jobs go out before anybody is told.
+            assignment = ports.assign(task, miners, draft.content)
+            outbox.enqueue(submission, assignment)
+            announce_stage(task, miners, passed=[TaskStatus.QUEUED])
+        else:
+            # The submission is new, as the task's number is, so this always wakes the dispatcher.
+            outbox.enqueue(submission, wake=[TASK_QUEUED])
+            announce_stage(task)
         if also is not None:
             also(task)
         return task
@@ -216,7 +227,7 @@ class _Taking:
         sealed = encryption.seal_prompt(request.content, session.session_id, task_id, client_key)
         with _storing():
             cid = storage.put(sealed)
-        return _Draft(request, fitted, cid, lambda: None, encrypted=True, task_id=task_id)
+        return _Draft(request, fitted, cid, sealed, lambda: None, encrypted=True, task_id=task_id)
 
 
 def _reserve(fitted: Fitted, session: Session) -> int:

@@ -53,20 +53,30 @@ def prompt_of(task: Task, *, within_s: float = storage.CONTENT_WITHIN_S) -> Prom
         return Prompt(task.task_data)
     try:
         stored = storage.get(task.prompt_cid, MAX_PROMPT_BYTES, within_s=within_s)
-        envelope = stored if is_envelope(stored) else b""
-        if envelope:
-            stored = encryption.unseal(task, Role.PROMPT, envelope)
-            recipients(envelope)  # a result could not be sealed for a key that is none
-        content = json.loads(stored)
     except storage.BlockMissing as error:
         raise PromptMissing(f"{task.task_data}: {error}") from error
-    except (
-        storage.StorageUnavailable,
-        storage.ContentTooSlow,
-        EncryptionUnavailable,
-    ) as error:
+    except (storage.StorageUnavailable, storage.ContentTooSlow) as error:
         raise PromptUnreachable(f"{task.task_data}: {error}") from error
-    except (storage.StorageError, ValueError, RecursionError) as error:
+    except (storage.StorageError, ValueError) as error:
+        raise PromptUnreadable(f"{task.task_data}: {error}") from error
+    return read_prompt(task, stored)
+
+
+def read_prompt(task: Task, block: bytes) -> Prompt:
+    """The prompt in the block that a task's content address names.
+
+    Raises:
+        PromptUnreadable: there is none; PromptUnreachable where the router's key is missing.
+    """
+    envelope = block if is_envelope(block) else b""
+    try:
+        if envelope:
+            block = encryption.unseal(task, Role.PROMPT, envelope)
+            recipients(envelope)  # a result could not be sealed for a key that is none
+        content = json.loads(block)
+    except EncryptionUnavailable as error:
+        raise PromptUnreachable(f"{task.task_data}: {error}") from error
+    except (ValueError, RecursionError) as error:
         raise PromptUnreadable(f"{task.task_data}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
         raise PromptUnreadable(f"{task.task_data} is no object with a 'prompt' string")

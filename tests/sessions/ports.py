@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.utils import timezone
-
-from chain.operations import Op
+from chain.operations import Op, assign_task
 from chain.protocol.params import LlmParams, PromptType
-from chain.sending import outbox
 from sessions import ports
-from sessions.models import Session, Task, TaskStatus
+from sessions.models import Session, Task
 from sessions.ports import AnswerWorth, MinerEntry, Ports, PromptUnfit, TaskRecords
 from sessions.results import Result
-from sessions.stages import task_states
 
 ROUTER = "0x" + "a1" * 20
+MINER = "0x" + "b2" * 20
 MODEL = 1
 CONTEXT_LENGTH = 64
 DEFAULTS = LlmParams(
@@ -89,7 +86,7 @@ def no_miners_online() -> int:
 def miner_directory() -> list[MinerEntry]:
     return [
         MinerEntry(
-            address="0x" + "b2" * 20,
+            address=MINER,
             state="ephemeral",
             reputation=5,
             online=True,
@@ -117,16 +114,16 @@ def sessions_of_result(cid: str) -> list[int]:
     return []
 
 
-def give_no_task(task: Task, session: Session, submission: Op) -> bool:
-    return False
+def no_free_miners(task: Task, session: Session) -> list[str]:
+    return []
 
 
-def give_task(task: Task, session: Session, submission: Op) -> bool:
-    task.status, task.assigned_at = TaskStatus.ASSIGNED, timezone.now()
-    task.save(force_insert=True)
-    outbox.enqueue(submission)
-    task_states.announce_stage(task, ["0x" + "b2" * 20], passed=[TaskStatus.QUEUED])
-    return True
+def one_free_miner(task: Task, session: Session) -> list[str]:
+    return [MINER]
+
+
+def assign(task: Task, miners: Sequence[str], content: bytes) -> Op:
+    return assign_task(task.session_id, task.task_id, miners, int(task.model_identifier))
 
 
 def router_health() -> dict[str, bool]:
@@ -149,7 +146,8 @@ FAKES = Ports(
     task_records=task_records,
     sessions_of_result=sessions_of_result,
     kept_results=kept_results,
-    give_task=give_no_task,
+    free_miners=no_free_miners,
+    assign=assign,
     judge_answer=judge_answer,
     router_health=router_health,
     parts_away=parts_away,

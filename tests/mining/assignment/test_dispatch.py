@@ -5,16 +5,15 @@ import json
 import threading
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chain import operations, storage
+from chain import storage
 from chain.models import Fault, Operation
 from chain.protocol.digests import canonical_json
 from mining.assignment import dispatch, leases
-from mining.assignment.candidates import lock_slots
-from mining.assignment.dispatch import dispatch_all, dispatch_some, give_at_once
+from mining.assignment.dispatch import dispatch_all, dispatch_some
 from mining.models import Assignment, AssignmentStatus, NodeState
 from mining.node.protocol.names import mailbox_prefix
 from sessions.models import Task, TaskStatus
@@ -190,34 +189,6 @@ def test_a_long_queue_is_given_out_to_its_end():
     assert dispatch_all() == 40
 
 
-def giving(session):
-    """What `give_at_once` is given: a task that is not written down yet."""
-    task = make_task(session)
-    task.delete()
-    key = f"submit_task:{task.session_id}:{task.task_id}"
-    return task, session, operations.Op(operations.OperationKind.SUBMIT_TASK, key, {})
-
-
-def test_a_new_task_is_given_to_a_free_miner_at_once(
-    router_redis, django_capture_on_commit_callbacks
-):
-    session, miner = make_session(redundancy=1), make_miner(slots=1)
-    task, *rest = giving(session)
-    with django_capture_on_commit_callbacks(execute=True):
-        assert give_at_once(task, *rest)
-    task.refresh_from_db()
-    assert (task.status, task.assigned_at) == (
-        TaskStatus.ASSIGNED,
-        task.assignments.get().leased_at,
-    )
-    assert router_redis.llen(mailbox_prefix(miner) + "inference") == 1
-    kinds = Operation.objects.order_by("id").values_list("kind", flat=True)
-    assert list(kinds) == ["submit_task", "assign_task"]
-    told = router_redis.xrange(f"task:{task.session_id}:{task.task_id}")
-    stages = [entry["status"] for _, entry in told if entry["type"] == "stage"]
-    assert stages == ["queued", "assigned"]
-
-
 @pytest.mark.parametrize(("asked", "sent"), [({"seed": -2}, "0xfffffffffffffffe"), ({}, "0x")])
 def test_a_job_has_the_seed_that_its_client_chose(
     router_redis, django_capture_on_commit_callbacks, asked, sent
@@ -230,57 +201,6 @@ def test_a_job_has_the_seed_that_its_client_chose(
     message = json.loads(router_redis.lindex(mailbox_prefix(miner) + "inference", 0))
     _, given, _ = json.loads(base64.b64decode(message["body"]))
     assert given["job"]["seed"] == sent
-
-
-def test_a_new_task_that_finds_no_slot_is_not_written_down():
-    session, _ = make_session(redundancy=1), make_miner(slots=1)
-    assert give_at_once(*giving(session))
-    assert not give_at_once(*giving(session)), "the only slot is taken"
-    assert Task.objects.count() == 1
-    assert Operation.objects.count() == 2
-
-
-def test_a_new_task_goes_before_nobody_who_waits():
-    session = make_session(redundancy=1)
-    waiting = make_task(session)
-    make_miner()
-    assert not give_at_once(*giving(make_session(redundancy=1)))
-    assert dispatch_all() == 1
-    assert waiting.assignments.exists()
-
-
-def test_a_new_task_goes_to_the_miners_that_its_session_may_have():
-    session = make_session(redundancy=1, mode=1)
-    make_miner()
-    assert not give_at_once(*giving(session))
-    hire(session, make_miner(state=NodeState.DEDICATED))
-    assert give_at_once(*giving(session))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_new_task_does_not_wait_for_whoever_gives_out_slots(router_redis):
-    session = make_session(redundancy=1)
-    make_miner()
-    held, done = threading.Event(), threading.Event()
-
-    def hold():
-        with transaction.atomic():
-            lock_slots()
-            held.set()
-            done.wait(10)
-        connection.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(10)
-    try:
-        with transaction.atomic():
-            assert not give_at_once(*giving(session))
-    finally:
-        done.set()
-        holder.join()
-    with transaction.atomic():
-        assert give_at_once(*giving(session))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from chain import storage
 from chain.models import Operation
-from chain.operations import Op
 from chain.protocol.digests import task_digest
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session
@@ -62,8 +60,6 @@ from tests.sessions.ports import (
     CONTEXT_LENGTH,
     DEFAULTS,
     MODEL,
-    give_no_task,
-    give_task,
     no_miners_online,
     replace_ports,
 )
@@ -92,32 +88,6 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         *(0, "", [8, 70, *DEFAULTS.to_words()[2:]], [60], "order 7", 3),
     )
     assert task.task_digest == "0x" + digest.hex()
-
-
-@pytest.mark.parametrize(("giver", "woken"), [(give_no_task, 1), (give_task, 0)])
-def test_the_dispatcher_is_woken_for_a_task_that_nobody_took_at_once(
-    giver: Callable[..., bool], woken: int
-) -> None:
-    replace_ports(give_task=giver)
-    with CaptureQueriesContext(connection) as queries:
-        task = acceptance.accept(make_request(), session=make_session(), api_key=None)
-    assert sum("'task_queued'" in query["sql"] for query in queries) == woken
-    given = giver == "eager_task_giver"
-    assert task.status == (TaskStatus.ASSIGNED if given else TaskStatus.QUEUED)
-
-
-def refuse_to_give(task: Task, session: Session, submission: Op) -> bool:
-    raise AssertionError("the slots are locked from here to the end of the transaction")
-
-
-def test_several_tasks_and_what_is_done_with_them_keep_nobody_from_the_slots() -> None:
-    replace_ports(give_task=refuse_to_give)
-    session, done = make_session(), list[Task]()
-    taken = acceptance.accept_all([make_request()] * 3, session=session, api_key=None)
-    assert [task.task_id for task in taken] == [LANE_SIZE, LANE_SIZE + 1, LANE_SIZE + 2]
-    assert {task.status for task in taken} == {TaskStatus.QUEUED}
-    task = acceptance.accept(make_request(), session=session, api_key=None, also=done.append)
-    assert (done, task.status) == ([task], TaskStatus.QUEUED)
 
 
 def test_several_tasks_are_taken_together_or_not_at_all() -> None:

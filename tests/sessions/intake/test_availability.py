@@ -10,7 +10,7 @@ from sessions.intake import acceptance
 from sessions.intake.availability import RULES, Rule, broken_rule
 from sessions.models import Session, Task
 from tests.sessions.factories import make_key, make_request, make_session
-from tests.sessions.ports import give_no_task, give_task, replace_ports
+from tests.sessions.ports import no_free_miners, one_free_miner, replace_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,9 +44,9 @@ def test_a_dispatcher_is_missed_only_by_what_has_to_wait(
     away: dict[str, float], session: Session
 ) -> None:
     away["dispatch"] = 60
-    replace_ports(give_task=give_task)
+    replace_ports(free_miners=one_free_miner)
     acceptance.accept(make_request(), session=session, api_key=None)
-    replace_ports(give_task=give_no_task)
+    replace_ports(free_miners=no_free_miners)
     with pytest.raises(PartAway):
         acceptance.accept(make_request(), session=session, api_key=None)
 

@@ -23,7 +23,7 @@ from tests.sessions.followed_task import (
     source,
     text_of,
 )
-from tests.sessions.ports import give_task, replace_ports
+from tests.sessions.ports import one_free_miner, replace_ports
 
 __all__ = ["client", "miner"]
 KEPT = writing.Result(BOB, "Paris is it", "stop", 3, 2)
@@ -131,7 +131,7 @@ def test_every_face_says_whether_an_answer_is_judged(
     is_judged: bool,
 ) -> None:
     monkeypatch.setattr(verdicts, "VERDICT_WITHIN_S", 0.1 - 5)  # and the task's timeout
-    replace_ports(give_task=give_task)
+    replace_ports(free_miners=one_free_miner)
     session = make_session(redundancy=3)
     _, secret = make_key(session.owner)
     kept.append(writing.Result(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))
