@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,32 +21,55 @@ from sessions.intake.request import (
 MAX_PROMPT_CHARACTERS = 1_000_000
 MAX_TEMPLATE_CHARACTERS = 4_096
 MAX_REFERENCE_CHARACTERS = 128
-MAX_MAX_TOKENS = 2**31 - 1
+LARGEST = 2**31 - 1
+"""The largest number of anything that a client may ask for."""
 MAX_DEPTH = 32
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
+_NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
 
 
-class CompletionSerializer(serializers.Serializer):
-    """The members of a completion request, with their bounds and defaults.
+class AnswerSerializer(serializers.Serializer):
+    """What every face's completions have in common: how an answer is drawn, sent and paid.
 
     How tokens are drawn, and how many at most, is left to the model where a client does not say.
     """
 
     session_id = session_number(required=False)
+    stream = Flag(default=False)
+    timeout = Whole(min_value=1, max_value=LARGEST, default=DEFAULT_TIMEOUT_S)
+    max_tokens = Whole(min_value=1, max_value=LARGEST, required=False)
+    temperature = Hundredths(least=0, most=2, required=False)
+    top_p = Hundredths(least=0.01, most=1, required=False)
+    top_k = Whole(min_value=0, max_value=LARGEST, required=False)
+    presence_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, required=False)
+    frequency_penalty = Hundredths(least=0, most=2, too_low=_NOT_BELOW_ZERO, required=False)
+
+
+def asked_params(values: Mapping[str, Any], max_tokens: int | None) -> AskedParams:
+    """How an answer is to be drawn, from the values of an `AnswerSerializer`."""
+    return AskedParams(
+        max_tokens=max_tokens,
+        temperature_x100=values.get("temperature"),
+        top_p_x100=values.get("top_p"),
+        top_k=values.get("top_k"),
+        presence_penalty_x100=values.get("presence_penalty"),
+        frequency_penalty_x100=values.get("frequency_penalty"),
+    )
+
+
+def timeout_s(values: Mapping[str, Any]) -> int:
+    """How long the task may take: what the client asks, within the contract's bounds."""
+    return int(min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S))
+
+
+class CompletionSerializer(AnswerSerializer):
+    """The members of a completion request, with their bounds and defaults."""
+
     prompt = Text(max_length=MAX_PROMPT_CHARACTERS)
     prompt_type = Whole(default=int(PromptType.MESSAGE))
     prompt_template = Text(max_length=MAX_TEMPLATE_CHARACTERS, allow_blank=True, default="")
-    stream = Flag(default=False)
-    timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
     client_reference = Text(max_length=MAX_REFERENCE_CHARACTERS, allow_blank=True, default="")
-    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
-    max_miners = Whole(min_value=1, max_value=2**31 - 1, default=0)
-    temperature = Hundredths(least=0, most=2, required=False)
-    top_p = Hundredths(least=0.01, most=1, required=False)
-    top_k = Whole(min_value=0, max_value=2**31 - 1, required=False)
-    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
-    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
+    max_miners = Whole(min_value=1, max_value=LARGEST, default=0)
     stop = serializers.ListField(
         child=Text(max_length=MAX_STOP_CHARACTERS), max_length=MAX_STOPS, default=list
     )
@@ -104,18 +128,11 @@ def read_completion(
             prompt=values["prompt"],
             prompt_type=values["prompt_type"],
             prompt_template=values["prompt_template"],
-            timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
+            timeout_s=timeout_s(values),
             client_reference=values["client_reference"],
             idempotency_key=key,
             max_miners=values["max_miners"],
-            params=AskedParams(
-                max_tokens=values.get("max_tokens"),
-                temperature_x100=values.get("temperature"),
-                top_p_x100=values.get("top_p"),
-                top_k=values.get("top_k"),
-                presence_penalty_x100=values.get("presence_penalty"),
-                frequency_penalty_x100=values.get("frequency_penalty"),
-            ),
+            params=asked_params(values, values.get("max_tokens")),
             stop=tuple(values["stop"]),
         ),
     )

@@ -18,7 +18,7 @@ from sessions.faces.common.idempotency import idempotency_key
 from sessions.faces.common.limits import max_tokens_header
 from sessions.faces.common.request_id import request_id
 from sessions.faces.openai.catalogue import ServedModel, find_model
-from sessions.faces.openai.errors import OpenAIError, error_response
+from sessions.faces.openai.errors import OpenAIError, error_response, invalid
 from sessions.faces.openai.requests.bodies import Asked, read_chat, read_text, require_reportable
 from sessions.faces.openai.requests.payer import paying_session
 from sessions.faces.openai.responses.calls import CallShape
@@ -119,7 +119,7 @@ def _require_grammars(asked: Asked, model: ServedModel) -> None:
             ports.prompt_counter().require_grammar(model.identifier, grammar.lark)
         except ports.PromptUnfit as error:
             param = "response_format" if asked.tools is None else "tools"
-            raise OpenAIError(f"Invalid '{param}': {error}.", param, "invalid_value") from error
+            raise invalid(param, str(error)) from error
 
 
 def _headers(asked: Asked, tasks: Sequence[Task]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from sessions import embedding_thread, ports
 from sessions.faces.common.authentication import bearer
 from sessions.faces.common.completion_body import json_object
 from sessions.faces.common.fields import Text, Whole
-from sessions.faces.openai.errors import OpenAIError, error_response
+from sessions.faces.openai.errors import OpenAIError, error_response, invalid
 from sessions.faces.openai.requests.bodies import OneOrMany
 from sessions.faces.openai.requests.parameters import EMBEDDINGS, check
 
@@ -32,6 +32,10 @@ class EmbeddingsBody(serializers.Serializer):
     dimensions = Whole(min_value=1, max_value=2**31 - 1, required=False)
 
 
+# Made once: to make a serializer is to copy each of its fields.
+_BODY = EmbeddingsBody()
+
+
 @csrf_exempt
 async def embeddings(request: HttpRequest) -> HttpResponse:
     """One vector a text."""
@@ -43,11 +47,7 @@ async def embeddings(request: HttpRequest) -> HttpResponse:
         body = await sync_to_async(_read)(request)
         vectors, tokens = await embedding_thread.run(_work, body["input"])
         if body.get("dimensions") not in (None, len(vectors[0])):
-            raise OpenAIError(
-                f"Invalid 'dimensions': the model has {len(vectors[0])}, no other number.",
-                param="dimensions",
-                code="invalid_value",
-            )
+            raise invalid("dimensions", f"the model has {len(vectors[0])}, no other number")
     except Exception as error:
         return error_response(error)
     encode = _base64 if body["encoding_format"] == "base64" else list
@@ -70,9 +70,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     finally:
         if not connection.in_atomic_block:
             connection.close()
-    serializer = EmbeddingsBody(data=check(json_object(request.body), EMBEDDINGS))
-    serializer.is_valid(raise_exception=True)
-    body = dict(serializer.validated_data)
+    body = dict(_BODY.run_validation(check(json_object(request.body), EMBEDDINGS)))
     if body["model"] != ports.embedder().name:
         raise OpenAIError(
             f"The model '{body['model'][:100]}' does not embed; use '{ports.embedder().name}'.",

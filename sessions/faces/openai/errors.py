@@ -52,6 +52,17 @@ class OpenAIError(SessionsError):
         return self.message
 
 
+def invalid(param: str, reason: str) -> OpenAIError:
+    """The refusal of a parameter, or of a part of one, whose value is wrong."""
+    return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
+
+
+def unsupported(param: str, reason: str) -> OpenAIError:
+    """The refusal of a parameter, or of a part of one, that asks for what nobody here does."""
+    message = f"'{param}' is not served here: {reason}."
+    return OpenAIError(message, param=param, code="unsupported_parameter")
+
+
 @dataclass(frozen=True)
 class ErrorObject:
     """An error as OpenAI's clients read it, and the status that goes with it."""

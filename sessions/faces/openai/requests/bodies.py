@@ -6,15 +6,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chain.protocol.params import MAX_TIMEOUT_S, MIN_TIMEOUT_S, AskedParams, PromptType
+from chain.protocol.params import PromptType
 from sessions.faces.common.completion_body import (
-    MAX_MAX_TOKENS,
+    LARGEST,
     MAX_PROMPT_CHARACTERS,
-    NOT_BELOW_ZERO,
+    AnswerSerializer,
+    asked_params,
     json_object,
+    timeout_s,
 )
-from sessions.faces.common.fields import Flag, Hundredths, Text, Whole, session_number
-from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.common.fields import Flag, Hundredths, Text, Whole
+from sessions.faces.openai.errors import OpenAIError, invalid
 from sessions.faces.openai.requests.conversation import conversation
 from sessions.faces.openai.requests.grammars import AnswerGrammar, grammar_of
 from sessions.faces.openai.requests.parameters import CHAT, TEXT, check
@@ -27,12 +29,7 @@ from sessions.intake.options import (
     OptionsUnreadable,
     read_biases,
 )
-from sessions.intake.request import (
-    DEFAULT_TIMEOUT_S,
-    MAX_STOP_CHARACTERS,
-    MAX_STOPS,
-    CompletionRequest,
-)
+from sessions.intake.request import MAX_STOP_CHARACTERS, MAX_STOPS, CompletionRequest
 from sessions.logprobs import MAX_LOGPROBS
 
 MAX_CHOICES = 16
@@ -68,24 +65,33 @@ class StreamOptions(serializers.Serializer):
         return value
 
 
-class Sampling(serializers.Serializer):
+class JsonValue(serializers.Field):
+    """A member in a form of its own, which the serializer's `validate` has read."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
+class CommonBody(AnswerSerializer):
     """What chat and text completions have in common."""
 
     model = Text(max_length=256)
     n = Whole(min_value=1, max_value=MAX_CHOICES, default=1)
-    stream = Flag(default=False)
     stream_options = StreamOptions(required=False)
     stop = OneOrMany(max_characters=MAX_STOP_CHARACTERS, max_length=MAX_STOPS, default=list)
-    temperature = Hundredths(least=0, most=2, required=False)
     top_p = Hundredths(least=0, most=1, required=False)
-    top_k = Whole(min_value=0, max_value=2**31 - 1, required=False)
-    presence_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
-    frequency_penalty = Hundredths(least=0, most=2, too_low=NOT_BELOW_ZERO, required=False)
     seed = Whole(min_value=SMALLEST_SEED, max_value=LARGEST_SEED, required=False)
-    timeout = Whole(min_value=1, max_value=2**31 - 1, default=DEFAULT_TIMEOUT_S)
-    session_id = session_number(required=False)
-    max_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
-    max_completion_tokens = Whole(min_value=1, max_value=MAX_MAX_TOKENS, required=False)
+    logit_bias = JsonValue(default=dict)
+
+    def validate_top_p(self, value: int) -> int:
+        # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
+        return max(value, 1)
+
+    def validate_logit_bias(self, value: Any) -> dict[int, float]:
+        try:
+            return read_biases(value)
+        except OptionsUnreadable as error:
+            raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "stream_options" in attrs and not attrs["stream"]:
@@ -95,21 +101,46 @@ class Sampling(serializers.Serializer):
         return attrs
 
 
-class ChatBody(Sampling):
-    """What chat completions have of their own; their messages are read apart."""
+class ChatBody(CommonBody):
+    """What chat completions have of their own.
 
+    `validate` leaves the conversation in `prompt`, what an answer may call in `tools`, and what it
+    is held to in `grammar`.
+    """
+
+    messages = JsonValue()
+    max_completion_tokens = Whole(min_value=1, max_value=LARGEST, required=False)
     logprobs = Flag(default=False)
     top_logprobs = Whole(min_value=0, max_value=MAX_LOGPROBS, required=False)
+    response_format = JsonValue(required=False)
+    tools = JsonValue(default=list)
+    tool_choice = JsonValue(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("top_logprobs") and not attrs["logprobs"]:
             raise serializers.ValidationError(
                 {"top_logprobs": "is allowed only with 'logprobs': true"}
             )
-        return super().validate(attrs)
+        tools = read_tools(attrs)
+        instruction = "" if tools is None else tools.instruction
+        read: dict[str, Any] = {
+            "tools": tools,
+            "prompt": conversation(attrs["messages"], instruction),
+            "grammar": _grammar(attrs, tools),
+        }
+        return super().validate(attrs | read)
 
 
-class TextBody(Sampling):
+def _grammar(attrs: Mapping[str, Any], tools: Tools | None) -> AnswerGrammar | None:
+    asked = grammar_of(attrs["response_format"]) if "response_format" in attrs else None
+    if tools is None:
+        return asked
+    if asked is not None:
+        raise invalid("response_format", "it does not go with 'tools'; send one of them")
+    return tools.grammar
+
+
+class TextBody(CommonBody):
     """What text completions have of their own."""
 
     prompt = OneOrMany(
@@ -122,6 +153,10 @@ class TextBody(Sampling):
         if attrs["echo"] and "logprobs" in attrs:
             raise serializers.ValidationError(
                 {"logprobs": "is not served with 'echo': miners do not tell those of the prompt"}
+            )
+        if len(attrs["prompt"]) * attrs["n"] > MAX_CHOICES:
+            raise OpenAIError(
+                f"'n' × prompts may be at most {MAX_CHOICES}.", param="n", code="invalid_value"
             )
         return super().validate(attrs)
 
@@ -168,50 +203,46 @@ def read_chat(body: bytes, key: str) -> Asked:
         OpenAIError, ParseError, ValidationError: it is not well-formed, or asks for what is not
             served.
     """
-    members = check(json_object(body), CHAT)
-    if "messages" not in members:
-        raise OpenAIError(
-            "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
-        )
-    tools = read_tools(members)
-    prompt = conversation(members["messages"], tools.instruction if tools else "")
-    values = dict(_CHAT_BODY.run_validation(members))
+    values: dict[str, Any] = dict(_CHAT_BODY.run_validation(check(json_object(body), CHAT)))
+    grammar: AnswerGrammar | None = values["grammar"]
     top_logprobs = values.get("top_logprobs", 0) if values["logprobs"] else None
     limit = "max_completion_tokens" if "max_completion_tokens" in values else "max_tokens"
-    options = _options(members, top_logprobs, values.get("seed"))
-    asked_format = _format(members)
-    if tools is not None and asked_format is not None:
-        raise OpenAIError(
-            "Invalid 'response_format': it does not go with 'tools'; send one of them.",
-            "response_format",
-            "invalid_value",
-        )
-    grammar = tools.grammar if tools is not None else asked_format
+    options = _options(values, top_logprobs)
     if grammar is not None:
         options = replace(options, grammar=BoundGrammar(grammar.lark))
-    request = _request(values, limit, None, options)
-    request = replace(request, prompt=prompt, prompt_type=PromptType.CONVERSATION)
+    request = CompletionRequest(
+        prompt=values["prompt"],
+        prompt_type=PromptType.CONVERSATION,
+        timeout_s=timeout_s(values),
+        params=asked_params(values, values.get(limit)),
+        stop=tuple(values["stop"]),
+        options=options,
+    )
     requests = _numbered(_choices(request, values["n"]), key)
-    names = {"prompt": "messages", "max_tokens": limit}
     asked = _asked(values, requests, [""] * len(requests), top_logprobs)
-    passed_over = tuple(grammar.passed_over) if grammar is not None else ()
-    told = replace(asked, names=names, tools=tools, passed_over=passed_over)
-    return replace(told, logprobs_name="top_logprobs")
+    return replace(
+        asked,
+        names={"prompt": "messages", "max_tokens": limit},
+        logprobs_name="top_logprobs",
+        tools=values["tools"],
+        passed_over=() if grammar is None else tuple(grammar.passed_over),
+    )
 
 
 def read_text(body: bytes, key: str) -> Asked:
     """Read the body of `POST /completions`; as `read_chat`."""
-    members = check(json_object(body), TEXT)
-    values = dict(_TEXT_BODY.run_validation(members))
-    prompts = values["prompt"]
-    if len(prompts) * values["n"] > MAX_CHOICES:
-        raise OpenAIError(
-            f"'n' × prompts may be at most {MAX_CHOICES}.", param="n", code="invalid_value"
-        )
-    options = _options(members, values.get("logprobs"), values.get("seed"))
-    request = _request(values, "max_tokens", TEXT_MAX_TOKENS, options)
+    values: dict[str, Any] = dict(_TEXT_BODY.run_validation(check(json_object(body), TEXT)))
+    options = _options(values, values.get("logprobs"))
     each = [
-        replace(request, prompt=prompt, prompt_type=PromptType.CONTINUATION) for prompt in prompts
+        CompletionRequest(
+            prompt=prompt,
+            prompt_type=PromptType.CONTINUATION,
+            timeout_s=timeout_s(values),
+            params=asked_params(values, values.get("max_tokens", TEXT_MAX_TOKENS)),
+            stop=tuple(values["stop"]),
+            options=options,
+        )
+        for prompt in values["prompt"]
     ]
     requests = [choice for one in each for choice in _choices(one, values["n"])]
     shown = [one.prompt if values["echo"] else "" for one in requests]
@@ -229,57 +260,22 @@ def require_reportable(asked: Asked, context_tokens: int) -> None:
         tokens = min(request.params.max_tokens or LARGEST_DEFAULT_TOKENS, context_tokens)
         if logprobs and tokens * (logprobs + 2) > MAX_FIGURES:
             most = max(MAX_FIGURES // tokens - 2, 0)
-            raise OpenAIError(
-                f"Invalid '{asked.logprobs_name}': with {tokens} tokens of answer, at most {most}"
-                " fit into a miner's report; ask for fewer of either.",
-                param=asked.logprobs_name,
-                code="invalid_value",
+            raise invalid(
+                asked.logprobs_name,
+                f"with {tokens} tokens of answer, at most {most} fit into a miner's report; ask for"
+                " fewer of either",
             )
-
-
-def _request(
-    values: Mapping[str, Any],
-    limit: str,
-    default_max_tokens: int | None,
-    options: GenerationOptions,
-) -> CompletionRequest:
-    top_p = values.get("top_p")
-    return CompletionRequest(
-        prompt="",
-        timeout_s=min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S),
-        params=AskedParams(
-            max_tokens=values.get(limit, default_max_tokens),
-            temperature_x100=values.get("temperature"),
-            # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
-            top_p_x100=None if top_p is None else max(top_p, 1),
-            top_k=values.get("top_k"),
-            presence_penalty_x100=values.get("presence_penalty"),
-            frequency_penalty_x100=values.get("frequency_penalty"),
-        ),
-        stop=tuple(values["stop"]),
-        options=options,
-    )
 
 
 def _choices(request: CompletionRequest, count: int) -> list[CompletionRequest]:
     return [replace(request, options=request.options.of_choice(index)) for index in range(count)]
 
 
-def _options(
-    members: Mapping[str, Any], top_logprobs: int | None, seed: int | None
-) -> GenerationOptions:
-    """What goes to the miners with the prompt; `parameters` decides what gets this far."""
-    try:
-        biases = read_biases(members.get("logit_bias", {}))
-    except OptionsUnreadable as error:
-        raise OpenAIError(str(error), param="logit_bias", code="invalid_value") from error
+def _options(values: Mapping[str, Any], top_logprobs: int | None) -> GenerationOptions:
+    """What goes to the miners with the prompt."""
     # Miners tell of no token without a rival; the likeliest is then not shown.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
-    return GenerationOptions(None, logprobs, biases, seed)
-
-
-def _format(members: Mapping[str, Any]) -> AnswerGrammar | None:
-    return grammar_of(members["response_format"]) if "response_format" in members else None
+    return GenerationOptions(None, logprobs, values["logit_bias"], values.get("seed"))
 
 
 def _numbered(requests: Sequence[CompletionRequest], key: str) -> list[CompletionRequest]:

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from chain.protocol.digests import canonical_json
-from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.errors import invalid, unsupported
 
 TOOL = "tool"
 MAX_MESSAGES = 256
@@ -31,31 +31,31 @@ def conversation(messages: Any, instruction: str = "") -> str:
         OpenAIError: they are not of that form, or have something else than text in them.
     """
     if not isinstance(messages, list) or not 1 <= len(messages) <= MAX_MESSAGES:
-        raise _invalid("messages", f"send a list of 1 to {MAX_MESSAGES}")
+        raise invalid("messages", f"send a list of 1 to {MAX_MESSAGES}")
     turns = _joined(
         [_turn(f"messages[{index}]", message) for index, message in enumerate(messages)]
     )
     if instruction:
         turns = _instructed(turns, instruction)
     if sum(len(turn["content"]) for turn in turns) > MAX_CHARACTERS:
-        raise _invalid("messages", f"they have more than {MAX_CHARACTERS} characters")
+        raise invalid("messages", f"they have more than {MAX_CHARACTERS} characters")
     try:
         return canonical_json(turns).decode()
     except ValueError as error:
-        raise _invalid("messages", "they have half a character (a lone surrogate)") from error
+        raise invalid("messages", "they have half a character (a lone surrogate)") from error
 
 
 def _turn(path: str, message: Any) -> dict[str, str]:
     if not isinstance(message, dict):
-        raise _invalid(path, "it has to be an object")
+        raise invalid(path, "it has to be an object")
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         if role == "function":
-            raise _unsupported(f"{path}.role", "it is the older name; send 'tool'")
-        raise _invalid(f"{path}.role", f"send one of {', '.join(sorted(_ROLES))}")
+            raise unsupported(f"{path}.role", "it is the older name; send 'tool'")
+        raise invalid(f"{path}.role", f"send one of {', '.join(sorted(_ROLES))}")
     for name in ("function_call", "audio"):
         if message.get(name):
-            raise _unsupported(f"{path}.{name}", "no model here speaks, and calls are 'tool_calls'")
+            raise unsupported(f"{path}.{name}", "no model here speaks, and calls are 'tool_calls'")
     if role == "assistant" and message.get("tool_calls"):
         return {"role": role, "content": _calls(path, message)}
     if role == "assistant" and message.get("content") is None and message.get("refusal"):
@@ -90,7 +90,7 @@ def _calls(path: str, message: dict[str, Any]) -> str:
     """An answer that called functions, as the grammar had it."""
     calls = message["tool_calls"]
     if not isinstance(calls, list):
-        raise _invalid(f"{path}.tool_calls", "send a list")
+        raise invalid(f"{path}.tool_calls", "send a list")
     said = [_call(f"{path}.tool_calls[{index}]", call) for index, call in enumerate(calls)]
     content = message.get("content")
     before = [_text(f"{path}.content", content)] if content else []
@@ -101,9 +101,9 @@ def _call(path: str, call: Any) -> str:
     match call:
         case {"function": {"name": str(name), "arguments": str(arguments)}}:
             if "\x00" in arguments:
-                raise _invalid(path, "it has a null character")
+                raise invalid(path, "it has a null character")
             return f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
-    raise _invalid(path, "send {'function': {'name': …, 'arguments': …}}, both of them strings")
+    raise invalid(path, "send {'function': {'name': …, 'arguments': …}}, both of them strings")
 
 
 def _text(path: str, content: Any) -> str:
@@ -112,9 +112,9 @@ def _text(path: str, content: Any) -> str:
     elif isinstance(content, list) and content:
         text = "".join(_part(f"{path}[{index}]", part) for index, part in enumerate(content))
     else:
-        raise _invalid(path, "send a string, or a list of text parts")
+        raise invalid(path, "send a string, or a list of text parts")
     if "\x00" in text:
-        raise _invalid(path, "it has a null character")
+        raise invalid(path, "it has a null character")
     return text
 
 
@@ -125,14 +125,5 @@ def _part(path: str, part: Any) -> str:
     if kind == "refusal" and isinstance(part.get("refusal"), str):  # an answer's own words
         return str(part["refusal"])
     if kind in ("image_url", "input_audio", "file"):
-        raise _unsupported(path, "the models here read text only")
-    raise _invalid(path, "send {'type': 'text', 'text': …}")
-
-
-def _invalid(param: str, reason: str) -> OpenAIError:
-    return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
-
-
-def _unsupported(param: str, reason: str) -> OpenAIError:
-    message = f"'{param}' is not served here: {reason}."
-    return OpenAIError(message, param=param, code="unsupported_parameter")
+        raise unsupported(path, "the models here read text only")
+    raise invalid(path, "send {'type': 'text', 'text': …}")

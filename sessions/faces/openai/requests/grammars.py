@@ -11,7 +11,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
-from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.errors import invalid, unsupported
 from sessions.faces.openai.json_schema import Held, NotHeld, SchemaInvalid, hold, rule_of
 from sessions.intake.options import MAX_GRAMMAR_CHARACTERS
 
@@ -50,7 +50,7 @@ def grammar_of(response_format: Any) -> AnswerGrammar | None:
             return grammar_from_schema(_ANY_OBJECT, PARAM)
         case "json_schema":
             return _from_json_schema(response_format)
-    raise _invalid(PARAM, "its 'type' has to be 'text', 'json_object' or 'json_schema'")
+    raise invalid(PARAM, "its 'type' has to be 'text', 'json_object' or 'json_schema'")
 
 
 def grammar_from_schema(schema: Any, param: str, *, strict: bool = False) -> AnswerGrammar:
@@ -62,42 +62,39 @@ def grammar_from_schema(schema: Any, param: str, *, strict: bool = False) -> Ans
 def held_schema(schema: Any, param: str, *, strict: bool = False, prefix: str = "d") -> Held:
     """What an answer can be held to of a client's schema. Raises OpenAIError."""
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
-        raise _invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
+        raise invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
     try:
         return hold(schema, param, is_strict=strict, prefix=prefix)
     except NotHeld as error:
-        path = _shown(error.path)
-        message = (
-            f"'{path}' is not served here: a grammar cannot hold an answer to it ({error.reason})."
-        )
-        raise OpenAIError(message, param=path, code="unsupported_parameter") from error
+        reason = f"a grammar cannot hold an answer to it ({error.reason})"
+        raise unsupported(_shown(error.path), reason) from error
     except SchemaInvalid as error:
-        raise _invalid(_shown(error.path), error.reason) from error
+        raise invalid(_shown(error.path), error.reason) from error
 
 
 def json_rule(held: Held, param: str) -> str:
     """What a rule of a grammar says of the JSON texts that fit a schema. Raises OpenAIError."""
     if held.needs_plain_escapes and held.has_controls:
-        raise _invalid(param, "control characters and further properties do not go together here")
+        raise invalid(param, "control characters and further properties do not go together here")
     rule = rule_of(held)
     if len(rule) > MAX_GRAMMAR_CHARACTERS:
-        raise _invalid(param, "its grammar is too large; simplify the schema")
+        raise invalid(param, "its grammar is too large; simplify the schema")
     grammar = LLMatcher.grammar_from_lark(f"start: {rule}")
     is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if is_error:
-        raise _invalid(param, f"it cannot be turned into a grammar ({_why(messages[0])})")
+        raise invalid(param, f"it cannot be turned into a grammar ({_why(messages[0])})")
     return rule
 
 
 def _from_json_schema(response_format: dict[str, Any]) -> AnswerGrammar:
     wrapper = response_format.get("json_schema")
     if not isinstance(wrapper, dict):
-        raise _invalid(f"{PARAM}.json_schema", "it has to be an object")
+        raise invalid(f"{PARAM}.json_schema", "it has to be an object")
     schema, strict = wrapper.get("schema", _ANY_OBJECT), wrapper.get("strict")
     if not isinstance(schema, dict):
-        raise _invalid(f"{PARAM}.json_schema.schema", "it has to be an object")
+        raise invalid(f"{PARAM}.json_schema.schema", "it has to be an object")
     if strict is not None and not isinstance(strict, bool):
-        raise _invalid(f"{PARAM}.json_schema.strict", "it has to be true or false")
+        raise invalid(f"{PARAM}.json_schema.strict", "it has to be true or false")
     return grammar_from_schema(schema, f"{PARAM}.json_schema.schema", strict=bool(strict))
 
 
@@ -111,7 +108,3 @@ def _why(error: str) -> str:
     """The library's own words, without the place in a text that nobody has seen."""
     first = error.partition("\n   1 |")[0].replace("at 1(8): ", "", 1)
     return " ".join(first.split())[:MAX_REASON]
-
-
-def _invalid(param: str, reason: str) -> OpenAIError:
-    return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")

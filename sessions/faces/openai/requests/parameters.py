@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.errors import OpenAIError, unsupported
 
 
 class Treatment(Enum):
@@ -144,11 +144,7 @@ def check(members: Mapping[str, Any], table: Sequence[Parameter]) -> dict[str, A
         if parameter.treatment is Treatment.HONOURED and value is not None:
             honoured[name] = value
         if parameter.treatment is Treatment.REFUSED and not parameter.asks_for_nothing(value):
-            raise OpenAIError(
-                f"'{name}' is not served here: {parameter.note}.",
-                param=name,
-                code="unsupported_parameter",
-            )
+            raise unsupported(name, parameter.note)
     return honoured
 
 

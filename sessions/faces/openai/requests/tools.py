@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sessions.faces.openai.errors import OpenAIError
+from sessions.faces.openai.errors import invalid
 from sessions.faces.openai.json_schema import Held
 from sessions.faces.openai.requests.grammars import (
     AnswerGrammar,
@@ -132,50 +132,50 @@ def read_tools(members: Mapping[str, Any]) -> Tools | None:
     if choice == "none":
         return None
     if not functions:
-        raise _invalid("tool_choice", "there are no 'tools' to choose from")
+        raise invalid("tool_choice", "there are no 'tools' to choose from")
     match choice:
         case "auto" | "required":
             return Tools(functions, str(choice))
         case {"type": "function", "function": {"name": str(name)}}:
             if name in {function.name for function in functions}:
                 return Tools(functions, name)
-            raise _invalid("tool_choice.function.name", "no function of 'tools' has it")
-    raise _invalid(
+            raise invalid("tool_choice.function.name", "no function of 'tools' has it")
+    raise invalid(
         "tool_choice", "send 'none', 'auto', 'required' or {'type': 'function', 'function': …}"
     )
 
 
 def _functions(tools: Any) -> tuple[Function, ...]:
     if not isinstance(tools, list) or len(tools) > MAX_FUNCTIONS:
-        raise _invalid("tools", f"send a list of at most {MAX_FUNCTIONS}")
+        raise invalid("tools", f"send a list of at most {MAX_FUNCTIONS}")
     functions = tuple(_function(tool, f"tools[{index}]") for index, tool in enumerate(tools))
     names = [function.name for function in functions]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise _invalid(f"tools[{index}].function.name", "another function has it")
+            raise invalid(f"tools[{index}].function.name", "another function has it")
     return functions
 
 
 def _function(tool: Any, path: str) -> Function:
     if not isinstance(tool, dict) or tool.get("type") != "function":
-        raise _invalid(f"{path}.type", "only 'function' is served here")
+        raise invalid(f"{path}.type", "only 'function' is served here")
     value, path = tool.get("function"), f"{path}.function"
     if not isinstance(value, dict):
-        raise _invalid(path, "it has to be an object")
+        raise invalid(path, "it has to be an object")
     name = value.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise _invalid(f"{path}.name", "1 to 64 letters, digits, '_' and '-'")
+        raise invalid(f"{path}.name", "1 to 64 letters, digits, '_' and '-'")
     if name in ("auto", "required"):
-        raise _invalid(f"{path}.name", "this word says how to choose")
+        raise invalid(f"{path}.name", "this word says how to choose")
     description = value.get("description") or ""
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION_CHARACTERS:
-        raise _invalid(f"{path}.description", f"at most {MAX_DESCRIPTION_CHARACTERS} characters")
+        raise invalid(f"{path}.description", f"at most {MAX_DESCRIPTION_CHARACTERS} characters")
     parameters = value.get("parameters") or _NO_ARGUMENTS
     if not isinstance(parameters, dict):
-        raise _invalid(f"{path}.parameters", "it has to be a JSON schema")
+        raise invalid(f"{path}.parameters", "it has to be a JSON schema")
     strict = value.get("strict") or False
     if not isinstance(strict, bool):
-        raise _invalid(f"{path}.strict", "it has to be true or false")
+        raise invalid(f"{path}.strict", "it has to be true or false")
     return Function(name, description, parameters, strict)
 
 
@@ -194,7 +194,3 @@ def _described(function: Function) -> str:
     if function.description:
         described["description"] = function.description
     return json.dumps(described, ensure_ascii=False)
-
-
-def _invalid(param: str, reason: str) -> OpenAIError:
-    return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
