@@ -170,13 +170,13 @@ def _fill(keys: Sequence[str], pieces: int) -> None:
 def _go_live(session_id: int, tasks: Sequence[int], keys: Sequence[str]) -> None:
     import redis
 
-    from sessions.streams import writing
+    from sessions.streams import task_stream
 
     store = redis.Redis.from_url(os.environ["REDIS_URL"], protocol=2)
     pipeline = store.pipeline(transaction=False)
     for task_id, key in zip(tasks, keys, strict=True):
         source = {"type": "source", "miner": MINER, "key": key}
-        pipeline.xadd(writing.task_stream_key(session_id, task_id), dict(source))
+        pipeline.xadd(task_stream.task_stream_key(session_id, task_id), dict(source))
     pipeline.execute()
     store.close()
 
@@ -185,10 +185,10 @@ async def _relayed(router: Router, followers: int, pieces: int, one_task: bool =
     """Pieces per second that all followers together get."""
     from asgiref.sync import sync_to_async
 
-    from sessions.streams import writing
+    from sessions.streams import task_stream
 
     tasks = await sync_to_async(router.tasks)(1 if one_task else followers)
-    keys = [writing.miner_stream_key(MINER, task_id) for task_id in tasks]
+    keys = [task_stream.miner_stream_key(MINER, task_id) for task_id in tasks]
     _fill(keys, pieces)
     opened = await router.open_all(tasks * (followers if one_task else 1), pieces)
     started = time.monotonic()

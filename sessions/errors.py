@@ -14,7 +14,7 @@ class SessionsError(Exception):
     """The base of this package's errors."""
 
 
-class IllegalTransition(SessionsError):
+class IllegalTaskTransition(SessionsError):
     """A task cannot go from its stage to that one; a defect of the caller."""
 
 

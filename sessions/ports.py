@@ -10,7 +10,7 @@ from chain.operations import Op
 from chain.protocol.params import LlmParams
 from sessions.errors import SessionsError
 from sessions.models import Session, Task
-from sessions.results import Result
+from sessions.results import TaskResult
 
 
 class PromptUnfit(SessionsError):
@@ -149,7 +149,7 @@ class Ports:
     miner_directory: Callable[[], list[MinerEntry]]
     task_records: Callable[[Task], TaskRecords]
     sessions_of_result: Callable[[str], list[int]]
-    kept_results: Callable[[int, int], list[Result]]
+    kept_results: Callable[[int, int], list[TaskResult]]
     free_miners: Callable[[Task, Session], Sequence[str]]
     assign: Callable[[Task, Sequence[str], bytes], Op]
     judge_answer: Callable[[str, str], AnswerWorth]
@@ -206,7 +206,7 @@ def sessions_of_result(cid: str) -> list[int]:
     return registered().sessions_of_result(cid)
 
 
-def kept_results(session_id: int, task_id: int) -> list[Result]:
+def kept_results(session_id: int, task_id: int) -> list[TaskResult]:
     """A task's results without its live stream, best first: those that count or, where it is not
     judged yet, those that were revealed. It reads files: call it in a thread."""
     return registered().kept_results(session_id, task_id)

@@ -6,7 +6,7 @@ from sessions.logprobs import TokenLogprob
 
 
 @dataclass(frozen=True)
-class Result:
+class TaskResult:
     """A result that counts, of one miner."""
 
     address: str

@@ -1,5 +1,6 @@
 """The rooms: folders that a person can take in, modules to be read at a sitting, no circles."""
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ BY_NAME = (
     *("cortensor_site/settings.py", "cortensor_site/urls.py"),  # what Django wants as names
     "mining/node/protocol/names.py",  # names of Celery tasks, as they travel
 )
+
+DJANGOS_NAMES = {"Command", "Migration"}
 
 
 def folders() -> Iterator[Path]:
@@ -75,6 +78,16 @@ def test_nothing_of_ours_is_named_by_a_dotted_path_that_mypy_cannot_see() -> Non
         for match in DOTTED_PATH.finditer(path.read_text())
     }
     assert named == set()
+
+
+def test_a_class_name_of_sessions_stands_for_one_thing() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT / "sessions").rglob("*.py"):
+        if path.name != "shapes.py" or path.parent.name != "schema":  # named as the rows they show
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and node.name not in DJANGOS_NAMES:
+                    found[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
 def test_modules_import_each_other_in_no_circle(imports: grimp.ImportGraph) -> None:

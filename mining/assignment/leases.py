@@ -16,7 +16,7 @@ from mining.node.protocol.job import Job, JobGrammar
 from sessions.intake import encryption
 from sessions.intake.prompts import Prompt, prompt_of, read_prompt
 from sessions.models import Task
-from sessions.streams import writing
+from sessions.streams import task_stream
 
 PROMPT_WITHIN_S = 5.0
 
@@ -93,7 +93,7 @@ def listen_to(assignment: Assignment, now: datetime) -> None:
 
 def _announce(assignment: Assignment) -> None:
     address = checksummed(assignment.miner)
-    writing.announce_source(assignment.task, address, assignment.stream_key)
+    task_stream.announce_source(assignment.task, address, assignment.stream_key)
 
 
 def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:

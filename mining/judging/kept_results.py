@@ -9,12 +9,12 @@ from mining.judging.answers import Answer, AnswerUnfit, read_answer
 from mining.models import Assignment, AssignmentStatus
 from sessions.errors import EncryptionUnavailable
 from sessions.models import Task
-from sessions.results import Result
+from sessions.results import TaskResult
 
 logger = logging.getLogger(__name__)
 
 
-def kept_results(session_id: int, task_id: int) -> list[Result]:
+def kept_results(session_id: int, task_id: int) -> list[TaskResult]:
     """The results that count, best first; where no verdict is there yet, all that were revealed."""
     task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
     if task is None:
@@ -29,7 +29,7 @@ def kept_results(session_id: int, task_id: int) -> list[Result]:
     return _read(task, revealed, is_judged=False)
 
 
-def _read(task: Task, assignments: list[Assignment], *, is_judged: bool) -> list[Result]:
+def _read(task: Task, assignments: list[Assignment], *, is_judged: bool) -> list[TaskResult]:
     results = []
     for assignment in assignments:
         try:
@@ -40,10 +40,10 @@ def _read(task: Task, assignments: list[Assignment], *, is_judged: bool) -> list
     return results
 
 
-def _result(task: Task, assignment: Assignment, answer: Answer, *, is_judged: bool) -> Result:
+def _result(task: Task, assignment: Assignment, answer: Answer, *, is_judged: bool) -> TaskResult:
     vocabulary = catalog.vocabulary(int(task.model_identifier))
     counted = assignment.output_tokens
-    return Result(
+    return TaskResult(
         address=checksummed(assignment.miner),
         text=answer.text,
         finish_reason=answer.finish_reason,

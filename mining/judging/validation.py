@@ -42,8 +42,8 @@ from mining.progress.chain_catch_up import is_behind
 from sessions.intake.prompts import Prompt, PromptUnreadable, prompt_of
 from sessions.models import Task, TaskStatus
 from sessions.ports import PromptUnfit
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
 from sessions.streams.bounded_reads import Fields, StreamTooLarge, read_whole
 
 AUDIT_SHARE = 0.1
@@ -263,12 +263,12 @@ def _give_verdict(task: Task, parts: Sequence[Part], input_tokens: int) -> None:
     outbox.enqueue(operations.relay_verdict(verdict, sign(verdict, domain, keys.validator().key)))
 
 
-def _results(task: Task, parts: Sequence[Part], input_tokens: int) -> list[writing.Result]:
+def _results(task: Task, parts: Sequence[Part], input_tokens: int) -> list[TaskResult]:
     vocabulary = catalog.vocabulary(int(task.model_identifier))
     counting = [part for part in parts if part.accuracy_bps > 0]
     counting.sort(key=lambda part: (-part.accuracy_bps, part.assignment.position))
     return [
-        writing.Result(
+        TaskResult(
             address=to_checksum_address(part.assignment.miner),
             text=part.answer.text,
             finish_reason=part.answer.finish_reason,

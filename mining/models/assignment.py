@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from sessions.models import AddressField, Task
-from sessions.streams.writing import miner_stream_key
+from sessions.streams.task_stream import miner_stream_key
 
 
 class AssignmentStatus(models.TextChoices):

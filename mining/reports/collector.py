@@ -31,7 +31,7 @@ from mining.node.protocol.names import REPORTS_KEY, mailbox_prefix
 from mining.node.protocol.reports import read_report
 from mining.node.protocol.wire import Malformed
 from mining.reports.effects import accept
-from sessions.streams.bounded_reads import Page, SizedEntry, read_pages
+from sessions.streams.bounded_reads import SizedEntry, StreamPage, read_pages
 
 BLOCK_MS = 1_000
 BATCH = 64
@@ -109,7 +109,7 @@ class Collector:
             self._client.xtrim(key, maxlen=MAX_KEPT, approximate=True)
             handled += len(page.entries)
         # A mailbox that rests holds nobody up.
-        if all(isinstance(page, Page) and page.is_last for page in pages.values()):
+        if all(isinstance(page, StreamPage) and page.is_last for page in pages.values()):
             tell(REPORTS, looked_at)
         return handled
 
@@ -128,11 +128,11 @@ class Collector:
             return []
         return [keys[key.decode()] for key, _ in answer]
 
-    def _handle_page(self, address: str, page: Page) -> None:
+    def _handle_page(self, address: str, page: StreamPage) -> None:
         for start in range(0, len(page.entries), TOGETHER):
             self._handle_all(address, page.entries[start : start + TOGETHER])
 
-    def _give_up_at_last(self, address: str, page: Page) -> None:
+    def _give_up_at_last(self, address: str, page: StreamPage) -> None:
         """Drop the first report of those that cannot be handled, after very many tries."""
         if page.entries and self._isolation.times(address) >= MAX_TRIES:
             logger.error("a report of %s is dropped after %d tries", address, MAX_TRIES)

@@ -57,7 +57,7 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RateAllowance:
     """What a taking left, in the bucket that is the nearest to empty.
 
     `wait_ms` is 0 when everything was taken, and otherwise when to try again: then nothing was.
@@ -73,7 +73,7 @@ class Standing:
         return (self.limit - self.remaining) * 60 / self.limit
 
 
-def take(cost: int, buckets: Sequence[Bucket]) -> Standing | None:
+def take(cost: int, buckets: Sequence[Bucket]) -> RateAllowance | None:
     """Take `cost` from all the buckets or from none. None: there is no limit (that works)."""
     limited = [bucket for bucket in buckets if bucket.per_minute > 0]
     if not limited:
@@ -88,12 +88,12 @@ def take(cost: int, buckets: Sequence[Bucket]) -> Standing | None:
         logger.warning("Redis does not answer: nobody's rate is limited", exc_info=True)
         return None
     remaining, limit = min(zip(levels, capacities, strict=True), key=lambda pair: pair[0] / pair[1])
-    return Standing(limit=limit, remaining=remaining, wait_ms=wait_ms)
+    return RateAllowance(limit=limit, remaining=remaining, wait_ms=wait_ms)
 
 
-def wait_s(standing: Standing) -> int:
+def wait_s(allowance: RateAllowance) -> int:
     """Whole seconds to wait, at least one."""
-    return max(math.ceil(standing.wait_ms / 1000), 1)
+    return max(math.ceil(allowance.wait_ms / 1000), 1)
 
 
 @cache

@@ -15,7 +15,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from sessions.access.buckets import Standing
+from sessions.access.buckets import RateAllowance
 from sessions.access.streams import StreamSlot
 
 METERED = ("/api/", "/v1/", "/ipfs/")
@@ -28,16 +28,16 @@ class Meter:
     """The limits of one request, as far as they were asked. `remote` is the client's IP address."""
 
     remote: str
-    standings: dict[str, Standing] = field(default_factory=dict)
+    allowances: dict[str, RateAllowance] = field(default_factory=dict)
     slot: StreamSlot | None = None
 
     def headers(self) -> dict[str, str]:
         """OpenAI's headers: `x-ratelimit-limit-requests`, `-remaining-`, `-reset-` and so on."""
         said: dict[str, str] = {}
-        for name, standing in self.standings.items():
-            said[f"x-ratelimit-limit-{name}"] = str(standing.limit)
-            said[f"x-ratelimit-remaining-{name}"] = str(standing.remaining)
-            said[f"x-ratelimit-reset-{name}"] = f"{standing.full_in_s:.3f}s"
+        for name, allowance in self.allowances.items():
+            said[f"x-ratelimit-limit-{name}"] = str(allowance.limit)
+            said[f"x-ratelimit-remaining-{name}"] = str(allowance.remaining)
+            said[f"x-ratelimit-reset-{name}"] = f"{allowance.full_in_s:.3f}s"
         return said
 
 

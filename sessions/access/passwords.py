@@ -21,8 +21,8 @@ class PatienceBackend:
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
         if request is None:
             return
-        standing = take(0, [_bucket(request)])
-        if standing is not None and standing.remaining < 1:
+        allowance = take(0, [_bucket(request)])
+        if allowance is not None and allowance.remaining < 1:
             raise PermissionDenied("too many wrong passwords; wait a minute")
 
 

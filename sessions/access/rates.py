@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from sessions.access import meter
-from sessions.access.buckets import Bucket, Standing, take, wait_s
+from sessions.access.buckets import Bucket, RateAllowance, take, wait_s
 from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.access.streams import TaskNumbers, take_slot
@@ -62,11 +62,11 @@ def admit_visitor() -> None:
     if metered is None:
         return
     per_minute = int(settings.LIMITS["visitor_requests_per_minute"])
-    standing = take(1, [Bucket(f"visitor:{metered.remote}", per_minute)])
-    if standing is not None and standing.wait_ms:
+    allowance = take(1, [Bucket(f"visitor:{metered.remote}", per_minute)])
+    if allowance is not None and allowance.wait_ms:
         raise LimitReached(
             f"{per_minute} requests a minute may come from your address without a key",
-            wait_s=wait_s(standing),
+            wait_s=wait_s(allowance),
             remedy="wait as long as Retry-After says",
         )
 
@@ -81,11 +81,11 @@ def count_failure() -> None:
     if metered is None:
         return
     bucket = Bucket(f"failures:{metered.remote}", int(settings.LIMITS["failures_per_minute"]))
-    standing = take(1, [bucket])
-    if standing is not None and standing.wait_ms:
+    allowance = take(1, [bucket])
+    if allowance is not None and allowance.wait_ms:
         raise LimitReached(
             "too many requests with wrong credentials come from your address",
-            wait_s=wait_s(standing),
+            wait_s=wait_s(allowance),
         )
 
 
@@ -100,20 +100,20 @@ def _buckets(what: str, caller: Caller, of_key: int | None) -> list[Bucket]:
 
 
 def _take(what: str, cost: int, buckets: list[Bucket]) -> None:
-    standing = take(cost, buckets)
-    if standing is None:
+    allowance = take(cost, buckets)
+    if allowance is None:
         return
-    _note(what, standing)
-    if standing.wait_ms:
+    _note(what, allowance)
+    if allowance.wait_ms:
         raise LimitReached(
-            f"you may use {standing.limit} {what} a minute, {standing.remaining} are left for now,"
-            f" and this takes {cost}",
-            wait_s=wait_s(standing),
+            f"you may use {allowance.limit} {what} a minute, {allowance.remaining} are left for"
+            f" now, and this takes {cost}",
+            wait_s=wait_s(allowance),
             remedy="wait as long as Retry-After says",
         )
 
 
-def _note(what: str, standing: Standing) -> None:
+def _note(what: str, allowance: RateAllowance) -> None:
     metered = meter.current()
     if metered is not None:
-        metered.standings[what] = standing
+        metered.allowances[what] = allowance

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from sessions.access.streams import is_followed
 from sessions.models import Task, TaskStatus
 from sessions.stages import task_states
-from sessions.streams import writing
+from sessions.streams import answer_stream
 
 task_shortened = Signal()
 """Sent on commit with `task`; who knows the miners tells them."""
@@ -43,7 +43,7 @@ def shorten(task: Task) -> bool:
     Raises:
         RedisError: nobody knows how far it is.
     """
-    made = writing.made_so_far(task.session_id, task.task_id)
+    made = answer_stream.made_so_far(task.session_id, task.task_id)
     if made.is_whole:
         return False
     with transaction.atomic():

@@ -16,9 +16,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from chain.protocol.addresses import checksummed
-from sessions.errors import IllegalTransition
+from sessions.errors import IllegalTaskTransition
 from sessions.models import Task, TaskStatus
-from sessions.streams import feeds, writing
+from sessions.results import TaskResult
+from sessions.streams import feeds, task_stream
 from sessions.webhooks import outbox as webhooks
 
 TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
@@ -89,7 +90,7 @@ def mark_committed(
 
 def mark_validated(
     task: Task,
-    results: Sequence[writing.Result],
+    results: Sequence[TaskResult],
     at: datetime | None = None,
     *,
     is_locked: bool = False,
@@ -102,7 +103,7 @@ def mark_validated(
         TaskStatus.VALIDATED,
         at,
         miners=[result.address for result in results],
-        announce=lambda: writing.announce_results(task, results),
+        announce=lambda: task_stream.announce_results(task, results),
         fields=("answer_tokens",),
         is_locked=is_locked,
     )
@@ -123,7 +124,7 @@ def mark_failed(task: Task, code: str, message: str, at: datetime | None = None)
         at,
         code=code,
         message=message,
-        announce=lambda: writing.announce_failure(task, code, message),
+        announce=lambda: task_stream.announce_failure(task, code, message),
     )
 
 
@@ -145,7 +146,7 @@ def _advance(
         current = TaskStatus(row.status)
         changed = to in TRANSITIONS[current]
         if not changed and not current.is_final and _ORDER.index(to) > _ORDER.index(current):
-            raise IllegalTransition(f"{task}: from {current.value} to {to.value}")
+            raise IllegalTaskTransition(f"{task}: from {current.value} to {to.value}")
         if changed:
             row.status = to
             setattr(row, TIMESTAMPS[to], at or timezone.now())
@@ -180,10 +181,10 @@ def announce_stage(
     additions = [news for stage in passed for news in _news(task, stage)]
     additions += _news(task, status, miners)
     # Redis may be away: the change itself has committed, and the database says what is.
-    transaction.on_commit(lambda: writing.write(*additions), robust=True)
+    transaction.on_commit(lambda: task_stream.write(*additions), robust=True)
 
 
-def _news(task: Task, status: TaskStatus, miners: Sequence[str] = ()) -> list[writing.Addition]:
+def _news(task: Task, status: TaskStatus, miners: Sequence[str] = ()) -> list[task_stream.Addition]:
     event: dict[str, Any] = {
         "type": "task",
         "session_id": task.session_id,
@@ -192,4 +193,4 @@ def _news(task: Task, status: TaskStatus, miners: Sequence[str] = ()) -> list[wr
     }
     if miners:
         event["miners"] = [checksummed(miner) for miner in miners]
-    return [writing.stage(task, status), *feeds.additions(event)]
+    return [task_stream.stage(task, status), *feeds.additions(event)]

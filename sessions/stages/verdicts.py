@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from sessions.errors import DeadlinePassed, TaskFailed
 from sessions.logprobs import TokenLogprob
 from sessions.models import TaskStatus
-from sessions.results import Result
-from sessions.streams import writing
-from sessions.streams.answer import Done, Results, Stage, StreamEvent, Text
+from sessions.results import TaskResult
+from sessions.streams import answer_stream
+from sessions.streams.answer import (
+    AnswerDone,
+    AnswerPiece,
+    ResultsCounted,
+    StageReached,
+    StreamEvent,
+)
 
 VERDICT_WITHIN_S = 30.0
 """What a verdict may take, and the chain before it, until an answer goes out without one."""
@@ -22,7 +28,7 @@ VERDICT_WITHIN_S = 30.0
 
 async def wait_for_results(
     session_id: int, task_id: int, deadline_s: float, timeout_s: float = math.inf
-) -> tuple[Result, ...]:
+) -> tuple[TaskResult, ...]:
     """The results that count, best first; not judged (`Result.is_judged`) if that takes too long.
 
     Args:
@@ -32,12 +38,12 @@ async def wait_for_results(
         RelayError: none will come, or not in time.
     """
     seen = _Seen(timeout_s)
-    batches = writing.follow_batches(session_id, task_id, deadline_s, left_s=seen.take)
+    batches = answer_stream.follow_batches(session_id, task_id, deadline_s, left_s=seen.take)
     try:
         async with aclosing(batches):
             async for events in batches:
                 for event in events:
-                    if isinstance(event, Results):
+                    if isinstance(event, ResultsCounted):
                         return event.results
     except DeadlinePassed:
         answer = seen.answer()
@@ -54,29 +60,29 @@ class _Seen:
     timeout_s: float
     text: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
-    done: Done | None = None
+    done: AnswerDone | None = None
 
     def take(self, events: Sequence[StreamEvent]) -> float:
         """Take note of events; for how many seconds more a verdict is waited for then."""
         left_s = math.inf
         for event in events:
             match event:
-                case Text(text, logprobs=logprobs):
+                case AnswerPiece(text, logprobs=logprobs):
                     self.text += text
                     self.logprobs += logprobs
-                case Done():
+                case AnswerDone():
                     self.done = event
-                case Stage(TaskStatus.ASSIGNED):
+                case StageReached(TaskStatus.ASSIGNED):
                     left_s = min(left_s, self.timeout_s + VERDICT_WITHIN_S)
-                case Stage(TaskStatus.COMMITTED):
+                case StageReached(TaskStatus.COMMITTED):
                     left_s = min(left_s, VERDICT_WITHIN_S)
         return left_s
 
-    def answer(self) -> Result | None:
+    def answer(self) -> TaskResult | None:
         """The live miner's answer, if it is whole."""
         if self.done is None:
             return None
-        return Result(
+        return TaskResult(
             self.done.miner,
             self.text,
             self.done.finish_reason,

@@ -15,8 +15,8 @@ from zlib import crc32
 from sessions.errors import DeadlinePassed, InvalidField, RelayError, SourceDiverged, TaskFailed
 from sessions.logprobs import TokenLogprob, read_logprobs
 from sessions.models import TaskStatus
-from sessions.results import Result
-from sessions.streams.buffer import Entry
+from sessions.results import TaskResult
+from sessions.streams.buffer import StreamEntry
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """A miner that streams more than this is not believed any further."""
@@ -28,21 +28,21 @@ _END = "-end"
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceChosen:
     """From now on this miner's stream is the live one."""
 
     miner: str
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageReached:
     """The task has reached a stage."""
 
     status: TaskStatus
 
 
 @dataclass(frozen=True)
-class Text:
+class AnswerPiece:
     """The next piece of the answer, and the position behind it."""
 
     text: str
@@ -51,7 +51,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Done:
+class AnswerDone:
     """The live miner's answer is complete. The counts are its own and not judged yet."""
 
     miner: str
@@ -62,17 +62,17 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Results:
+class ResultsCounted:
     """The results that count, best first. Only what is still missing of the answer follows."""
 
-    results: tuple[Result, ...]
+    results: tuple[TaskResult, ...]
 
 
-StreamEvent = Source | Stage | Text | Done | Results
+StreamEvent = SourceChosen | StageReached | AnswerPiece | AnswerDone | ResultsCounted
 
 
 @dataclass(frozen=True)
-class Position:
+class AnswerPosition:
     """How much of an answer a client has."""
 
     characters: int = 0
@@ -80,7 +80,7 @@ class Position:
     is_end: bool = False
 
     @classmethod
-    def parse(cls, text: str, field: str = "Last-Event-ID") -> "Position":
+    def parse(cls, text: str, field: str = "Last-Event-ID") -> "AnswerPosition":
         """Read what `str` writes; empty is the start. Raises InvalidField, which names `field`."""
         if not text:
             return cls()
@@ -114,13 +114,13 @@ class _Said:
 
 
 @dataclass
-class Relay:
+class AnswerRelay:
     """Where one follower is in the two streams, and what it has handed on."""
 
     task_key: str
     deadline: float
     """On the monotonic clock."""
-    resume: Position = field(default_factory=Position)
+    resume: AnswerPosition = field(default_factory=AnswerPosition)
     """What the client has had on another connection."""
     miner: str = ""
     source_key: str | None = None
@@ -140,7 +140,7 @@ class Relay:
     @property
     def position(self) -> str:
         """How much of the answer the client has now."""
-        reached = Position(self._characters, self._checksum)
+        reached = AnswerPosition(self._characters, self._checksum)
         return str(reached if self._characters >= self.resume.characters else self.resume)
 
     def too_late(self) -> RelayError:
@@ -159,7 +159,7 @@ class Relay:
         """Nothing but what is on its way is awaited any more."""
         self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
 
-    def read(self, found: Mapping[str, Sequence[Entry]]) -> list[StreamEvent]:
+    def read(self, found: Mapping[str, Sequence[StreamEntry]]) -> list[StreamEvent]:
         """Take new entries, by stream."""
         events: list[StreamEvent] = []
         read_from = self.source_key
@@ -174,16 +174,16 @@ class Relay:
         match entry.get("type"):
             case "source" if not self.done and entry["key"] != self.source_key:
                 self._begin_source(entry["miner"], entry["key"])
-                return [Source(self.miner)]
+                return [SourceChosen(self.miner)]
             case "stage":
                 status = TaskStatus(entry["status"])
                 if status.is_final and not self.ended:
                     self.ended = True
                     self.end_soon()
-                return [Stage(status)]
+                return [StageReached(status)]
             case "results":
                 results = tuple(_result(row) for row in json.loads(entry["body"]))
-                return [*self._tell_unheard(results), Results(results)]
+                return [*self._tell_unheard(results), ResultsCounted(results)]
             case "failed":
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
@@ -199,7 +199,7 @@ class Relay:
             self._tokens, self._untold = 0, []
         self.miner, self.source_key = miner, key
 
-    def _read_source(self, entries: Sequence[Entry]) -> Iterator[StreamEvent]:
+    def _read_source(self, entries: Sequence[StreamEntry]) -> Iterator[StreamEvent]:
         # A miner is a stranger: whatever it leaves out or makes up must not hurt.
         said = _Said()
         end = None
@@ -219,31 +219,33 @@ class Relay:
                 _count(end.get("completion_tokens")),
             )
 
-    def make_up(self, results: Sequence[Result]) -> list[StreamEvent]:
+    def make_up(self, results: Sequence[TaskResult]) -> list[StreamEvent]:
         """What is missing of the answer, from results that are kept elsewhere."""
         if not results:
             return []
-        return [*([] if self.done else self._tell(results[0])), Results(tuple(results))]
+        return [*([] if self.done else self._tell(results[0])), ResultsCounted(tuple(results))]
 
-    def _tell_unheard(self, results: Sequence[Result]) -> Iterator[StreamEvent]:
+    def _tell_unheard(self, results: Sequence[TaskResult]) -> Iterator[StreamEvent]:
         """The best result as if it were streamed, where the word of whose stream it is was lost."""
         if results and self.source_key is None and not self.done:
             yield from self._tell(results[0])
 
-    def _tell(self, best: Result) -> Iterator[StreamEvent]:
+    def _tell(self, best: TaskResult) -> Iterator[StreamEvent]:
         self._begin_source(best.address, None)
-        yield Source(best.address)
+        yield SourceChosen(best.address)
         yield from self._read_text(_Said(best.text, list(best.logprobs)))
         yield self._end(best.finish_reason, best.prompt_tokens, best.completion_tokens)
 
-    def _end(self, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> Done:
+    def _end(self, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> AnswerDone:
         if self._to_match or self._characters < self.resume.characters:
             raise _diverged()
         self.done = True
-        position = Position(self._characters, self._checksum, is_end=True)
-        return Done(self.miner, finish_reason, prompt_tokens, completion_tokens, str(position))
+        position = AnswerPosition(self._characters, self._checksum, is_end=True)
+        return AnswerDone(
+            self.miner, finish_reason, prompt_tokens, completion_tokens, str(position)
+        )
 
-    def _read_text(self, said: "_Said") -> Iterator[Text]:
+    def _read_text(self, said: "_Said") -> Iterator[AnswerPiece]:
         known = min(self._tokens_to_match, len(said.logprobs))
         self._tokens_to_match -= known
         self._tokens += len(said.logprobs) - known
@@ -251,7 +253,7 @@ class Relay:
         piece = self._unseen(said.text) if said.text else ""
         if piece:
             told, self._untold = tuple(self._untold), []
-            yield Text(piece, str(Position(self._characters, self._checksum)), told)
+            yield AnswerPiece(piece, str(AnswerPosition(self._characters, self._checksum)), told)
         elif self._characters <= self.resume.characters:
             self._untold = []  # the client has had them with their text
 
@@ -296,8 +298,8 @@ def _no_position(text: str, field: str) -> InvalidField:
     )
 
 
-def _result(row: dict[str, Any]) -> Result:
-    return Result(**row | {"logprobs": read_logprobs(row.get("logprobs", ()))})
+def _result(row: dict[str, Any]) -> TaskResult:
+    return TaskResult(**row | {"logprobs": read_logprobs(row.get("logprobs", ()))})
 
 
 def _logprobs(text: str) -> tuple[TokenLogprob, ...]:

@@ -50,7 +50,7 @@ class SizedEntry:
 
 
 @dataclass(frozen=True)
-class Page:
+class StreamPage:
     """Some entries behind a position; `is_last` if there are no more."""
 
     entries: Sequence[SizedEntry]
@@ -59,7 +59,7 @@ class Page:
 
 def read_page(
     client: "redis.Redis", key: str, after: str, *, entries: int, total: int, largest: int
-) -> Page:
+) -> StreamPage:
     """Read at most so many entries, of so many bytes in total.
 
     Args:
@@ -73,12 +73,12 @@ def read_page(
 
 def read_pages(
     client: "redis.Redis", positions: dict[str, str], *, entries: int, total: int, largest: int
-) -> dict[str, Page | redis.ResponseError]:
+) -> dict[str, StreamPage | redis.ResponseError]:
     """The same for several streams in one go; the error of each that is no stream."""
     pipeline = client.pipeline(transaction=False)
     for key, after in positions.items():
         pipeline.eval(_SCRIPT, 1, key, after, entries, max(total, largest), largest)
-    found: dict[str, Page | redis.ResponseError] = {}
+    found: dict[str, StreamPage | redis.ResponseError] = {}
     for key, answer in zip(positions, pipeline.execute(raise_on_error=False), strict=True):
         if isinstance(answer, Exception) and not isinstance(answer, redis.ResponseError):
             raise answer
@@ -110,9 +110,9 @@ def read_whole(client: "redis.Redis", key: str, *, entries: int, total: int) -> 
         after = found[-1].id
 
 
-def _page(answer: Any) -> Page:
+def _page(answer: Any) -> StreamPage:
     rows, is_last = answer
-    return Page(
+    return StreamPage(
         [
             SizedEntry(_text(entry_id), size, dict(zip(parts[::2], parts[1::2], strict=True)))
             for entry_id, size, parts in rows

@@ -13,7 +13,7 @@ MAX_ENTRY_CHARACTERS = 1024 * 1024
 """No piece of an answer comes near it. A stream with a larger entry is not read any further."""
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """An entry of a stream."""
 
     id: str
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
         return sum(len(name) + len(value) for name, value in self.fields.items())
 
 
-class Follower(Protocol):
+class Wakeable(Protocol):
     """Whoever is to be woken when there is something new."""
 
     def wake(self) -> None:
@@ -38,8 +38,8 @@ class StreamBuffer:
 
     before: str
     """The position before the first entry that is kept."""
-    entries: list[Entry] = field(default_factory=list)
-    followers: set[Follower] = field(default_factory=set)
+    entries: list[StreamEntry] = field(default_factory=list)
+    followers: set[Wakeable] = field(default_factory=set)
     appended: int = 0
     taken: int = 0
     """How many of the appended entries the fastest follower has."""
@@ -59,7 +59,7 @@ class StreamBuffer:
     def last(self) -> str:
         return self.entries[-1].id if self.entries else self.before
 
-    def append(self, found: list[Entry]) -> None:
+    def append(self, found: list[StreamEntry]) -> None:
         self.entries += found
         self.appended += len(found)
         self.size += sum(entry.size for entry in found)
@@ -76,7 +76,7 @@ class StreamBuffer:
         for follower in self.followers:
             follower.wake()
 
-    def after(self, position: str) -> list[Entry] | None:
+    def after(self, position: str) -> list[StreamEntry] | None:
         """The entries behind a position; None if they are no longer all here."""
         if position == self.last:
             return []

@@ -12,7 +12,7 @@ from re import fullmatch
 from typing import Any
 
 from sessions.errors import InvalidField, RelayError
-from sessions.streams import writing
+from sessions.streams import task_stream
 from sessions.streams.buffer import START, order
 from sessions.streams.reader import ENTRIES_A_READ, current_reader
 
@@ -40,13 +40,13 @@ def session_feed(session_id: int) -> str:
     return f"feed:session:{session_id}"
 
 
-def additions(event: dict[str, Any]) -> list[writing.Addition]:
+def additions(event: dict[str, Any]) -> list[task_stream.Addition]:
     """What adds an event to the network's feed and to that of its session, if it has one."""
     entry = {"event": json.dumps(event)}
-    found = [writing.Addition(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)]
+    found = [task_stream.Addition(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)]
     if event.get("session_id"):
         key = session_feed(event["session_id"])
-        found.append(writing.Addition(key, entry, KEPT_SESSION_EVENTS, KEPT_S))
+        found.append(task_stream.Addition(key, entry, KEPT_SESSION_EVENTS, KEPT_S))
     return found
 
 

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sessions.streams.buffer import START, Entry, StreamBuffer
+from sessions.streams.buffer import START, StreamBuffer, StreamEntry
 
 if TYPE_CHECKING:
     from sessions.streams.reader import StreamReader
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LONG_WAIT_S = 5.0
 
 
-class Follower:
+class StreamFollower:
     """Reads several streams, each from a position of its own."""
 
     def __init__(self, reader: "StreamReader") -> None:
@@ -39,7 +39,7 @@ class Follower:
         if self.cursors.pop(key, None) is not None:
             self._reader.leave(key, self)
 
-    async def read(self, timeout_s: float) -> dict[str, list[Entry]]:
+    async def read(self, timeout_s: float) -> dict[str, list[StreamEntry]]:
         """What is new, by stream, as soon as there is something; empty after the timeout.
 
         Raises:
@@ -96,10 +96,10 @@ class _Cursor:
     count: int = -1
     """How many entries the stream had had when this follower had read them all; -1: not so yet."""
 
-    async def take(self, reader: "StreamReader") -> list[Entry]:
+    async def take(self, reader: "StreamReader") -> list[StreamEntry]:
         stream = self.stream
         missing = stream.appended - self.count
-        found: list[Entry] | None
+        found: list[StreamEntry] | None
         if self.count >= 0 and missing <= len(stream.entries):
             found = stream.entries[-missing:] if missing else []
         else:

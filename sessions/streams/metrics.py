@@ -8,7 +8,7 @@ import time
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from sessions.streams.answer import Done, StreamEvent, Text
+from sessions.streams.answer import AnswerDone, AnswerPiece, StreamEvent
 
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 20, 40, 80, 160, 640)
 _FAST = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
@@ -50,10 +50,10 @@ class AnswerClock:
         now = time.monotonic()
         for event in events:
             match event:
-                case Text() if self._first is None:
+                case AnswerPiece() if self._first is None:
                     self._first = now
                     TIME_TO_FIRST_TOKEN.observe(now - self._started)
-                case Done(_, finish_reason, prompt_tokens, completion_tokens):
+                case AnswerDone(_, finish_reason, prompt_tokens, completion_tokens):
                     REQUEST_DURATION.observe(now - self._started)
                     PROMPT_TOKENS.inc(prompt_tokens)
                     GENERATION_TOKENS.inc(completion_tokens)

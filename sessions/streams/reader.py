@@ -22,9 +22,9 @@ import redis.asyncio
 from django.conf import settings
 
 from sessions.errors import RelayError, RouterRestarting
-from sessions.streams.buffer import MAX_ENTRY_CHARACTERS, START, Entry, StreamBuffer
+from sessions.streams.buffer import MAX_ENTRY_CHARACTERS, START, StreamBuffer, StreamEntry
 from sessions.streams.connection import clear_errors, close, connection, tracking, unavailable
-from sessions.streams.follower import Follower
+from sessions.streams.follower import StreamFollower
 
 ENTRIES_A_READ = 256
 KEYS_A_READ = 500
@@ -60,9 +60,9 @@ class StreamReader:
         return len(self._streams)
 
     @asynccontextmanager
-    async def follower(self) -> AsyncIterator[Follower]:
+    async def follower(self) -> AsyncIterator[StreamFollower]:
         """A follower of no stream yet."""
-        follower = Follower(self)
+        follower = StreamFollower(self)
         try:
             yield follower
         finally:
@@ -86,13 +86,13 @@ class StreamReader:
             oldest: Any = await self._history.xrange(key, count=1)
         return oldest[0][0] if oldest else START
 
-    async def history(self, key: str, after: str) -> list[Entry]:
+    async def history(self, key: str, after: str) -> list[StreamEntry]:
         """Some entries behind a position, from Redis. Raises RelayUnavailable."""
         with clear_errors():
             found: Any = await self._history.xrange(key, min=f"({after}", count=ENTRIES_A_READ)
-        return [Entry(*entry) for entry in found]
+        return [StreamEntry(*entry) for entry in found]
 
-    def open(self, key: str, after: str, follower: Follower) -> "StreamBuffer":
+    def open(self, key: str, after: str, follower: StreamFollower) -> "StreamBuffer":
         """The stream of this name, followed by this follower from now on."""
         stream = self._streams.get(key)
         if stream is None:
@@ -103,7 +103,7 @@ class StreamReader:
             self._task = asyncio.create_task(self._run())
         return stream
 
-    def leave(self, key: str, follower: Follower) -> None:
+    def leave(self, key: str, follower: StreamFollower) -> None:
         """Forget a follower, and with the last one the stream."""
         stream = self._streams.get(key)
         if stream is not None:
@@ -207,7 +207,7 @@ class StreamReader:
             stream = self._streams.get(key)
             # Somebody may have left it and another come to it while Redis was asked.
             if stream is not None and stream.last == positions[key]:
-                entries = [Entry(*entry) for entry in found]
+                entries = [StreamEntry(*entry) for entry in found]
                 if any(entry.size > MAX_ENTRY_CHARACTERS for entry in entries):
                     logger.warning("%s has an entry that is too large; it is not followed", key)
                     stream.is_readable = False

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from sessions.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
 from sessions.webhooks.outbox import RETRY_AFTER_S
-from sessions.webhooks.sending import Answer, post
+from sessions.webhooks.sending import ReceiverAnswer, post
 from sessions.webhooks.signing import signature_headers
 
 DISABLED_AFTER = timedelta(days=3)
@@ -31,11 +31,11 @@ def deliver(delivery_id: str) -> None:
     except Exception as error:
         # Whatever this one message breaks: its attempts are counted, so that they have an end.
         logger.exception("%s was not sent", delivery)
-        answer = Answer(None, f"not sent: {type(error).__name__}")
+        answer = ReceiverAnswer(None, f"not sent: {type(error).__name__}")
     _conclude(delivery, answer, timezone.now())
 
 
-def _post(delivery: WebhookDelivery) -> Answer:
+def _post(delivery: WebhookDelivery) -> ReceiverAnswer:
     endpoint, body = delivery.endpoint, delivery.body.encode()
     headers = signature_headers(
         endpoint.signing_key, delivery.message_id, int(timezone.now().timestamp()), body
@@ -63,7 +63,7 @@ def _claim(delivery_id: str, now: datetime) -> WebhookDelivery | None:
 
 
 @transaction.atomic
-def _conclude(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
+def _conclude(delivery: WebhookDelivery, answer: ReceiverAnswer, now: datetime) -> None:
     delivery.answer_status, delivery.problem = answer.status, answer.problem
     if answer.is_success:
         delivery.status, delivery.delivered_at = DeliveryStatus.DELIVERED, now
@@ -73,7 +73,7 @@ def _conclude(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
     _judge(WebhookEndpoint.objects.select_for_update().get(pk=delivery.endpoint_id), answer, now)
 
 
-def _judge(endpoint: WebhookEndpoint, answer: Answer, now: datetime) -> None:
+def _judge(endpoint: WebhookEndpoint, answer: ReceiverAnswer, now: datetime) -> None:
     """Whether an endpoint is worth any more."""
     if answer.is_success:
         endpoint.failing_since = None

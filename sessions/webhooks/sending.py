@@ -16,7 +16,7 @@ PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReceiverAnswer:
     """What a receiver said: a status, or why there is none. Its body is nobody's business."""
 
     status: int | None
@@ -27,24 +27,24 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-async def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    """Send a message; whatever happens becomes an Answer."""
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> ReceiverAnswer:
+    """Send a message; whatever happens becomes an ReceiverAnswer."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await _post(url, headers, body)
     except Unreachable as error:
-        return Answer(None, str(error))
+        return ReceiverAnswer(None, str(error))
     except TimeoutError:
-        return Answer(None, f"no answer within {PATIENCE_S:g} s")
+        return ReceiverAnswer(None, f"no answer within {PATIENCE_S:g} s")
     except ssl.SSLError:
-        return Answer(None, "the host's certificate is not valid")
+        return ReceiverAnswer(None, "the host's certificate is not valid")
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-        return Answer(None, f"no connection: {type(error).__name__}")
+        return ReceiverAnswer(None, f"no connection: {type(error).__name__}")
     except (httpcore.UnsupportedProtocol, ValueError, OSError) as error:
-        return Answer(None, f"not sent: {type(error).__name__}")
+        return ReceiverAnswer(None, f"not sent: {type(error).__name__}")
 
 
-async def _post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+async def _post(url: str, headers: Mapping[str, str], body: bytes) -> ReceiverAnswer:
     sent = {
         "content-type": "application/json",
         "user-agent": f"Cortensor-Webhooks/{VERSION}",
@@ -61,4 +61,4 @@ async def _post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         problem = ""
         if 300 <= response.status < 400:
             problem = "a redirect, which is not followed"
-        return Answer(response.status, problem)
+        return ReceiverAnswer(response.status, problem)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cortensor_site.asgi import application
 from sessions.models import ApiKey, TaskStatus
-from sessions.streams import feeds, writing
+from sessions.streams import feeds, task_stream
 from tests.browser import collect_errors, running_browser
 from tests.cortensor_site.test_dashboard_snapshot import (
     COR,
@@ -79,7 +79,7 @@ def page(browser: Browser, router: str) -> Iterator[Page]:
 
 def notify(task_id: int) -> None:
     event = {"type": "task", "session_id": 1, "task_id": task_id, "status": "assigned"}
-    writing.write(*feeds.additions(event))
+    task_stream.write(*feeds.additions(event))
 
 
 def test_the_page_shows_the_network_without_an_error(page: Page) -> None:

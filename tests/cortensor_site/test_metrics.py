@@ -15,7 +15,8 @@ from cortensor_site.log_format import JsonFormatter, LineFormatter
 from cortensor_site.metrics.network import NetworkCollector
 from sessions import log_context
 from sessions.models import WEI_PER_COR
-from sessions.streams import writing
+from sessions.streams import answer_stream, task_stream
+from sessions.streams.answer import AnswerPosition
 from tests.sessions.factories import make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,13 +80,13 @@ async def test_an_answer_is_measured_once_however_many_follow_it(
 ) -> None:
     task = make_unsaved_task()
     before = await measured(async_client)
-    writing.announce_source(task, ALICE, writing.miner_stream_key(ALICE, "1"))
+    task_stream.announce_source(task, ALICE, task_stream.miner_stream_key(ALICE, "1"))
     with redis.Redis.from_url(redis_url, protocol=2) as store:
-        store.xadd(writing.miner_stream_key(ALICE, "1"), {"text": "two"})
+        store.xadd(task_stream.miner_stream_key(ALICE, "1"), {"text": "two"})
         counts = {"finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 2}
-        store.xadd(writing.miner_stream_key(ALICE, "1"), {"done": "1", **counts})
-    for after in (None, writing.Position(), writing.Position()):
-        async for _ in writing.follow_answer(task.session_id, task.task_id, 5, after):
+        store.xadd(task_stream.miner_stream_key(ALICE, "1"), {"done": "1", **counts})
+    for after in (None, AnswerPosition(), AnswerPosition()):
+        async for _ in answer_stream.follow_answer(task.session_id, task.task_id, 5, after):
             pass
     now = await measured(async_client)
 

@@ -6,7 +6,8 @@ import pytest
 import redis.asyncio
 
 from sessions.models import Task
-from sessions.streams import writing
+from sessions.streams import answer_stream, task_stream
+from sessions.streams.answer import AnswerPiece, StreamEvent
 
 TASK = Task(session_id=7, task_id=1_000_000, timeout_s=5)
 ALICE, BOB = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -25,7 +26,7 @@ Miner = Callable[..., Awaitable[None]]
 @pytest.fixture
 def miner(client: "redis.asyncio.Redis") -> Miner:
     async def write(address: str, *pieces: str, done: bool = True) -> None:
-        key = writing.miner_stream_key(address, "1")
+        key = task_stream.miner_stream_key(address, "1")
         for piece in pieces:
             await client.xadd(key, {"text": piece})
         if done:
@@ -38,17 +39,17 @@ def miner(client: "redis.asyncio.Redis") -> Miner:
 
 
 def source(address: str) -> None:
-    writing.announce_source(TASK, address, writing.miner_stream_key(address, "1"))
+    task_stream.announce_source(TASK, address, task_stream.miner_stream_key(address, "1"))
 
 
-async def read(deadline_s: float = 5.0) -> list[writing.StreamEvent]:
-    events = writing.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
+async def read(deadline_s: float = 5.0) -> list[StreamEvent]:
+    events = answer_stream.follow_answer(TASK.session_id, TASK.task_id, deadline_s)
     return [event async for event in events]
 
 
-def text_of(events: list[writing.StreamEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, writing.Text))
+def text_of(events: list[StreamEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, AnswerPiece))
 
 
-async def anext_of(events: AsyncIterator[writing.StreamEvent]) -> list[writing.StreamEvent]:
+async def anext_of(events: AsyncIterator[StreamEvent]) -> list[StreamEvent]:
     return [event async for event in events]

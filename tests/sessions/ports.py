@@ -9,7 +9,7 @@ from chain.protocol.params import LlmParams, PromptType
 from sessions import ports
 from sessions.models import Session, Task
 from sessions.ports import AnswerWorth, MinerEntry, Ports, PromptUnfit, TaskRecords
-from sessions.results import Result
+from sessions.results import TaskResult
 
 ROUTER = "0x" + "a1" * 20
 MINER = "0x" + "b2" * 20
@@ -106,7 +106,7 @@ def task_records(task: Task) -> TaskRecords:
     return TaskRecords()
 
 
-def kept_results(session_id: int, task_id: int) -> list[Result]:
+def kept_results(session_id: int, task_id: int) -> list[TaskResult]:
     return []
 
 

@@ -10,8 +10,8 @@ from django.test import Client
 
 from sessions.intake import acceptance
 from sessions.models import Session
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
 from tests.sessions.factories import make_key, make_request
 
 MINER, OTHER_MINER = "0x" + "b2" * 20, "0x" + "e5" * 20
@@ -48,7 +48,7 @@ def assert_problem(response: HttpResponse, status: int, field: str | None = None
     return problem
 
 
-def answered(session: Session, *results: writing.Result) -> str:
+def answered(session: Session, *results: TaskResult) -> str:
     """The key of a request whose answer is there already, so that asking again returns at once."""
     request = make_request(idempotency_key="ready")
     task = acceptance.accept(request, session=session, api_key=None)

@@ -6,9 +6,10 @@ from sessions.errors import TaskFailed
 from sessions.faces.common.sse import header, usage
 from sessions.logprobs import TokenLogprob
 from sessions.models import Task
-from sessions.results import Result
+from sessions.results import TaskResult
 from sessions.stages.verdicts import wait_for_results
-from sessions.streams import writing
+from sessions.streams import answer_stream
+from sessions.streams.answer import AnswerDone, AnswerPiece
 
 GRACE_S = 5.0
 SHORTEST_WAIT_S = 2.0
@@ -20,7 +21,7 @@ def wait_s(task: Task) -> float:
     return max(SHORTEST_WAIT_S, 2 * task.timeout_s + GRACE_S - age_s)
 
 
-async def results_of(task: Task) -> list[Result]:
+async def results_of(task: Task) -> list[TaskResult]:
     """A task's answer, best first: judged where several miners are compared (if a verdict is to
     be had), else as it came.
 
@@ -39,23 +40,25 @@ async def results_of(task: Task) -> list[Result]:
         return results
     pieces: list[str] = []
     told: list[TokenLogprob] = []
-    async for event in writing.follow_answer(task.session_id, task.task_id, wait_s(task)):
+    async for event in answer_stream.follow_answer(task.session_id, task.task_id, wait_s(task)):
         match event:
-            case writing.Text(text, logprobs=logprobs):
+            case AnswerPiece(text, logprobs=logprobs):
                 pieces.append(text)
                 told += logprobs
-            case writing.Done(miner, finish_reason, prompt_tokens, completion_tokens):
+            case AnswerDone(miner, finish_reason, prompt_tokens, completion_tokens):
                 text, counts = "".join(pieces), (prompt_tokens, completion_tokens)
-                return [Result(miner, text, finish_reason, *counts, tuple(told), is_judged=False)]
+                return [
+                    TaskResult(miner, text, finish_reason, *counts, tuple(told), is_judged=False)
+                ]
     raise TaskFailed("the task ended without a result")
 
 
-def judged_header(results: list[Result]) -> dict[str, str]:
+def judged_header(results: list[TaskResult]) -> dict[str, str]:
     """Whether a validator has judged what is shown."""
     return {"X-Judged": str(all(result.is_judged for result in results)).lower()}
 
 
-def completion_object(task: Task, results: list[Result], max_miners: int) -> dict[str, object]:
+def completion_object(task: Task, results: list[TaskResult], max_miners: int) -> dict[str, object]:
     """A task's answer as a text completion, with a choice for each result."""
     shown = results[: max_miners or None]
     return header(task) | {

@@ -10,7 +10,7 @@ from sessions.faces.common.authentication import bearer
 from sessions.models import Task, TaskStatus
 from sessions.streams.buffer import START
 from sessions.streams.reader import current_reader
-from sessions.streams.writing import task_stream_key
+from sessions.streams.task_stream import task_stream_key
 
 
 def find_task(authorization: str, session_id: int, task_id: int) -> Task:

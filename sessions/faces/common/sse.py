@@ -1,7 +1,7 @@
 """Server-sent events of an answer, in the form of OpenAI's text completions.
 
-Every event that moves the answer on has an id, `sessions.streams.answer.Position`. A client whose
-connection broke sends the last one it has to `GET /tasks/{sessionId}/{taskId}/stream`, at any
+Every event that moves the answer on has an id, `sessions.streams.answer.AnswerPosition`. A client
+whose connection broke sends the last one it has to `GET /tasks/{sessionId}/{taskId}/stream`, at any
 router process, and gets what follows it.
 """
 
@@ -16,7 +16,8 @@ from django.http import StreamingHttpResponse
 from sessions import log_context
 from sessions.faces.common.problems import to_problem
 from sessions.models import Task
-from sessions.streams import writing
+from sessions.streams import answer_stream
+from sessions.streams.answer import AnswerDone, AnswerPiece, AnswerPosition
 
 PING_S = 25.0
 """Proxies commonly close what has been silent for 30 or 60 seconds."""
@@ -43,7 +44,7 @@ async def answer_events(
     task: Task,
     wait_s: float,
     ping_s: float = PING_S,
-    after: writing.Position | None = None,
+    after: AnswerPosition | None = None,
     on_end: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[bytes]:
     """The live answer of a task as an event stream; an error is its last event.
@@ -56,7 +57,7 @@ async def answer_events(
     yield _event(chunk(task, ""))
     before, behind = (json.dumps(chunk(task, _TEXT), ensure_ascii=False)).split(json.dumps(_TEXT))
     last_id = str(after) if after else ""
-    batches = writing.follow_batches(
+    batches = answer_stream.follow_batches(
         task.session_id, task.task_id, wait_s, after=after, tick_s=ping_s
     )
     async with aclosing(batches):
@@ -68,11 +69,11 @@ async def answer_events(
                 parts: list[str] = []
                 for event in events:
                     match event:
-                        case writing.Text(text, position):
+                        case AnswerPiece(text, position):
                             last_id = position
                             body = json.dumps(text, ensure_ascii=False)
                             parts.append(f"id: {position}\ndata: {before}{body}{behind}\n\n")
-                        case writing.Done(position=position):
+                        case AnswerDone(position=position):
                             body = json.dumps(chunk(task, "", done=event), ensure_ascii=False)
                             parts.append(f"id: {position}\ndata: {body}\n\n")
                             on_end()
@@ -99,7 +100,7 @@ def stream_url(task: Task) -> str:
     return f"{settings.PUBLIC_URL}/api/v1/tasks/{task.session_id}/{task.task_id}/stream"
 
 
-def chunk(task: Task, text: str, done: writing.Done | None = None) -> dict[str, Any]:
+def chunk(task: Task, text: str, done: AnswerDone | None = None) -> dict[str, Any]:
     """One piece of an answer; the last one has the finish reason and the usage."""
     piece: dict[str, Any] = header(task) | {
         "choices": [

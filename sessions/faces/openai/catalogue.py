@@ -23,7 +23,7 @@ _REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+?)(?::.*)?")
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class PricedModel:
     """A model that is both served here and priced on chain; prices are wei of $COR a token."""
 
     identifier: int
@@ -62,12 +62,12 @@ def public_name(identifier: int) -> str:
     return match["name"] if match else PurePath(source).stem
 
 
-def served_models() -> list[ServedModel]:
+def served_models() -> list[PricedModel]:
     """All models that tasks can be asked of, by their numbers."""
     return [model for row in _PRICES.rows() if (model := _served(*map(int, row))) is not None]
 
 
-def find_model(name: str) -> ServedModel:
+def find_model(name: str) -> PricedModel:
     """The model of a name.
 
     Raises:
@@ -92,10 +92,10 @@ _PRICES = Prepared(
 )
 
 
-def _served(identifier: int, input_price_wei: int, output_price_wei: int) -> ServedModel | None:
+def _served(identifier: int, input_price_wei: int, output_price_wei: int) -> PricedModel | None:
     try:
         counter = ports.prompt_counter()
         context_tokens, defaults = counter.context_length(identifier), counter.defaults(identifier)
     except LookupError:
         return None
-    return ServedModel(identifier, context_tokens, input_price_wei, output_price_wei, defaults)
+    return PricedModel(identifier, context_tokens, input_price_wei, output_price_wei, defaults)

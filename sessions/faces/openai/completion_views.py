@@ -17,19 +17,19 @@ from sessions.faces.common.authentication import bearer
 from sessions.faces.common.idempotency import idempotency_key
 from sessions.faces.common.limits import max_tokens_header
 from sessions.faces.common.request_id import request_id
-from sessions.faces.openai.catalogue import ServedModel, find_model
+from sessions.faces.openai.catalogue import PricedModel, find_model
 from sessions.faces.openai.errors import OpenAIError, error_response, invalid
 from sessions.faces.openai.requests.bodies import Asked, read_chat, read_text, require_reportable
 from sessions.faces.openai.requests.payer import paying_session
 from sessions.faces.openai.responses.calls import CallShape
 from sessions.faces.openai.responses.events import answer_events
 from sessions.faces.openai.responses.passed_over import PASSED_OVER, passed_over_header
-from sessions.faces.openai.responses.shapes import ChatShape, Shape, TextShape
+from sessions.faces.openai.responses.shapes import AnswerShape, ChatShape, TextShape
 from sessions.intake import acceptance
 from sessions.intake.availability import require_parts
 from sessions.intake.request import IDEMPOTENCY_KEY
 from sessions.models import Task
-from sessions.streams.writing import Result
+from sessions.results import TaskResult
 
 Read = Callable[[bytes, str], Asked]
 
@@ -46,7 +46,9 @@ async def completions(request: HttpRequest) -> HttpResponseBase:
     return await _answer(request, read_text, TextShape)
 
 
-async def _answer(request: HttpRequest, read: Read, shape_of: type[Shape]) -> HttpResponseBase:
+async def _answer(
+    request: HttpRequest, read: Read, shape_of: type[AnswerShape]
+) -> HttpResponseBase:
     """Take the tasks in a thread of its own, then wait for them without one."""
     names: dict[str, str] = {}
     # Whoever sends such a key means to ask again, for the whole answer.
@@ -102,7 +104,7 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
     return asked, tasks
 
 
-async def _best_results(tasks: Sequence[Task]) -> list[Result]:
+async def _best_results(tasks: Sequence[Task]) -> list[TaskResult]:
     """The best result of each task; the first failure ends the waiting for all."""
     waiting = [asyncio.create_task(results_of(task)) for task in tasks]
     try:
@@ -112,7 +114,7 @@ async def _best_results(tasks: Sequence[Task]) -> list[Result]:
             each.cancel()
 
 
-def _require_grammars(asked: Asked, model: ServedModel) -> None:
+def _require_grammars(asked: Asked, model: PricedModel) -> None:
     """Refuse here what every miner would refuse."""
     for grammar in {one.options.grammar for one in asked.requests if one.options.grammar}:
         try:

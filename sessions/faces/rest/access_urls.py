@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.faces.rest.views.auth import NonceView, SessionView, SignInView, SignOutView
+from sessions.faces.rest.views.auth import NonceView, SignedInView, SignInView, SignOutView
 from sessions.faces.rest.views.keys import KeysView, KeyView
 from sessions.faces.rest.views.webhooks import (
     DeliveriesView,
@@ -15,7 +15,7 @@ from sessions.faces.rest.views.webhooks import (
 urlpatterns = [
     path("auth/nonce", NonceView.as_view()),
     path("auth/sign-in", SignInView.as_view()),
-    path("auth/session", SessionView.as_view()),
+    path("auth/session", SignedInView.as_view()),
     path("auth/sign-out", SignOutView.as_view()),
     path("keys", KeysView.as_view()),
     path("keys/<number:key_id>", KeyView.as_view()),

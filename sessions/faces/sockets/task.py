@@ -12,8 +12,16 @@ from channels.db import database_sync_to_async
 from sessions.faces.common.answering import wait_s
 from sessions.faces.common.followed_task import find_task, require_stream
 from sessions.faces.sockets.consumer import FollowingConsumer, Message
-from sessions.streams import writing
-from sessions.streams.answer import Position
+from sessions.streams import answer_stream
+from sessions.streams.answer import (
+    AnswerDone,
+    AnswerPiece,
+    AnswerPosition,
+    ResultsCounted,
+    SourceChosen,
+    StageReached,
+    StreamEvent,
+)
 
 
 class TaskConsumer(FollowingConsumer):
@@ -25,26 +33,26 @@ class TaskConsumer(FollowingConsumer):
         authorization = await self.authorization()
         task = await database_sync_to_async(find_task)(authorization, session_id, task_id)
         self.last_id = self.resumes_after()
-        after = Position.parse(self.last_id, "last_event_id")
+        after = AnswerPosition.parse(self.last_id, "last_event_id")
         if after.is_end:
             return
         await require_stream(task)
-        answer = writing.follow_answer(session_id, task_id, wait_s(task), after)
+        answer = answer_stream.follow_answer(session_id, task_id, wait_s(task), after)
         async with aclosing(answer) as events:
             async for event in events:
                 yield to_message(event)
 
 
-def to_message(event: writing.StreamEvent) -> dict[str, Any]:
+def to_message(event: StreamEvent) -> dict[str, Any]:
     """An event of a task's stream as the client gets it."""
     match event:
-        case writing.Source(miner):
+        case SourceChosen(miner):
             return {"type": "source", "miner": miner}
-        case writing.Stage(status):
+        case StageReached(status):
             return {"type": "stage", "status": status.value}
-        case writing.Text(text, position):
+        case AnswerPiece(text, position):
             return {"type": "token", "text": text, "id": position}
-        case writing.Done(miner, finish_reason, prompt_tokens, completion_tokens, position):
+        case AnswerDone(miner, finish_reason, prompt_tokens, completion_tokens, position):
             return {
                 "type": "done",
                 "miner": miner,
@@ -53,5 +61,5 @@ def to_message(event: writing.StreamEvent) -> dict[str, Any]:
                 "completion_tokens": completion_tokens,
                 "id": position,
             }
-        case writing.Results(results):
+        case ResultsCounted(results):
             return {"type": "results", "miners": [result.address for result in results]}

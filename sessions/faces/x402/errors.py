@@ -54,7 +54,7 @@ class TillEmpty(RequestError):
     retry_after_s = 60
 
 
-class ChainUnavailable(RequestError):
+class PaymentUncheckable(RequestError):
     """The chain cannot be asked whether a payment is good."""
 
     code, title, status = "chain_unavailable", "The chain does not answer", 503

@@ -19,7 +19,7 @@ from sessions.access.callers import Caller
 from sessions.access.errors import LimitReached
 from sessions.errors import IdempotencyKeyTaken, InsufficientBalance, cor
 from sessions.faces.x402 import verification
-from sessions.faces.x402.errors import ChainUnavailable, PaymentRefused, Reason, TillEmpty
+from sessions.faces.x402.errors import PaymentRefused, PaymentUncheckable, Reason, TillEmpty
 from sessions.faces.x402.offer import Offer
 from sessions.faces.x402.wire import SignedPayment
 from sessions.intake import acceptance
@@ -120,7 +120,7 @@ def _verify(payment: SignedPayment, offer: Offer) -> int:
         return verification.require_good(payment, offer, timezone.now())
     except RpcError as error:
         logger.warning("a payment cannot be verified: %s", error)
-        raise ChainUnavailable(
+        raise PaymentUncheckable(
             "the chain does not say whether the payment is good; nothing was taken from you",
             remedy="send the request again",
         ) from error

@@ -35,7 +35,7 @@ from sessions.faces.x402 import till
 from sessions.faces.x402.verification import chain_node
 from sessions.models import Payment, PaymentStatus, TaskStatus
 from sessions.stages import task_states
-from sessions.streams import writing
+from sessions.streams import task_stream
 
 REFUND_AGAIN_AFTER = timedelta(minutes=10)
 """A refund that the chain refuses (the till is empty, say) costs gas each time it is tried."""
@@ -226,6 +226,8 @@ def _save(payment: Payment, status: PaymentStatus) -> None:
 
 def _tell(payment: Payment) -> None:
     try:
-        writing.write(writing.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S))
+        task_stream.write(
+            task_stream.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S)
+        )
     except (redis.RedisError, OSError):  # who waits looks by itself now and then
         logger.warning("%s: nobody was told", payment, exc_info=True)

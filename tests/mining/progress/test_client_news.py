@@ -12,7 +12,7 @@ from mining.models import AssignmentStatus
 from mining.node.protocol.names import mailbox_prefix
 from sessions.stages import early_end
 from sessions.stages.task_states import mark_assigned
-from sessions.streams import writing
+from sessions.streams import answer_stream
 from tests.mining.conftest import make_account, make_miner, make_task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("router_redis")]
@@ -90,7 +90,9 @@ def test_a_stream_that_is_no_longer_there_ends_the_answer_with_its_first_token(
 ):
     task, first, _ = working(miners, router_redis)
     router_redis.delete(first.stream_key)
-    assert writing.made_so_far(task.session_id, task.task_id) == writing.Made(0, is_whole=False)
+    assert answer_stream.made_so_far(task.session_id, task.task_id) == answer_stream.Made(
+        0, is_whole=False
+    )
     assert early_end.shorten(task)
     task.refresh_from_db()
     assert task.enough_characters == 0

@@ -13,8 +13,8 @@ from sessions.access.errors import BudgetSpent, LimitReached, ScopeMissing
 from sessions.intake import acceptance
 from sessions.intake.reservations import promised_to
 from sessions.models import ApiKey, OnChainTask, Session, Task
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
 from tests.sessions.api_client import Api
 from tests.sessions.factories import (
     INPUT_PRICE_WEI,
@@ -103,7 +103,7 @@ def test_the_settlement_corrects_what_a_task_weighs() -> None:
         ask(session, key)
     for stage in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{stage}")(task, [MINER])
-    task_states.mark_validated(task, [writing.Result(MINER, "4", "stop", 3, 2)])
+    task_states.mark_validated(task, [TaskResult(MINER, "4", "stop", 3, 2)])
     OnChainTask.objects.create(
         session_id=task.session_id, task_id=task.task_id, paid_wei=5, ended_at=timezone.now()
     )

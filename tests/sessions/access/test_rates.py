@@ -83,9 +83,9 @@ def test_of_many_at_once_just_as_many_get_through_as_there_is_room() -> None:
 
     def take() -> None:
         barrier.wait()
-        standing = buckets.take(1, [Bucket("a", 10), Bucket("b", 5)])
-        assert standing is not None
-        outcomes.append(standing.wait_ms == 0)
+        allowance = buckets.take(1, [Bucket("a", 10), Bucket("b", 5)])
+        assert allowance is not None
+        outcomes.append(allowance.wait_ms == 0)
 
     threads = [threading.Thread(target=take) for _ in range(16)]
     for thread in threads:
@@ -94,9 +94,9 @@ def test_of_many_at_once_just_as_many_get_through_as_there_is_room() -> None:
         thread.join()
     assert outcomes.count(True) == 5
     # Nothing was taken from the one when the other was empty.
-    standing = buckets.take(0, [Bucket("a", 10)])
-    assert standing is not None
-    assert standing.remaining == 5
+    allowance = buckets.take(0, [Bucket("a", 10)])
+    assert allowance is not None
+    assert allowance.remaining == 5
 
 
 def test_a_bucket_refills_as_time_goes_by_and_is_forgotten_within_a_minute(redis_url: str) -> None:

@@ -19,7 +19,7 @@ from sessions.access.streams import is_followed
 from sessions.faces.rest.views import completions as completion_views
 from sessions.models import Session, Task, TaskStatus
 from sessions.stages import early_end, task_states
-from sessions.streams import reader, writing
+from sessions.streams import reader, task_stream
 from tests.sessions.factories import make_key, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,10 +63,10 @@ def endless(store: "redis.Redis") -> Callable[[Task], None]:
 
     def answer(task: Task) -> None:
         task_states.mark_assigned(task, [MINER])
-        key = writing.miner_stream_key(MINER, task.pk)
+        key = task_stream.miner_stream_key(MINER, task.pk)
         for piece in PIECES:
             store.xadd(key, {"text": piece})
-        writing.announce_source(task, MINER, key)
+        task_stream.announce_source(task, MINER, key)
 
     return answer
 
@@ -266,10 +266,10 @@ def test_an_answer_that_is_whole_has_nothing_left_to_do_without(
 ) -> None:
     task = make_task()
     task_states.mark_assigned(task, [MINER])
-    key = writing.miner_stream_key(MINER, task.pk)
+    key = task_stream.miner_stream_key(MINER, task.pk)
     store.xadd(key, {"text": "all"})
     store.xadd(key, {"done": "1"})
-    writing.announce_source(task, MINER, key)
+    task_stream.announce_source(task, MINER, key)
     assert early_end.shorten(task) is False
     assert not shortened
 

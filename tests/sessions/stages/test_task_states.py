@@ -7,17 +7,18 @@ import pytest
 import redis
 from django.utils import timezone
 
-from sessions.errors import IllegalTransition
+from sessions.errors import IllegalTaskTransition
 from sessions.models import Task, TaskStatus
+from sessions.results import TaskResult
 from sessions.stages import task_states
 from sessions.stages.task_states import TIMESTAMPS, TRANSITIONS
-from sessions.streams import writing
+from sessions.streams import task_stream
 from tests.sessions.factories import make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MINER = "0x" + "b2" * 20
-RESULT = writing.Result(MINER, "text", "stop", 3, 4)
+RESULT = TaskResult(MINER, "text", "stop", 3, 4)
 MARK: dict[TaskStatus, Callable[[Task], bool]] = {
     TaskStatus.ASSIGNED: lambda task: task_states.mark_assigned(task, [MINER]),
     TaskStatus.ACKED: lambda task: task_states.mark_acked(task, MINER),
@@ -39,7 +40,7 @@ def test_only_the_table_moves_a_task(current: TaskStatus, to: TaskStatus) -> Non
         and ORDER.index(to) > ORDER.index(current)
     )
     if skips_ahead:
-        with pytest.raises(IllegalTransition):
+        with pytest.raises(IllegalTaskTransition):
             MARK[to](task)
         expected = current
     else:
@@ -83,8 +84,8 @@ def test_followers_hear_of_results_before_the_stage_and_of_failures_with_their_r
     task = make_task(status=TaskStatus.COMMITTED)
     task_states.mark_validated(task, [RESULT])
     task_states.mark_failed(task, "code", "message")
-    key = writing.task_stream_key(task.session_id, task.task_id)
+    key = task_stream.task_stream_key(task.session_id, task.task_id)
     entries = [entry for _, entry in client.xrange(key)]
     assert [entry["type"] for entry in entries] == ["results", "stage", "failed", "stage"]
     assert (entries[2]["code"], entries[2]["message"]) == ("code", "message")
-    assert 0 < client.ttl(key) <= 2 * task.timeout_s + writing.KEPT_S
+    assert 0 < client.ttl(key) <= 2 * task.timeout_s + task_stream.KEPT_S

@@ -8,9 +8,11 @@ from django.test import Client
 
 from sessions.errors import DeadlinePassed, SourceDiverged, TaskFailed
 from sessions.models import TaskStatus
+from sessions.results import TaskResult
 from sessions.stages import verdicts
 from sessions.stages.verdicts import wait_for_results
-from sessions.streams import answer, writing
+from sessions.streams import answer, task_stream
+from sessions.streams.answer import AnswerDone
 from tests.sessions.factories import make_key, make_session
 from tests.sessions.followed_task import (
     ALICE,
@@ -26,13 +28,13 @@ from tests.sessions.followed_task import (
 from tests.sessions.ports import one_free_miner, replace_ports
 
 __all__ = ["client", "miner"]
-KEPT = writing.Result(BOB, "Paris is it", "stop", 3, 2)
+KEPT = TaskResult(BOB, "Paris is it", "stop", 3, 2)
 
 
 @pytest.fixture
-def kept() -> list[writing.Result]:
+def kept() -> list[TaskResult]:
     """What the database has of the task's results."""
-    results: list[writing.Result] = []
+    results: list[TaskResult] = []
     replace_ports(kept_results=lambda *_: results)
     return results
 
@@ -43,18 +45,18 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "END_GRACE_S", 0.3)
 
 
-async def waited(timeout_s: float = 60) -> tuple[writing.Result, ...]:
+async def waited(timeout_s: float = 60) -> tuple[TaskResult, ...]:
     return await wait_for_results(TASK.session_id, TASK.task_id, 10, timeout_s)
 
 
 async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner: Miner) -> None:
-    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris", " is")
     waiting = asyncio.ensure_future(waited())
     await asyncio.sleep(0.6)
     assert not waiting.done(), "others could still copy it"
-    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.COMMITTED))
     [result] = await waiting
     assert (result.text, result.is_judged) == ("Paris is", False)
 
@@ -62,7 +64,7 @@ async def test_an_answer_goes_out_without_a_verdict_once_all_have_revealed(miner
 async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_time(
     miner: Miner,
 ) -> None:
-    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     await miner(ALICE, "Paris")
     [result] = await waited(timeout_s=0.2)
@@ -70,27 +72,27 @@ async def test_an_answer_goes_out_when_the_chain_does_not_move_within_the_tasks_
 
 
 async def test_an_answer_that_is_not_whole_does_not_go_out(miner: Miner) -> None:
-    writing.write(writing.stage(TASK, TaskStatus.ASSIGNED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ASSIGNED))
     source(ALICE)
     with pytest.raises(DeadlinePassed):
         await waited(timeout_s=0.2)
 
 
 async def test_what_is_kept_goes_before_what_was_heard(
-    miner: Miner, kept: list[writing.Result]
+    miner: Miner, kept: list[TaskResult]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome")
-    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.COMMITTED))
     assert await waited() == (KEPT,)
 
 
 async def test_a_task_whose_results_were_not_told_did_not_end_without_one(
-    miner: Miner, kept: list[writing.Result]
+    miner: Miner, kept: list[TaskResult]
 ) -> None:
     kept.append(KEPT)
-    writing.write(writing.stage(TASK, TaskStatus.ENDED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ENDED))
     assert await waited() == (KEPT,)
     kept.clear()
     with pytest.raises(TaskFailed):
@@ -98,24 +100,24 @@ async def test_a_task_whose_results_were_not_told_did_not_end_without_one(
 
 
 async def test_a_stream_that_was_lost_goes_on_where_the_client_is(
-    miner: Miner, kept: list[writing.Result]
+    miner: Miner, kept: list[TaskResult]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Paris", done=False)
-    writing.write(writing.stage(TASK, TaskStatus.ENDED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ENDED))
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[-1] == writing.Done(BOB, "stop", 3, 2)
+    assert events[-1] == AnswerDone(BOB, "stop", 3, 2)
 
 
 async def test_what_is_kept_never_replaces_what_a_client_has_seen(
-    miner: Miner, kept: list[writing.Result]
+    miner: Miner, kept: list[TaskResult]
 ) -> None:
     kept.append(KEPT)
     source(ALICE)
     await miner(ALICE, "Rome", done=False)
-    writing.write(writing.stage(TASK, TaskStatus.ENDED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(SourceDiverged):
         await read()
 
@@ -126,7 +128,7 @@ async def test_what_is_kept_never_replaces_what_a_client_has_seen(
 def test_every_face_says_whether_an_answer_is_judged(
     client_: Client,
     monkeypatch: pytest.MonkeyPatch,
-    kept: list[writing.Result],
+    kept: list[TaskResult],
     path: str,
     is_judged: bool,
 ) -> None:
@@ -134,7 +136,7 @@ def test_every_face_says_whether_an_answer_is_judged(
     replace_ports(free_miners=one_free_miner)
     session = make_session(redundancy=3)
     _, secret = make_key(session.owner)
-    kept.append(writing.Result(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))
+    kept.append(TaskResult(ALICE, "Paris", "stop", 3, 1, is_judged=is_judged))
     body = {"session_id": session.session_id, "prompt": "one two", "timeout": 5}
     if path.startswith("/v1"):
         body = {"session_id": session.session_id, "prompt": "one two", "model": "1", "timeout": 5}

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from sessions.streams import answer_stream
 from sessions.streams import reader as stream_reader
-from sessions.streams import writing
+from sessions.streams.answer import SourceChosen
 from tests.sessions.followed_task import (
     ALICE,
     TASK,
@@ -29,8 +30,8 @@ async def test_a_follower_that_falls_behind_loses_nothing(
     monkeypatch.setattr("sessions.streams.buffer.KEPT_ENTRIES", 8)
     monkeypatch.setattr(stream_reader, "ENTRIES_A_READ", 4)
     source(ALICE)
-    slow = writing.follow_answer(TASK.session_id, TASK.task_id, 10)
-    assert await anext(slow) == writing.Source(ALICE)
+    slow = answer_stream.follow_answer(TASK.session_id, TASK.task_id, 10)
+    assert await anext(slow) == SourceChosen(ALICE)
     pieces = [f"{number} " for number in range(100)]
     quick = asyncio.ensure_future(read())
     await miner(ALICE, *pieces)

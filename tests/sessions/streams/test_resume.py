@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sessions.models import Task
 from sessions.stages import task_states
-from sessions.streams import feeds, writing
+from sessions.streams import feeds, task_stream
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 from tests.sessions.router_process import RouterProcess, running_router
 
@@ -58,7 +58,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 def key_of(task: Task) -> str:
-    return writing.miner_stream_key(ALICE, f"{task.session_id}:{task.task_id}")
+    return task_stream.miner_stream_key(ALICE, f"{task.session_id}:{task.task_id}")
 
 
 def write(store: "redis.Redis", task: Task, pieces: list[str], done: bool = False) -> None:
@@ -100,7 +100,7 @@ def follow(router: RouterProcess, task: Task, secret: str, events: Events) -> ht
 
 def test_no_piece_is_lost_doubled_or_out_of_order_across_a_restart(store: "redis.Redis") -> None:
     task, (_, secret) = make_task(make_session(), timeout_s=60), make_key()
-    writing.announce_source(task, ALICE, key_of(task))
+    task_stream.announce_source(task, ALICE, key_of(task))
     followed = [Events() for _ in range(8)]
 
     def write_slowly() -> None:
@@ -138,7 +138,7 @@ def test_no_piece_is_lost_doubled_or_out_of_order_across_a_restart(store: "redis
 
 def test_two_processes_serve_one_stream(router: RouterProcess, store: "redis.Redis") -> None:
     task, (_, secret) = make_task(make_session()), make_key()
-    writing.announce_source(task, ALICE, key_of(task))
+    task_stream.announce_source(task, ALICE, key_of(task))
     write(store, task, ["one ", "two ", "three"], done=True)
     with running_router() as other:
         for process in (router, other):
@@ -151,7 +151,7 @@ def test_an_answer_that_is_complete_is_not_sent_again(
     router: RouterProcess, store: "redis.Redis"
 ) -> None:
     task, (_, secret) = make_task(make_session()), make_key()
-    writing.announce_source(task, ALICE, key_of(task))
+    task_stream.announce_source(task, ALICE, key_of(task))
     write(store, task, ["one"], done=True)
     events = Events()
     follow(router, task, secret, events)
@@ -192,7 +192,7 @@ def test_a_socket_resumes_behind_the_last_token(
     router: RouterProcess, opened: Opened, store: "redis.Redis"
 ) -> None:
     task, (_, secret) = make_task(make_session()), make_key()
-    writing.announce_source(task, ALICE, key_of(task))
+    task_stream.announce_source(task, ALICE, key_of(task))
     write(store, task, ["one "])
     path = f"/ws/tasks/{task.session_id}/{task.task_id}"
     first = opened(router, path, additional_headers=bearer(secret))
@@ -219,7 +219,7 @@ def test_a_sessions_feed_tells_its_own_tasks_and_resumes(
     path = f"/ws/sessions/{session.session_id}"
     feed = opened(router, path)
     feed.send(json.dumps({"type": "auth", "api_key": secret}))
-    assert wait_until_told(feed, lambda: writing.write(*feeds.additions(stage(task, "queued"))))
+    assert wait_until_told(feed, lambda: task_stream.write(*feeds.additions(stage(task, "queued"))))
     task_states.mark_assigned(foreign, [ALICE])
     task_states.mark_assigned(task, [ALICE])
     first = receive(feed)
@@ -266,7 +266,7 @@ def test_a_feed_that_has_moved_on_says_so(
     router: RouterProcess, opened: Opened, store: "redis.Redis"
 ) -> None:
     for number in range(3):
-        writing.write(*feeds.additions({"type": "miner", "number": number}))
+        task_stream.write(*feeds.additions({"type": "miner", "number": number}))
     oldest = store.xrange(feeds.NETWORK_FEED, count=1)[0][0].decode()
     store.xtrim(feeds.NETWORK_FEED, maxlen=1, approximate=False)
     feed = opened(router, f"/ws/network?last_event_id={oldest}")
@@ -294,7 +294,7 @@ def test_sockets_are_told_where_to_go_on_when_the_router_stops(opened: Opened) -
     with running_router(PUBLIC_URL="https://router.example") as router:
         path = f"/ws/tasks/{task.session_id}/{task.task_id}"
         socket_ = opened(router, path, additional_headers=bearer(secret))
-        writing.announce_source(task, ALICE, key_of(task))
+        task_stream.announce_source(task, ALICE, key_of(task))
         assert receive(socket_)["type"] == "source"
         router.stop()
         assert receive(socket_) == {
@@ -312,7 +312,7 @@ def test_a_client_that_reads_nothing_is_let_go_and_can_resume(
     store: "redis.Redis",
 ) -> None:
     task, (_, secret) = make_task(make_session(), timeout_s=60), make_key()
-    writing.announce_source(task, ALICE, key_of(task))
+    task_stream.announce_source(task, ALICE, key_of(task))
     with running_router(WEBSOCKET_UNREAD_S="1") as router, socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(router.address)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from sessions.faces.openai.json_schema.document import Place
+from sessions.faces.openai.json_schema.document import SchemaPlace
 from sessions.faces.openai.json_schema.scalars import NoComplement
 from sessions.faces.openai.json_schema.strings.patterns import Pattern
 
@@ -17,7 +17,7 @@ from sessions.faces.openai.json_schema.strings.patterns import Pattern
 class Atom:
     """Values that a subschema admits, or those that it does not admit."""
 
-    place: Place
+    place: SchemaPlace
     is_negated: bool = False
 
     @property
@@ -28,10 +28,10 @@ class Atom:
 Conjunction = tuple[Atom, ...]
 """What all of these admit; nothing where one of them is `false`."""
 ANYTHING: Conjunction = ()
-NOTHING: Conjunction = (Atom(Place("false", False, "")),)
+NOTHING: Conjunction = (Atom(SchemaPlace("false", False, "")),)
 
 
-def of(place: Place) -> Conjunction:
+def of(place: SchemaPlace) -> Conjunction:
     if place.value is True or place.value == {}:
         return ANYTHING
     return NOTHING if place.value is False else (Atom(place),)

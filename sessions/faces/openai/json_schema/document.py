@@ -27,7 +27,7 @@ _MAPS = frozenset(
 
 
 @dataclass(frozen=True)
-class Place:
+class SchemaPlace:
     """A subschema, and where it is; two at the same path are one."""
 
     path: str
@@ -39,13 +39,13 @@ class Place:
         """The path of a member."""
         return f"{self.path}.{name}"
 
-    def below(self, *steps: str | int) -> "Place":
+    def below(self, *steps: str | int) -> "SchemaPlace":
         """The subschema that is so many steps below. A schema with an `$id` has its own address."""
         place = self
         for step in steps:
             path = f"{place.path}[{step}]" if isinstance(step, int) else f"{place.path}.{step}"
             value = place.value[step]
-            place = Place(path, value, _base_of(value, place.base))
+            place = SchemaPlace(path, value, _base_of(value, place.base))
         return place
 
 
@@ -60,15 +60,15 @@ class Document:
     """
 
     def __init__(self, schema: Any, path: str) -> None:
-        self.root = Place(path, schema, _base_of(schema, ""))
+        self.root = SchemaPlace(path, schema, _base_of(schema, ""))
         _require_bounded(schema, path)
-        self._resources: dict[str, Place] = {"": self.root}
-        self._anchors: dict[tuple[str, str], Place] = {}
+        self._resources: dict[str, SchemaPlace] = {"": self.root}
+        self._anchors: dict[tuple[str, str], SchemaPlace] = {}
         for place in _subschemas(self.root):
             if isinstance(place.value, dict):
                 self._note(place)
 
-    def referred(self, place: Place, reference: Any) -> Place:
+    def referred(self, place: SchemaPlace, reference: Any) -> SchemaPlace:
         """What a `$ref` of a place refers to.
 
         Raises:
@@ -92,7 +92,7 @@ class Document:
             raise SchemaInvalid(path, "it refers to an anchor that is not there")
         return anchored
 
-    def _note(self, place: Place) -> None:
+    def _note(self, place: SchemaPlace) -> None:
         dialect = place.value.get("$schema")
         if isinstance(dialect, str) and not _DIALECT.fullmatch(dialect):
             raise NotHeld(place.at("$schema"), "only JSON Schema's own dialects are known")
@@ -116,7 +116,7 @@ def _base_of(value: Any, base: str) -> str:
     return _joined(base, named).partition("#")[0]
 
 
-def _subschemas(place: Place) -> Iterator[Place]:
+def _subschemas(place: SchemaPlace) -> Iterator[SchemaPlace]:
     """A place and every subschema below it."""
     todo = [place]
     while todo:
@@ -133,7 +133,7 @@ def _subschemas(place: Place) -> Iterator[Place]:
                 todo.append(here.below(name))
 
 
-def _followed(resource: Place, pointer: str, path: str) -> Place:
+def _followed(resource: SchemaPlace, pointer: str, path: str) -> SchemaPlace:
     place = resource
     for step in pointer[1:].split("/"):
         name = step.replace("~1", "/").replace("~0", "~")

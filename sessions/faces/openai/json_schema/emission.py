@@ -11,7 +11,7 @@ from sessions.faces.openai.json_schema.errors import NotHeld, SchemaInvalid
 from sessions.faces.openai.json_schema.expansion import Expansion
 from sessions.faces.openai.json_schema.kinds import ANY, Kinds, Names
 from sessions.faces.openai.json_schema.scalars import Numbers, Strings, whole_edges
-from sessions.faces.openai.json_schema.shapes import Shape, shapes_of
+from sessions.faces.openai.json_schema.shapes import ObjectShape, shapes_of
 from sessions.faces.openai.json_schema.strings.complement import any_string_but
 
 MAX_DEFINITIONS = 4_096
@@ -30,7 +30,7 @@ class Definition:
     """What a conjunction admits, as far as the library is concerned."""
 
     kinds: Kinds
-    shapes: tuple[Shape, ...]
+    shapes: tuple[ObjectShape, ...]
 
     @property
     def is_small(self) -> bool:
@@ -101,7 +101,7 @@ class Emission:
 
     def _definition(self, conjunction: Conjunction) -> Definition:
         kinds = self._expansion.kinds(conjunction)
-        shapes: list[Shape] = []
+        shapes: list[ObjectShape] = []
         for objects in kinds.objects:
             try:
                 shapes += shapes_of(
@@ -137,7 +137,7 @@ class Emission:
         needed = [arrays.item(index) for index in range(min(arrays.least, len(arrays.prefix) + 1))]
         return all(each in self._fitting for each in needed)
 
-    def _fits_shape(self, shape: Shape) -> bool:
+    def _fits_shape(self, shape: ObjectShape) -> bool:
         named = dict(shape.named)
         return all(named[name] in self._fitting for name in shape.required) and (
             not shape.least_more or any(held in self._fitting for held in shape.more)
@@ -194,7 +194,7 @@ class Emission:
             written["maxItems"] = most
         return written
 
-    def _object(self, shape: Shape, depth: int) -> dict[str, Any]:
+    def _object(self, shape: ObjectShape, depth: int) -> dict[str, Any]:
         written: dict[str, Any] = {"type": "object"}
         if shape.named:
             named = {name: self._written(held, depth + 1) for name, held in shape.named}

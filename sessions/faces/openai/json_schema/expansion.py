@@ -15,7 +15,7 @@ from sessions.faces.openai.json_schema.containers import (
     both,
     of,
 )
-from sessions.faces.openai.json_schema.document import Document, Place
+from sessions.faces.openai.json_schema.document import Document, SchemaPlace
 from sessions.faces.openai.json_schema.errors import NotHeld, SchemaInvalid
 from sessions.faces.openai.json_schema.keywords import (
     ARRAYS,
@@ -125,7 +125,7 @@ class Expansion:
                 atom.place.path, f"more than {MAX_REFERENCES} stand for it in a row"
             )
 
-    def _admitted(self, place: Place) -> Kinds:
+    def _admitted(self, place: SchemaPlace) -> Kinds:
         schema = place.value
         if isinstance(schema, bool):
             return ANY if schema else Kinds()
@@ -137,7 +137,7 @@ class Expansion:
                 result = result.both(read(place, schema[name], place.at(name), result), self._known)
         return result
 
-    def _complement(self, place: Place) -> Kinds:
+    def _complement(self, place: SchemaPlace) -> Kinds:
         """What a subschema does not admit, which has to be exact.
 
         Raises:
@@ -195,7 +195,7 @@ class Expansion:
 
     # ── keywords of one type ─────────────────────────────────────────────────
 
-    def _scalar(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _scalar(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         """A keyword of one type, if there can be a value of it."""
         name = path.rpartition(".")[2]
         if name in NUMBERS:
@@ -216,7 +216,7 @@ class Expansion:
             )
         return replace(ANY, objects=(OBJECTS[name](place, value, path),)) if so_far.objects else ANY
 
-    def _properties(self, place: Place, _: Any, path: str, so_far: Kinds) -> Kinds:
+    def _properties(self, place: SchemaPlace, _: Any, path: str, so_far: Kinds) -> Kinds:
         """`properties` and what stands for the others; read once, at the first that is there."""
         schema = place.value
         first = next(name for name in _PROPERTIES if name in schema)
@@ -254,13 +254,13 @@ class Expansion:
         objects = Objects(tuple(named), tuple(dict(patterned).items()), rest, path=path)
         return replace(ANY, objects=(objects,))
 
-    def _map(self, place: Place, name: str) -> dict[str, Any]:
+    def _map(self, place: SchemaPlace, name: str) -> dict[str, Any]:
         value = place.value.get(name, {})
         if not isinstance(value, dict):
             raise SchemaInvalid(place.at(name), "it has to be an object")
         return value
 
-    def _contains(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _contains(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         if not so_far.arrays:
             return ANY
         found = arrays_that_contain(place)
@@ -268,7 +268,7 @@ class Expansion:
             self._complement(atom.place)
         return replace(ANY, arrays=tuple(found))
 
-    def _unevaluated(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _unevaluated(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         if value is True or value == {}:
             return ANY
         relevant = so_far.arrays if path.endswith("unevaluatedItems") else so_far.objects
@@ -276,20 +276,22 @@ class Expansion:
             raise NotHeld(path, "it depends on what other members have looked at")
         return ANY
 
-    def _dependent_required(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _dependent_required(
+        self, place: SchemaPlace, value: Any, path: str, so_far: Kinds
+    ) -> Kinds:
         result = ANY
         for each in kinds_of_dependencies(value, path) if so_far.objects else []:
             result = result.both(each, self._known)
         return result
 
-    def _dependent_schemas(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _dependent_schemas(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         result = ANY
         for name in self._map(place, "dependentSchemas") if so_far.objects else ():
             held = self._of_place(place.below("dependentSchemas", name))
             result = result.both(one_of([absent(name, path), held]), self._known)
         return result
 
-    def _dependencies(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _dependencies(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         """What drafts before 2019-09 have for both."""
         result = ANY
         for name, each in self._map(place, "dependencies").items() if so_far.objects else ():
@@ -303,23 +305,23 @@ class Expansion:
 
     # ── keywords of the value itself ─────────────────────────────────────────
 
-    def _reference(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _reference(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         return self._of_place(self._document.referred(place, value))
 
-    def _other_reference(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _other_reference(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         raise NotHeld(path, "what it refers to depends on who refers to it; use '$ref'")
 
-    def _all_of(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _all_of(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         result = ANY
         for each in self._places(place, "allOf"):
             with self._passing_over(each.path):
                 result = result.both(self._of_place(each), self._known)
         return result
 
-    def _any_of(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _any_of(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         return one_of(map(self._of_place, self._places(place, "anyOf")))
 
-    def _one_of(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _one_of(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         places = self._places(place, "oneOf")
         found = [self._of_place(each).both(so_far, self._known) for each in places]
         try:
@@ -329,7 +331,7 @@ class Expansion:
             self.pass_over(NotHeld(path, f"its schemas overlap ({reason})"))
         return one_of(found)  # at least one of them is held
 
-    def _alone(self, index: int, places: list[Place], found: list[Kinds]) -> Kinds:
+    def _alone(self, index: int, places: list[SchemaPlace], found: list[Kinds]) -> Kinds:
         """What one of several schemas admits, and none of the others."""
         result = found[index]
         for other, kinds in enumerate(found):
@@ -337,10 +339,10 @@ class Expansion:
                 result = result.both(self._complement(places[other]), self._known)
         return result
 
-    def _not(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _not(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         return self._complement(place.below("not"))
 
-    def _if(self, place: Place, value: Any, path: str, so_far: Kinds) -> Kinds:
+    def _if(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
         if not {"then", "else"} & place.value.keys():
             return ANY
         ways = []
@@ -351,13 +353,13 @@ class Expansion:
             ways.append(way)
         return one_of(ways)
 
-    def _places(self, place: Place, name: str) -> list[Place]:
+    def _places(self, place: SchemaPlace, name: str) -> list[SchemaPlace]:
         value = place.value[name]
         if not isinstance(value, list) or not value:
             raise SchemaInvalid(place.at(name), "it has to be a list of schemas")
         return [place.below(name, index) for index in range(len(value))]
 
-    def _of_place(self, place: Place) -> Kinds:
+    def _of_place(self, place: SchemaPlace) -> Kinds:
         return self._of(Atom(place))
 
     def _is_empty(self, kinds: Kinds, depth: int = 4) -> bool:
@@ -382,7 +384,7 @@ class Expansion:
             return False
 
 
-_Reader = Callable[[Place, Any, str, Kinds], Kinds]
+_Reader = Callable[[SchemaPlace, Any, str, Kinds], Kinds]
 
 
 def _negated_within(kinds: Kinds) -> Iterator[Atom]:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from sessions.faces.openai.json_schema.containers import ANYTHING, NOTHING, Arrays, Objects, of
-from sessions.faces.openai.json_schema.document import Place
+from sessions.faces.openai.json_schema.document import SchemaPlace
 from sessions.faces.openai.json_schema.errors import NotHeld, SchemaInvalid
 from sessions.faces.openai.json_schema.kinds import ANY, Kinds, one_of
 from sessions.faces.openai.json_schema.scalars import Edge, Numbers, Strings
@@ -57,9 +57,9 @@ def kinds_of_value(value: Any, path: str) -> Kinds:
     return Kinds(objects=(Objects(named, rest=NOTHING, required=tuple(value), path=path),))
 
 
-def _only(value: Any, path: str) -> Place:
+def _only(value: Any, path: str) -> SchemaPlace:
     """A schema that admits one value; no schema of the client's has such a path."""
-    return Place(f"{path}=", {"const": value}, "")
+    return SchemaPlace(f"{path}=", {"const": value}, "")
 
 
 def kinds_of_enum(value: Any, path: str) -> Kinds:
@@ -71,27 +71,27 @@ def kinds_of_enum(value: Any, path: str) -> Kinds:
 # ── numbers ──────────────────────────────────────────────────────────────────
 
 
-def _minimum(place: Place, value: Any, path: str) -> Numbers:
+def _minimum(place: SchemaPlace, value: Any, path: str) -> Numbers:
     return Numbers(least=Edge(_number(value, path), place.value.get("exclusiveMinimum") is True))
 
 
-def _maximum(place: Place, value: Any, path: str) -> Numbers:
+def _maximum(place: SchemaPlace, value: Any, path: str) -> Numbers:
     return Numbers(most=Edge(_number(value, path), place.value.get("exclusiveMaximum") is True))
 
 
-def _exclusive_minimum(_: Place, value: Any, path: str) -> Numbers:
+def _exclusive_minimum(_: SchemaPlace, value: Any, path: str) -> Numbers:
     if isinstance(value, bool):  # drafts before 6: it is said of `minimum`
         return Numbers()
     return Numbers(least=Edge(_number(value, path), is_open=True))
 
 
-def _exclusive_maximum(_: Place, value: Any, path: str) -> Numbers:
+def _exclusive_maximum(_: SchemaPlace, value: Any, path: str) -> Numbers:
     if isinstance(value, bool):
         return Numbers()
     return Numbers(most=Edge(_number(value, path), is_open=True))
 
 
-def _multiple_of(_: Place, value: Any, path: str) -> Numbers:
+def _multiple_of(_: SchemaPlace, value: Any, path: str) -> Numbers:
     step = _number(value, path)
     if step <= 0:
         raise SchemaInvalid(path, "it has to be above 0")
@@ -122,13 +122,13 @@ def _number(value: Any, path: str) -> Decimal:
 # ── strings ──────────────────────────────────────────────────────────────────
 
 
-def _pattern(_: Place, value: Any, path: str) -> Strings:
+def _pattern(_: SchemaPlace, value: Any, path: str) -> Strings:
     if not isinstance(value, str):
         raise SchemaInvalid(path, "it has to be a string")
     return Strings(patterns=read_patterns(value, path))
 
 
-def _format(_: Place, value: Any, path: str) -> Strings:
+def _format(_: SchemaPlace, value: Any, path: str) -> Strings:
     if not isinstance(value, str):
         raise SchemaInvalid(path, "it has to be a string")
     if value not in HELD_FORMATS:
@@ -137,22 +137,22 @@ def _format(_: Place, value: Any, path: str) -> Strings:
     return Strings(most=most, patterns=(pattern,))
 
 
-def _min_length(_: Place, value: Any, path: str) -> Strings:
+def _min_length(_: SchemaPlace, value: Any, path: str) -> Strings:
     return Strings(least=_count(value, path, MAX_LENGTH))
 
 
-def _max_length(_: Place, value: Any, path: str) -> Strings:
+def _max_length(_: SchemaPlace, value: Any, path: str) -> Strings:
     return Strings(most=_count(value, path, MAX_LENGTH))
 
 
-def _encoded(_: Place, value: Any, path: str) -> Strings:
+def _encoded(_: SchemaPlace, value: Any, path: str) -> Strings:
     raise NotHeld(path, "what a string encodes is not held")
 
 
 # ── arrays ───────────────────────────────────────────────────────────────────
 
 
-def _items(place: Place, value: Any, path: str) -> Arrays:
+def _items(place: SchemaPlace, value: Any, path: str) -> Arrays:
     if isinstance(value, list):  # drafts before 2020-12: what is now `prefixItems`
         return Arrays(tuple(of(place.below("items", i)) for i in range(len(value))))
     prefix = place.value.get("prefixItems")
@@ -160,28 +160,28 @@ def _items(place: Place, value: Any, path: str) -> Arrays:
     return Arrays((ANYTHING,) * length, of(place.below("items")))
 
 
-def _prefix_items(place: Place, value: Any, path: str) -> Arrays:
+def _prefix_items(place: SchemaPlace, value: Any, path: str) -> Arrays:
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
         raise SchemaInvalid(path, f"it has to be a list of at most {MAX_ITEMS} schemas")
     return Arrays(tuple(of(place.below("prefixItems", i)) for i in range(len(value))))
 
 
-def _additional_items(place: Place, value: Any, path: str) -> Arrays:
+def _additional_items(place: SchemaPlace, value: Any, path: str) -> Arrays:
     first = place.value.get("items")
     if not isinstance(first, list):
         return Arrays()
     return Arrays((ANYTHING,) * len(first), of(place.below("additionalItems")))
 
 
-def _min_items(_: Place, value: Any, path: str) -> Arrays:
+def _min_items(_: SchemaPlace, value: Any, path: str) -> Arrays:
     return Arrays(least=_count(value, path, MAX_ITEMS))
 
 
-def _max_items(_: Place, value: Any, path: str) -> Arrays:
+def _max_items(_: SchemaPlace, value: Any, path: str) -> Arrays:
     return Arrays(most=_count(value, path, MAX_ITEMS))
 
 
-def _unique_items(place: Place, value: Any, path: str) -> Arrays:
+def _unique_items(place: SchemaPlace, value: Any, path: str) -> Arrays:
     if not isinstance(value, bool):
         raise SchemaInvalid(path, "it has to be true or false")
     most = place.value.get("maxItems")
@@ -190,7 +190,7 @@ def _unique_items(place: Place, value: Any, path: str) -> Arrays:
     return Arrays()
 
 
-def arrays_that_contain(place: Place) -> list[Arrays]:
+def arrays_that_contain(place: SchemaPlace) -> list[Arrays]:
     """Of `contains` with its bounds."""
     least, most = place.value.get("minContains", 1), place.value.get("maxContains")
     for name, bound in (("minContains", least), ("maxContains", 0 if most is None else most)):
@@ -214,21 +214,21 @@ def arrays_that_contain(place: Place) -> list[Arrays]:
 # ── objects ──────────────────────────────────────────────────────────────────
 
 
-def _required(_: Place, value: Any, path: str) -> Objects:
+def _required(_: SchemaPlace, value: Any, path: str) -> Objects:
     if isinstance(value, bool):  # draft 3 said it of a property
         raise SchemaInvalid(path, "it has to be a list of names")
     return Objects(required=_names(value, path), path=path)
 
 
-def _min_properties(_: Place, value: Any, path: str) -> Objects:
+def _min_properties(_: SchemaPlace, value: Any, path: str) -> Objects:
     return Objects(least=_count(value, path, MAX_ITEMS), path=path)
 
 
-def _max_properties(_: Place, value: Any, path: str) -> Objects:
+def _max_properties(_: SchemaPlace, value: Any, path: str) -> Objects:
     return Objects(most=_count(value, path, MAX_ITEMS), path=path)
 
 
-def _property_names(place: Place, value: Any, path: str) -> Objects:
+def _property_names(place: SchemaPlace, value: Any, path: str) -> Objects:
     return Objects(names=of(place.below("propertyNames")), path=path)
 
 
@@ -269,14 +269,14 @@ def _count(value: Any, path: str, most: int) -> int:
     return value
 
 
-NUMBERS: dict[str, Callable[[Place, Any, str], Numbers]] = {
+NUMBERS: dict[str, Callable[[SchemaPlace, Any, str], Numbers]] = {
     "minimum": _minimum,
     "maximum": _maximum,
     "exclusiveMinimum": _exclusive_minimum,
     "exclusiveMaximum": _exclusive_maximum,
     "multipleOf": _multiple_of,
 }
-STRINGS: dict[str, Callable[[Place, Any, str], Strings]] = {
+STRINGS: dict[str, Callable[[SchemaPlace, Any, str], Strings]] = {
     "pattern": _pattern,
     "format": _format,
     "minLength": _min_length,
@@ -285,7 +285,7 @@ STRINGS: dict[str, Callable[[Place, Any, str], Strings]] = {
     "contentMediaType": _encoded,
     "contentSchema": _encoded,
 }
-ARRAYS: dict[str, Callable[[Place, Any, str], Arrays]] = {
+ARRAYS: dict[str, Callable[[SchemaPlace, Any, str], Arrays]] = {
     "prefixItems": _prefix_items,
     "items": _items,
     "additionalItems": _additional_items,
@@ -293,7 +293,7 @@ ARRAYS: dict[str, Callable[[Place, Any, str], Arrays]] = {
     "maxItems": _max_items,
     "uniqueItems": _unique_items,
 }
-OBJECTS: dict[str, Callable[[Place, Any, str], Objects]] = {
+OBJECTS: dict[str, Callable[[SchemaPlace, Any, str], Objects]] = {
     "required": _required,
     "minProperties": _min_properties,
     "maxProperties": _max_properties,

@@ -22,7 +22,7 @@ MAX_OPTIONAL = 400
 
 
 @dataclass(frozen=True)
-class Shape:
+class ObjectShape:
     """Objects as the library holds them.
 
     Args:
@@ -51,7 +51,7 @@ def shapes_of(
     member: Callable[[Objects, str], Conjunction],
     kinds: Callable[[Conjunction], Kinds],
     known: Names,
-) -> list[Shape]:
+) -> list[ObjectShape]:
     """The shapes that a set of objects is made of.
 
     Args:
@@ -72,7 +72,7 @@ def shapes_of(
         raise NotHeld(objects.path, "names with control characters do not go with many others")
     if names and rest != NOTHING and not patterned and can_be_left_out(names):
         patterned, rest = ((any_string_but(names), rest),), NOTHING
-    shapes = list(_counted(Shape(named, patterned, rest, objects.required), objects))
+    shapes = list(_counted(ObjectShape(named, patterned, rest, objects.required), objects))
     if sum(len(shape.named) - len(shape.required) for shape in shapes) > MAX_OPTIONAL:
         raise SchemaInvalid(objects.path, f"more than {MAX_OPTIONAL} properties may be missing")
     return shapes
@@ -125,7 +125,7 @@ def _is_spelled_twice(name: str) -> bool:
     return any(sign < " " or sign == "\x7f" for sign in name)
 
 
-def _counted(shape: Shape, objects: Objects) -> Iterator[Shape]:
+def _counted(shape: ObjectShape, objects: Objects) -> Iterator[ObjectShape]:
     required = len(shape.required)
     optional = [
         name for name, held in shape.named if held != NOTHING and name not in shape.required
@@ -146,8 +146,8 @@ def _counted(shape: Shape, objects: Objects) -> Iterator[Shape]:
 
 
 def _at_least(
-    shape: Shape, optional: list[str], least: int, has_more: bool, path: str
-) -> Iterator[Shape]:
+    shape: ObjectShape, optional: list[str], least: int, has_more: bool, path: str
+) -> Iterator[ObjectShape]:
     _require_few(comb(len(optional), min(least, len(optional))), path)
     for chosen in combinations(optional, least):
         yield replace(shape, required=shape.required + chosen)
@@ -156,8 +156,8 @@ def _at_least(
 
 
 def _at_most(
-    shape: Shape, optional: list[str], least: int, most: int, has_more: bool, path: str
-) -> Iterator[Shape]:
+    shape: ObjectShape, optional: list[str], least: int, most: int, has_more: bool, path: str
+) -> Iterator[ObjectShape]:
     sizes = range(min(most, len(optional)) + 1)
     _require_few(sum(comb(len(optional), size) for size in sizes), path)
     for size in sizes:
@@ -175,6 +175,6 @@ def _require_few(number: int, path: str) -> None:
         raise NotHeld(path, "too many choices of properties make that number")
 
 
-def _without(shape: Shape, names: list[str]) -> Shape:
+def _without(shape: ObjectShape, names: list[str]) -> ObjectShape:
     named = tuple((name, NOTHING if name in names else held) for name, held in shape.named)
     return replace(shape, named=named)

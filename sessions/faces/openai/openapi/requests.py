@@ -7,7 +7,13 @@ from sessions.faces.openai.requests.bodies import (
     TEXT_MAX_TOKENS,
 )
 from sessions.faces.openai.requests.conversation import MAX_MESSAGES
-from sessions.faces.openai.requests.parameters import CHAT, EMBEDDINGS, TEXT, Parameter, Treatment
+from sessions.faces.openai.requests.parameters import (
+    CHAT,
+    EMBEDDINGS,
+    TEXT,
+    OpenAIParameter,
+    Treatment,
+)
 from sessions.faces.openai.requests.tools import MAX_DESCRIPTION_CHARACTERS, MAX_FUNCTIONS, NAME
 from sessions.faces.openapi.terms import (
     NULL,
@@ -126,7 +132,9 @@ _OF_EMBEDDINGS = {
 }
 
 
-def _request(table: tuple[Parameter, ...], types: dict[str, Schema], *required: str) -> Schema:
+def _request(
+    table: tuple[OpenAIParameter, ...], types: dict[str, Schema], *required: str
+) -> Schema:
     """A request's body: what is not refused, with the notes of the table."""
     properties = {
         parameter.name: _nullable(types.get(parameter.name, {}), parameter.name in required)

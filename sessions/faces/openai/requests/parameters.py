@@ -22,7 +22,7 @@ class Treatment(Enum):
 
 
 @dataclass(frozen=True)
-class Parameter:
+class OpenAIParameter:
     """One parameter; `harmless` are the values of a refused one that ask for nothing."""
 
     name: str
@@ -36,16 +36,16 @@ class Parameter:
         )
 
 
-def _honoured(name: str, note: str = "") -> Parameter:
-    return Parameter(name, Treatment.HONOURED, note)
+def _honoured(name: str, note: str = "") -> OpenAIParameter:
+    return OpenAIParameter(name, Treatment.HONOURED, note)
 
 
-def _ignored(name: str, note: str = "") -> Parameter:
-    return Parameter(name, Treatment.IGNORED, note)
+def _ignored(name: str, note: str = "") -> OpenAIParameter:
+    return OpenAIParameter(name, Treatment.IGNORED, note)
 
 
-def _refused(name: str, note: str = "", harmless: tuple[Any, ...] = ()) -> Parameter:
-    return Parameter(name, Treatment.REFUSED, note, harmless)
+def _refused(name: str, note: str = "", harmless: tuple[Any, ...] = ()) -> OpenAIParameter:
+    return OpenAIParameter(name, Treatment.REFUSED, note, harmless)
 
 
 _SAMPLING = (
@@ -127,7 +127,7 @@ EMBEDDINGS = (
 )
 
 
-def check(members: Mapping[str, Any], table: Sequence[Parameter]) -> dict[str, Any]:
+def check(members: Mapping[str, Any], table: Sequence[OpenAIParameter]) -> dict[str, Any]:
     """The members that are honoured and say something.
 
     Raises:
@@ -148,7 +148,7 @@ def check(members: Mapping[str, Any], table: Sequence[Parameter]) -> dict[str, A
     return honoured
 
 
-def markdown(table: Sequence[Parameter]) -> str:
+def markdown(table: Sequence[OpenAIParameter]) -> str:
     """A table as the documentation shows it."""
     rows = [f"| `{p.name}` | {p.treatment.value} | {p.note} |" for p in table]
     return "\n".join(["| parameter | | |", "|---|---|---|", *rows])

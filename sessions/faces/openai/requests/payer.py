@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from sessions import ports
 from sessions.access.callers import Caller
 from sessions.access.visibility import find_session, sessions_of
-from sessions.faces.openai.catalogue import ServedModel, public_name
+from sessions.faces.openai.catalogue import PricedModel, public_name
 from sessions.faces.openai.errors import OpenAIError
 from sessions.models import ApiKey, Scope, Session, SessionRouter
 
@@ -20,7 +20,7 @@ _HAS_MONEY = Q(deposited_wei__gt=F("withdrawn_wei") + F("reserved_wei") + F("pai
 
 
 def paying_session(
-    request: HttpRequest, key: ApiKey, model: ServedModel, named: int | None
+    request: HttpRequest, key: ApiKey, model: PricedModel, named: int | None
 ) -> Session:
     """The session that pays.
 
@@ -54,7 +54,7 @@ def paying_session(
     return session
 
 
-def _newest(key: ApiKey, model: ServedModel) -> Session:
+def _newest(key: ApiKey, model: PricedModel) -> Session:
     listed = SessionRouter.objects.filter(address=ports.router_address(), removed=False)
     session = (
         sessions_of(Caller.of_key(key))

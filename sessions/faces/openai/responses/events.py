@@ -10,21 +10,22 @@ from sessions.errors import TaskFailed
 from sessions.faces.common.answering import wait_s
 from sessions.faces.common.sse import PING_S
 from sessions.faces.openai.errors import read_error
-from sessions.faces.openai.responses.shapes import Shape
+from sessions.faces.openai.responses.shapes import AnswerShape
 from sessions.models import Task
-from sessions.streams import writing
+from sessions.streams import answer_stream
+from sessions.streams.answer import AnswerDone, AnswerPiece, StreamEvent
 
 WAITING_EVENTS = 64
 """How many events may wait for a slow reader; then its miners' streams are read no further."""
 _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
 
-_Event = writing.StreamEvent | Exception
+_Event = StreamEvent | Exception
 
 
 async def answer_events(
     tasks: Sequence[Task],
-    shape: Shape,
+    shape: AnswerShape,
     *,
     include_usage: bool,
     names: Mapping[str, str],
@@ -46,10 +47,10 @@ async def answer_events(
             match event:
                 case None:
                     yield _PING
-                case writing.Text(text, logprobs=logprobs):
+                case AnswerPiece(text, logprobs=logprobs):
                     piece = shape.piece(index, text, logprobs)
                     yield _event(piece | unknown_usage)
-                case writing.Done():
+                case AnswerDone():
                     yield _event(
                         shape.ending(index, event.finish_reason, event.miner) | unknown_usage
                     )
@@ -85,7 +86,7 @@ async def _merged(
             except TimeoutError:
                 yield 0, None
                 continue
-            left -= isinstance(event, writing.Done)
+            left -= isinstance(event, AnswerDone)
             yield index, event
             if isinstance(event, Exception):
                 return
@@ -97,12 +98,12 @@ async def _merged(
 
 
 async def _follow(index: int, task: Task, waiting: asyncio.Queue[tuple[int, _Event]]) -> None:
-    answer = writing.follow_answer(task.session_id, task.task_id, wait_s(task))
+    answer = answer_stream.follow_answer(task.session_id, task.task_id, wait_s(task))
     try:
         async with aclosing(answer) as events:
             async for event in events:
                 await waiting.put((index, event))
-                if isinstance(event, writing.Done):
+                if isinstance(event, AnswerDone):
                     return
         raise TaskFailed("the task ended without a result")
     except Exception as error:

@@ -19,10 +19,10 @@ from sessions.faces.openai.responses.logprobs import (
 )
 from sessions.logprobs import TokenLogprob
 from sessions.models import Task
-from sessions.streams.writing import Result
+from sessions.results import TaskResult
 
 
-class Shape(ABC):
+class AnswerShape(ABC):
     """The objects of one answer, which may have several choices."""
 
     id_prefix: ClassVar[str]
@@ -45,7 +45,7 @@ class Shape(ABC):
             "task_ids": [task.task_id for task in tasks],
         }
 
-    def whole(self, results: Sequence[Result]) -> dict[str, Any]:
+    def whole(self, results: Sequence[TaskResult]) -> dict[str, Any]:
         """The answer at once: one result a choice."""
         choices = [
             self._whole_choice(index, self.shown_before[index] + result.text, result.finish_reason)
@@ -124,7 +124,7 @@ class Shape(ABC):
     def _ending_piece(self, index: int, finish_reason: str) -> dict[str, Any]: ...
 
 
-class ChatShape(Shape):
+class ChatShape(AnswerShape):
     """`chat.completion`."""
 
     id_prefix, whole_object, chunk_object = "chatcmpl", "chat.completion", "chat.completion.chunk"
@@ -145,7 +145,7 @@ class ChatShape(Shape):
         return chat_logprobs(placed, top, self._spelling)
 
 
-class TextShape(Shape):
+class TextShape(AnswerShape):
     """`text_completion`."""
 
     id_prefix, whole_object, chunk_object = "cmpl", "text_completion", "text_completion"

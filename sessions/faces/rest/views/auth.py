@@ -81,7 +81,7 @@ class SignInView(_PublicView):
         return Response(_signed_in(request, signed_in.address))
 
 
-class SessionView(_PublicView):
+class SignedInView(_PublicView):
     """`GET /auth/session`: who has signed in here."""
 
     def get(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from sessions.faces.common.followed_task import find_task, require_stream
 from sessions.faces.common.problems import problem_response, require_method
 from sessions.faces.common.sse import EventStream, answer_events
 from sessions.models import Task
-from sessions.streams.answer import Position
+from sessions.streams.answer import AnswerPosition
 
 LAST_EVENT_ID = "Last-Event-ID"
 
@@ -21,7 +21,7 @@ async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> Ht
         require_method(request, "GET")
         authorization = request.headers.get("Authorization", "")
         task = await sync_to_async(find_task)(authorization, session_id, task_id)
-        after = Position.parse(request.headers.get(LAST_EVENT_ID, ""))
+        after = AnswerPosition.parse(request.headers.get(LAST_EVENT_ID, ""))
         if after.is_end:
             # Nothing follows: a browser's EventSource asks again until it is told so.
             return HttpResponse(status=204)
@@ -31,6 +31,6 @@ async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> Ht
     return event_stream(task, after)
 
 
-def event_stream(task: Task, after: Position | None = None) -> EventStream:
+def event_stream(task: Task, after: AnswerPosition | None = None) -> EventStream:
     """A task's answer as the body of a response."""
     return EventStream(answer_events(task, wait_s(task), after=after))

@@ -15,8 +15,9 @@ from pytest_django.fixtures import Settings
 from sessions.intake.prompts import prompt_of
 from sessions.logprobs import read_logprobs
 from sessions.models import Task
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
+from sessions.streams import task_stream
 from tests.sessions.factories import make_key
 
 Api = Callable[..., HttpResponse]
@@ -43,7 +44,7 @@ def logprob_of(token: int, count: int) -> list[Any]:
 
 
 def _answer(redis_url: str, task: Task) -> None:
-    key = writing.miner_stream_key(MINER, task.pk)
+    key = task_stream.miner_stream_key(MINER, task.pk)
     count = prompt_of(task).options.logprobs
     told = [logprob_of(index, count) for index in range(len(PIECES))] if count else []
     with redis.Redis.from_url(redis_url, protocol=2) as store:
@@ -52,10 +53,10 @@ def _answer(redis_url: str, task: Task) -> None:
             store.xadd(key, {"text": piece} | shown)
         counts = {"finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 5}
         store.xadd(key, {"done": "1", **counts})
-    writing.announce_source(task, MINER, key)
+    task_stream.announce_source(task, MINER, key)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [MINER])
-    result = writing.Result(MINER, "".join(PIECES), "stop", 3, 5, read_logprobs(told))
+    result = TaskResult(MINER, "".join(PIECES), "stop", 3, 5, read_logprobs(told))
     task_states.mark_validated(task, [result])
 
 

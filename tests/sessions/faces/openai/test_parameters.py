@@ -18,7 +18,7 @@ from sessions.faces.openai.requests.parameters import (
     CHAT,
     EMBEDDINGS,
     TEXT,
-    Parameter,
+    OpenAIParameter,
     Treatment,
     markdown,
 )
@@ -33,7 +33,7 @@ BASES = [
 
 @pytest.mark.parametrize(("table", "sdk"), BASES)
 def test_every_parameter_of_the_openai_package_is_in_the_table(
-    table: tuple[Parameter, ...], sdk: type
+    table: tuple[OpenAIParameter, ...], sdk: type
 ) -> None:
     missing = set(sdk.__annotations__) - {parameter.name for parameter in table}
     assert not missing
@@ -41,7 +41,7 @@ def test_every_parameter_of_the_openai_package_is_in_the_table(
 
 @pytest.mark.parametrize("table", [CHAT, TEXT, EMBEDDINGS])
 def test_a_table_names_each_parameter_once_and_says_why_it_refuses(
-    table: tuple[Parameter, ...],
+    table: tuple[OpenAIParameter, ...],
 ) -> None:
     names = [parameter.name for parameter in table]
     assert len(names) == len(set(names))
@@ -50,7 +50,7 @@ def test_a_table_names_each_parameter_once_and_says_why_it_refuses(
 
 
 @pytest.mark.parametrize("table", [CHAT, TEXT, EMBEDDINGS])
-def test_the_documentation_shows_the_table(table: tuple[Parameter, ...]) -> None:
+def test_the_documentation_shows_the_table(table: tuple[OpenAIParameter, ...]) -> None:
     text = (Path(settings.BASE_DIR) / "docs/openai.md").read_text()
     assert markdown(table) in text
 
@@ -59,7 +59,7 @@ def test_the_documentation_shows_the_table(table: tuple[Parameter, ...]) -> None
     ("table", "body"), [(CHAT, ChatBody), (TEXT, TextBody), (EMBEDDINGS, EmbeddingsBody)]
 )
 def test_the_serializer_of_a_body_reads_all_that_is_honoured_and_nothing_else(
-    table: tuple[Parameter, ...], body: type[Serializer[Any]]
+    table: tuple[OpenAIParameter, ...], body: type[Serializer[Any]]
 ) -> None:
     honoured = {each.name for each in table if each.treatment is Treatment.HONOURED}
     assert set(body().fields) == honoured

@@ -10,8 +10,8 @@ from sessions.faces.common.completion_body import read_completion
 from sessions.intake import acceptance
 from sessions.models import Session, SessionState, Task
 from sessions.ports import TaskRecords
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
 from tests.sessions.factories import make_request, make_session, make_task
 from tests.sessions.ports import CONTEXT_LENGTH, no_miners_online, replace_ports
 from tests.sessions.rest import MINER, OTHER_MINER, Api, answered, api, assert_problem
@@ -25,8 +25,8 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
     session = make_session(redundancy=2)
     answered(
         session,
-        writing.Result(MINER, "four", "stop", 3, 1),
-        writing.Result(OTHER_MINER, "4", "length", 3, 2),
+        TaskResult(MINER, "four", "stop", 3, 1),
+        TaskResult(OTHER_MINER, "4", "length", 3, 2),
     )
     body = {"prompt": "two words", "max_tokens": 8, "junk": [1]}
     completion = api(
@@ -63,7 +63,7 @@ def test_a_completion_has_openais_shape_with_one_choice_a_miner_best_first(api: 
 def test_both_addresses_take_the_session_and_must_agree(api: Api) -> None:
     session = make_session(redundancy=2)
     sid, key = session.session_id, {"Idempotency_Key": "ready"}
-    answered(session, writing.Result(MINER, "four", "stop", 3, 1))
+    answered(session, TaskResult(MINER, "four", "stop", 3, 1))
     body = {"prompt": "two words", "max_tokens": 8}
     assert api("POST", "completions", body | {"session_id": sid}, **key).status_code == 200
     assert api("POST", f"completions/{sid}", body | {"session_id": sid}, **key).status_code == 200
@@ -102,7 +102,7 @@ def test_an_answer_that_is_cut_to_the_context_says_so(api: Api, stream: bool) ->
         task = acceptance.accept(request, session=session, api_key=None)
         for status in ("assigned", "precommitted", "committed"):
             getattr(task_states, f"mark_{status}")(task, [MINER])
-        task_states.mark_validated(task, [writing.Result(MINER, "four", "stop", 3, 1)])
+        task_states.mark_validated(task, [TaskResult(MINER, "four", "stop", 3, 1)])
         body = {"prompt": "two words", "max_tokens": max_tokens, "stream": stream}
         path = f"completions/{session.session_id}"
         response = api("POST", path, body, Idempotency_Key=str(max_tokens))

@@ -11,8 +11,8 @@ from django.test import Client
 from sessions.intake import acceptance
 from sessions.models import Session, Task
 from sessions.ports import MinerRecord, TaskRecords
+from sessions.results import TaskResult
 from sessions.stages import task_states
-from sessions.streams import writing
 from tests.sessions.factories import STRANGER, make_key, make_request, make_session, make_task
 from tests.sessions.ports import replace_ports
 
@@ -93,7 +93,7 @@ def test_a_prompt_is_answered_by_the_network_first_and_paid(api: Api) -> None:
     task = acceptance.accept(make_request(idempotency_key="ready"), session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):
         getattr(task_states, f"mark_{status}")(task, [ALICE])
-    task_states.mark_validated(task, [writing.Result(ALICE, "it is four", "stop", 3, 3)])
+    task_states.mark_validated(task, [TaskResult(ALICE, "it is four", "stop", 3, 3)])
     asked = {"prompt": "two words", "max_tokens": 8}
     shown = api(
         "validate", body(session, answer="four it is", **asked), Idempotency_Key="ready"

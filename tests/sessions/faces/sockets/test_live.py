@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from sessions.faces.common import sse
 from sessions.models import Session, Task
 from sessions.stages import task_states
-from sessions.streams import feeds, writing
+from sessions.streams import feeds, task_stream
 from sessions.streams import reader as stream_reader
 from tests.sessions.factories import STRANGER, make_key, make_session, make_task
 
@@ -40,7 +40,7 @@ def store(redis_url: str) -> Iterator["redis.Redis"]:
 
 
 def write(store: "redis.Redis", miner: str, *pieces: str, done: bool = True) -> None:
-    key = writing.miner_stream_key(miner, "1")
+    key = task_stream.miner_stream_key(miner, "1")
     for piece in pieces:
         store.xadd(key, {"text": piece})
     if done:
@@ -49,7 +49,7 @@ def write(store: "redis.Redis", miner: str, *pieces: str, done: bool = True) -> 
 
 
 def go_live(task: Task, miner: str) -> None:
-    writing.announce_source(task, miner, writing.miner_stream_key(miner, "1"))
+    task_stream.announce_source(task, miner, task_stream.miner_stream_key(miner, "1"))
 
 
 class Stream:
@@ -298,7 +298,7 @@ def test_the_networks_feed_tells_stages_to_everybody(opened: Opened) -> None:
         "miners": [to_checksum_address(ALICE)],
     }
     socket_.send("junk")
-    writing.write(*feeds.additions({"type": "miner", "online": True}))
+    task_stream.write(*feeds.additions({"type": "miner", "online": True}))
     assert receive(socket_) | {"id": ""} == {
         "type": "miner",
         "online": True,

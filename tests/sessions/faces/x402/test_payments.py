@@ -14,7 +14,7 @@ from chain.models import Operation
 from chain.operations import OperationKind
 from sessions.access.errors import LimitReached
 from sessions.errors import NoMiners
-from sessions.faces.x402.errors import ChainUnavailable, PaymentRefused, Reason, TillEmpty
+from sessions.faces.x402.errors import PaymentRefused, PaymentUncheckable, Reason, TillEmpty
 from sessions.faces.x402.offer import Offer
 from sessions.faces.x402.payments import reference_of, take
 from sessions.models import ModelPrice, Payment, PaymentStatus, Session, Task
@@ -158,7 +158,7 @@ def test_while_the_chain_is_away_nothing_is_taken(
     session: Session, offer: Offer, signed: Sign, settings: Settings
 ) -> None:
     settings.RPC_URLS = ["http://127.0.0.1:1"]
-    with pytest.raises(ChainUnavailable):
+    with pytest.raises(PaymentUncheckable):
         take(make_request(), session, offer, signed())
     assert_nothing_was_taken()
 

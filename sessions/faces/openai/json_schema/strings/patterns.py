@@ -15,10 +15,10 @@ from sessions.faces.openai.json_schema.strings.regex_reading import (
     ALL,
     Anchor,
     Choice,
+    Concatenation,
     Lookahead,
-    Node,
+    RegexNode,
     Repeat,
-    Row,
     Signs,
     Unreadable,
     Unserved,
@@ -83,64 +83,64 @@ def _patterns(source: str) -> tuple[Pattern, ...]:
     return tuple(_pattern(each) for each in (*ahead, node))
 
 
-def _pattern(node: Node) -> Pattern:
+def _pattern(node: RegexNode) -> Pattern:
     whole = _whole(node)
     least, most = _lengths(whole)
     is_misread = any(signs.is_misread for signs in _signs(whole))
     return Pattern(f"^(?:{_text(whole, LEFT_OUT if is_misread else '')})$", least, most)
 
 
-def _signs(node: Node) -> Iterator[Signs]:
+def _signs(node: RegexNode) -> Iterator[Signs]:
     match node:
         case Signs():
             yield node
-        case Row(parts) | Choice(parts):
+        case Concatenation(parts) | Choice(parts):
             for part in parts:
                 yield from _signs(part)
         case Repeat(inner):
             yield from _signs(inner)
 
 
-def _without_lookaheads(node: Node) -> tuple[list[Node], Node]:
+def _without_lookaheads(node: RegexNode) -> tuple[list[RegexNode], RegexNode]:
     """Conditions at the very start are expressions of their own, which match as well."""
-    parts = list(node.parts) if isinstance(node, Row) else [node]
+    parts = list(node.parts) if isinstance(node, Concatenation) else [node]
     start = next((i for i, part in enumerate(parts) if not isinstance(part, Anchor)), len(parts))
     ahead = []
     while start and start < len(parts) and isinstance(part := parts[start], Lookahead):
-        ahead.append(Row((Anchor("^"), part.inner)))
+        ahead.append(Concatenation((Anchor("^"), part.inner)))
         del parts[start]
-    if _holds_lookahead(Row(tuple(parts))):
+    if _holds_lookahead(Concatenation(tuple(parts))):
         raise Unserved("a look-ahead is held at the start of a pattern only, after '^'")
-    return list(ahead), Row(tuple(parts))
+    return list(ahead), Concatenation(tuple(parts))
 
 
-def _holds_lookahead(node: Node) -> bool:
+def _holds_lookahead(node: RegexNode) -> bool:
     match node:
         case Lookahead():
             return True
-        case Row(parts) | Choice(parts):
+        case Concatenation(parts) | Choice(parts):
             return any(map(_holds_lookahead, parts))
         case Repeat(inner):
             return _holds_lookahead(inner)
     return False
 
 
-def _whole(node: Node) -> Node:
+def _whole(node: RegexNode) -> RegexNode:
     """An expression without anchors that matches a whole string where `node` is found in it."""
     if not _holds_anchor(node):
-        return _ANY_TEXT if _lengths(node)[0] == 0 else Row((_ANY_TEXT, node, _ANY_TEXT))
+        return _ANY_TEXT if _lengths(node)[0] == 0 else Concatenation((_ANY_TEXT, node, _ANY_TEXT))
     found = [whole for way in _ways(node) if (whole := _anchored(way)) is not None]
     return Choice(tuple(found)) if found else Signs(False, ())
 
 
-def _ways(node: Node) -> list[list[Node]]:
+def _ways(node: RegexNode) -> list[list[RegexNode]]:
     """The rows that an expression stands for; anchors are on their outside."""
     if not _holds_anchor(node) or isinstance(node, Anchor):
         return [[node]]
     match node:
         case Choice(parts):
             ways = [way for part in parts for way in _ways(part)]
-        case Row(parts):
+        case Concatenation(parts):
             combined = list(product(*map(_ways, parts))) if len(parts) < MAX_WAYS else []
             ways = [[each for way in combination for each in way] for combination in combined]
         case _:
@@ -150,7 +150,7 @@ def _ways(node: Node) -> list[list[Node]]:
     return ways
 
 
-def _anchored(way: Sequence[Node]) -> Node | None:
+def _anchored(way: Sequence[RegexNode]) -> RegexNode | None:
     """The whole string that a row matches; None if it never can."""
     inner = [part for part in way if not isinstance(part, Anchor)]
     before = after = True
@@ -163,23 +163,25 @@ def _anchored(way: Sequence[Node]) -> Node | None:
             if solid:
                 raise Unserved("an anchor beside a part that may be missing is not held")
             before, after = before and part.sign != "^", after and part.sign != "$"
-    return Row((*([_ANY_TEXT] if before else []), *inner, *([_ANY_TEXT] if after else [])))
+    return Concatenation(
+        (*([_ANY_TEXT] if before else []), *inner, *([_ANY_TEXT] if after else []))
+    )
 
 
-def _holds_anchor(node: Node) -> bool:
+def _holds_anchor(node: RegexNode) -> bool:
     match node:
         case Anchor():
             return True
-        case Row(parts) | Choice(parts):
+        case Concatenation(parts) | Choice(parts):
             return any(map(_holds_anchor, parts))
         case Repeat(inner):
             return _holds_anchor(inner)
     return False
 
 
-def _weight(node: Node) -> int:
+def _weight(node: RegexNode) -> int:
     match node:
-        case Row(parts) | Choice(parts):
+        case Concatenation(parts) | Choice(parts):
             return 1 + sum(map(_weight, parts))
         case Repeat(inner, least, most):
             return _weight(inner) * max(least, most or 1, 1)
@@ -188,12 +190,12 @@ def _weight(node: Node) -> int:
     return 1
 
 
-def _lengths(node: Node) -> tuple[int, int | None]:
+def _lengths(node: RegexNode) -> tuple[int, int | None]:
     """The fewest and the most characters of a match."""
     match node:
         case Signs():
             return 1, 1
-        case Row(parts):
+        case Concatenation(parts):
             lengths = [_lengths(part) for part in parts]
             most = [high for _, high in lengths]
             bound = None if None in most else sum(high or 0 for high in most)
@@ -211,11 +213,11 @@ def _lengths(node: Node) -> tuple[int, int | None]:
     return 0, 0
 
 
-def _text(node: Node, left_out: str) -> str:
+def _text(node: RegexNode, left_out: str) -> str:
     match node:
         case Signs():
             return (node.without(left_out) if left_out else node).text()
-        case Row(parts):
+        case Concatenation(parts):
             return "".join(_text(part, left_out) for part in parts)
         case Choice(parts):
             return f"(?:{'|'.join(_text(part, left_out) for part in parts)})"

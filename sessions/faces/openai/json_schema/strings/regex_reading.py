@@ -85,18 +85,18 @@ class Signs:
 
 
 @dataclass(frozen=True)
-class Row:
-    parts: tuple["Node", ...]
+class Concatenation:
+    parts: tuple["RegexNode", ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    parts: tuple["Node", ...]
+    parts: tuple["RegexNode", ...]
 
 
 @dataclass(frozen=True)
 class Repeat:
-    inner: "Node"
+    inner: "RegexNode"
     least: int
     most: int | None
 
@@ -108,16 +108,16 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Lookahead:
-    inner: "Node"
+    inner: "RegexNode"
 
 
-Node = Signs | Row | Choice | Repeat | Anchor | Lookahead
+RegexNode = Signs | Concatenation | Choice | Repeat | Anchor | Lookahead
 ALL = Signs(True, ())
 
 
-def read_regex(source: str) -> Node:
+def read_regex(source: str) -> RegexNode:
     """Raises Unreadable or Unserved."""
-    reader = _Reader(source)
+    reader = _RegexReader(source)
     node = reader.choice()
     if reader.at < len(source):
         raise Unreadable("a ')' closes nothing")
@@ -151,23 +151,23 @@ def _others(ranges: tuple[tuple[str, str], ...]) -> tuple[Range, ...]:
     return (*others, (free, LAST))
 
 
-class _Reader:
+class _RegexReader:
     def __init__(self, source: str) -> None:
         self.source, self.at = source, 0
 
-    def choice(self) -> Node:
+    def choice(self) -> RegexNode:
         ways = [self._row()]
         while self._take("|"):
             ways.append(self._row())
         return ways[0] if len(ways) == 1 else Choice(tuple(ways))
 
-    def _row(self) -> Node:
-        parts: list[Node] = []
+    def _row(self) -> RegexNode:
+        parts: list[RegexNode] = []
         while self.at < len(self.source) and self.source[self.at] not in "|)":
             parts.append(self._repeated(self._atom()))
-        return parts[0] if len(parts) == 1 else Row(tuple(parts))
+        return parts[0] if len(parts) == 1 else Concatenation(tuple(parts))
 
-    def _repeated(self, node: Node) -> Node:
+    def _repeated(self, node: RegexNode) -> RegexNode:
         found = _QUANTIFIER.match(self.source, self.at)
         if found is None:
             return node
@@ -185,7 +185,7 @@ class _Reader:
             raise Unreadable("numbers out of order in a quantifier")
         return Repeat(node, low, high)
 
-    def _atom(self) -> Node:
+    def _atom(self) -> RegexNode:
         sign = self.source[self.at]
         if _QUANTIFIER.match(self.source, self.at):
             raise Unreadable("a quantifier has nothing to repeat")
@@ -203,7 +203,7 @@ class _Reader:
                 return self._escape()
         return Signs(False, (self._plain(sign),))
 
-    def _group(self) -> Node:
+    def _group(self) -> RegexNode:
         is_ahead = self._take("?=")
         if named := _GROUP.match(self.source, self.at):
             self.at = named.end()
@@ -214,7 +214,7 @@ class _Reader:
             raise Unreadable("a group does not end")
         return Lookahead(inner) if is_ahead else inner
 
-    def _escape(self) -> Node:
+    def _escape(self) -> RegexNode:
         if self.at >= len(self.source):
             raise Unreadable("it ends with a backslash")
         sign = self.source[self.at]
@@ -224,7 +224,7 @@ class _Reader:
             raise Unserved("references to groups are not held")
         return Signs(False, self._escaped())
 
-    def _class(self) -> Node:
+    def _class(self) -> RegexNode:
         is_negated = self._take("^")
         ranges: list[Range] = []
         while not self._take("]"):

@@ -9,13 +9,13 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from sessions.models import Task, TaskStatus
-from sessions.streams import writing
+from sessions.streams import task_stream
 
 
 def test_a_connection_that_stalls_is_given_up_for_another(
     redis_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(task_stream, "WRITE_TIMEOUT_S", 0.1)
     stalled = socket.create_server(("127.0.0.1", 0))
     host, port = urlsplit(redis_url).hostname, urlsplit(redis_url).port
     taken: list[socket.socket] = []
@@ -33,6 +33,8 @@ def test_a_connection_that_stalls_is_given_up_for_another(
 
     threading.Thread(target=serve, daemon=True).start()
     settings.REDIS_URL = redis_url.replace(f":{port}", f":{stalled.getsockname()[1]}")
-    writing.write(writing.stage(Task(session_id=77, task_id=1, timeout_s=5), TaskStatus.QUEUED))
+    task_stream.write(
+        task_stream.stage(Task(session_id=77, task_id=1, timeout_s=5), TaskStatus.QUEUED)
+    )
     assert len(taken) == 1
     stalled.close()

@@ -17,8 +17,16 @@ from sessions.errors import (
     TaskFailed,
 )
 from sessions.models import Task, TaskStatus
+from sessions.results import TaskResult
 from sessions.stages.verdicts import wait_for_results
-from sessions.streams import reader, writing
+from sessions.streams import answer_stream, reader, task_stream
+from sessions.streams.answer import (
+    AnswerDone,
+    AnswerPiece,
+    AnswerPosition,
+    SourceChosen,
+    StageReached,
+)
 from sessions.streams.follower import LONG_WAIT_S
 from tests.sessions.followed_task import (
     ALICE,
@@ -39,54 +47,54 @@ __all__ = ["client", "miner"]
 async def test_an_answer_is_relayed_from_its_beginning_however_late_the_reader(
     miner: Miner,
 ) -> None:
-    writing.write(writing.stage(TASK, TaskStatus.QUEUED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.QUEUED))
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[0] == writing.Stage(TaskStatus.QUEUED)
-    assert events[-1] == writing.Done(ALICE, "stop", 3, 2)
+    assert events[0] == StageReached(TaskStatus.QUEUED)
+    assert events[-1] == AnswerDone(ALICE, "stop", 3, 2)
 
 
 async def test_an_answer_that_is_judged_already_is_told_again(miner: Miner) -> None:
     source(ALICE)
     await miner(ALICE, "Paris", " is", " it")
-    writing.announce_results(TASK, [writing.Result(ALICE, "Paris is it", "stop", 3, 2)])
-    writing.write(writing.stage(TASK, TaskStatus.ENDED))
+    task_stream.announce_results(TASK, [TaskResult(ALICE, "Paris is it", "stop", 3, 2)])
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ENDED))
     assert text_of(await read()) == "Paris is it"
 
 
 async def test_an_answer_whose_source_nobody_told_of_is_told_by_its_result(
     client: "redis.asyncio.Redis",
 ) -> None:
-    writing.write(writing.stage(TASK, TaskStatus.QUEUED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.QUEUED))
     results = [
-        writing.Result(ALICE, "Paris is it", "length", 3, 2),
-        writing.Result(BOB, "No", "stop", 3, 1),
+        TaskResult(ALICE, "Paris is it", "length", 3, 2),
+        TaskResult(BOB, "No", "stop", 3, 1),
     ]
-    writing.announce_results(TASK, results)
+    task_stream.announce_results(TASK, results)
     events = await read()
     assert text_of(events) == "Paris is it"
-    assert events[-1] == writing.Done(ALICE, "length", 3, 2)
-    after = writing.Position.parse(f"5-{zlib.crc32(b'Paris'):08x}")
-    rest = [event async for event in writing.follow_answer(7, 1_000_000, 5, after)]
+    assert events[-1] == AnswerDone(ALICE, "length", 3, 2)
+    after = AnswerPosition.parse(f"5-{zlib.crc32(b'Paris'):08x}")
+    rest = [event async for event in answer_stream.follow_answer(7, 1_000_000, 5, after)]
     assert text_of(rest) == " is it"
-    after = writing.Position.parse(f"5-{zlib.crc32(b'Berne'):08x}")
+    after = AnswerPosition.parse(f"5-{zlib.crc32(b'Berne'):08x}")
     with pytest.raises(SourceDiverged):
-        [event async for event in writing.follow_answer(7, 1_000_000, 5, after)]
+        [event async for event in answer_stream.follow_answer(7, 1_000_000, 5, after)]
 
 
 async def test_pieces_come_as_they_are_written(miner: Miner) -> None:
     source(ALICE)
-    events = writing.follow_answer(TASK.session_id, TASK.task_id, 5)
-    assert await anext(events) == writing.Source(ALICE)
+    events = answer_stream.follow_answer(TASK.session_id, TASK.task_id, 5)
+    assert await anext(events) == SourceChosen(ALICE)
     for piece in ("one", "two"):
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         started = time.monotonic()
         await miner(ALICE, piece, done=False)
-        assert await waiting == writing.Text(piece)
+        assert await waiting == AnswerPiece(piece)
         assert time.monotonic() - started < LONG_WAIT_S / 2
     await events.aclose()  # type: ignore[attr-defined]
 
@@ -106,7 +114,7 @@ async def test_the_next_source_goes_on_from_the_same_character(
     await miner(BOB, *pieces)
     events = await following
     assert text_of(events) == "The capital of France is Paris"
-    assert isinstance(events[-1], writing.Done)
+    assert isinstance(events[-1], AnswerDone)
     assert events[-1].miner == BOB
 
 
@@ -114,12 +122,12 @@ async def test_the_next_source_tells_no_token_again(client: "redis.asyncio.Redis
     async def say(address: str, *pieces: tuple[str, list[int]]) -> None:
         for text, tokens in pieces:
             told = json.dumps([[token, "-0.5", []] for token in tokens])
-            key = writing.miner_stream_key(address, "1")
+            key = task_stream.miner_stream_key(address, "1")
             await client.xadd(key, {"text": text, "logprobs": told})
 
     source(ALICE)
     await say(ALICE, ("Paris", [1]), (" is", [2]))
-    events = writing.follow_answer(TASK.session_id, TASK.task_id, 5.0)
+    events = answer_stream.follow_answer(TASK.session_id, TASK.task_id, 5.0)
     seen = [await anext(events) for _ in range(2)]
     assert text_of(seen) == "Paris is"
     # Its pieces are cut otherwise, and a part of a character comes before its text.
@@ -129,7 +137,7 @@ async def test_the_next_source_tells_no_token_again(client: "redis.asyncio.Redis
         seen.append(await anext(events))
     await events.aclose()
     told = [
-        each.token for event in seen if isinstance(event, writing.Text) for each in event.logprobs
+        each.token for event in seen if isinstance(event, AnswerPiece) for each in event.logprobs
     ]
     assert told == [1, 2, 3, 4, 5]
 
@@ -159,17 +167,17 @@ async def test_what_a_replaced_source_says_after_its_replacement_is_not_relayed(
 
 
 async def test_results_reach_who_waits_for_them(miner: Miner) -> None:
-    results = [writing.Result(BOB, "Paris", "stop", 3, 1), writing.Result(ALICE, "P", "stop", 3, 1)]
+    results = [TaskResult(BOB, "Paris", "stop", 3, 1), TaskResult(ALICE, "P", "stop", 3, 1)]
     waiting = asyncio.ensure_future(wait_for_results(TASK.session_id, TASK.task_id, 5))
     source(ALICE)
     await miner(ALICE, "Paris")
-    writing.write(writing.stage(TASK, TaskStatus.COMMITTED))
-    writing.announce_results(TASK, results)
+    task_stream.write(task_stream.stage(TASK, TaskStatus.COMMITTED))
+    task_stream.announce_results(TASK, results)
     assert await waiting == tuple(results)
 
 
 async def test_a_failure_tells_its_reason(client: "redis.asyncio.Redis") -> None:
-    writing.announce_failure(TASK, "miners_gone", "no miner is left for this task")
+    task_stream.announce_failure(TASK, "miners_gone", "no miner is left for this task")
     with pytest.raises(TaskFailed, match="no miner is left") as raised:
         await read()
     assert raised.value.extra == {"reason": "miners_gone"}
@@ -179,7 +187,7 @@ async def test_a_task_that_ends_without_a_result_keeps_nobody_waiting(
     client: "redis.asyncio.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sessions.streams.answer.END_GRACE_S", 0.1)
-    writing.write(writing.stage(TASK, TaskStatus.ENDED))
+    task_stream.write(task_stream.stage(TASK, TaskStatus.ENDED))
     with pytest.raises(TaskFailed):
         await asyncio.wait_for(read(60), 5)
 
@@ -193,13 +201,13 @@ async def test_the_deadline_ends_the_waiting(client: "redis.asyncio.Redis") -> N
 
 async def test_a_miners_nonsense_hurts_nobody(client: "redis.asyncio.Redis", miner: Miner) -> None:
     source(ALICE)
-    key = writing.miner_stream_key(ALICE, "1")
+    key = task_stream.miner_stream_key(ALICE, "1")
     await client.xadd(key, {"junk": b"\xff\xfe"})
     await client.xadd(key, {"text": b"ok \xff"})
     await client.xadd(key, {"done": "", "finish_reason": "x", "prompt_tokens": "-5"})
     events = await read()
     assert text_of(events) == "ok �"
-    assert events[-1] == writing.Done(ALICE, "stop", 0, 0)
+    assert events[-1] == AnswerDone(ALICE, "stop", 0, 0)
 
 
 async def test_a_miner_that_never_stops_is_cut_off(
@@ -273,11 +281,11 @@ async def test_followers_share_two_connections_that_end_a_while_after_the_last(
 async def test_a_key_that_is_no_stream_hurts_only_its_own_followers(
     client: "redis.asyncio.Redis", miner: Miner
 ) -> None:
-    await client.set(writing.miner_stream_key(BOB, "1"), "no stream")
+    await client.set(task_stream.miner_stream_key(BOB, "1"), "no stream")
     other = Task(session_id=8, task_id=1, timeout_s=5)
-    writing.announce_source(other, BOB, writing.miner_stream_key(BOB, "1"))
+    task_stream.announce_source(other, BOB, task_stream.miner_stream_key(BOB, "1"))
     wrong = asyncio.ensure_future(
-        anext_of(writing.follow_answer(other.session_id, other.task_id, 0.5))
+        anext_of(answer_stream.follow_answer(other.session_id, other.task_id, 0.5))
     )
     source(ALICE)
     await miner(ALICE, "fine")
