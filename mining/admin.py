@@ -1,7 +1,5 @@
 """The admin's view of mining: to read, since processes and the chain write it."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -21,19 +19,7 @@ from mining.models import (
     Node,
     Validation,
 )
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that nobody changes by hand."""
-
-    def has_add_permission(self, *_: Any, **__: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
-        return False
+from sessions.admin import ReadOnlyAdmin
 
 
 @admin.register(Assignment)
