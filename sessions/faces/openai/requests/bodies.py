@@ -66,7 +66,7 @@ class StreamOptions(serializers.Serializer):
 
 
 class JsonValue(serializers.Field):
-    """A member in a form of its own, which the serializer's `validate` has read."""
+    """A member in a language of its own: a method of the serializer reads it."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data
@@ -121,14 +121,11 @@ class ChatBody(CommonBody):
             raise serializers.ValidationError(
                 {"top_logprobs": "is allowed only with 'logprobs': true"}
             )
+        attrs = super().validate(attrs)
+        # A grammar is the most work, so all else is known to be well-formed before it.
         tools = read_tools(attrs)
-        instruction = "" if tools is None else tools.instruction
-        read: dict[str, Any] = {
-            "tools": tools,
-            "prompt": conversation(attrs["messages"], instruction),
-            "grammar": _grammar(attrs, tools),
-        }
-        return super().validate(attrs | read)
+        prompt = conversation(attrs["messages"], "" if tools is None else tools.instruction)
+        return attrs | {"tools": tools, "prompt": prompt, "grammar": _grammar(attrs, tools)}
 
 
 def _grammar(attrs: Mapping[str, Any], tools: Tools | None) -> AnswerGrammar | None:
