@@ -1,8 +1,8 @@
-"""The Celery worker on a miner's mailbox: it delivers jobs to the `Miner`, and decides nothing.
+"""The Celery worker of a miner's mailbox. It passes jobs to the `Miner` and decides nothing itself.
 
-The pool is threads: a loaded model cannot be forked. There is one thread more than slots, so that
-a reveal or a cancellation never waits for a generation. A delivery is confirmed when its work is
-done. One that is not is delivered again, and recognised.
+The worker uses a pool of threads, since a loaded model cannot be forked. It has one thread more
+than slots, so that a reveal or a cancellation never waits for a generation. A delivery is
+acknowledged when its work is done. Otherwise it is delivered again, and the miner recognises it.
 """
 
 import fcntl
@@ -49,28 +49,31 @@ from mining.node.worker.task_check import TaskCheck
 logger = logging.getLogger(__name__)
 
 _TALKATIVE = ("celery.worker.strategy", "celery.app.trace")
-"""They name every message twice, the job's while its client waits; the miner says what came of a
-job, and of all else what went wrong."""
+"""Loggers that write two lines for every message, while a job's client waits.
+
+The miner itself logs the outcome of each job, and the errors of everything else.
+"""
 VISIBILITY_TIMEOUT_S = 3700
-"""Longer than the longest task, so that what still runs is not delivered again."""
+"""After this time Redis delivers a message again. It is longer than the longest task."""
 
 
 class AlreadyRunning(NodeError):
-    """Another process works with this key."""
+    """Another process uses this home, and so the same key."""
 
 
 def run(config: NodeConfig, progress: Progress | None = None) -> int:
-    """Work until SIGTERM or SIGINT, then finish what runs; return the exit status.
+    """Work until SIGTERM or SIGINT, then finish the running jobs and return the exit status.
 
     Args:
-        progress: told a step's name and how much of it is done, from 0 to 1.
+        config: the node's settings.
+        progress: called with the name of a step and the share of it that is done, from 0 to 1.
 
     Raises:
-        AlreadyRunning: another process works in this home.
+        AlreadyRunning: another process uses this home.
         WalletError: the key cannot be opened.
         RedisError: the mailbox cannot be opened.
-        EnrolmentFailed, MailboxUnfit: the router gives no mailbox, or one that is of no use.
-        ModelSourceError, LlamaError: a model cannot be had, or is not the one that was asked for.
+        EnrolmentFailed, MailboxUnfit: the router gives no mailbox, or an unusable one.
+        ModelSourceError, LlamaError: a model cannot be found, or is not the expected one.
         NotEnoughMemory, ModelUnavailable: a model cannot be loaded.
         ChainUnavailable, CallReverted: jobs cannot be checked against the chain.
     """
@@ -100,7 +103,9 @@ def _run(config: NodeConfig, tell: Progress) -> int:
         check=_task_check(config, wallet.address),
     )
     duties = network_duties(config, shelf, wallet, mailbox, miner, journal)
-    gc.freeze()  # what is loaded now stays; looking through all of it stops a stream for 50 ms
+    # Everything loaded so far stays until the end. A garbage collection that scans it would stop
+    # all streams for 50 ms.
+    gc.freeze()
     heart = Heart(miner, mailbox, config.home)
     heart.start()
     served = ", ".join(map(str, shelf.identifiers))
@@ -121,14 +126,14 @@ def _run(config: NodeConfig, tell: Progress) -> int:
 
 @contextmanager
 def _alone_in(home: Path) -> Iterator[None]:
-    """Hold a home for this process: two with one key would work on each other's jobs."""
+    """Lock a home for this process. Two processes with one key would take each other's jobs."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(
-                f"home: a node runs in {home} already; stop it, or give this one another --home"
+                f"home: a node is running in {home}; stop it, or give this one another --home"
             ) from None
         yield
 
@@ -138,22 +143,26 @@ def _untold(_step: str, _share: float) -> None:
 
 
 def open_mailbox(config: NodeConfig, wallet: Wallet) -> str:
-    """The REDIS_URL that opens this miner's mailbox: the one that is set, or a new one by proof.
+    """Return the URL of this miner's mailbox.
+
+    This is the URL from the settings. If there is none, or it no longer opens the mailbox, the
+    miner proves its key to the router and gets a new one.
 
     Raises:
-        RedisError: the one that is set does not open it, and no router is known to ask.
-        EnrolmentFailed, ConfigError: the router gives none, or one in clear text.
+        RedisError: the URL from the settings does not open the mailbox, and no router is set.
+        EnrolmentFailed: the router gives no mailbox.
+        ConfigError: the mailbox would be reached over an unencrypted connection.
     """
     if config.redis_url is not None:
         url = mailbox_url(config.redis_url, config.redis_ca_file)
         try:
-            # Celery would try on for ever with a password that no longer opens anything.
+            # Check now, since Celery would retry forever with a password that is no longer valid.
             _require_open(url, wallet.address)
             return url
         except AuthenticationError:
             if config.router_url is None:
                 raise
-            logger.warning("REDIS_URL opens nothing any more; asking the router for a new one")
+            logger.warning("REDIS_URL no longer opens the mailbox; asking the router for a new one")
     assert config.router_url is not None
     url = enrol(config.router_url, wallet)
     require_private(url, allow_plaintext=config.allow_plaintext)
@@ -170,8 +179,8 @@ def _require_open(redis_url: str, address: str) -> None:
 def _task_check(config: NodeConfig, address: str) -> TaskCheck | None:
     if config.rpc_url is None or config.queue_address is None:
         logger.warning(
-            "without RPC_URL and QUEUE_ADDRESS jobs are believed: neither that a task is real nor"
-            " that it is paid is checked"
+            "RPC_URL or QUEUE_ADDRESS is not set: the node does not check whether a job's task"
+            " exists and is paid"
         )
         return None
     return TaskCheck(Rpc(config.rpc_url), config.queue_address, address, config.terms)
@@ -185,14 +194,18 @@ def network_duties(
     miner: Miner,
     journal: Journal,
 ) -> NetworkDuties | None:
-    """What this node does while it is idle; nothing where it could not check what it signs."""
+    """Return this node's part in network tasks, or None if it takes no part.
+
+    A node takes no part if other nodes cannot check its tokens. A node that checks its jobs against
+    the chain takes no part if it cannot check network tasks.
+    """
     if not shelf.canonical:
-        logger.info("a model that others cannot check takes no part in network tasks")
+        logger.info("others cannot check this node's model: it takes no part in network tasks")
         return None
     check = None
     if config.rpc_url is not None:
         if config.cognitive_address is None:
-            logger.warning("without COGNITIVE_ADDRESS this node takes no part in network tasks")
+            logger.warning("COGNITIVE_ADDRESS is not set: this node takes no part in network tasks")
             return None
         check = NetworkCheck(Rpc(config.rpc_url), config.cognitive_address, wallet.address)
     stash = CompletionStash(config.home / "network")
@@ -210,7 +223,7 @@ def network_duties(
 
 
 def make_app(redis_url: str, miner: Miner, duties: NetworkDuties | None = None) -> Celery:
-    """The miner's Celery application, with its tasks."""
+    """Return the miner's Celery application, with its tasks."""
     app = Celery("mining.node", broker=redis_url, set_as_current=False)
     app.conf.update(
         broker_transport_options={
@@ -257,9 +270,10 @@ def make_app(redis_url: str, miner: Miner, duties: NetworkDuties | None = None) 
 
 
 def _take_up(app: Celery) -> None:
-    """Have what a crash has left unconfirmed delivered now, and not after VISIBILITY_TIMEOUT_S.
+    """Deliver the messages again that a crash has left unacknowledged.
 
-    Nobody else reads this mailbox, so nobody can be at work on it.
+    Otherwise this would take VISIBILITY_TIMEOUT_S. It is safe, since no other process reads this
+    mailbox.
     """
     with app.connection_for_read(transport_options={"visibility_timeout": 0}) as connection:
         channel: Any = connection.default_channel
@@ -294,7 +308,7 @@ def _work(app: Celery, slots: int, miner: Miner, heart: Heart) -> int:
 
 
 def _hand_back(app: Celery, miner: Miner) -> None:
-    """Say of the jobs that wait in the mailbox that this node will not do them."""
+    """Report that the jobs which wait in the mailbox will not be done by this node."""
     with (
         app.connection_for_read() as connection,
         connection.SimpleQueue(INFERENCE_QUEUE) as waiting,

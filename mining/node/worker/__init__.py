@@ -1,1 +1,1 @@
-"""A node at work: jobs from its mailbox, answers and signed reports into it."""
+"""Takes jobs from the node's mailbox, and sends answers and signed reports through it."""

@@ -1,4 +1,4 @@
-"""What a miner binds itself to: an answer as content, with a salt, and where it is revealed."""
+"""Builds the content that a miner commits to: its answer, with a salt."""
 
 import secrets
 
@@ -10,8 +10,13 @@ from mining.node.worker.sealing import seal_result
 
 
 def bind(job: Job, result: GenerationResult, miner: str) -> Result:
-    """A miner's answer with a salt, so that its hash can be neither guessed nor copied."""
-    told = {"logprobs": [each.to_json()[1:] for each in result.logprobs]}
+    """Return the result that a miner precommits and later reveals.
+
+    Its content names the task and the miner, so that no other miner can copy the hash. It holds a
+    random salt, so that the answer cannot be guessed from the hash. The content is sealed if the
+    job asks for it.
+    """
+    logprobs = {"logprobs": [each.to_json()[1:] for each in result.logprobs]}
     content = canonical_json(
         {
             "result": result.text,
@@ -27,11 +32,11 @@ def bind(job: Job, result: GenerationResult, miner: str) -> Result:
                 "completion_tokens": result.completion_tokens,
             },
             "token_ids": list(result.token_ids),
-            **(told if job.logprobs else {}),
+            **(logprobs if job.logprobs else {}),
         }
     )
     content = seal_result(job, content)
-    # The contract takes no longer text, so that a long result goes by its address.
+    # The contract refuses a longer text, so a long result is committed by its content address.
     inline = job.inline and len(content) <= MAX_DATA_BYTES
     return Result(
         assignment_id=job.assignment_id,

@@ -1,4 +1,4 @@
-"""The heartbeat: to the router through the mailbox, and to HOME/status.json for the owner."""
+"""Sends the node's heartbeats to the router, and writes them to HOME/status.json for the owner."""
 
 import json
 import logging
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 2.0
 ALIVE_S = 10.0
-"""A node that has not beaten for longer is taken for gone."""
+"""A node whose last heartbeat is older than this counts as not running."""
 MAILBOX_CLOSED = 3
-"""The exit status of a miner whose password opens nothing any more; start it again."""
+"""The exit status of a miner whose password no longer opens its mailbox. It must be restarted."""
 QUEUES = ("inference", "control")
 _FILE = "status.json"
 
 
 class Heart:
-    """Beats in a thread of its own until it is stopped."""
+    """Sends heartbeats from a thread of its own until it is stopped."""
 
     def __init__(self, miner: Miner, mailbox: Mailbox, home: Path) -> None:
         self._miner = miner
@@ -38,15 +38,15 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat, at once."""
+        """Start the thread, which sends the first heartbeat at once."""
         self._thread.start()
 
     def beat_now(self) -> None:
-        """Beat without waiting for the interval. A signal handler may call it."""
+        """Send a heartbeat without waiting for the interval. Signal handlers may call this."""
         self._wanted.set()
 
     def stop(self) -> None:
-        """Beat no more, and wait for the beat that may be under way."""
+        """Stop the thread, after the heartbeat that it may be sending."""
         self._stopped = True
         self._wanted.set()
         self._thread.join()
@@ -64,21 +64,23 @@ class Heart:
             waiting = {queue: self._mailbox.waiting(queue) for queue in QUEUES}
             _write(self._home / _FILE, status, waiting)
         except AuthenticationError:
-            # Redis has forgotten its users, or this one's password was changed. Nothing that runs
-            # can be reported any more, and Celery would try on for ever: end, as by a crash, which
-            # loses nothing but time. Whoever starts this process again gets it a new mailbox.
-            logger.error("heartbeat: the mailbox is closed to this miner; it ends")
+            # Redis has lost its users, or this user's password was changed. Running jobs can no
+            # longer be reported, and Celery would retry forever. So the process exits as in a
+            # crash, which loses only time. When it is started again, it asks for a new mailbox.
+            logger.error("heartbeat: the mailbox no longer accepts this miner; the process exits")
             self._miner.let_go()
             os._exit(MAILBOX_CLOSED)
         except RedisError as error:
-            logger.warning("heartbeat: Redis does not answer (%s); trying on", type(error).__name__)
+            logger.warning(
+                "heartbeat: Redis does not answer (%s); trying again", type(error).__name__
+            )
         except OSError as error:
             logger.warning("heartbeat: %s cannot be written (%s)", _FILE, error.strerror)
 
 
 @dataclass(frozen=True)
 class LastBeat:
-    """What a running node has last said of itself, and how many messages wait for it."""
+    """A node's last heartbeat, and how many messages waited in each of its queues then."""
 
     age_s: float
     status: dict[str, Any]
@@ -86,16 +88,16 @@ class LastBeat:
 
     @property
     def alive(self) -> bool:
-        """Whether the node still runs and reaches its mailbox."""
+        """Whether the node is running and reaches its mailbox."""
         return self.age_s < ALIVE_S
 
 
 def last_beat(home: Path) -> LastBeat | None:
-    """The last heartbeat of the node in a home, None if there never was one."""
+    """Return the last heartbeat of the node in a home, or None if there is none."""
     try:
-        told = json.loads((home / _FILE).read_text())
-        sent_at_s = told["heartbeat"]["sent_at_ms"] / 1000
-        return LastBeat(time.time() - sent_at_s, told["heartbeat"], told["waiting"])
+        written = json.loads((home / _FILE).read_text())
+        sent_at_s = written["heartbeat"]["sent_at_ms"] / 1000
+        return LastBeat(time.time() - sent_at_s, written["heartbeat"], written["waiting"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,7 +1,7 @@
-"""What a miner does with a job, a reveal and a cancellation. Celery only calls this.
+"""Handles jobs, reveals, cancellations and shortenings. The Celery tasks only call this module.
 
-An assignment is worked on once: a delivery that repeats a running one is dropped, one that
-repeats a finished one reports the same precommit again.
+A miner works on an assignment once. A repeated delivery of a running job is dropped. A repeated
+delivery of a finished job reports the same precommit again.
 """
 
 import json
@@ -57,33 +57,46 @@ SOFTWARE = (
     f"cortensor-node/{VERSION} llama-cpp-python/{llama_cpp.__version__} {LIBRARY}/{GRAMMAR_VERSION}"
 )
 BUSY_WAIT_S = 1.0
-"""How long a job waits for a slot. Longer would keep reveals and cancellations waiting too."""
+"""How long a job waits for a slot. A longer wait would delay reveals and cancellations as well."""
 ACK_WITHIN_S = 0.1
-"""How long an ack waits for a first piece that may go out before it."""
+"""How long an ack waits for the answer's first piece, which is sent before it."""
 
 
 class Draining(Exception):
-    """The node is about to stop, and begins nothing."""
+    """The node is about to stop and starts no more jobs. `code` goes into reports."""
 
     code = "draining"
 
 
 _REASONS = (
-    *(PromptError, SealedPromptUnreadable, GenerationError, GrammarInvalid, StreamMismatch),
-    *(JobRefused, ChainUnavailable, Busy, NoRoom, Draining),
+    PromptError,
+    SealedPromptUnreadable,
+    GenerationError,
+    GrammarInvalid,
+    StreamMismatch,
+    JobRefused,
+    ChainUnavailable,
+    Busy,
+    NoRoom,
+    Draining,
 )
-"""Why there may be no result, each with the `code` that the router is told."""
+"""The errors that end a job without a result. The report holds the error's `code`."""
 
 
 class Miner:
-    """One key, one mailbox, and the models on a shelf. Its methods may be called from many threads.
+    """A miner with one key, one mailbox, and the models on a shelf. Threads may share it.
 
     Args:
-        slots: how many jobs it works on at once, of all its models together.
-        pool_domain: where its heartbeats count.
-        journal: what runs is noted there, and what the last process died with is found there.
-        check: holds jobs against the chain before they are worked on; without one, a job is
-            believed, and the router may have made it up.
+        shelf: the models.
+        slots: how many jobs the miner works on at once, over all models.
+        wallet: the key.
+        mailbox: where reports and answers are written.
+        stash: the results that are precommitted, on disk.
+        pool_domain: the signing domain of heartbeats.
+        journal: the jobs that are running, on disk. It tells which jobs the last process died
+            with.
+        check: checks jobs against the chain before the miner works on them. Without it, the miner
+            trusts its router, which could send jobs that nobody pays for.
     """
 
     def __init__(
@@ -115,7 +128,13 @@ class Miner:
         self._reminders = Reminders(stash)
 
     def infer(self, value: object) -> None:
-        """Do a job: ack, generate, stream, precommit. Every failure becomes a report."""
+        """Do a job: generate the answer, stream it, ack the job and precommit the result.
+
+        Every failure becomes a report.
+
+        Args:
+            value: the job as JSON; see `mining.node.protocol.job.Job`.
+        """
         try:
             job = Job.from_json(value)
         except Malformed as error:
@@ -123,31 +142,32 @@ class Miner:
             self._refuse(value, error)
             return
         if self._journal.has_died(_name(job)):
-            # Redis delivers again what the last process did not finish. Only the router decides
-            # whether it is tried again; its next attempt may come while this one is reported.
+            # Redis delivers the jobs again that the last process did not finish. Only the router
+            # decides whether to try a job again. It sends a new attempt, which may arrive while
+            # this one's death is reported.
             if not self._precommit_again(job.assignment_id):
                 self._report_death(job.assignment_id, job.attempt, "with it")
             return
         with self._running.once(job.assignment_id) as first:
             if not first:
-                logger.info("assignment %s is being worked on already", job.assignment_id)
+                logger.info("assignment %s is running already", job.assignment_id)
             elif not self._precommit_again(job.assignment_id):
                 self._attempt(job)
 
     def report_deaths(self) -> None:
-        """Say which jobs the last process of this node died with."""
+        """Report the jobs with which the last process of this node died."""
         for death in self._journal.deaths:
             assignment_id, _, attempt = death.name.rpartition("_")
             if not attempt.isdecimal() or self._precommit_again(assignment_id):
-                continue  # no job, or done before the death
+                continue  # not a job, or finished before the process died
             self._report_death(assignment_id, int(attempt), f"beside {death.others} others")
 
     def let_go(self) -> None:
-        """Blame no job for this process's end, which is about to come."""
+        """Clear the journal, so that no job is blamed for the coming end of this process."""
         self._journal.let_go()
 
     def reveal(self, assignment_id: str) -> None:
-        """Report the result that was precommitted, signed. Without one there is nothing to do."""
+        """Report the precommitted result with a signed commit. Do nothing if there is none."""
         try:
             result = self._stash.get(assignment_id)
         except NotStashed as error:
@@ -172,49 +192,49 @@ class Miner:
         )
 
     def cancel(self, assignment_id: str) -> None:
-        """End an assignment's generation, or see to it that it never starts."""
+        """End an assignment's generation, or prevent it from starting."""
         self._running.cancel(assignment_id)
         self._reminders.answered(assignment_id)
 
     def shorten(self, assignment_id: str, characters: int) -> None:
-        """End an answer once it has so many characters, and precommit it as it is then."""
+        """End an answer once it has `characters` characters, and precommit it as it is then."""
         self._running.shorten(assignment_id, characters)
 
     @property
     def in_flight(self) -> int:
-        """How many jobs are being worked on."""
+        """The number of running jobs."""
         return len(self._running)
 
     @property
     def draining(self) -> bool:
-        """Whether it begins nothing more."""
+        """Whether the miner starts no more jobs."""
         return self._draining
 
     def drain(self) -> None:
-        """Begin nothing more, and say so with the next heartbeat; what runs is finished."""
+        """Start no more jobs, but finish the running ones. The next heartbeat reports this."""
         self._draining = True
 
     def close(self) -> None:
-        """End the thread that writes answers; call it when nothing runs any more."""
+        """End the thread that writes answers. No job may be running."""
         self._writer.close()
 
     def hand_back(self, value: object) -> None:
-        """Say of a job that was not begun that it will not be."""
+        """Report that a job is not started, because the node stops."""
         with suppress(Malformed):
             job = Job.from_json(value)
             if not self._precommit_again(job.assignment_id):
-                self._fail(job, Draining.code, "node: it stops; give the job to another")
+                self._fail(job, Draining.code, "node: it is stopping; give the job to another node")
 
     def remind(self) -> None:
-        """Report precommits again that the router does not seem to have heard of."""
+        """Report precommits again that the router does not seem to have received."""
         for assignment_id in self._reminders.due():
-            with suppress(NotStashed):  # it has been forgotten meanwhile
+            with suppress(NotStashed):  # the stash deletes old results
                 self._report_precommit(assignment_id)
 
     def beat(self) -> NodeStatus:
-        """Report that the miner is there, and what it can take."""
+        """Report the miner's status in a signed heartbeat, and return it."""
         with self._beating:
-            # The clock may be set back; a number that is not higher would not count.
+            # The clock may be set back, but a router ignores a time that is not higher.
             self._last_beat_ms = max(self._last_beat_ms + 1, int(time.time() * 1000))
             status = self._status(self._last_beat_ms)
             text = json.dumps(status.to_json())
@@ -243,19 +263,21 @@ class Miner:
             self._running.require_wanted(job.assignment_id)
             with self._slot(job), self._journal.running(_name(job)):
                 if self._draining:
-                    raise Draining("node: it stops; give the job to another")
+                    raise Draining("node: it is stopping; give the job to another node")
                 result = self._work(job)
         except _REASONS as error:
             logger.warning("assignment %s failed: %s", job.assignment_id, error)
             self._fail(job, error.code, str(error))
         except Exception:
             logger.exception("assignment %s failed", job.assignment_id)
-            self._fail(job, "internal_error", "node: an error that its log describes")
+            self._fail(job, "internal_error", "node: an internal error; its log has the details")
         else:
             self._precommit_again(job.assignment_id)
             logger.info(
-                "assignment %s: %d tokens of answer to %d of prompt",
-                *(job.assignment_id, result.completion_tokens, result.prompt_tokens),
+                "assignment %s: %d answer tokens for %d prompt tokens",
+                job.assignment_id,
+                result.completion_tokens,
+                result.prompt_tokens,
             )
 
     def _work(self, job: Job) -> GenerationResult:
@@ -268,7 +290,7 @@ class Miner:
         return result
 
     def _request(self, job: Job) -> GenerationRequest:
-        """Check everything that can be checked before work starts."""
+        """Build the request, and check everything that can be checked before work starts."""
         prompts = self._shelf.prompts(job.model_identifier)
         if time.time() >= job.deadline_at:
             raise DeadlinePassed("deadline_at: it has passed; nothing was generated")
@@ -294,11 +316,11 @@ class Miner:
             job.assignment_id, lambda: engine.submit(request), job.enough_characters
         )
         try:
-            # Asked for while the prompt is being read.
+            # Redis is asked for the stream while the engine reads the prompt.
             stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
             writing = self._writer.write(generation, stream)
-            # A signature takes milliseconds beside a running engine, and a client waits for the
-            # first piece; so the ack goes out behind it, or before it where that takes a while.
+            # Signing the ack takes milliseconds beside a running engine, and the client waits for
+            # the first piece. So the ack follows the first piece, unless that takes too long.
             writing.begins_within(ACK_WITHIN_S)
             self._report_ack(job)
             return writing.result()
@@ -323,7 +345,10 @@ class Miner:
             )
 
     def _precommit_again(self, assignment_id: str) -> bool:
-        """Report the precommit of what is stashed; False if nothing is. Always the same one."""
+        """Report the precommit of the stashed result, which is always the same.
+
+        Return False if no result is stashed.
+        """
         try:
             self._report_precommit(assignment_id)
         except NotStashed:
@@ -332,7 +357,7 @@ class Miner:
 
     def _report_precommit(self, assignment_id: str) -> None:
         result = self._stash.get(assignment_id)
-        # Before it is tried: it may fail, and even if it does not, Redis may lose it.
+        # Schedule the reminder first: the report may fail, and Redis may lose it later.
         self._reminders.reported(assignment_id)
         digest = commit_hash(result.session_id, result.task_id, self.address, result.data)
         precommit = Precommit(
@@ -351,7 +376,7 @@ class Miner:
         stream = self._mailbox.stream(job.assignment_id, job.max_tokens)
         [refused] = self._mailbox.append([stream.failed(code)])
         if refused is not None:
-            logger.warning("assignment %s: its stream has no end: %s", job.assignment_id, refused)
+            logger.warning("assignment %s: cannot end its stream: %s", job.assignment_id, refused)
         self._mailbox.report(
             FailedReport(assignment_id=job.assignment_id, code=code, message=message)
         )
@@ -369,7 +394,7 @@ class Miner:
     def _slot(self, job: Job) -> AbstractContextManager[None]:
         if not job.alone:
             return self._slots.one(BUSY_WAIT_S)
-        # Whoever waits before it may have to run alone as well.
+        # The wait may be long, since other jobs that run alone may be ahead of this one.
         return self._slots.all(max(job.deadline_at - time.time(), 0.0))
 
 

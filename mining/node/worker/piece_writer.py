@@ -1,7 +1,8 @@
-"""One thread that writes what a miner's engines say, of all answers together.
+"""One thread that appends the pieces of all answers of a miner to their streams.
 
-An engine's step adds a token to each of many answers. Were each written by its own thread, they
-would take the interpreter from the engine one after another, and Redis a round trip for each.
+An engine's step adds a token to each of many answers. If each answer had a thread of its own, these
+threads would take the interpreter lock from the engine one after another, and each would need a
+round trip to Redis.
 """
 
 import queue
@@ -17,12 +18,15 @@ from mining.node.worker.mailbox import Mailbox
 from mining.node.worker.piece_stream import Entry, PieceStream
 
 GATHER_S = 0.01
-"""A fast model's tokens go out together, as often as this: nobody sees the difference, and each
-entry costs the miner, Redis, the router and the client more than a small model's token does."""
+"""How long the tokens of a fast model are gathered before they are written.
+
+Clients do not notice the delay, and each entry costs the miner, Redis, the router and the client
+more time than a small model needs for a token.
+"""
 
 
 class Writing:
-    """An answer on its way into its stream."""
+    """An answer whose pieces are being appended to its stream."""
 
     def __init__(self, generation: Generation, stream: PieceStream) -> None:
         self.generation = generation
@@ -32,9 +36,10 @@ class Writing:
         self._written: Future[GenerationResult] = Future()
 
     def begins_within(self, timeout_s: float) -> bool:
-        """Wait for the first piece or the end to be written; False if neither is in time.
+        """Wait until the first piece or the end is written.
 
-        Raises like `result` where it has failed.
+        Return False if neither is written within `timeout_s` seconds. Raises like `result` if the
+        answer has failed by then.
         """
         is_begun = self._begun.wait(timeout_s)
         if self._written.done():
@@ -42,9 +47,12 @@ class Writing:
         return is_begun
 
     def result(self) -> GenerationResult:
-        """Wait for all of it to be written.
+        """Wait until the whole answer is written, and return the generation's result.
 
-        Raises GenerationError, StreamMismatch, or RedisError where it could not be written.
+        Raises:
+            GenerationError: the generation ended without a result.
+            StreamMismatch: the answer differs from what the stream has already.
+            RedisError: the answer could not be written.
         """
         return self._written.result()
 
@@ -52,14 +60,15 @@ class Writing:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether somebody waits for what it has now: a first piece, or the end."""
+        """Whether the next entry is the first piece or the end, for which the client waits."""
         return not self._begun.is_set() or self.generation.outcome is not None
 
     def take(self) -> list[Entry]:
-        """The entries of what is new; raises StreamMismatch."""
+        """Return entries for everything that is new. Raises StreamMismatch."""
         if self._written.done():
             return []
-        self._outcome = self.generation.outcome  # before the pieces: behind it there are none
+        # Read the outcome before the pieces: once it is set, no more pieces are added.
+        self._outcome = self.generation.outcome
         piece = self.generation.take()
         entries = self._stream.piece(piece.text, piece.logprobs) if piece.text else []
         if isinstance(self._outcome, GenerationResult):
@@ -67,7 +76,7 @@ class Writing:
         return entries
 
     def confirm(self) -> None:
-        """What was taken is written."""
+        """Note that the entries of the last `take` are written."""
         if self._written.done():
             return
         if isinstance(self._outcome, GenerationResult):
@@ -77,19 +86,19 @@ class Writing:
         self._begun.set()
 
     def give_up(self, error: Exception) -> None:
-        """What was taken cannot be written; nothing follows."""
+        """End the answer's stream here, since the entries of the last `take` cannot be written."""
         if not self._written.done():
             self._written.set_exception(error)
         self._begun.set()
 
 
 class PieceWriter:
-    """Follows generations, and appends their pieces to their streams."""
+    """Watches generations and appends their pieces to their streams."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self._due: dict[Writing, None] = {}
-        """Those with something to write, in the order in which they had it."""
+        """The answers that have something to write, in the order of their news."""
         self._lock = threading.Lock()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_idle = True
@@ -98,23 +107,26 @@ class PieceWriter:
         self._thread.start()
 
     def write(self, generation: Generation, stream: PieceStream) -> Writing:
-        """Append a generation's pieces to a stream as they come, and its end."""
+        """Begin to append a generation's pieces, and then its end, to a stream."""
         writing = Writing(generation, stream)
         generation.watch(partial(self._note, writing))
         return writing
 
     def close(self) -> None:
-        """Stop, once what there is has been written."""
+        """Write what there is, then stop the thread."""
         self._closing = True
         self._wake.put(None)
         self._thread.join()
 
     def _note(self, writing: Writing) -> None:
-        """A generation has news. On the engine's thread, whose time is every answer's."""
+        """Note that a generation has news.
+
+        The engine's thread calls this. It must be quick, since all answers wait for that thread.
+        """
         with self._lock:
             self._due[writing] = None
             wakes = self._is_idle or writing.is_urgent
-        # While it gathers, an answer's next token is no reason to wake it.
+        # A writer that is gathering need not be woken for an answer's next token.
         if wakes:
             self._wake.put(None)
 
@@ -130,7 +142,7 @@ class PieceWriter:
             written_at = time.monotonic()
 
     def _gather(self, until: float) -> None:
-        """Wait for news, and then for more, unless somebody waits for what there is."""
+        """Wait for news, and then until `until` for more, unless an answer is urgent."""
         while not self._closing:
             with self._lock:
                 self._is_idle = not self._due
@@ -147,7 +159,7 @@ class PieceWriter:
         for writing in due:
             try:
                 taken[writing] = writing.take()
-            except Exception as error:  # of this answer alone
+            except Exception as error:  # ends only this answer
                 writing.give_up(error)
         try:
             outcomes = iter(self._mailbox.append([*chain.from_iterable(taken.values())]))

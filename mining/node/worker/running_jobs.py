@@ -1,6 +1,6 @@
-"""Which assignments a miner is working on, and what has been said about them meanwhile.
+"""The assignments that a miner is working on, with their cancellations and shortenings.
 
-A cancellation may come before its job does, and both may come twice.
+A cancellation may arrive before its job, and each of them may arrive twice.
 """
 
 import threading
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from mining.node.engine.generation import Cancelled, Generation
 
 _REMEMBERED = 1000
-"""Cancellations and shortenings of jobs that may yet come."""
+"""How many cancellations and shortenings are kept for jobs that may still arrive."""
 
 
 class RunningJobs:
-    """The jobs at work, by assignment. Threads may share it."""
+    """The running jobs, by assignment. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,7 +29,10 @@ class RunningJobs:
 
     @contextmanager
     def once(self, assignment_id: str) -> Iterator[bool]:
-        """Whether this is the only delivery of an assignment that is being worked on."""
+        """Mark an assignment as running.
+
+        Yield False if it is running already, because its job was delivered twice.
+        """
         with self._lock:
             first = assignment_id not in self._running
             if first:
@@ -44,9 +47,15 @@ class RunningJobs:
     def begin(
         self, assignment_id: str, submit: Callable[[], Generation], enough_characters: int
     ) -> Generation:
-        """Start an assignment's generation, which ends with so many characters if not below 0.
+        """Start an assignment's generation.
 
-        Raises Cancelled, and what `submit` raises.
+        Args:
+            assignment_id: the assignment.
+            submit: starts the generation.
+            enough_characters: how many characters of the answer are enough; -1 for all.
+
+        Raises:
+            Cancelled: the assignment was cancelled before. Whatever `submit` raises is passed on.
         """
         with self._lock:
             self.require_wanted(assignment_id)
@@ -57,12 +66,12 @@ class RunningJobs:
             return generation
 
     def require_wanted(self, assignment_id: str) -> None:
-        """Raise Cancelled for an assignment that was cancelled before it came."""
+        """Raise Cancelled if an assignment has been cancelled."""
         if assignment_id in self._cancelled:
             raise Cancelled("generation: it was cancelled before it started")
 
     def cancel(self, assignment_id: str) -> None:
-        """End a generation, or see to it that it never starts."""
+        """End an assignment's generation, or prevent it from starting."""
         with self._lock:
             self._cancelled[assignment_id] = None
             while len(self._cancelled) > _REMEMBERED:
@@ -72,7 +81,10 @@ class RunningJobs:
             generation.cancel()
 
     def shorten(self, assignment_id: str, characters: int) -> None:
-        """End a generation once it has so many characters, now or when it starts."""
+        """End an assignment's answer once it has `characters` characters.
+
+        This also applies if its generation has not started.
+        """
         with self._lock:
             self._shortened[assignment_id] = characters
             while len(self._shortened) > _REMEMBERED:

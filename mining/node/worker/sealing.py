@@ -1,4 +1,4 @@
-"""Encrypted jobs: the prompt out of its envelope, and the result into one."""
+"""Opens the envelope of an encrypted job's prompt, and seals its result."""
 
 import json
 from collections.abc import Sequence
@@ -8,13 +8,20 @@ from mining.node.protocol.job import Job
 
 
 class SealedPromptUnreadable(Exception):
-    """The envelope does not open, or holds no prompt. The text says nothing of its content."""
+    """The envelope cannot be opened, or holds no prompt. The text reveals nothing of its content.
+
+    `code` goes into reports.
+    """
 
     code = "sealed_prompt_unreadable"
 
 
 def open_prompt(job: Job, private_key: bytes) -> tuple[str, Sequence[str]]:
-    """The prompt of a job and where to stop, in clear. Raises SealedPromptUnreadable."""
+    """Return the prompt and the stop strings of a job, decrypted if they are sealed.
+
+    Raises:
+        SealedPromptUnreadable: the envelope cannot be opened, or holds no prompt.
+    """
     if not job.sealed_prompt:
         return job.prompt, job.stop
     try:
@@ -29,12 +36,12 @@ def open_prompt(job: Job, private_key: bytes) -> tuple[str, Sequence[str]]:
     if not isinstance(prompt, str) or not isinstance(stop, list):
         raise SealedPromptUnreadable("sealed_prompt: it holds no prompt; send another")
     if not all(isinstance(text, str) and text for text in stop):
-        raise SealedPromptUnreadable("sealed_prompt: its stops are no texts; send others")
+        raise SealedPromptUnreadable("sealed_prompt: its stop strings must be non-empty texts")
     return prompt, stop
 
 
 def seal_result(job: Job, content: bytes) -> bytes:
-    """A result as it may leave this machine: an envelope if the job asks for one."""
+    """Return a result as it may leave this machine: in an envelope, if the job asks for one."""
     if not job.seal_for:
         return content
     return seal(content, _context(job, Role.RESULT), [read_public_key(key) for key in job.seal_for])

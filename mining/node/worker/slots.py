@@ -1,4 +1,4 @@
-"""How many jobs a node works on at once, and jobs that must have it to themselves."""
+"""Limits how many jobs a node works on at once. Some jobs must run alone."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 
 class Busy(Exception):
-    """All slots are taken."""
+    """No slot became free in time. `code` goes into reports."""
 
     code = "busy"
 
 
 class Slots:
-    """A node's slots. Threads share it."""
+    """A node's slots. Threads may share it."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -22,7 +22,11 @@ class Slots:
 
     @contextmanager
     def one(self, wait_s: float) -> Iterator[None]:
-        """Hold a slot; raise Busy if none falls free in time. Who waits for all goes first."""
+        """Hold a slot. A thread that waits for all slots goes first.
+
+        Raises:
+            Busy: no slot became free within `wait_s` seconds.
+        """
         self._take(1, wait_s, may=lambda: not self._waiting_for_all)
         try:
             yield
@@ -31,7 +35,11 @@ class Slots:
 
     @contextmanager
     def all(self, wait_s: float) -> Iterator[None]:
-        """Hold all slots, so that nothing else runs; raise Busy if that takes too long."""
+        """Hold all slots, so that nothing else runs.
+
+        Raises:
+            Busy: the slots were not all free within `wait_s` seconds.
+        """
         with self._changed:
             self._waiting_for_all += 1
         try:
@@ -48,7 +56,7 @@ class Slots:
     def _take(self, count: int, wait_s: float, *, may: Callable[[], bool] = lambda: True) -> None:
         with self._changed:
             if not self._changed.wait_for(lambda: self._free >= count and may(), wait_s):
-                raise Busy(f"node: all {self.count} slots are taken; give the job to another")
+                raise Busy(f"node: all {self.count} slots are taken; give the job to another node")
             self._free -= count
 
     def _give_back(self, count: int) -> None:

@@ -1,8 +1,9 @@
-"""Is a job a real task of the chain, for this node, and paid as promised? Asked before it works.
+"""Checks a job against the chain before the node works on it.
 
-A router hands a task out before its `submit` is mined, so that the chain may need a block or two
-to know it; the check waits for that. What it cannot see: whether the prompt is the one that the
-digest binds, since the job does not carry all that the digest is made of.
+The check asks the contracts whether the job's task exists, is assigned to this node and is paid as
+the node's owner demands. A router sends a job before the task's `submit` is mined, so the chain may
+need a block or two until it knows the task. The check waits for that. It cannot verify that the
+prompt is the one that the digest binds, since a job does not carry all inputs of the digest.
 """
 
 import time
@@ -12,22 +13,29 @@ from mining.node.config import Terms
 from mining.node.protocol.job import Job
 
 WAIT_S = 7.0
-"""Less than a node has for its ack."""
+"""How long the check waits for the chain. A node has more time than this for its ack."""
 POLL_S = 0.25
 _TASK = "(uint256,uint256,uint256,string,address[],bool,uint8,uint256,uint256,uint256,uint256)"
 
 
 class JobRefused(Exception):
-    """The chain does not bear the job out. `code` is what a report says."""
+    """The job does not agree with the chain or with the owner's terms. `code` goes into reports."""
 
     code = "job_refused"
 
 
 class TaskCheck:
-    """Holds jobs against the contracts that the node's owner trusts.
+    """Checks jobs against the contracts that the node's owner trusts.
 
     Args:
-        queue_address: of SessionQueue, from the network's operator and not from a job.
+        rpc: the chain.
+        queue_address: the address of SessionQueue, from the network's operator and not from a job.
+        address: the node's address.
+        terms: the lowest prices that the node works for.
+
+    Raises:
+        ChainUnavailable: the chain does not answer.
+        CallReverted: there is no SessionQueue at this address.
     """
 
     def __init__(self, rpc: Rpc, queue_address: str, address: str, terms: Terms) -> None:
@@ -40,10 +48,11 @@ class TaskCheck:
         (self._session,) = rpc.call(self._payment, "session()", [], ["address"])
 
     def require(self, job: Job, wait_s: float = WAIT_S) -> None:
-        """Wait until the chain knows the job's task.
+        """Wait until the chain has assigned the job's task to this node, and check the job.
 
         Raises:
-            JobRefused: it does not within `wait_s` or the job's own time, or says otherwise.
+            JobRefused: the chain does not assign the task within `wait_s` seconds and before the
+                job's deadline, or the job does not agree with the chain or the owner's terms.
             ChainUnavailable: the chain does not answer.
         """
         if job.queue_address.lower() != self._queue.lower() or job.chain_id != self._chain_id:
@@ -76,7 +85,7 @@ class TaskCheck:
                 )
             (task,) = self._rpc.call(self._queue, "getTask(uint256,uint256)", key, [_TASK])
         except CallReverted:
-            return False  # not mined yet, or never
+            return False  # the submission is not mined, and may never be
         miners, ended = task[4], task[5]
         if ended:
             raise JobRefused(f"task {job.session_id}/{job.task_id}: it has ended")
@@ -99,11 +108,13 @@ class TaskCheck:
         ):
             if price < least:
                 raise JobRefused(
-                    f"price: {price} wei for an {name} token of model {model}, and this node works"
-                    f" for {least} and more"
+                    f"price: model {model} pays {price} wei for an {name} token, but this node"
+                    f" works for at least {least} wei"
                 )
         (reserved,) = self._rpc.call(
-            *(self._queue, "reservedOf(uint256,uint256)", [job.session_id, job.task_id]),
+            self._queue,
+            "reservedOf(uint256,uint256)",
+            [job.session_id, job.task_id],
             ["uint256"],
         )
         if reserved < job.max_tokens * prices[1]:
