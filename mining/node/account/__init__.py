@@ -1,1 +1,1 @@
-"""A node's key and its dealings with the contracts: stake, claims, enrolment."""
+"""A node's key, its enrolment with a router, and its own transactions: stake, claims, payouts."""

@@ -1,6 +1,6 @@
-"""Past a router that withholds a node's work: precommit and commit by transactions of its own.
+"""Precommits and commits results by the node's own transactions, if a router does not relay them.
 
-What the node had signed is in its stash, salt included, so that it needs nobody else for either.
+The stash holds the results with their salts, so the node needs nothing from the router.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,19 @@ from mining.node.disk.stash import Stash
 
 
 def claim_all(wallet: Wallet, rpc: Rpc, stash_folder: Path) -> Iterator[str]:
-    """Send what the contract takes of every kept result; a line for each says what came of it."""
+    """Send the precommit and the commit of every stashed result to the contract.
+
+    Yield a line for each transaction. A result of another chain, and a call that the contract
+    refuses, yield a line that says so.
+
+    Raises:
+        ChainUnavailable: the chain does not answer.
+    """
     chain_id = rpc.chain_id()
     for result in Stash(stash_folder):
         name = f"task {result.session_id}/{result.task_id}"
         if result.chain_id != chain_id:
-            yield f"{name}: of chain {result.chain_id}, and this is {chain_id}"
+            yield f"{name}: belongs to chain {result.chain_id}, not {chain_id}"
             continue
         task = [result.session_id, result.task_id]
         digest = commit_hash(result.session_id, result.task_id, wallet.address, result.data)
@@ -31,4 +38,4 @@ def claim_all(wallet: Wallet, rpc: Rpc, stash_folder: Path) -> Iterator[str]:
                 sent = transact(wallet, rpc, result.queue_address, signature, arguments)
                 yield f"{name}: {step} {sent}"
             except CallReverted as error:
-                yield f"{name}: {step} is not taken ({error})"
+                yield f"{name}: {step} is refused ({error})"

@@ -1,4 +1,4 @@
-"""Asking a router for this node's mailbox, by proof of its key."""
+"""Asks a router for this node's mailbox. The node proves its key by a signature."""
 
 from urllib.parse import urlsplit
 
@@ -12,29 +12,31 @@ TIMEOUT_S = 20.0
 
 
 class EnrolmentFailed(NodeError):
-    """The router gave no mailbox."""
+    """The router refuses to give the node a mailbox, or is not a router."""
 
 
 class RouterUnavailable(EnrolmentFailed):
-    """The router does not answer, or has no room. It may later."""
+    """The router does not answer or is overloaded. A later attempt may succeed."""
 
     temporary = True
 
 
 def enrol(router_url: str, wallet: Wallet) -> str:
-    """The REDIS_URL of this node's mailbox. What an earlier one said opens nothing any more.
+    """Get a new URL for this node's mailbox. An earlier URL no longer opens it.
 
     Raises:
-        EnrolmentFailed: the router refuses, is none, or does not answer.
+        RouterUnavailable: the router does not answer or is overloaded.
+        EnrolmentFailed: the router refuses, or its answer is not that of a router.
     """
     base = f"{router_url.rstrip('/')}/api/v1/nodes"
     host = urlsplit(router_url).netloc
     try:
         with httpx.Client(timeout=TIMEOUT_S) as client:
-            asked = _read(client.post(f"{base}/challenge", json={"address": wallet.address}))
-            # The host is the one that was asked, whatever the router says that it is.
-            proof = Enrolment(wallet.address, host, str(asked["challenge"]))
-            domain = SigningDomain(int(str(asked["chain_id"])), str(asked["node_pool"]))
+            challenge = _read(client.post(f"{base}/challenge", json={"address": wallet.address}))
+            # Sign the host of ROUTER_URL, never one that the answer names. So a router cannot pass
+            # the proof on to another router.
+            proof = Enrolment(wallet.address, host, str(challenge["challenge"]))
+            domain = SigningDomain(int(str(challenge["chain_id"])), str(challenge["node_pool"]))
             body = {
                 "address": wallet.address,
                 "challenge": proof.challenge,
@@ -44,7 +46,7 @@ def enrol(router_url: str, wallet: Wallet) -> str:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise RouterUnavailable(f"ROUTER_URL: {router_url} does not answer ({error})") from error
     except (KeyError, ValueError, TypeError) as error:
-        raise EnrolmentFailed(f"ROUTER_URL: {router_url} is no router ({error})") from error
+        raise EnrolmentFailed(f"ROUTER_URL: {router_url} is not a router ({error})") from error
 
 
 def _read(answer: httpx.Response) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Why a contract refuses a node's call, in words, out of the error's bytes."""
+"""Explains a contract's custom errors in words that a node's owner can act on."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +12,11 @@ _WEI = 10**18
 
 
 def reason_of(data: str) -> str | None:
-    """What the error says and what helps, None for bytes that are no error known here."""
+    """Return the error's name and its explanation, or None if the error is not known.
+
+    Args:
+        data: the ABI-encoded error, as 0x hex.
+    """
     known = _KNOWN.get(data[:10].lower())
     if known is None:
         return None
@@ -26,37 +30,35 @@ def reason_of(data: str) -> str | None:
 
 
 def in_cor(wei: int) -> str:
-    """An amount as people read it, exact to the last wei."""
+    """Format an amount of wei in $COR, without rounding."""
     whole, rest = divmod(wei, _WEI)
     return f"{whole:,}" + (f".{rest:018d}".rstrip("0") if rest else "") + " $COR"
 
 
 def at(seconds: int) -> str:
-    """A time of the chain's."""
+    """Format a time of the chain, which is in Unix seconds."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 _EXPLANATIONS: dict[str, Callable[..., str]] = {
     "AlreadyRegistered(address)": lambda node: f"NodePool knows {node} already",
-    "NotRegistered(address)": lambda node: (
-        f"NodePool does not know {node}; `register` tells it of this node"
-    ),
+    "NotRegistered(address)": lambda node: f"NodePool does not know {node}; run `register` first",
     "NotOperator(address,address)": lambda node, account: (
         f"{account} does not operate {node}; send it from the account that does"
     ),
-    "ZeroAmount()": lambda: "there is nothing to move; give an amount above 0",
+    "ZeroAmount()": lambda: "the amount is 0; give an amount above 0",
     "InsufficientStake(address,uint256,uint256)": lambda _, needed, available: (
         f"{in_cor(available)} are staked, less than {in_cor(needed)}; give no more than that"
     ),
     "StillBonded(address,uint256)": lambda _, release_at: (
-        f"it can be withdrawn from {at(release_at)} on; try again then"
+        f"the stake can be withdrawn from {at(release_at)} on; try again then"
     ),
     "NothingOwed(address)": lambda node: f"nothing is owed to {node} yet",
     "ERC20InsufficientBalance(address,uint256,uint256)": lambda account, balance, needed: (
         f"{account} has {in_cor(balance)}, less than {in_cor(needed)}; send it the rest first"
     ),
     "ERC20InsufficientAllowance(address,uint256,uint256)": lambda spender, allowance, needed: (
-        f"{spender} may take {in_cor(allowance)}, less than {in_cor(needed)}; approve it"
+        f"{spender} may take {in_cor(allowance)}, less than {in_cor(needed)}; approve more"
     ),
     "TaskNotFound(uint256,uint256)": lambda session, task: f"there is no task {session}/{task}",
     "AlreadyDone()": lambda: "the chain has it already",
@@ -65,7 +67,7 @@ _EXPLANATIONS: dict[str, Callable[..., str]] = {
     "PhaseOver()": lambda: "this phase of the task is over",
     "NotAssigned(address)": lambda miner: f"the task is not assigned to {miner}",
     "HashMismatch(bytes32,bytes32)": lambda given, expected: (
-        f"the data hashes to 0x{given.hex()}, and 0x{expected.hex()} is precommitted"
+        f"the data hashes to 0x{given.hex()}, but 0x{expected.hex()} is precommitted"
     ),
     "HashFixed(bytes32,bytes32)": lambda _, expected: f"0x{expected.hex()} is precommitted",
 }

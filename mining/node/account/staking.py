@@ -1,4 +1,4 @@
-"""A node's standing with the contracts, and its stake: what it puts at risk for its word."""
+"""A node's stake, and its state in the contracts."""
 
 import re
 from collections.abc import Iterator
@@ -11,21 +11,23 @@ from mining.node.account.wallet import Wallet
 from mining.node.errors import NodeError
 
 DECIMALS = 18
-"""Of $COR."""
+"""The number of decimals of $COR."""
 _AMOUNT = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,18}))?")
 STATES = ("unknown", "registered", "active", "ephemeral", "reserved", "dedicated")
 _NODE = "(address,address,uint8,int256,uint256)"
 
 
 class AmountInvalid(NodeError):
-    """A text is no amount of $COR."""
+    """The text is not an amount of $COR."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the contracts know of a node; amounts are wei of $COR.
+    """A node's state in the contracts.
 
-    `models` is empty where the node has said nothing, and so counts as serving all.
+    Amounts are in wei of $COR, except `gas_wei`, which is in wei of the chain's own currency.
+    `models` is empty if the node has announced none. Such a node counts as serving all models.
+    `release_at` is in Unix seconds. `owed_wei` is None if SessionQueue's address is not known.
     """
 
     state: str
@@ -42,22 +44,26 @@ class Standing:
 
 
 def amount_from(text: str) -> int:
-    """Wei, of an amount of $COR as in `12.5`; raise AmountInvalid."""
+    """Parse an amount of $COR, as in `12.5`, and return it in wei. Raises AmountInvalid."""
     match = _AMOUNT.fullmatch(text)
     wei = int(match[1]) * 10**DECIMALS + int((match[2] or "").ljust(DECIMALS, "0")) if match else 0
     if not 0 < wei < 2**104:
         raise AmountInvalid(
-            f"AMOUNT: {text!r} is no amount of $COR; give one above 0, with at most {DECIMALS}"
+            f"AMOUNT: {text!r} is not an amount of $COR; give one above 0, with at most {DECIMALS}"
             " decimals, as in 12.5"
         )
     return wei
 
 
 def standing(rpc: Rpc, pool: str, queue: str | None, node: str) -> Standing:
-    """Ask the contracts about a node. Raises CallReverted or ChainUnavailable.
+    """Read a node's state from the contracts. Raises CallReverted or ChainUnavailable.
 
     Args:
-        queue: SessionQueue, which knows where earnings lie; None leaves `owed_wei` open.
+        rpc: the chain.
+        pool: the address of NodePool.
+        queue: the address of SessionQueue, which leads to the contract that owes earnings. If it
+            is None, `owed_wei` is None.
+        node: the address of the node.
     """
     ((_, operator, state, reputation, _),) = rpc.call(pool, "getNode(address)", [node], [_NODE])
     staked, unbonding, release_at = rpc.call(
@@ -86,9 +92,14 @@ def standing(rpc: Rpc, pool: str, queue: str | None, node: str) -> Standing:
 
 
 def stake(wallet: Wallet, rpc: Rpc, pool: str, node: str, wei: int) -> Iterator[str]:
-    """Add this wallet's $COR to a node's stake: an allowance where it takes one, then the stake.
+    """Add this wallet's $COR to a node's stake.
 
-    Yields the hash of each transaction once it is mined. Raises CallReverted or ChainUnavailable.
+    A first transaction approves the amount, if it is not approved yet. A second one stakes it.
+    Yield the hash of each transaction once it is mined.
+
+    Raises:
+        CallReverted: the wallet has too little $COR, or a contract refuses.
+        ChainUnavailable: the chain does not answer.
     """
     token = _token(rpc, pool)
     (balance,) = rpc.call(token, "balanceOf(address)", [wallet.address], ["uint256"])

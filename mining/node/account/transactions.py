@@ -1,4 +1,4 @@
-"""A node's own transactions: for what nobody can do in its place. It pays the gas itself."""
+"""Sends a node's own transactions. The node pays their gas."""
 
 import time
 from collections.abc import Sequence
@@ -17,11 +17,19 @@ POLL_S = 0.5
 def transact(
     wallet: Wallet, rpc: Rpc, contract: str, signature: str, arguments: Sequence[object]
 ) -> str:
-    """Call a function by a transaction, wait until it is mined, and return its hash.
+    """Call a contract's function in a transaction, and return the transaction's hash once mined.
+
+    Args:
+        wallet: the key that signs the transaction and pays its gas.
+        rpc: the chain.
+        contract: the address of the contract.
+        signature: the signature of the function, as in `stake(address,uint256)`.
+        arguments: the arguments of the call.
 
     Raises:
-        CallReverted: the contract refuses it, before or after it is sent.
-        ChainUnavailable: no answer, or no receipt within RECEIPT_S; it may be mined yet.
+        CallReverted: the contract refuses the call, before or after it is sent.
+        ChainUnavailable: the chain does not answer, or has no receipt within RECEIPT_S. The
+            transaction may still be mined.
     """
     contract = str(to_checksum_address(contract))
     types = [kind for kind in signature.partition("(")[2][:-1].split(",") if kind]

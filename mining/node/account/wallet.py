@@ -1,4 +1,4 @@
-"""A miner's key: kept encrypted on its own machine, used to sign and never shown."""
+"""A miner's key. It is stored encrypted on the miner's machine, and used only to sign."""
 
 import json
 import os
@@ -15,19 +15,22 @@ from mining.node.errors import NodeError
 
 KEYSTORE, PASSWORD = "keystore.json", "password"
 _ROUNDS = 16_384
-"""Of scrypt: the password is random, or its owner's choice; either way start-up stays short."""
+"""The cost of scrypt. It is low, so that a node starts quickly.
+
+The password that `init` makes is random. The strength of another one is its owner's choice.
+"""
 
 
 class WalletError(NodeError):
-    """Base: the key cannot be used."""
+    """Base class: the key cannot be used."""
 
 
 class NoKey(WalletError):
-    """There is no key in this home yet."""
+    """The home has no key yet."""
 
 
 class WrongPassword(WalletError):
-    """The password does not open the key."""
+    """The password is missing, or does not open the key."""
 
 
 class Wallet:
@@ -37,22 +40,27 @@ class Wallet:
         self._account = account
         self.address = str(account.address)
         self.encryption_key = encryption_key(bytes(account.key))
-        """The private key that opens what is sealed for this miner."""
+        """The private key that opens envelopes sealed for this miner."""
 
     def sign(self, message: Message, domain: SigningDomain) -> bytes:
-        """Sign one of `chain.protocol.messages`: 65 bytes."""
+        """Sign one of `chain.protocol.messages`. Return the signature of 65 bytes."""
         return sign(message, domain, bytes(self._account.key))
 
     def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
-        """Sign a transaction: what `eth_sendRawTransaction` takes."""
+        """Sign a transaction. Return the bytes that `eth_sendRawTransaction` takes."""
         return bytes(self._account.sign_transaction(transaction).raw_transaction)
 
     @classmethod
     def create_or_open(cls, home: Path, password: str | None = None) -> "Wallet":
-        """Open the key in a home, or make one there.
+        """Open the key in a home, or create one there.
 
-        Without a password, the one in the home's `password` file is used, which is made
-        when missing.
+        Args:
+            home: the folder of the key. It is created if it is missing.
+            password: the password of the key. None means the one in the home's `password` file,
+                which is created with a random password if it is missing.
+
+        Raises:
+            WrongPassword: the password is missing, or does not open the key.
         """
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if (home / KEYSTORE).exists():
@@ -66,23 +74,34 @@ class Wallet:
 
     @classmethod
     def open(cls, home: Path, password: str | None = None) -> "Wallet":
-        """Open the key in a home; raise NoKey or WrongPassword."""
+        """Open the key in a home.
+
+        Args:
+            home: the folder of the key.
+            password: the password of the key. None means the one in the home's `password` file.
+
+        Raises:
+            NoKey: the home has no key.
+            WrongPassword: the password is missing, or does not open the key.
+        """
         keystore = _keystore(home)
         if password is None and not (home / PASSWORD).exists():
             raise WrongPassword(
-                f"password: neither KEYSTORE_PASSWORD nor a file {PASSWORD} in {home}; give one"
+                f"password: it is missing; set KEYSTORE_PASSWORD, or put it into the file"
+                f" {PASSWORD} in {home}"
             )
         try:
             key = Account.decrypt(keystore, password or _kept_password(home))
         except ValueError as error:
             raise WrongPassword(
-                f"password: it does not open {home / KEYSTORE}; give the one it was made with"
+                f"password: it does not open {home / KEYSTORE}; give the one that the key was made"
+                " with"
             ) from error
         return cls(Account.from_key(key))
 
 
 def address_in(home: Path) -> str:
-    """The checksum address of the key in a home, without opening it; raise NoKey."""
+    """Return the checksum address of the key in a home. The key is not opened. Raises NoKey."""
     from eth_utils.address import to_checksum_address
 
     return str(to_checksum_address(_keystore(home)["address"]))
@@ -91,7 +110,7 @@ def address_in(home: Path) -> str:
 def _keystore(home: Path) -> dict[str, str]:
     path = home / KEYSTORE
     if not path.exists():
-        raise NoKey(f"key: there is none in {home}; make one with `python -m mining.node init`")
+        raise NoKey(f"key: there is none in {home}; create one with `python -m mining.node init`")
     keystore: dict[str, str] = json.loads(path.read_text())
     return keystore
 
@@ -104,7 +123,7 @@ def _kept_password(home: Path) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else reads, whole or not at all, and never over another one."""
+    """Write a file atomically. Only its owner may read it."""
     part = path.with_suffix(".part")
     part.touch(mode=0o600)
     part.write_text(text)

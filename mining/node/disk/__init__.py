@@ -1,1 +1,1 @@
-"""What a node keeps on disk, so that a death loses no promise."""
+"""What a node keeps on disk, so that it can keep its commitments after a crash."""

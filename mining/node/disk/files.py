@@ -1,4 +1,4 @@
-"""Files that are written once, and kept for longer than any task lives."""
+"""Files that are written once, and kept for longer than any task lasts."""
 
 import os
 import time
@@ -9,14 +9,18 @@ KEPT_S = 24 * 3600.0
 
 
 def write_once(path: Path, text: str) -> None:
-    """Write a file, safe from a crash once this returns; raise FileExistsError if it is there."""
+    """Write a file atomically. Once this returns, the file survives a crash.
+
+    Raises:
+        FileExistsError: the file exists already. It is not changed.
+    """
     with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     part = Path(file.name)
     try:
-        os.link(part, path)  # unlike a rename, it never replaces what is there
+        os.link(part, path)  # unlike a rename, a link never replaces an existing file
     finally:
         part.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
@@ -27,7 +31,7 @@ def write_once(path: Path, text: str) -> None:
 
 
 def forget_old(folder: Path) -> int:
-    """Delete the files that are older than `KEPT_S`, and return how many."""
+    """Delete the files that are older than `KEPT_S`. Return how many."""
     oldest = time.time() - KEPT_S
     old = [path for path in folder.iterdir() if path.stat().st_mtime < oldest]
     for path in old:

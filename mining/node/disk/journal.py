@@ -1,8 +1,8 @@
-"""What this node is working on, on disk, so that a process that dies is known to have died by it.
+"""Records the running work on disk, so that a new process knows what the last one died with.
 
-Work is noted before anything of it reaches native code, and struck out when it has ended, however
-it has. What a new process finds noted was running when the last one died. Nothing is synced to the
-disk: a process can die by a job, and a machine that loses power does not lose it by a job.
+An entry is made before any of the work reaches native code, and removed when the work ends, however
+it ends. Entries that a new process finds were running when the last process died. The files are not
+synced to the disk: a job can crash the process, but it cannot make the machine lose power.
 """
 
 import threading
@@ -18,17 +18,19 @@ _RUNNING, _DIED = ".running", ".died"
 
 @dataclass(frozen=True)
 class Death:
-    """Work that ran when a process of this node died, and beside how many others."""
+    """Work that was running when a process of this node died, beside `others` other entries."""
 
     name: str
     others: int
 
 
 class Journal:
-    """The work in hand, one file each. One process at a time may use a folder; threads share it.
+    """The running work, with a file for each entry.
+
+    Threads may share a journal, but only one process at a time may use its folder.
 
     Args:
-        folder: what is noted there as running was running when the last process died.
+        folder: the folder of the entries. Entries that it has at first are the last process'.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,13 +41,13 @@ class Journal:
         forget_old(folder)
         running = sorted(folder.glob("*" + _RUNNING))
         self.deaths = [Death(path.stem, len(running) - 1) for path in running]
-        """What the last process died with."""
+        """The work with which the last process died."""
         for path in running:
             path.rename(path.with_suffix(_DIED))
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """Note work while it runs."""
+        """Keep an entry for work while it runs."""
         path = self._folder / (name + _RUNNING)
         with self._lock:
             if not self._let_go:
@@ -56,11 +58,11 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def has_died(self, name: str) -> bool:
-        """Whether a process of this node has died with this work."""
+        """Tell whether a process of this node has died with this work."""
         return (self._folder / (name + _DIED)).exists()
 
     def let_go(self) -> None:
-        """Strike everything out: this process ends by its own will, and by none of its work."""
+        """Remove all entries, since this process is about to exit deliberately."""
         with self._lock:
             self._let_go = True
             for path in self._folder.glob("*" + _RUNNING):

@@ -1,7 +1,7 @@
-"""What was precommitted, on disk before anybody hears of it.
+"""The results of a miner, on disk before they are precommitted.
 
-A miner that signed two hashes for one task, or lost the salt of one, could not reveal. So a result
-is stashed first and reported then; whoever asks again gets the same one.
+A miner that signed two hashes for a task, or lost the salt of one, could not reveal. So a result is
+stashed before it is reported, and every repeated report is of the same result.
 """
 
 import json
@@ -14,20 +14,24 @@ from mining.node.disk.files import forget_old, write_once
 
 
 class StashError(Exception):
-    """Base: a result cannot be kept or found."""
+    """Base class: a result cannot be stored or found."""
 
 
 class NotStashed(StashError):
-    """This assignment has no result here."""
+    """The assignment has no stashed result."""
 
 
 class AlreadyStashed(StashError):
-    """This assignment has a result, and no other may take its place."""
+    """The assignment has a result already, which cannot be replaced."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result as it is bound: `data` is what the hash binds and the commit reveals."""
+    """The result of an assignment. The precommitted hash binds `data`, and the commit reveals it.
+
+    `content` is the result as canonical JSON, or its envelope if it is sealed. `data` is that text
+    itself, or its content address. `task_digest` is in hex without 0x.
+    """
 
     assignment_id: str
     session_id: int
@@ -40,39 +44,47 @@ class Result:
 
 
 class Stash:
-    """Results by assignment, one file each. Threads and restarts may share a folder."""
+    """The stashed results, with a file for each assignment. Threads and restarts may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, result: Result) -> None:
-        """Keep a result, safe from a crash once this returns; raise AlreadyStashed."""
+        """Store a result. Once this returns, it survives a crash.
+
+        Raises:
+            AlreadyStashed: the assignment has a result already.
+        """
         try:
             write_once(self._path(result.assignment_id), json.dumps(asdict(result)))
         except FileExistsError:
             raise AlreadyStashed(
-                f"assignment {result.assignment_id}: its result is fixed; report that one"
+                f"assignment {result.assignment_id}: it has a result already; report that one"
             ) from None
 
     def get(self, assignment_id: str) -> Result:
-        """Find a result; raise NotStashed."""
+        """Return an assignment's result. Raises NotStashed."""
         try:
             return Result(**json.loads(self._path(assignment_id).read_text()))
         except FileNotFoundError:
-            raise NotStashed(f"assignment {assignment_id}: nothing was precommitted") from None
+            raise NotStashed(f"assignment {assignment_id}: it has no precommitted result") from None
 
     def __iter__(self) -> Iterator[Result]:
         for path in sorted(self._folder.glob("*.json")):
             yield Result(**json.loads(path.read_text()))
 
     def mark_answered(self, assignment_id: str) -> None:
-        """Remember that the router has heard of a result's precommit."""
+        """Remember that the router has received the precommit of an assignment's result."""
         if self._path(assignment_id).exists():
             self._answered(assignment_id).touch()
 
     def unanswered(self, younger_than_s: float) -> list[str]:
-        """The assignments of such age whose precommits the router may not have heard of."""
+        """Return the recent assignments whose precommits the router may not have received.
+
+        Args:
+            younger_than_s: the largest age of a result, in seconds.
+        """
         since = time.time() - younger_than_s
         return [
             path.stem
@@ -81,7 +93,7 @@ class Stash:
         ]
 
     def forget_old(self) -> int:
-        """Delete results that nobody can ask for any more, and return how many."""
+        """Delete the results of tasks that have ended long ago. Return how many."""
         return forget_old(self._folder)
 
     def _path(self, assignment_id: str) -> Path:

@@ -80,7 +80,7 @@ def test_a_node_stakes_unbonds_and_has_its_stake_back_after_the_delay(
     assert main(["unbond", "2.5"]) == 0
     told = standing()
     assert (told["staked_wei"], told["unbonding_wei"]) == (str(10 * COR + 1), str(5 * COR // 2))
-    assert "it can be withdrawn from" in refusal("withdraw", "--stake")
+    assert "the stake can be withdrawn from" in refusal("withdraw", "--stake")
     chain.rpc("evm_increaseTime", WEEK_S + 1)
     chain.mine()
     assert main(["withdraw", "--stake"]) == 0
@@ -93,7 +93,7 @@ def test_a_node_stakes_unbonds_and_has_its_stake_back_after_the_delay(
 def test_a_stake_that_cannot_be_is_refused_with_the_reason(
     chain: Chain, owner: str, refusal: Callable[..., str]
 ) -> None:
-    assert "`register` tells it of this node" in refusal("stake", "1")
+    assert "run `register` first" in refusal("stake", "1")
     assert main(["register"]) == 0
     assert "NodePool knows" in refusal("register")
     assert "has 100 $COR, less than 100.5 $COR" in refusal("stake", "100.5")
@@ -176,7 +176,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 def test_amounts_and_reasons_are_written_for_people() -> None:
     assert in_cor(0) == "0 $COR"
     assert in_cor(1234 * COR + 5) == "1,234.000000000000000005 $COR"
-    assert reason_of("0x1f2a2005") == "ZeroAmount: there is nothing to move; give an amount above 0"
+    assert reason_of("0x1f2a2005") == "ZeroAmount: the amount is 0; give an amount above 0"
     for unknown in ("", "0x", "0x12345678", "0x1f2a"):
         assert reason_of(unknown) is None
 

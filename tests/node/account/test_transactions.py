@@ -64,8 +64,8 @@ def test_what_a_router_withholds_is_taken_to_the_contract(
     )
     said = list(claim_all(wallet, rpc, tmp_path / "stash"))
     assert [line.split(" ")[2] for line in said] == ["precommit", "commit"]
-    assert not any("not taken" in line for line in said)
+    assert not any("is refused" in line for line in said)
     miners, results = queue.functions.getTaskResults(session_id, 0).call()
     assert list(zip(miners, results, strict=True)) == [(wallet.address, data)]
     again = list(claim_all(wallet, rpc, tmp_path / "stash"))
-    assert all("not taken" in line for line in again)
+    assert all("is refused" in line for line in again)
