@@ -1,1 +1,1 @@
-"""The models that a node owns: found, tried, measured, loaded."""
+"""A node's models: finds, verifies, tries, measures and loads them."""

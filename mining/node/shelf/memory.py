@@ -1,4 +1,4 @@
-"""How much memory a model takes, known before it is loaded, and how much there is."""
+"""Estimates how much memory a model will take, and how much is available."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,22 +8,24 @@ from mining.node.errors import NodeError
 from mining.node.llm.llama import Model
 
 CACHE_VALUE_BYTES = 2
-"""The cache holds half floats."""
+"""The size of a number in the cache, which holds half-precision floats."""
 LOGIT_BYTES = 4
 OVERHEAD_BYTES = 4 * 2**20
-"""Of llama.cpp itself, for each model."""
+"""What llama.cpp itself takes for each model."""
 
 
 class NotEnoughMemory(NodeError):
-    """A model takes more than it may have."""
+    """A model takes more memory than the budget allows."""
 
 
 def needed_bytes(model: Model, *, slots: int, context_tokens: int, batch_tokens: int) -> int:
-    """About what a model takes once it is loaded: its file, its cache, and room to compute in.
+    """Estimate the memory that a loaded model takes: its file, its cache and its work space.
 
     Args:
-        model: its vocabulary is enough.
-        context_tokens: what one of its `slots` holds.
+        model: the model. It may be loaded without its weights.
+        slots: how many sequences the cache holds.
+        context_tokens: how many tokens each slot holds.
+        batch_tokens: the most tokens in a batch.
     """
     cells = slots * context_tokens
     return (
@@ -35,7 +37,7 @@ def needed_bytes(model: Model, *, slots: int, context_tokens: int, batch_tokens:
 
 
 def cell_bytes(model: Model) -> int:
-    """What one token takes in the cache: a key and a value a layer."""
+    """Return what a token takes in the cache: a key and a value for each layer."""
     heads = model.hyperparameter("attention.head_count", 1)
     width = model.hyperparameter("embedding_length", 0) // heads
     key = model.hyperparameter("attention.key_length", width)
@@ -46,20 +48,20 @@ def cell_bytes(model: Model) -> int:
 
 
 def available_bytes() -> int | None:
-    """What may still be taken of this machine, or of the container that this is; None if unknown.
+    """Return the free memory of this machine, or of the container that the process runs in.
 
-    A GPU's memory is not in it.
+    Return None if it is unknown. A GPU's memory does not count.
     """
     return min(_limits(), default=None)
 
 
 def in_mib(size: int) -> str:
-    """A size as people read it."""
+    """Format a number of bytes in MiB."""
     return f"{size / 2**20:,.0f} MiB"
 
 
 def _scratch_bytes(model: Model) -> int:
-    """A token's activations on its way through a layer, which are reused by the next one."""
+    """Return the size of a token's activations in a layer. The next layer reuses their memory."""
     width = model.hyperparameter("embedding_length", 0)
     return 4 * (4 * width + 2 * model.hyperparameter("feed_forward_length", 4 * width))
 
@@ -69,7 +71,7 @@ def _limits() -> Iterator[int]:
         lines = Path("/proc/meminfo").read_text().splitlines()
         known = dict(line.split(":") for line in lines)
         yield int(known["MemAvailable"].split()[0]) * 1024
-    with suppress(OSError, ValueError):  # "max" where there is no limit
+    with suppress(OSError, ValueError):  # the file says "max" if there is no limit
         group = Path("/sys/fs/cgroup")
         limit = int((group / "memory.max").read_text())
         yield max(0, limit - int((group / "memory.current").read_text()))

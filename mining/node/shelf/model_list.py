@@ -1,4 +1,4 @@
-"""The models that a node's owner has chosen, with the digests they had: HOME/models.json."""
+"""The list of models that a node's owner has chosen, with their digests: HOME/models.json."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,7 +13,13 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model by the number that sessions ask for it with; `sha256` is its file's, in hex."""
+    """A listed model.
+
+    Args:
+        identifier: the number by which sessions ask for the model.
+        source: where the file comes from, as `mining.node.shelf.model_source` reads it.
+        sha256: the SHA-256 of the file, in hex.
+    """
 
     identifier: int
     source: str
@@ -21,7 +27,7 @@ class ListedModel:
 
 
 class ModelList:
-    """A home's models, in the order of their numbers."""
+    """The models of a home, in the order of their identifiers."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / "models.json"
@@ -33,34 +39,45 @@ class ModelList:
         return iter(sorted((ListedModel(**row) for row in rows), key=lambda m: m.identifier))
 
     def get(self, identifier: int) -> ListedModel:
-        """Find a model; raise ModelSourceError."""
+        """Return a listed model. Raises ModelSourceError."""
         for model in self:
             if model.identifier == identifier:
                 return model
         raise ModelSourceError(
-            f"model {identifier}: it is not listed; `models add {identifier} SOURCE` does"
+            f"model {identifier}: it is not listed; run `models add {identifier} SOURCE` first"
         )
 
     def add(
         self, identifier: int, source: str, sha256: str | None, progress: Progress
     ) -> ListedModel:
-        """Find or download a model and list it, in the place of one with its number.
+        """Find or download a model and list it. It replaces a model with the same identifier.
 
-        Raises ModelSourceError: there is no such file, or it is not the one with this digest.
+        Args:
+            identifier: the number by which sessions ask for the model.
+            source: where the file comes from, as `mining.node.shelf.model_source` reads it.
+            sha256: the expected SHA-256 of the file, in hex. None accepts any file.
+            progress: called with the name of a step and the share of it that is done.
+
+        Raises:
+            ModelSourceError: there is no such file, or it has another digest.
         """
         path = locate(source)
         if sha256 is not None:
             require_digest(path, sha256, partial(progress, "verifying"))
         else:
             sha256 = sha256_of(path, partial(progress, "hashing"))
-        # A path is remembered in full: the node may be started from anywhere.
+        # Store an absolute path, since the node may be started from another folder.
         where = str(path.resolve()) if Path(source).expanduser().is_file() else source
         model = ListedModel(identifier, where, sha256.lower().removeprefix("0x"))
         self._write([*(m for m in self if m.identifier != identifier), model])
         return model
 
     def verify(self, progress: Progress) -> Iterator[ListedModel]:
-        """Hash every model again; raise ModelSourceError at the first that has changed."""
+        """Hash every model's file again, and yield each model whose file is unchanged.
+
+        Raises:
+            ModelSourceError: a file is missing or has changed.
+        """
         for model in self:
             require_digest(
                 locate(model.source), model.sha256, partial(progress, f"model {model.identifier}")
@@ -68,7 +85,11 @@ class ModelList:
             yield model
 
     def remove(self, identifier: int) -> None:
-        """Forget a model, and leave its file; raise ModelSourceError."""
+        """Remove a model from the list. Its file stays.
+
+        Raises:
+            ModelSourceError: the model is not listed.
+        """
         self.get(identifier)
         self._write([model for model in self if model.identifier != identifier])
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: a GGUF file here, or one in a Hugging Face repository."""
+"""Finds the file of a model: a local GGUF file, or one in a Hugging Face repository."""
 
 import hashlib
 import re
@@ -15,28 +15,34 @@ _PART_BYTES = 8 * 1024 * 1024
 
 
 class ModelSourceError(NodeError):
-    """The model cannot be had."""
+    """The model's source is not valid, or its file is missing or is not the expected one."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A file of a Hugging Face repository: its name, or a pattern that one file matches."""
+    """A file in a Hugging Face repository.
+
+    Args:
+        name: the name of the repository, as in `owner/repo`.
+        pattern: the name of the file, or a pattern that exactly one file must match.
+    """
 
     name: str
     pattern: str
 
 
 def read_sources(text: str) -> dict[int, str]:
-    """Read `NUMBER=SOURCE,NUMBER=SOURCE`: models by the numbers that sessions ask for them with.
+    """Parse `NUMBER=SOURCE,NUMBER=SOURCE`, and return the sources by model identifier.
 
-    Raises ModelSourceError when it is something else.
+    Raises:
+        ModelSourceError: the text is something else, or has a number twice.
     """
     sources: dict[int, str] = {}
     for part in _BETWEEN_MODELS.split(text):
         number, _, source = part.strip().partition("=")
         if not number.isdecimal() or not source or int(number) in sources:
             raise ModelSourceError(
-                f"MODELS: {part!r} is not a number of its own and a source, as in"
+                f"MODELS: {part!r} is not a new number with a source; give a list like"
                 " 1=model.gguf,2=owner/repo"
             )
         sources[int(number)] = source
@@ -44,14 +50,15 @@ def read_sources(text: str) -> dict[int, str]:
 
 
 def write_sources(sources: Mapping[int, str]) -> str:
-    """The other way round."""
+    """Format sources by model identifier as `read_sources` parses them."""
     return ",".join(f"{number}={source}" for number, source in sorted(sources.items()))
 
 
 def parse(model: str) -> Path | Repository:
-    """Read `MODEL`: a path that ends in .gguf or exists, `owner/repo` or `owner/repo:pattern`.
+    """Parse a source: a path that ends in .gguf or exists, `owner/repo` or `owner/repo:pattern`.
 
-    Raises ModelSourceError when it is neither.
+    Raises:
+        ModelSourceError: the text is something else.
     """
     path = Path(model).expanduser()
     if model and ((path.suffix == ".gguf" and ":" not in model) or path.is_file()):
@@ -65,9 +72,12 @@ def parse(model: str) -> Path | Repository:
 
 
 def locate(model: str) -> Path:
-    """The path of a model's file, downloaded to Hugging Face's own cache where needed.
+    """Return the path of a model's file.
 
-    Raises ModelSourceError when there is no such file.
+    A file in a repository is downloaded to Hugging Face's own cache, if it is not there yet.
+
+    Raises:
+        ModelSourceError: there is no such file.
     """
     source = parse(model)
     if isinstance(source, Repository):
@@ -97,7 +107,7 @@ def _download(repository: Repository) -> Path:
 
 
 def sha256_of(path: Path, progress: Callable[[float], None] | None = None) -> str:
-    """A file's SHA-256 in hex. `progress` is told the share that is read, from 0 to 1."""
+    """Return the SHA-256 of a file in hex. `progress` is called with the share that is read."""
     digest, size, done = hashlib.sha256(), max(path.stat().st_size, 1), 0
     with path.open("rb") as file:
         while part := file.read(_PART_BYTES):
@@ -111,10 +121,10 @@ def sha256_of(path: Path, progress: Callable[[float], None] | None = None) -> st
 def require_digest(
     path: Path, sha256: str, progress: Callable[[float], None] | None = None
 ) -> None:
-    """Raise ModelSourceError unless a file is the one that the network knows by this digest."""
+    """Raise ModelSourceError unless a file has the given SHA-256."""
     found = sha256_of(path, progress)
     if found != sha256.lower().removeprefix("0x"):
         raise ModelSourceError(
-            f"MODEL: {path} has SHA-256 {found}, and {sha256} was asked for; it is another file,"
-            " or it was cut short"
+            f"MODEL: {path} has SHA-256 {found}, not {sha256}; it is another file, or it was cut"
+            " short"
         )

@@ -1,7 +1,8 @@
-"""A model's file is tried in a process of its own before this one opens it.
+"""Tries a model's file in a separate process before the node opens it.
 
-llama.cpp trusts a GGUF file's numbers, and a damaged or made-up one can end the process that reads
-it. Here that costs the process that tries it. A file that has passed is not tried again.
+llama.cpp trusts the numbers in a GGUF file. A damaged or malicious file can crash the process that
+reads it. The trial lets it crash another process than the node's. A file that has passed is not
+tried again.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from mining.node.llm.llama import Context, LlamaError, Model, Run
 from mining.node.llm.prompts import PLAIN, ModelPrompts, PromptError
 
 TIME_S = 600.0
-"""A large model has to be read from a slow disk."""
+"""The longest time of a trial. A slow disk takes minutes to read a large model."""
 _TOKENS = 64
 _AT_ONCE = 16
 """A prompt's tokens go through other kernels than a lone one."""
@@ -31,17 +32,18 @@ logger = logging.getLogger(__name__)
 
 
 class ModelUnfit(LlamaError):
-    """The file ends, or fails in, the process that tries it."""
+    """The file crashed the process that tried it, or failed the trial."""
 
 
 def require_sound(path: Path, passed: Path | None = None) -> None:
-    """Have a model's file tried: its vocabulary, its chat template, and one token.
+    """Try a model's file in a separate process: its vocabulary, its chat template and one token.
 
     Args:
-        passed: a folder that remembers which files have passed.
+        path: the file.
+        passed: a folder in which the files that have passed are recorded. None records nothing.
 
     Raises:
-        ModelUnfit: it cannot be used; the text says what became of it.
+        ModelUnfit: the file cannot be used. The text says why.
     """
     mark = None if passed is None else passed / _identity(path)
     if mark is not None and mark.exists():
@@ -52,14 +54,14 @@ def require_sound(path: Path, passed: Path | None = None) -> None:
             command, capture_output=True, text=True, errors="replace", timeout=TIME_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ModelUnfit(f"model: {path.name} gives no token within {TIME_S:.0f} s") from None
+        raise ModelUnfit(f"model: {path.name} made no token within {TIME_S:.0f} s") from None
     if tried.returncode < 0:
         name = signal.Signals(-tried.returncode).name
-        raise ModelUnfit(f"model: {path.name} ends the process that tries it ({name})")
+        raise ModelUnfit(f"model: {path.name} crashed the process that tried it ({name})")
     if tried.returncode != 0 or _PASSED not in tried.stdout:
-        reason = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        reason = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ModelUnfit(f"model: {path.name} cannot be used: {reason[:300]}")
-    logger.info("model %s has been tried in a process of its own", path.name)
+    logger.info("model %s has passed a trial in a separate process", path.name)
     if mark is not None:
         mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark.touch()
@@ -98,20 +100,20 @@ def _try(path: Path) -> None:
         model.is_end(token)
     try:
         prompts.tokenise(_TEXTS[1], 0)
-    except PromptError as error:  # it may be of use without a template
+    except PromptError as error:  # a model without a usable chat template can still be served
         print(error, file=sys.stderr)
     context = Context(model, sequence_tokens=_TOKENS, sequences=1, batch_tokens=_AT_ONCE, threads=1)
     last = model.vocabulary_size - 1
     for place, tokens in ((0, [0, *[last] * (_AT_ONCE - 1)]), (_AT_ONCE, [last])):
         context.decode([Run(0, place, tokens, outputs=1)])
         if not np.isfinite(context.logits(0)).all():
-            raise LlamaError("its logits are no numbers")
+            raise LlamaError("its logits are not finite")
     context.close()
     model.close()
 
 
 def main(path: Path) -> int:
-    """Try a file; the exit status, if there is one."""
+    """Try a file and return the exit status. A bad file may crash the process instead."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         _try(path)

@@ -1,4 +1,4 @@
-"""From a node's settings to the models that it serves: found, verified, and ready to be loaded."""
+"""Finds and verifies the models that a node's settings name, and prepares them for loading."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -24,13 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 def open_shelf(config: NodeConfig, digests: Mapping[int, str], progress: Progress) -> Shelf:
-    """The models of a node's settings. None of their weights is read yet.
+    """Return a shelf of the models in a node's settings. Their weights are not loaded yet.
 
     Args:
-        digests: the SHA-256 (hex) that the network knows models by, as far as it tells.
+        config: the node's settings.
+        digests: the SHA-256 (hex) of the network's models, by identifier. It may lack some.
+        progress: called with the name of a step and the share of it that is done, from 0 to 1.
 
     Raises:
-        ModelSourceError, LlamaError: a model cannot be had, or is not the one that it should be.
+        ModelSourceError, LlamaError: a model cannot be found, or is not the expected one.
         NotEnoughMemory: a model takes more than the memory budget.
     """
     shelved = [_shelve(config, model, digests, progress) for model in config.models]
@@ -38,12 +40,12 @@ def open_shelf(config: NodeConfig, digests: Mapping[int, str], progress: Progres
     if budget is None and not config.gpu_layers:
         budget = memory.available_bytes()
     if budget is not None:
-        logger.info("models may take %s of memory together", memory.in_mib(budget))
+        logger.info("loaded models may take %s of memory together", memory.in_mib(budget))
     return Shelf(shelved, budget)
 
 
 def load(config: NodeConfig, identifier: int, path: Path, progress: Progress) -> Engine:
-    """A model in memory that has made its first tokens; raise LlamaError."""
+    """Load a model and let it generate its first tokens. Raises LlamaError."""
     engine = Engine(
         path,
         slots=config.slots,
@@ -53,7 +55,7 @@ def load(config: NodeConfig, identifier: int, path: Path, progress: Progress) ->
         progress=partial(progress, f"loading model {identifier}"),
     )
     logger.info("model %d: threads of llama.cpp: %d", identifier, engine.threads)
-    # Reads the weights in, and gives a first figure of the speed to report.
+    # The first tokens read all weights from the disk, and give a first speed to report.
     tokens = min(_WARM_UP_TOKENS, engine.prompts.context_tokens - 1)
     engine.submit(GenerationRequest([0], tokens)).result()
     return engine
@@ -73,17 +75,17 @@ def _shelve(
     config: NodeConfig, model: ServedModel, digests: Mapping[int, str], progress: Progress
 ) -> ShelvedModel:
     path = locate(model.source)
-    meant = digests.get(model.identifier)
+    network_digest = digests.get(model.identifier)
     if config.unverified:
         logger.warning(
-            "model %d need not be the network's file: MODEL_UNVERIFIED", model.identifier
+            "MODEL_UNVERIFIED is set: model %d may differ from the network's file", model.identifier
         )
-        meant = None
-    vouched_for = {model.sha256, meant} - {None, ""}
-    for digest in vouched_for:
+        network_digest = None
+    expected = {model.sha256, network_digest} - {None, ""}
+    for digest in expected:
         require_digest(path, str(digest), partial(progress, f"verifying model {model.identifier}"))
-    if not vouched_for:
-        # Of any other file nobody has said that it can be opened: not even that it ends no process.
+    if not expected:
+        # Without an expected digest the file is unknown: it could even crash this process.
         progress(f"trying model {model.identifier}", 0.0)
         require_sound(path, config.home / "tried")
     vocabulary = Model(path, vocab_only=True)
@@ -102,8 +104,10 @@ def _shelve(
         batch_tokens=max(batching.FULL_TOKENS, config.slots),
     )
     logger.info(
-        "model %d is %s, and takes about %s",
-        *(model.identifier, path.name, memory.in_mib(needed)),
+        "model %d is %s and takes about %s",
+        model.identifier,
+        path.name,
+        memory.in_mib(needed),
     )
     return ShelvedModel(
         model.identifier,

@@ -1,7 +1,7 @@
-"""The models that a node serves, and which of them are in memory.
+"""The models that a node serves, of which some are loaded.
 
-A model is loaded when a job needs it. Where the memory budget has no room for one more, those go
-that nobody uses, the least recently used first; one that is at work is never taken away.
+A model is loaded when a job needs it. If the memory budget does not allow another model, the least
+recently used models are unloaded. A model that is in use is never unloaded.
 """
 
 import logging
@@ -22,19 +22,19 @@ logger = logging.getLogger(__name__)
 
 
 class TextEngine(Protocol):
-    """What makes text of prompts, here or on another server."""
+    """An engine that generates answers, on this machine or on another server."""
 
     tokens_per_s: float
 
     def submit(self, request: GenerationRequest) -> Generation:
-        """Put a request in line; raise GenerationError or PromptError."""
+        """Queue a request. Raises GenerationError or PromptError."""
 
     def close(self) -> None:
-        """Stop, and free what it holds."""
+        """Stop the engine and free its memory."""
 
 
 class NoRoom(Exception):
-    """Other models are at work in the memory that this one needs. `code` is for reports."""
+    """Models that are in use leave too little memory for this one. `code` goes into reports."""
 
     code = "busy"
 
@@ -51,11 +51,15 @@ class ModelUnavailable(GenerationError):
 
 @dataclass(frozen=True)
 class ShelvedModel:
-    """A model that can be loaded, its prompts readable before.
+    """A model that can be loaded. Its prompts can be tokenised before.
 
     Args:
-        needed_bytes: what it takes of the budget while it is loaded.
-        canonical: whether it draws tokens by the protocol's rule, so that others can check them.
+        identifier: the number by which sessions ask for the model.
+        prompts: tokenises the model's prompts.
+        needed_bytes: how much of the budget the model takes while it is loaded.
+        load: loads the model.
+        canonical: whether the model's tokens are drawn by the protocol's rule, so that others can
+            check them.
     """
 
     identifier: int
@@ -66,19 +70,23 @@ class ShelvedModel:
 
 
 class Place:
-    """A model's place on the shelf, held by whoever works with it."""
+    """A model's place on the shelf. A job holds it while it uses the model."""
 
     def __init__(self, model: ShelvedModel) -> None:
         self.model = model
         self.users = 0
         self.reserved = False
-        """Whether the budget counts it: it is in memory, or will be."""
+        """Whether the model counts against the budget, because it is loaded or will be."""
         self.used_at = 0.0
         self.loaded: TextEngine | None = None
         self._loading = threading.Lock()
 
     def engine(self) -> TextEngine:
-        """The model, loaded; raise ModelUnavailable. Whoever asks meanwhile waits for it."""
+        """Return the model's engine, and load the model if necessary. Other callers wait meanwhile.
+
+        Raises:
+            ModelUnavailable: the model cannot be loaded.
+        """
         with self._loading:
             if self.loaded is None:
                 started = time.monotonic()
@@ -90,7 +98,7 @@ class Place:
                         f"model {self.model.identifier}: {error}", temporary=temporary
                     ) from error
                 took_s = time.monotonic() - started
-                logger.info("model %d is loaded, in %.1f s", self.model.identifier, took_s)
+                logger.info("model %d was loaded in %.1f s", self.model.identifier, took_s)
             return self.loaded
 
 
@@ -98,7 +106,8 @@ class Shelf:
     """Models within a memory budget. Threads may share it.
 
     Args:
-        budget_bytes: what the loaded models may take together; all that they want if None.
+        models: the models.
+        budget_bytes: the most bytes that loaded models may take together. None means no limit.
 
     Raises:
         NotEnoughMemory: a model takes more than the whole budget.
@@ -112,26 +121,30 @@ class Shelf:
             if budget_bytes is not None and model.needed_bytes > budget_bytes:
                 raise NotEnoughMemory(
                     f"MEMORY_BUDGET: model {model.identifier} takes about"
-                    f" {in_mib(model.needed_bytes)}, and {in_mib(budget_bytes)} are there; lower"
-                    " SLOTS or CONTEXT_TOKENS, serve a smaller model, or raise the budget"
+                    f" {in_mib(model.needed_bytes)}, but the budget is {in_mib(budget_bytes)};"
+                    " lower SLOTS or CONTEXT_TOKENS, serve a smaller model, or raise the budget"
                 )
 
     @property
     def identifiers(self) -> list[int]:
-        """The numbers of all models, in order."""
+        """The identifiers of all models, in ascending order."""
         return sorted(self._places)
 
     @property
     def canonical(self) -> bool:
-        """Whether all models draw tokens by the protocol's rule."""
+        """Whether the tokens of all models are drawn by the protocol's rule."""
         return all(place.model.canonical for place in self._places.values())
 
     def prompts(self, identifier: int) -> ModelPrompts:
-        """How a model reads prompts, loaded or not; raise ModelUnknown."""
+        """Return what tokenises a model's prompts, whether it is loaded or not.
+
+        Raises:
+            ModelUnknown: the model is not served.
+        """
         return self._place(identifier).model.prompts
 
     def speeds(self) -> dict[int, float]:
-        """The models in memory, each with the tokens a second that it has lately made."""
+        """Return the recent speed of each loaded model, in tokens per second."""
         with self._changed:
             return {
                 number: place.loaded.tokens_per_s
@@ -141,16 +154,16 @@ class Shelf:
 
     @contextmanager
     def take(self, identifier: int, wait_s: float) -> Iterator[Place]:
-        """Hold a model's place, so that it stays; its `engine` loads it where needed.
+        """Hold a model's place, so that the model is not unloaded. `Place.engine` loads it.
 
         Raises:
-            ModelUnknown: it is not served here.
-            NoRoom: for `wait_s`, other models at work have left too little memory for it.
+            ModelUnknown: the model is not served.
+            NoRoom: for `wait_s` seconds, models that are in use left too little memory.
         """
         place = self._place(identifier)
-        gone = self._reserve(place, wait_s)
+        unloaded = self._reserve(place, wait_s)
         try:
-            for engine in gone:
+            for engine in unloaded:
                 engine.close()
             yield place
         finally:
@@ -161,9 +174,10 @@ class Shelf:
                 self._changed.notify_all()
 
     def preload(self) -> None:
-        """Load the models, in the order of their numbers, as far as they have room together.
+        """Load the models, in the order of their identifiers, as far as the budget allows.
 
-        Raises ModelUnavailable.
+        Raises:
+            ModelUnavailable: a model cannot be loaded.
         """
         for identifier in self.identifiers:
             needed = self._places[identifier].model.needed_bytes
@@ -172,7 +186,7 @@ class Shelf:
                     place.engine()
 
     def close(self) -> None:
-        """Stop all engines; what they have not finished ends with EngineClosed."""
+        """Stop all engines. Unfinished answers end with EngineClosed."""
         for place in self._places.values():
             if place.loaded is not None:
                 place.loaded.close()
@@ -187,32 +201,32 @@ class Shelf:
         return self._places[identifier]
 
     def _reserve(self, place: Place, wait_s: float) -> list[TextEngine]:
-        """Count a model as one at work; the engines that have to go for it."""
+        """Count a model as in use. Return the engines that must be closed to make room for it."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._has_room(place), wait_s):
                 raise NoRoom(
-                    f"node: model {place.model.identifier} needs memory in which others are at"
-                    " work; give the job to another"
+                    f"node: model {place.model.identifier} needs memory that models in use hold;"
+                    " give the job to another node"
                 )
-            gone = []
+            unloaded = []
             while not place.reserved and self._exceeds_with(place):
                 idle = min(
                     (p for p in self._places.values() if p.reserved and not p.users),
                     key=lambda p: p.used_at,
                 )
-                logger.info("model %d is unloaded: it was not in use", idle.model.identifier)
+                logger.info("model %d is unloaded, as it is not in use", idle.model.identifier)
                 if idle.loaded is not None:
-                    gone.append(idle.loaded)
+                    unloaded.append(idle.loaded)
                 idle.loaded, idle.reserved = None, False
             place.users += 1
             place.reserved = True
-            return gone
+            return unloaded
 
     def _has_room(self, place: Place) -> bool:
         if place.reserved or self._budget_bytes is None:
             return True
-        at_work = sum(p.model.needed_bytes for p in self._places.values() if p.users)
-        return at_work + place.model.needed_bytes <= self._budget_bytes
+        in_use = sum(p.model.needed_bytes for p in self._places.values() if p.users)
+        return in_use + place.model.needed_bytes <= self._budget_bytes
 
     def _exceeds_with(self, place: Place) -> bool:
         if self._budget_bytes is None:

@@ -1,4 +1,4 @@
-"""How fast this machine is with a model: what `bench` prints."""
+"""Measures how fast this machine runs a model, for the command `bench`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +15,10 @@ PROMPT_TOKENS, ANSWER_TOKENS = 32, 64
 def measure(
     config: NodeConfig, progress: Callable[[str, float], None]
 ) -> Iterator[tuple[int, float]]:
-    """Tokens per second of the first model with 1, 2, 4 … requests at once, up to the node's slots.
+    """Measure the first model with 1, 2, 4 … requests at once, up to the node's slots.
 
-    Raises ModelSourceError, LlamaError, NotEnoughMemory or ModelUnavailable.
+    Yield the number of requests and their total speed in tokens per second. Raises
+    ModelSourceError, LlamaError, NotEnoughMemory or ModelUnavailable.
     """
     first = config.models[0].identifier
     shelf = open_shelf(config, {}, progress)

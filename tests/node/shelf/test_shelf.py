@@ -96,7 +96,7 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
 def test_a_model_at_work_is_never_taken_away(narrow: Shelf) -> None:
     with narrow.take(1, 0) as working:
         engine = working.engine()
-        with pytest.raises(NoRoom, match="others are at work"), narrow.take(2, 0.05):
+        with pytest.raises(NoRoom, match="models in use hold"), narrow.take(2, 0.05):
             pass
         assert working.engine() is engine
         assert list(narrow.speeds()) == [1]
