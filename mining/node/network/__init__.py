@@ -1,1 +1,1 @@
-"""Network tasks on a miner's machine: what an idle node does to earn all the same."""
+"""Network tasks on a miner's machine: work by which an idle node earns points."""

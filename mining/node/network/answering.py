@@ -1,6 +1,7 @@
-"""How every node answers a network task's prompt: one rule, one seed, so that honest ones agree.
+"""The rule by which every node answers the prompt of a network task.
 
-The validator's own run, where that has to decide, is made by the same rule.
+All nodes use the same parameters and the same seed, so that honest nodes agree. If the validator
+has to decide, it generates its own answer by the same rule.
 """
 
 from mining.node.engine.generation import GenerationRequest
@@ -14,7 +15,17 @@ TEMPERATURE = 0.5
 def answer_request(
     prompts: ModelPrompts, prompt: str, seed: int, deadline_at: float
 ) -> GenerationRequest:
-    """What to generate for a session's prompt; raises PromptError when the model cannot."""
+    """Return the request that answers a session's prompt.
+
+    Args:
+        prompts: tokenises the model's prompts.
+        prompt: the session's prompt.
+        seed: the session's seed.
+        deadline_at: when the generation ends without a result, in Unix seconds.
+
+    Raises:
+        PromptError: the model cannot take the prompt.
+    """
     tokens = prompts.tokenise(prompt, CHAT)
     room = prompts.context_tokens - len(tokens)
     max_tokens = min(MAX_TOKENS, max(room, 1))
@@ -29,5 +40,5 @@ def answer_request(
 
 
 def completion_of(text: str) -> str:
-    """An answer as it is committed: text that chain and database take; may be empty."""
+    """Return an answer as it is committed, without NUL, which databases refuse. May be empty."""
     return text.replace("\x00", "").strip()

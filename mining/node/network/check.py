@@ -1,7 +1,8 @@
-"""Is a node really asked for this part of a network task? Held against Cognitive before it signs.
+"""Checks a part of a network task against the contract Cognitive before the node signs it.
 
-Without an RPC endpoint a node believes its router. What it could lose then is work for nothing,
-and a completion that it reveals too early: its signatures count for one contract only.
+A node without an RPC endpoint trusts its router. It then risks doing work for nothing, and
+revealing a completion too early. It risks no more, since its signatures are valid for one contract
+only.
 """
 
 from mining.node.account.evm import CallReverted, Rpc
@@ -14,14 +15,16 @@ _SESSION = (
     "uint256,address,address[],uint256,bytes32[],bytes32[],string[],uint256,address[])"
 )
 _CREATED, _STARTED, _PRECOMMITTED = 1, 3, 4
-"""Of NetworkState, in NetworkTypes.sol."""
+"""Values of NetworkState, in NetworkTypes.sol."""
 
 
 class NetworkCheck:
-    """Holds jobs against the Cognitive that the node's owner trusts.
+    """Checks jobs against the Cognitive contract that the node's owner trusts.
 
     Args:
+        rpc: the chain.
         contract: Cognitive's address, from the network's operator and not from a job.
+        address: the node's address.
     """
 
     def __init__(self, rpc: Rpc, contract: str, address: str) -> None:
@@ -31,9 +34,14 @@ class NetworkCheck:
         self._chain_id: int | None = None
 
     def require(self, job: NetworkJob) -> None:
-        """Raise JobRefused unless the chain asks this node for this; or ChainUnavailable."""
+        """Check a job.
+
+        Raises:
+            JobRefused: the chain does not ask this node for this part now.
+            ChainUnavailable: the chain does not answer.
+        """
         if self._chain_id is None:
-            # Asked late: a chain that is away must not keep a node from users' tasks.
+            # Ask only now: a node must be able to start, for users' tasks, without the chain.
             self._chain_id = self._rpc.chain_id()
         if job.contract.lower() != self._contract.lower() or job.chain_id != self._chain_id:
             raise JobRefused(
@@ -48,7 +56,9 @@ class NetworkCheck:
             else:
                 self._require_part(job)
         except CallReverted as error:
-            raise JobRefused(f"network task {job.number}: the chain has none ({error})") from error
+            raise JobRefused(
+                f"network task {job.number}: the chain does not have it ({error})"
+            ) from error
 
     def _require_creator(self, job: NetworkJob) -> None:
         (request,) = self._rpc.call(self._contract, "getRequest(uint256)", [job.number], [_REQUEST])
@@ -72,7 +82,7 @@ class NetworkCheck:
         if seed != job.seed or not asked or not meant:
             raise JobRefused(
                 f"network task {job.number}: the chain does not ask this node for {job.stage} now,"
-                " or not with these words"
+                " or asks with another text"
             )
 
     def _prompt_of(self, job: NetworkJob) -> str:

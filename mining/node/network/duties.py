@@ -1,7 +1,8 @@
-"""What a node does for network tasks. Celery only calls this.
+"""Does a node's parts in network tasks. The Celery task only calls this module.
 
-Users' tasks go first: an answer is not begun while one runs, and given up when one comes.
-Everything may be asked again, and gives the same.
+Users' tasks take precedence. While one runs, the node starts no answer for a network task, and it
+abandons the answer that it is generating when one arrives. A router may ask for a part again, and
+gets the same result.
 """
 
 import logging
@@ -53,42 +54,55 @@ logger = logging.getLogger(__name__)
 
 
 class BusyWithTasks(Exception):
-    """A user's task runs on this node."""
+    """A user's task is running on this node. `code` goes into reports."""
 
     code = "busy"
 
 
 class DiedBefore(Exception):
-    """A process of this node has died with this part."""
+    """A process of this node has died with this part. `code` goes into reports."""
 
     code = "node_died"
 
 
 class NoCompletion(Exception):
-    """There is nothing to commit."""
+    """There is no completion to commit. `code` goes into reports."""
 
     code = "no_completion"
 
 
 _REASONS = (
-    *(JobRefused, ChainUnavailable, PromptError, GenerationError, NoRoom, BusyWithTasks),
-    *(Draining, DiedBefore, NoCompletion),
+    JobRefused,
+    ChainUnavailable,
+    PromptError,
+    GenerationError,
+    NoRoom,
+    BusyWithTasks,
+    Draining,
+    DiedBefore,
+    NoCompletion,
 )
-"""Why a part may not be done, each with the `code` that the router is told."""
+"""The errors by which a node declines a part. The report holds the error's `code`."""
 _RUNS_THE_MODEL = (Stage.PREPARE, Stage.COMPLETE)
 
 
 class NetworkDuties:
-    """One node's parts in network tasks. Its methods may be called from many threads.
+    """Does one node's parts in network tasks. Threads may share it.
 
     Args:
-        shelf: of models that all draw by the protocol's rule. The lowest number answers, as at the
-            validator: nobody says which model is meant, and those who took another would disagree.
-        is_busy: whether a user's task runs or waits on this node.
-        is_draining: whether the node is about to stop: it reveals what it has, and begins nothing.
-        journal: what runs is noted there; what a process has died with is not begun again.
-        check: holds jobs against the chain before anything is signed; without one, they are
-            believed.
+        shelf: the node's models, whose tokens are all drawn by the protocol's rule. The model with
+            the lowest identifier answers, as it does at the validator. Network tasks do not name
+            a model, and the answers of different models would disagree.
+        wallet: the node's key.
+        mailbox: where reports are written.
+        stash: the completions that are precommitted, on disk.
+        is_busy: tells whether a user's task is running on this node.
+        is_draining: tells whether the node is about to stop. It then still reveals completions,
+            but starts nothing.
+        journal: the parts that are running, on disk. A part that a process has died with is not
+            started again.
+        check: checks jobs against the chain before anything is signed. Without it, the node
+            trusts its router.
     """
 
     def __init__(
@@ -121,7 +135,11 @@ class NetworkDuties:
         }
 
     def do(self, value: object) -> None:
-        """Do one part and report it, or report why not."""
+        """Do one part and report its result, or report why the node declines it.
+
+        Args:
+            value: the job as JSON; see `mining.node.network.job.NetworkJob`.
+        """
         try:
             job = NetworkJob.from_json(value)
         except Malformed as error:
@@ -131,11 +149,11 @@ class NetworkDuties:
             if time.time() >= job.deadline_at:
                 raise DeadlinePassed("deadline_at: it has passed")
             if self._is_draining() and job.stage != Stage.REVEAL:
-                raise Draining("node: it stops; ask another")
+                raise Draining("node: it is stopping; ask another node")
             if self._check is not None:
                 self._check.require(job)
             if job.stage in _RUNS_THE_MODEL:
-                self._noted(job)
+                self._do_with_journal(job)
             else:
                 self._stages[job.stage](job)
         except _REASONS as error:
@@ -143,19 +161,19 @@ class NetworkDuties:
             self._decline(job, error.code, str(error))
         except Exception:
             logger.exception("network task %d, %s failed", job.number, job.stage)
-            self._decline(job, "internal_error", "node: an error that its log describes")
+            self._decline(job, "internal_error", "node: an internal error; its log has the details")
 
-    def _noted(self, job: NetworkJob) -> None:
+    def _do_with_journal(self, job: NetworkJob) -> None:
         name = f"network-{job.stage}-{job.number}-{job.seed % 2**64:x}"
         if self._journal.has_died(name):
-            raise DiedBefore("node: its process died with this part; ask another")
+            raise DiedBefore("node: its process died with this part; ask another node")
         with self._journal.running(name):
             self._stages[job.stage](job)
 
     # ── the parts ────────────────────────────────────────────────────────────
 
     def _ping(self, job: NetworkJob) -> None:
-        # Some seconds ago: the chain takes none from its future, and clocks differ.
+        # The time is some seconds ago, since the chain refuses a future time and clocks differ.
         ping = Ping(self._wallet.address, int(time.time()) - 5)
         self._mailbox.report(NetworkPingReport(time=ping.time, signature=self._sign(job, ping)))
 
@@ -189,7 +207,7 @@ class NetworkDuties:
         if kept is None:
             answer = completion_of(self._generate(self._answer_request(job, job.prompt)))
             if not answer:
-                raise NoCompletion("completion: the model has nothing to say")
+                raise NoCompletion("completion: the model gave an empty answer")
             kept = self._stash.keep(job, Completion(answer, secrets.randbits(256)))
         digest = completion_hash(job.number, job.seed, self._wallet.address, kept.text, kept.salt)
         message = NetworkPrecommit(job.number, job.seed, digest)
@@ -217,10 +235,14 @@ class NetworkDuties:
             )
         )
 
-    # ── what they are made of ────────────────────────────────────────────────
+    # ── questions and answers ────────────────────────────────────────────────
 
     def _questions(self, job: NetworkJob) -> list[str]:
-        """One of the model's own making, where it can, and the rest by the seed."""
+        """Return the prompts for a session.
+
+        The first is a question that the model has made, if it makes a usable one. The others are
+        drawn from the seed.
+        """
         count = max(job.challenges, 1)
         made = questions(job.domain, job.subdomain, job.seed, self._wallet.address, count)
         try:
@@ -236,15 +258,15 @@ class NetworkDuties:
         return answer_request(self._shelf.prompts(self._model), prompt, job.seed, job.deadline_at)
 
     def _generate(self, request: GenerationRequest) -> str:
-        """Answer while nobody else wants the node; a user's task ends it between two tokens."""
+        """Generate an answer. Raises BusyWithTasks as soon as a user's task runs on this node."""
         if self._is_busy():
-            raise BusyWithTasks("node: it works on users' tasks; ask again")
+            raise BusyWithTasks("node: it is working on users' tasks; ask again later")
         with self._shelf.take(self._model, 0) as place:
             generation = place.engine().submit(request)
             try:
                 for _ in generation:
                     if self._is_busy():
-                        raise BusyWithTasks("node: a user's task has come; ask again")
+                        raise BusyWithTasks("node: a user's task has arrived; ask again later")
             finally:
                 generation.cancel()
             return generation.result().text

@@ -1,4 +1,7 @@
-"""What a router asks of an idle node, and what the node answers. Both are read with suspicion."""
+"""The parts of network tasks that a router asks of an idle node, and the node's reports.
+
+Both sides validate what they receive.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,12 +13,12 @@ from mining.node.protocol.wire import Malformed, Wire
 MAX_DOMAIN_BYTES = 128
 MAX_CHALLENGE_BYTES = 2048
 MAX_COMPLETION_BYTES = 4096
-"""Of Cognitive: longer texts are refused there."""
+"""Cognitive refuses longer texts."""
 MAX_CHALLENGES = 16
 
 
 class Stage(StrEnum):
-    """A part of a network task; `PING` is what makes a node be drawn for the others."""
+    """A part of a network task. A node must send `PING` to be drawn for the other parts."""
 
     PING = "ping"
     CREATE = "create"
@@ -28,9 +31,16 @@ class Stage(StrEnum):
 class NetworkJob(Wire):
     """One part of a network task.
 
-    `contract` is Cognitive's address; `number` and `seed` are the request's (to create), else the
-    session's. `deadline_at` is in Unix seconds. `challenges` says how many prompts are wanted;
-    `prompt` is the one to complete.
+    Args:
+        stage: the part, a value of `Stage`.
+        chain_id: the chain of the contract.
+        contract: the address of Cognitive.
+        number, seed: those of the request, if the part is to create a session. Otherwise those of
+            the session.
+        deadline_at: until when the part may be done, in Unix seconds.
+        domain, subdomain: the subject of the prompts.
+        challenges: how many prompts to prepare.
+        prompt: the prompt to complete.
     """
 
     stage: str
@@ -51,7 +61,7 @@ class NetworkJob(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPingReport(Wire):
-    """The node is there; the signature is over `chain.protocol.network_messages.Ping`."""
+    """The node is alive. The signature is over `chain.protocol.network_messages.Ping`."""
 
     TYPE: ClassVar[str] = "network_ping"
 
@@ -64,7 +74,7 @@ class NetworkPingReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCreateReport(Wire):
-    """The virtual block; the signature is over `NetworkCreate`."""
+    """The node creates a session (a virtual block). The signature is over `NetworkCreate`."""
 
     TYPE: ClassVar[str] = "network_create"
 
@@ -82,7 +92,7 @@ class NetworkCreateReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPrepareReport(Wire):
-    """Prompts; the signature is over `NetworkPrepare`."""
+    """The node has prepared prompts. The signature is over `NetworkPrepare`."""
 
     TYPE: ClassVar[str] = "network_prepare"
 
@@ -102,7 +112,7 @@ class NetworkPrepareReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPrecommitReport(Wire):
-    """The completion is fixed; the signature is over `NetworkPrecommit`."""
+    """The node has fixed its completion. The signature is over `NetworkPrecommit`."""
 
     TYPE: ClassVar[str] = "network_precommit"
 
@@ -119,7 +129,7 @@ class NetworkPrecommitReport(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCommitReport(Wire):
-    """The completion and the salt that was hashed; the signature is over `NetworkCommit`."""
+    """The node reveals its completion and the salt. The signature is over `NetworkCommit`."""
 
     TYPE: ClassVar[str] = "network_commit"
 
@@ -135,13 +145,13 @@ class NetworkCommitReport(Wire):
         _require_text("completion", self.completion, MAX_COMPLETION_BYTES)
 
     def hash_of(self, miner: str) -> bytes:
-        """What the node must have precommitted."""
+        """Return the hash that the node must have precommitted."""
         return completion_hash(self.number, self.seed, miner, self.completion, self.salt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkDeclinedReport(Wire):
-    """The node does not do this part now, and says why."""
+    """The node declines a part. `code` and `message` say why."""
 
     TYPE: ClassVar[str] = "network_declined"
 

@@ -1,7 +1,7 @@
-"""What network tasks are about: subjects that small models know, and questions on them.
+"""The subjects of network tasks, on which small models have some knowledge, and questions on them.
 
-All of it follows from a seed that nobody chooses, so that no creator or preparer can pick what
-suits its friends, and none needs a model for it.
+Subjects and questions are drawn from a seed that no node can choose. So a creator or preparer
+cannot choose what suits an accomplice, and needs no model to make questions.
 """
 
 import random
@@ -12,20 +12,63 @@ from eth_utils.crypto import keccak
 Question = Callable[[random.Random], str]
 
 _UNITS = (
-    *(("hours", "minutes"), ("minutes", "seconds"), ("days", "hours"), ("weeks", "days")),
-    *(("years", "months"), ("kilometres", "metres"), ("metres", "centimetres")),
-    *(("kilograms", "grams"), ("litres", "millilitres"), ("dollars", "cents")),
+    ("hours", "minutes"),
+    ("minutes", "seconds"),
+    ("days", "hours"),
+    ("weeks", "days"),
+    ("years", "months"),
+    ("kilometres", "metres"),
+    ("metres", "centimetres"),
+    ("kilograms", "grams"),
+    ("litres", "millilitres"),
+    ("dollars", "cents"),
 )
 _WORDS = (
-    *("apple", "bird", "book", "boat", "cake", "dog", "door", "fish", "gold", "house", "king"),
-    *("lamp", "lion", "moon", "night", "orange", "queen", "river", "snow", "star", "table", "tree"),
+    "apple",
+    "bird",
+    "book",
+    "boat",
+    "cake",
+    "dog",
+    "door",
+    "fish",
+    "gold",
+    "house",
+    "king",
+    "lamp",
+    "lion",
+    "moon",
+    "night",
+    "orange",
+    "queen",
+    "river",
+    "snow",
+    "star",
+    "table",
+    "tree",
 )
 _OPPOSITES = ("hot", "big", "fast", "up", "left", "day", "old", "open", "full", "high", "long")
 _PLURALS = ("mouse", "child", "man", "foot", "tooth", "goose", "leaf", "wolf", "box", "city")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _COUNTRIES = (
-    *("France", "Germany", "Italy", "Spain", "Portugal", "Austria", "Poland", "Sweden", "Norway"),
-    *("Greece", "Japan", "China", "Egypt", "Kenya", "Canada", "Mexico", "Peru", "Australia"),
+    "France",
+    "Germany",
+    "Italy",
+    "Spain",
+    "Portugal",
+    "Austria",
+    "Poland",
+    "Sweden",
+    "Norway",
+    "Greece",
+    "Japan",
+    "China",
+    "Egypt",
+    "Kenya",
+    "Canada",
+    "Mexico",
+    "Peru",
+    "Australia",
 )
 
 
@@ -87,18 +130,21 @@ SUBJECTS: dict[str, dict[str, Question]] = {
     "language": {"spelling": _spelling, "opposites": _opposites, "plurals": _plurals},
     "general knowledge": {"weekdays": _weekdays, "capitals": _capitals},
 }
-"""By domain and subdomain."""
+"""The functions that draw a question, by domain and subdomain."""
 
 
 def subject_of(seed: int) -> tuple[str, str]:
-    """The domain and subdomain that a request's seed leads to."""
+    """Return the domain and subdomain that are drawn from a request's seed."""
     rng = _draw(seed, "subject")
     domain = rng.choice(sorted(SUBJECTS))
     return domain, rng.choice(sorted(SUBJECTS[domain]))
 
 
 def questions(domain: str, subdomain: str, seed: int, author: str, count: int) -> Sequence[str]:
-    """Different questions on a subject; other authors draw others."""
+    """Return up to `count` different questions on a subject.
+
+    The questions depend on the seed and on `author`, the address of the node that prepares them.
+    """
     ask = SUBJECTS.get(domain, {}).get(subdomain)
     if ask is None:
         return [f"What is {subdomain}?"][:count]
@@ -108,15 +154,15 @@ def questions(domain: str, subdomain: str, seed: int, author: str, count: int) -
 
 
 def request_for_question(subdomain: str) -> str:
-    """What a model is asked when it is to make a question itself."""
+    """Return the prompt that asks a model to make a question on a subject."""
     return f"Ask one short question about {subdomain}."
 
 
 def is_question(text: str) -> bool:
-    """Whether a model's text will do as a prompt: one line that asks something."""
+    """Tell whether a model's text is usable as a prompt: one line that ends in a question mark."""
     return text.endswith("?") and 10 <= len(text) <= 300 and "\n" not in text
 
 
 def _draw(seed: int, purpose: str) -> random.Random:
-    # The same for everybody, and no secret: the seed is public.
+    # Every node must draw the same, so this needs no secure randomness.
     return random.Random(keccak(seed.to_bytes(32, "big") + purpose.encode()))  # noqa: S311

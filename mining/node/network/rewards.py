@@ -1,6 +1,7 @@
-"""What a node has earned by network tasks, pulled by a transaction of its own.
+"""Claims a node's rewards for network tasks by a transaction of its own.
 
-Routers pay the gas for this as a rule; who does not want to wait for one needs nobody.
+Usually a router claims them and pays the gas. A node that does not want to wait can claim them
+itself.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,18 @@ from mining.node.account.wallet import Wallet
 
 
 def claim_rewards(wallet: Wallet, rpc: Rpc, contract: str, epochs: int) -> Iterator[str]:
-    """Claim what the last epochs owe; a line says what came of it. Raises as `transact`."""
+    """Claim the node's rewards for the last epochs, and yield a line with the outcome.
+
+    Args:
+        wallet: the node's key.
+        rpc: the chain.
+        contract: the address of NetworkRewards.
+        epochs: how many past epochs to check.
+
+    Raises:
+        CallReverted: the contract refuses.
+        ChainUnavailable: the chain does not answer.
+    """
     (current,) = rpc.call(contract, "currentEpoch()", [], ["uint256"])
     owed: dict[int, int] = {}
     for epoch in range(max(current - epochs, 0), current):

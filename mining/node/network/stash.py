@@ -1,7 +1,7 @@
-"""Completions that were precommitted, on disk before anybody hears of their hashes.
+"""The completions of network tasks, on disk before they are precommitted.
 
-As `mining.node.disk.stash`: who loses a salt cannot reveal, and who signs two hashes has signed
-one too many.
+A node that loses a salt, or signs two hashes for a session, cannot reveal. See
+`mining.node.disk.stash`, which does the same for users' tasks.
 """
 
 import json
@@ -14,28 +14,28 @@ from mining.node.network.job import NetworkJob
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer, and the salt that hides it until it is revealed."""
+    """An answer, and the salt that keeps it secret until it is revealed."""
 
     text: str
     salt: int
 
 
 class CompletionStash:
-    """Completions by session, one file each. Threads and restarts may share a folder."""
+    """The stashed completions, with a file for each session. Threads and restarts may share it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def find(self, job: NetworkJob) -> Completion | None:
-        """What was precommitted for a job's session."""
+        """Return the completion that was precommitted for a job's session, or None."""
         try:
             return Completion(**json.loads(self._path(job).read_text()))
         except FileNotFoundError:
             return None
 
     def keep(self, job: NetworkJob, completion: Completion) -> Completion:
-        """Keep a completion; the one that is kept already stays, and is returned."""
+        """Store a completion, unless its session has one already. Return the stored one."""
         try:
             write_once(self._path(job), json.dumps(asdict(completion)))
         except FileExistsError:
@@ -45,10 +45,10 @@ class CompletionStash:
         return completion
 
     def forget_old(self) -> int:
-        """Delete what nobody can ask for any more, and return how many."""
+        """Delete the completions of sessions that have ended long ago. Return how many."""
         return forget_old(self._folder)
 
     def _path(self, job: NetworkJob) -> Path:
-        # The seed tells sessions of one number apart, on two sides of a fork.
+        # After a fork, another session may have the same number. Its seed differs.
         name = f"{job.chain_id}-{job.contract.lower()}-{job.number}-{job.seed:064x}"
         return self._folder / f"{name}.json"
