@@ -1,1 +1,1 @@
-"""Network tasks on the router's side: asking idle nodes for their parts, relaying, judging."""
+"""The router's side of network tasks: asks idle nodes for parts, relays and judges the answers."""

@@ -1,7 +1,7 @@
-"""Asking nodes for their parts, each through its own mailbox, and again while nothing comes of it.
+"""Asks nodes for their parts through their mailboxes, and repeats requests that have no effect.
 
-A row is written before a message goes out: it is what a node's answer is held against, and it
-keeps two routers' processes, or one that was started again, from asking twice at once.
+A row is written before the message is sent. A node's report is checked against that row. The row
+also prevents two processes, or one that was restarted, from asking twice at the same time.
 """
 
 import logging
@@ -19,18 +19,22 @@ from mining.node.network.job import NetworkJob, Stage
 
 ASK_AGAIN_S = 15.0
 PING_EVERY_S = 300.0
-"""Between the pings of a node; the contract keeps one on the roll for 900 s."""
+"""The time between two pings of a node. A ping keeps a node on the contract's roll for 900 s."""
 PING_AGAIN_S = 60.0
-"""How long a ping that was asked for may take to show on chain."""
+"""How long a requested ping may take to appear on chain."""
 
 KEPT_S = 24 * 3600.0
-"""Longer than any network task lives."""
+"""How long requests are kept. No network task lasts that long."""
 
 logger = logging.getLogger(__name__)
 
 
 def ask(node: str, job: NetworkJob, now: datetime, again_s: float = ASK_AGAIN_S) -> None:
-    """Ask a node for a part, unless it was asked just now or has not been heard of lately."""
+    """Ask a node for a part.
+
+    Do nothing if the node is not online, or was asked for the part within the last `again_s`
+    seconds.
+    """
     with transaction.atomic():
         if not _online([node], now):
             return
@@ -50,15 +54,16 @@ def ask(node: str, job: NetworkJob, now: datetime, again_s: float = ASK_AGAIN_S)
 
 
 def ask_for_pings(chain_id: int, contract: str, now: datetime) -> int:
-    """Ask those who are online, and have not told the chain so lately, for a ping; how many.
+    """Ask the nodes that are online but have not pinged the chain recently for a ping.
 
-    Not those who are about to leave, nor those whose answers nobody else's model could give.
+    Nodes that are draining, and nodes whose tokens others cannot check, are not asked. Return how
+    many nodes are asked.
     """
     online = _online(None, now, draining=False, canonical=True)
     pinged_since = now - timedelta(seconds=PING_EVERY_S)
     there = NetworkNode.objects.filter(address__in=online, pinged_at__gt=pinged_since)
     registered = Node.objects.filter(address__in=online).exclude(state=NodeState.UNKNOWN)
-    # Who does not answer at all may be of another version, and would only gather messages.
+    # A node that never answers may run another version. More messages would only pile up there.
     mute = NetworkAsk.objects.filter(
         Q(answered_at__isnull=True) | Q(answered_at__lt=F("asked_at")),
         node__in=online,
@@ -82,7 +87,7 @@ def ask_for_pings(chain_id: int, contract: str, now: datetime) -> int:
 
 
 def forget_old(now: datetime) -> None:
-    """Delete what nobody can answer any more; a node's latest ping stays."""
+    """Delete requests that are too old to be answered. Each node's request for a ping stays."""
     old = NetworkAsk.objects.filter(asked_at__lt=now - timedelta(seconds=KEPT_S))
     old.exclude(stage=Stage.PING).delete()
 

@@ -1,4 +1,4 @@
-"""Reading Cognitive: everything of one block, so that it fits together."""
+"""Reads the state of the contract Cognitive. All values are of the same block."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,14 +16,17 @@ _NO_HASH = bytes(32)
 
 @dataclass(frozen=True)
 class Revealed:
-    """A session's answers, in the order of its completers; None for who has not revealed."""
+    """A session's answers, in the order of its completers.
+
+    The entry of a completer that has not revealed is None.
+    """
 
     nodes: list[str]
     completions: list[str | None]
 
 
 def read_situation(rpc: Node, deployment: Deployment) -> Situation:
-    """The latest request and its session, at the head. Raises RpcError."""
+    """Read the latest request and its session, at the head. Raises RpcError."""
     reader = _Reader(rpc, deployment)
     (number,) = reader.read(("requestCounter", []))
     if number == 0:
@@ -48,20 +51,20 @@ def read_situation(rpc: Node, deployment: Deployment) -> Situation:
 
 
 def read_session(rpc: Node, deployment: Deployment, number: int) -> tuple[Session, Revealed]:
-    """One session and what its completers have revealed, at the head. Raises RpcError."""
+    """Read a session and what its completers have revealed, at the head. Raises RpcError."""
     reader = _Reader(rpc, deployment)
     return reader.session(number), reader.revealed(number)
 
 
 def read_epoch_seconds(rpc: Node, deployment: Deployment) -> int:
-    """How long an epoch of NetworkRewards lasts. Raises RpcError."""
+    """Read how many seconds an epoch of NetworkRewards lasts. Raises RpcError."""
     selector, _, _ = _function("NetworkRewards", "epochSeconds")
     call = {"to": deployment.addresses["NetworkRewards"], "data": "0x" + selector.hex()}
     return int(rpc.call("eth_call", call, "latest"), 16)
 
 
 class _Reader:
-    """Calls of Cognitive's views at one block."""
+    """Calls the views of Cognitive at one block."""
 
     def __init__(self, rpc: Node, deployment: Deployment) -> None:
         self._rpc = rpc
@@ -70,7 +73,7 @@ class _Reader:
         self.block, self.time = head.number, int(head.timestamp.timestamp())
 
     def read(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        """The one value of each view; structs as dictionaries."""
+        """Call views, and return the value of each. Structs become dictionaries."""
         results = self._rpc.batch([self._call(name, arguments) for name, arguments in calls])
         return [
             _decoded(name, bytes.fromhex(result[2:]))

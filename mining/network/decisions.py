@@ -1,7 +1,7 @@
-"""What a network task needs next. Pure: the chain's state goes in, actions come out.
+"""Decides what a network task needs next. Pure: maps the chain's state to actions.
 
-Deadlines are the chain's own, in Unix seconds: work is taken up to one, and a stage can be forced
-on after it.
+Deadlines are those of the chain, in Unix seconds. The contract accepts work until a deadline. After
+it anyone can force the session to its next stage.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,18 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a virtual block. `asked` is the place of the creator whose turn it is;
-    `draw_block` the block that the seed is made of, 0 once it is known; `session` 0 while there
-    is none."""
+    """A request for a virtual block.
+
+    Args:
+        number: the number of the request.
+        asked: the index of the creator whose turn it is.
+        closed: whether the request has ended.
+        deadline: until when the creator may create a session.
+        draw_block: the block whose hash the seed is made of. It is 0 once the seed is known.
+        seed: the seed.
+        session: the number of the session, or 0 while there is none.
+        creators: the drawn creators.
+    """
 
     number: int
     asked: int
@@ -48,7 +57,7 @@ class Completer:
 
 @dataclass(frozen=True)
 class Session:
-    """A network task. `turn` is the place of the preparer whose turn it is."""
+    """A network task. `turn` is the index of the preparer whose turn it is."""
 
     number: int
     seed: int
@@ -64,9 +73,9 @@ class Session:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the chain says at one block: the latest request, and the session that it led to.
+    """The chain's state at one block: the latest request and its session.
 
-    `time` is the block's, in Unix seconds.
+    `time` is the block's time, in Unix seconds.
     """
 
     block: int
@@ -91,7 +100,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Action:
-    """A step, and the node that it asks."""
+    """A step, with the node that is asked, if any."""
 
     step: Step
     node: str = ""
@@ -99,19 +108,27 @@ class Action:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do now, and when there is something to do even if nothing happens (Unix seconds)."""
+    """What to do now, and when to look again if nothing happens before (Unix seconds)."""
 
     actions: tuple[Action, ...] = ()
     look_at: int | None = None
 
 
 def is_open(situation: Situation) -> bool:
-    """Whether a network task, or a request for one, is under way."""
+    """Tell whether a network task, or a request for one, is in progress."""
     return situation.request is not None and not situation.request.closed
 
 
 def plan(situation: Situation, now: int, *, is_idle: bool) -> Plan:
-    """What a network task needs at a time, or that one is to be requested while all are idle."""
+    """Return what the open network task needs now.
+
+    If there is none and `is_idle` is true, the plan is to request one.
+
+    Args:
+        situation: the chain's state.
+        now: the time, in Unix seconds.
+        is_idle: whether a network task is due.
+    """
     request, session = situation.request, situation.session
     if request is None or request.closed:
         return Plan((Action(Step.REQUEST),)) if is_idle else Plan()
@@ -124,7 +141,7 @@ def plan(situation: Situation, now: int, *, is_idle: bool) -> Plan:
 
 def _for_request(request: Request, block: int, now: int) -> Plan:
     if request.draw_block:
-        # The next block's transactions see the hash of this one.
+        # A transaction in the next block can read this block's hash.
         if block >= request.draw_block:
             return Plan((Action(Step.NEXT_CREATOR),))
         return Plan(look_at=now + 1)

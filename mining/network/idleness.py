@@ -1,4 +1,4 @@
-"""When is a network task due? While no user waits, and enough nodes have nothing to do."""
+"""Decides whether a network task is due: no user's task is queued and enough nodes are idle."""
 
 from datetime import datetime, timedelta
 
@@ -11,18 +11,21 @@ from mining.models import Assignment, MinerPresence, NetworkNode, NetworkTask
 from sessions.models import Task
 
 MIN_NODES = 3
-"""With fewer, answers could not be compared."""
+"""The fewest idle nodes for a network task. The answers of fewer nodes could not be compared."""
 THERE_S = 780.0
-"""Two minutes less than NodeRoll's PRESENCE, so that who is counted is still there at the draw."""
+"""A node that has pinged the chain within this time counts as present.
+
+This is two minutes less than NodeRoll's PRESENCE, so that such a node is still present at the draw.
+"""
 
 
 def is_idle(now: datetime) -> bool:
-    """Whether no task waits for miners, and at least `MIN_NODES` that can be drawn do nothing."""
+    """Tell whether no task is queued and at least `MIN_NODES` nodes are idle and can be drawn."""
     return not Task.objects.queued().exists() and idle_nodes(now) >= MIN_NODES
 
 
 def idle_nodes(now: datetime) -> int:
-    """How many nodes are online, can be drawn, and work on no user's task."""
+    """Return how many nodes are online, can be drawn and have no user's task."""
     online = MinerPresence.objects.filter(
         last_seen_at__gte=now - timedelta(seconds=ONLINE_S), draining=False
     )
@@ -34,10 +37,10 @@ def idle_nodes(now: datetime) -> int:
 
 
 def last_begun() -> datetime | None:
-    """When the latest network task was asked for: by this router, or by whoever it was."""
-    asked = Operation.objects.filter(kind=OperationKind.REQUEST_NETWORK_TASK)
+    """Return when this router or anyone else last requested a network task, or None."""
+    requests = Operation.objects.filter(kind=OperationKind.REQUEST_NETWORK_TASK)
     times = [
-        asked.aggregate(at=Max("created_at"))["at"],
+        requests.aggregate(at=Max("created_at"))["at"],
         NetworkTask.objects.aggregate(at=Max("created_at"))["at"],
     ]
     return max((at for at in times if at is not None), default=None)

@@ -1,6 +1,6 @@
-"""Judging a network task, by the validator: as users' tasks are, by agreement of the answers.
+"""Judges the answers of a network task at the validator, by their agreement, as for users' tasks.
 
-Where too few agree, or one alone has answered, the validator's own run decides.
+If too few answers agree, or there is only one, the validator's own answer decides.
 """
 
 import logging
@@ -36,10 +36,11 @@ logger = logging.getLogger(__name__)
 
 
 def judge_session(number: int) -> None:
-    """Judge a session whose answers are revealed; harmless when it is judged, or over.
+    """Judge a session whose answers are revealed. Do nothing if it is judged or has ended.
 
     Raises:
-        ValidationImpossible: nothing can decide now; it is asked again until the deadline.
+        ValidationImpossible: the validator cannot run the model now. The leader asks again until
+            the deadline.
         RpcError: the chain does not answer.
     """
     network = deployment()
@@ -52,8 +53,8 @@ def judge_session(number: int) -> None:
         if completion is not None and (text := _text_of(completion)) is not None
     }
     judgement, method, reference = _measure(session, list(texts.values()))
-    worths = dict(zip(texts, judgement.accuracies_bps if judgement else [], strict=True))
-    accuracies = [worths.get(node, 0) for node in revealed.nodes]
+    accuracy_of = dict(zip(texts, judgement.accuracies_bps if judgement else [], strict=True))
+    accuracies = [accuracy_of.get(node, 0) for node in revealed.nodes]
     verdict = NetworkVerdict(number, session.seed, tuple(accuracies))
     domain = SigningDomain(network.chain_id, network.addresses["Cognitive"])
     with transaction.atomic():
@@ -78,7 +79,7 @@ def judge_session(number: int) -> None:
 
 
 def _text_of(completion: str) -> str | None:
-    """The answer itself; None where it is kept elsewhere, and cannot be had."""
+    """Return the text of an answer, or None if it is a content address that cannot be read."""
     if not completion.startswith(ADDRESS):
         return completion
     try:

@@ -1,4 +1,4 @@
-"""How the chain's events become rows of network tasks, their parts, their points and their pay."""
+"""Projects the chain's events to the rows of network tasks: parts, points and rewards."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +16,9 @@ from mining.models import (
 )
 
 _CORRECTNESS = 1 << 7
-"""The bit of NodeStage.Correctness in an outcome; bit 9 would be a user's task."""
+"""The bit of NodeStage.Correctness in an outcome."""
 _NETWORK_STAGES = (1 << 9) - 1
+"""The bits of the stages of network tasks. Bit 9 stands for a user's task."""
 
 
 @projection("Cognitive", "NodePinged")

@@ -1,4 +1,4 @@
-"""Taking nodes off the roll that are gone, so that a draw does not look at them in vain."""
+"""Prunes nodes that are gone from the contract's roll, so that a draw does not try them."""
 
 from datetime import datetime, timedelta
 
@@ -7,15 +7,16 @@ from chain.sending import outbox
 from mining.models import NetworkNode
 
 GONE_S = 960.0
-"""NodeRoll's PRESENCE, and a minute for the chain's clock to be behind."""
+"""NodeRoll's PRESENCE, plus a minute in case the chain's clock is behind."""
 AT_ONCE = 50
+"""The most nodes that are pruned at once."""
 
 
 def prune_gone(now: datetime) -> int:
-    """Have those pruned who have not pinged for so long, at most `AT_ONCE`; how many.
+    """Prune up to `AT_ONCE` nodes that have not pinged for `GONE_S` seconds. Return how many.
 
-    While a draw is under way the contract refuses, and the sender tries again. Anyone else may
-    prune as well; who comes second does nothing.
+    The contract refuses while a draw is in progress, and the sender then tries again. Others may
+    prune the same nodes. A second attempt changes nothing.
     """
     gone = NetworkNode.objects.filter(
         pinged_at__lt=now - timedelta(seconds=GONE_S), pruned_at__isnull=True

@@ -1,7 +1,8 @@
-"""What idle nodes answer: is it what they were asked, is it signed by them, and on to the outbox.
+"""Checks the reports of idle nodes, and passes them to the outbox.
 
-A node is a stranger: nothing is relayed, at the router's cost, but what the router has asked that
-very node for. Each is one transaction, and idempotent by the operation's key.
+Nodes are not trusted. The router pays for relaying, so it relays only what it has asked that node
+for, signed by that node. Each report is handled in one transaction. A repeated report has no
+effect, since the operation has the same key.
 """
 
 import time
@@ -41,21 +42,26 @@ from mining.node.network.job import (
 from mining.node.protocol.wire import read_entry
 
 PING_LIFETIME_S = 120
-"""Of NodeRoll: a signed ping is accepted for so long."""
+"""How long NodeRoll accepts a signed ping."""
 
 
 def is_network_report(entry: Mapping[str, str]) -> bool:
-    """Whether an entry of a mailbox's reports is one about network tasks."""
+    """Tell whether an entry of a mailbox's reports is about network tasks."""
     return entry.get("type", "").startswith("network_")
 
 
 @transaction.atomic
 def accept(address: str, entry: Mapping[str, str], now: datetime) -> None:
-    """Take in what the owner of a mailbox says of a network task.
+    """Accept a report on a network task from the owner of a mailbox.
+
+    Args:
+        address: the mailbox's owner.
+        entry: the entry of the reports stream.
+        now: the time of the report's arrival.
 
     Raises:
-        Malformed: it is no report.
-        ReportRefused: nobody asked for it, or it is not signed by the mailbox's owner.
+        Malformed: the entry is not a valid report.
+        ReportRefused: the node was not asked for this, or has not signed it.
     """
     report = read_entry(entry, NETWORK_REPORTS)
     ask = _asked(address, report)
@@ -80,7 +86,7 @@ def _asked(address: str, report: NetworkReport) -> NetworkAsk:
     if ask is None:
         raise ReportRefused(f"{stage} of network task {number}: this node was not asked for it")
     if stage == Stage.PING and ask.answered_at is not None and ask.answered_at >= ask.asked_at:
-        raise ReportRefused("ping: one was asked for, and it has come")
+        raise ReportRefused("ping: the node has answered the last request already")
     return ask
 
 
@@ -101,11 +107,11 @@ def _identity(report: NetworkReport) -> tuple[str, int, int]:
 
 
 def _relayed(miner: str, report: NetworkReport) -> tuple[NetworkMessage, Op]:
-    """What a report has to be signed over, and the operation that relays it."""
+    """Return the message that a report must be signed over, and the operation that relays it."""
     match report:
         case NetworkPingReport():
             if not 0 <= time.time() - report.time < PING_LIFETIME_S:
-                raise ReportRefused("time: the ping is too old, or of a time to come")
+                raise ReportRefused("time: the ping is too old or lies in the future")
             ping = Ping(miner, report.time)
             return ping, operations.relay_ping(ping, report.signature)
         case NetworkCreateReport():
@@ -121,7 +127,7 @@ def _relayed(miner: str, report: NetworkReport) -> tuple[NetworkMessage, Op]:
             commit = NetworkCommit(report.number, report.seed, report.completion, report.salt)
             return commit, operations.network_commit(commit, miner, report.signature)
         case NetworkDeclinedReport():
-            raise TypeError("a part that was declined is not relayed")
+            raise TypeError("a declined part is not relayed")
 
 
 def _require_signed(message: NetworkMessage, signature: bytes, address: str) -> None:

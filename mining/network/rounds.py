@@ -1,8 +1,8 @@
-"""Keeps network tasks going, one after another: the `network_tasks` process.
+"""Runs network tasks one after another: the `network_tasks` process.
 
-One process leads (an advisory lock); others wait for the lead. It keeps nothing that matters: after
-a crash the chain tells how far a task is, and what was asked or sent before is recognised. It
-sleeps until the chain has news, or until the stage's deadline.
+One process leads, by an advisory lock, and others wait to take over. The leader keeps no state that
+must survive: after a crash the chain tells how far a task is, and repeated requests and operations
+are recognised. It sleeps until the chain has news or the stage's deadline passes.
 """
 
 import logging
@@ -36,9 +36,9 @@ from mining.node.network.job import NetworkJob, Stage
 
 LOCK = "network_tasks"
 LOOK_EVERY_S = 5.0
-"""A wake-up may be lost; a node that has not answered is asked again."""
+"""The longest pause, since a wake-up may be lost and nodes may have to be asked again."""
 READ_EVERY_S = 0.5
-"""The chain is not read more often, however fast it has news."""
+"""The shortest time between two reads of the chain."""
 PINGS_EVERY_S = 10.0
 PAYOUTS_EVERY_S = 15.0
 PRUNING_EVERY_S = 60.0
@@ -48,7 +48,12 @@ logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Keep network tasks going until stopped; with NETWORK_TASK_EVERY_S = 0 there are none."""
+    """Run network tasks until `stop` is set. If NETWORK_TASK_EVERY_S is 0, run none.
+
+    Args:
+        stop: ends the loop.
+        beat: called regularly, to show that the process is alive.
+    """
     if not settings.NETWORK_TASK_EVERY_S:
         logger.info("NETWORK_TASK_EVERY_S is 0: there are no network tasks")
         while not stop.wait(LOOK_EVERY_S):
@@ -78,10 +83,12 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 class Conductor:
-    """Looks at the chain, and has done what it needs next.
+    """Reads the state of the network task from the chain, and does or requests the next steps.
 
     Args:
-        every_s: seconds from one network task's request to the next one's, at least.
+        rpc: the chain.
+        deployment: the deployed contracts.
+        every_s: the least seconds between the requests of two network tasks.
     """
 
     def __init__(self, rpc: Node, deployment: Deployment, every_s: float) -> None:
@@ -95,7 +102,7 @@ class Conductor:
         self._judged_at: dict[tuple[int, int], float] = {}
 
     def step(self) -> float:
-        """Do all that can be done now; return how long to wait, in seconds. Raises RpcError."""
+        """Do all that can be done now. Return how many seconds to wait. Raises RpcError."""
         self._try("pings", self._ask_for_pings)
         wait_s = self._read_at - time.monotonic()
         if wait_s > 0:
@@ -108,7 +115,7 @@ class Conductor:
         if not is_open(situation):
             self._try("pruning", self._prune)
         if not is_open(situation) and not is_due:
-            # What wakes us now are users' tasks.
+            # The news that come now concern users' tasks, so the chain need not be read for each.
             self._read_at = time.monotonic() + LOOK_EVERY_S
         planned = plan(situation, now, is_idle=is_due)
         for action in planned.actions:
@@ -119,18 +126,18 @@ class Conductor:
         return min(max(planned.look_at - now, READ_EVERY_S), LOOK_EVERY_S)
 
     def _try(self, name: str, work: Callable[[], object]) -> None:
-        """Do one kind of work; what fails of it stops no other. Raises RpcError."""
+        """Do one kind of work, so that its failure does not stop the others. Raises RpcError."""
 
         def attempt() -> None:
             try:
                 work()
             except RpcError as error:
-                away.append(error)
+                rpc_errors.append(error)
 
-        away: list[RpcError] = []
+        rpc_errors: list[RpcError] = []
         self._isolation.attempt(name, name, attempt)
-        if away:
-            raise away[0]
+        if rpc_errors:
+            raise rpc_errors[0]
 
     def _is_due(self) -> bool:
         now, begun = timezone.now(), last_begun()
@@ -160,7 +167,7 @@ class Conductor:
         request, session = situation.request, situation.session
         if action.step == Step.REQUEST:
             number = request.number + 1 if request else 1
-            logger.info("network task: request %d, since all are idle", number)
+            logger.info("network task: request %d, since the nodes are idle", number)
             outbox.enqueue(operations.request_network_task(number))
             return
         assert request is not None
@@ -180,7 +187,7 @@ class Conductor:
                 outbox.enqueue(operations.start_network_task(session.number, session.seed))
             case Step.FORCE:
                 stage = f"{session.state.name.lower()}:{session.turn}"
-                logger.info("network task %d: forced on from %s", session.number, stage)
+                logger.info("network task %d: forced past %s", session.number, stage)
                 op = operations.force_network_task(session.number, session.seed, stage)
                 outbox.enqueue(op)
             case Step.JUDGE:
@@ -191,7 +198,10 @@ class Conductor:
     def _part(self, step: Step, session: Session) -> NetworkJob:
         stage = _STAGES[step]
         return self._job(
-            *(stage, session.number, session.seed, session.deadline),
+            stage,
+            session.number,
+            session.seed,
+            session.deadline,
             domain=session.domain,
             subdomain=session.subdomain,
             challenges=CHALLENGES,
@@ -224,7 +234,7 @@ class Conductor:
         )
 
     def _judge(self, session: Session) -> None:
-        """Have the validator judge, which has the model of embeddings and a key."""
+        """Ask the validator to judge a session. It has the embedding model and the key."""
         key = (session.number, session.seed)
         if time.monotonic() - self._judged_at.get(key, float("-inf")) < JUDGE_AGAIN_S:
             return
@@ -236,7 +246,7 @@ class Conductor:
 
 
 CHALLENGES = 2
-"""Prompts that one preparer writes: thresholdPrepareChallenge."""
+"""How many prompts a preparer writes: the contract's thresholdPrepareChallenge."""
 _STAGES = {
     Step.ASK_PREPARE: Stage.PREPARE,
     Step.ASK_COMPLETE: Stage.COMPLETE,

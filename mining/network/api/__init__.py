@@ -1,1 +1,1 @@
-"""Network tasks over REST."""
+"""The REST interface of network tasks."""

@@ -1,4 +1,4 @@
-"""Network tasks as JSON, as the API and whoever else shows them."""
+"""The JSON representations of network tasks."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,14 +10,15 @@ from mining.models import NetworkJudgement, NetworkPart, NetworkTask
 
 
 def shown(task: NetworkTask) -> dict[str, Any]:
-    """A network task in a list."""
-    worths: Mapping[str, int] = dict(zip(task.completers, task.accuracies_bps, strict=False))
+    """Return a network task as an entry of a list."""
+    accuracy_of: Mapping[str, int] = dict(zip(task.completers, task.accuracies_bps, strict=False))
     return {
         "number": task.number,
         "state": task.state,
         "creator": _address(task.creator),
         "completers": [
-            {"miner": _address(node), "accuracy_bps": worths.get(node)} for node in task.completers
+            {"miner": _address(node), "accuracy_bps": accuracy_of.get(node)}
+            for node in task.completers
         ],
         "validator": _address(task.validator),
         "verdict_tx": task.verdict_tx or None,
@@ -27,7 +28,10 @@ def shown(task: NetworkTask) -> dict[str, Any]:
 
 
 def shown_whole(task: NetworkTask) -> dict[str, Any]:
-    """A network task with everybody's part, and what its validator here saw of it, if it did."""
+    """Return a network task with the parts of all nodes.
+
+    If this router's validator has judged the task, the judgement is included.
+    """
     parts = NetworkPart.objects.filter(number=task.number).order_by("asked_at", "role", "node")
     judgement = NetworkJudgement.objects.filter(number=task.number).order_by("-judged_at").first()
     return {

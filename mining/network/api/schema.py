@@ -1,4 +1,4 @@
-"""`/api/v1/network-tasks` as OpenAPI, by hand."""
+"""The OpenAPI description of `/api/v1/network-tasks`, written by hand."""
 
 from typing import Any
 

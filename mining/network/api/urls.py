@@ -1,4 +1,4 @@
-"""The addresses of `/api/v1/network-tasks`."""
+"""The URLs of `/api/v1/network-tasks`."""
 
 from django.urls import path, register_converter
 

@@ -1,4 +1,4 @@
-"""`/api/v1/network-tasks`: what idle miners do. All of it is on chain, and for any caller."""
+"""`/api/v1/network-tasks`: the work of idle miners. It is public, since all of it is on chain."""
 
 from django.http import Http404
 from rest_framework.request import Request
@@ -11,7 +11,7 @@ from sessions.faces.common.listing import filters_of, one_of, page_of
 
 
 class NetworkTasksView(APIView):
-    """`GET /network-tasks`: the latest first, in pages; `state` filters."""
+    """`GET /network-tasks`: network tasks in pages, the latest first. `state` filters them."""
 
     def get(self, request: Request) -> Response:
         filters = filters_of(request, {"state": one_of(NetworkTaskState.values)})
@@ -22,7 +22,7 @@ class NetworkTasksView(APIView):
 
 
 class NetworkTaskView(APIView):
-    """`GET /network-tasks/{number}`: one, with everybody's part."""
+    """`GET /network-tasks/{number}`: one network task, with the parts of all nodes."""
 
     def get(self, request: Request, number: int) -> Response:
         task = NetworkTask.objects.filter(pk=number).first()
@@ -32,4 +32,4 @@ class NetworkTaskView(APIView):
 
 
 DEFAULT_PAGE = 50
-"""How many are shown where no `limit` is asked for: there is one more each minute, for ever."""
+"""The size of a page without `limit`. It is bounded, since the network never stops adding tasks."""

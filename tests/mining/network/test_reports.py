@@ -99,7 +99,7 @@ def test_one_ping_is_taken_each_time_that_one_is_asked_for(node: LocalAccount) -
         return NetworkPingReport(time=at, signature=signed(Ping(node.address, at), node))
 
     take(node, ping(5))
-    with pytest.raises(ReportRefused, match="it has come"):
+    with pytest.raises(ReportRefused, match="answered the last request already"):
         take(node, ping(4))
     ask.asked_at = timezone.now()
     ask.save()
