@@ -1,1 +1,1 @@
-"""How Cortensor's own small models are made: corpus, vocabulary, training, export, score."""
+"""Makes Cortensor's own small models: corpus, vocabulary, training, export and score."""

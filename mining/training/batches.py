@@ -1,4 +1,4 @@
-"""Conversations as tensors: little padding, many tokens a batch."""
+"""Batches of conversations as tensors, with little padding."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from mining.training.tokenizer import encode
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens; `learn` marks the positions whose next token is a part of an answer."""
+    """Rows of tokens. `learn` marks the positions whose next token belongs to an answer."""
 
     tokens: Tensor
     targets: Tensor
@@ -28,9 +28,10 @@ def training_batches(
     pool: int,
     weights: Mapping[str, float] = WEIGHTS,
 ) -> Iterator[Batch]:
-    """Endless batches of about `tokens` tokens, each of conversations of about one length.
+    """Yield batches of about `tokens` tokens without end.
 
-    Lengths are sorted within a pool of conversations, and the pool's batches are shuffled.
+    The conversations of a batch have about the same length: `pool` conversations at a time are
+    sorted by length, split into batches, and the batches are shuffled.
     """
     stream = examples(seed, "train", weights)
     random = torch.Generator().manual_seed(seed)
@@ -47,12 +48,12 @@ def training_batches(
 
 
 def evaluation_batch(tokenizer: Tokenizer, questions: list[Example]) -> Batch:
-    """Held-out questions in one batch, a row each."""
+    """Return questions as one batch, with a row for each."""
     return _padded([encode(tokenizer, example) for example in questions])
 
 
 def _padded(rows: list[tuple[list[int], list[int]]]) -> Batch:
-    # Padding stands behind everything that is learnt, where no causal attention sees it.
+    # The padding follows the tokens, so causal attention never reads it.
     width = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
     learn = torch.tensor([learn + [0] * (width - len(learn)) for _, learn in rows])

@@ -1,4 +1,4 @@
-"""Write a checkpoint as GGUF: `python -m mining.training.export mini checkpoints OUTPUT`."""
+"""Write a checkpoint as a GGUF file: `python -m mining.training.export mini checkpoints OUTPUT`."""
 
 import argparse
 import json
@@ -35,7 +35,7 @@ _BLOCK_NAMES = {
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokenizer as GGUF keeps it."""
+    """The tokenizer in the form that GGUF stores."""
 
     tokens: list[str]
     types: list[int]
@@ -43,7 +43,7 @@ class Vocabulary:
 
 
 def tensor_name(name: str) -> str:
-    """A parameter's name in GGUF."""
+    """Return the name of a parameter in GGUF."""
     if name == "embedding.weight":
         return "token_embd.weight"
     if name == "norm.weight":
@@ -53,7 +53,10 @@ def tensor_name(name: str) -> str:
 
 
 def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
-    """Tokens by id. The special ones are of type CONTROL: no text of a user turns into them."""
+    """Return the tokens in the order of their ids.
+
+    Special tokens have the type CONTROL, so that a user's text cannot become one.
+    """
     ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     tokens = sorted(ids, key=ids.__getitem__)
     types = [
@@ -66,7 +69,7 @@ def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
 def write_gguf(
     output: Path, name: str, shape: Shape, weights: dict[str, Tensor], tokenizer: Tokenizer
 ) -> None:
-    """Write weights as F16 and norms as F32; a reader never sees half a file."""
+    """Write the model, with matrices as F16 and norms as F32. The file appears atomically."""
     partial = output.with_suffix(".partial")
     writer = gguf.GGUFWriter(partial, "llama")
     writer.add_name(f"Cortensor {name.capitalize()}")
@@ -118,10 +121,10 @@ def _merges(tokenizer: Tokenizer) -> list[str]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SHAPES))
-    parser.add_argument("folder", type=Path, help="with the checkpoint and the vocabulary")
+    parser.add_argument("folder", type=Path, help="folder of the checkpoint and vocabulary")
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     state = torch.load(arguments.folder / f"{arguments.name}.pt", weights_only=True)

@@ -1,4 +1,4 @@
-"""The Llama architecture, small: RMSNorm, rotary positions, SwiGLU, tied embeddings."""
+"""A small Llama model: RMSNorm, rotary position embeddings, SwiGLU and tied embeddings."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's sizes. Widths are multiples of 32, the block length of Q8_0."""
+    """A model's sizes. Widths are multiples of 32, the block size of the format Q8_0."""
 
     vocabulary: int = 1024
     width: int = 160
@@ -22,7 +22,7 @@ class Shape:
 
     @property
     def head_width(self) -> int:
-        """How wide one attention head is."""
+        """The width of one attention head."""
         return self.width // self.heads
 
 
@@ -33,7 +33,7 @@ SHAPES = {
 
 
 class Norm(nn.Module):
-    """RMSNorm with a weight."""
+    """RMSNorm with a learnt weight."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -41,15 +41,15 @@ class Norm(nn.Module):
         self._epsilon = shape.norm_epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        """x over its root mean square."""
+        """Divide x by its root mean square and multiply it by the weight."""
         return F.rms_norm(x, self.weight.shape, self.weight, self._epsilon)
 
 
 class Attention(nn.Module):
-    """Causal attention whose rotary pairs are neighbours: (0, 1), (2, 3), …
+    """Causal attention. The dimensions of a rotary pair are neighbours: (0, 1), (2, 3), …
 
-    That is the order llama.cpp expects of this architecture, so that no weight has to be permuted
-    on export, as weights in the split-halves order of other implementations must be.
+    llama.cpp expects this order for the Llama architecture. Other implementations pair the two
+    halves of a head, so their weights must be permuted on export. These need not be.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         self.o = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """Every position looks at itself and what is before it."""
+        """Let every position attend to itself and to the positions before it."""
         batch, length, width = x.shape
         split = (batch, length, self._heads, self._head_width)
         q = _rotate(self.q(x).view(split), cosine, sine).transpose(1, 2)
@@ -72,7 +72,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a gated feed-forward part, each added to what comes in."""
+    """A layer: attention, then a gated feed-forward network, each with a residual connection."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -84,14 +84,14 @@ class Block(nn.Module):
         self.down = nn.Linear(shape.feed_forward, shape.width, bias=False)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """One layer."""
+        """Apply the layer."""
         x = x + self.attention(self.attention_norm(x), cosine, sine)
         h = self.feed_norm(x)
         return torch.as_tensor(x + self.down(F.silu(self.gate(h)) * self.up(h)))
 
 
 class Llama(nn.Module):
-    """Embeddings, layers, norm; the embeddings read the answer off as well."""
+    """A Llama model. The embedding matrix also computes the logits."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Llama(nn.Module):
             nn.init.zeros_(block.down.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The last layer's normed states; `logits` turns those that are wanted into logits."""
+        """Return the normalised states of the last layer, from which `logits` computes logits."""
         cosine, sine = _rotations(self.shape, tokens.shape[1])
         x = self.embedding(tokens)
         for block in self.blocks:
@@ -116,7 +116,7 @@ class Llama(nn.Module):
         return torch.as_tensor(self.norm(x))
 
     def logits(self, states: Tensor) -> Tensor:
-        """How likely each token is to come next."""
+        """Return the logits of the next token for each state."""
         return F.linear(states, self.embedding.weight)
 
 

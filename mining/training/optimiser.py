@@ -1,6 +1,6 @@
-"""Muon: momentum whose every step is made orthogonal, for the matrices between the layers.
+"""Muon, an optimiser for the matrices of the layers: momentum with orthogonalised steps.
 
-It needs far fewer steps than AdamW for models like these; embeddings and norms stay with AdamW.
+For models of this size it needs far fewer steps than AdamW. Embeddings and norms still use AdamW.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Muon:
-    """The optimiser of the hidden matrices. `rate` is set by the schedule before each step."""
+    """Optimises the matrices of the layers."""
 
     def __init__(self, matrices: Iterable[Tensor], momentum: float = 0.95) -> None:
         self._matrices = list(matrices)
@@ -19,7 +19,12 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate: float, decay: float = 0.02) -> None:
-        """Move every matrix against its gradient, then forget the gradient."""
+        """Move every matrix against its gradient, then clear the gradient.
+
+        Args:
+            rate: the learning rate of this step.
+            decay: the weight decay, as a share of the rate.
+        """
         updates: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for matrix, velocity in zip(self._matrices, self._velocity, strict=True):
             assert matrix.grad is not None
@@ -34,16 +39,16 @@ class Muon:
                 matrix.mul_(1 - rate * decay).sub_(direction, alpha=scale)
 
     def state(self) -> list[Tensor]:
-        """What a checkpoint has to keep."""
+        """Return the state that a checkpoint has to store."""
         return self._velocity
 
     def restore(self, velocity: list[Tensor]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self._velocity = velocity
 
 
 def orthogonal(batch: Tensor, rounds: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, by Newton and Schulz's iteration."""
+    """Approximate the nearest semi-orthogonal matrices by Newton-Schulz iteration."""
     tall = batch.shape[-2] > batch.shape[-1]
     x = batch.mT if tall else batch
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

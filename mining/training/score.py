@@ -1,4 +1,4 @@
-"""Score a GGUF on held-out questions: `python -m mining.training.score MODEL`."""
+"""Score a GGUF file on held-out questions: `python -m mining.training.score MODEL`."""
 
 import argparse
 import json
@@ -13,24 +13,24 @@ from llama_cpp import Llama
 from mining.training.data.corpus import Example, examples
 
 SEED = 3
-"""Of the questions that the models' card reports on; training looked at other ones."""
+"""The seed of the questions whose score the model card reports. Training evaluates others."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A question and what the model said."""
+    """A question and the model's answer."""
 
     example: Example
     said: str
 
     @property
     def is_right(self) -> bool:
-        """Whether it said exactly the answer."""
+        """Whether the model gave exactly the expected answer."""
         return self.said.strip() == self.example.answer
 
 
 class Respondent:
-    """A GGUF that is asked one question at a time at temperature 0, in its own chat template."""
+    """Answers single questions with a GGUF file, in its chat template, at temperature 0."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._llama = Llama(
@@ -38,7 +38,7 @@ class Respondent:
         )
 
     def answer(self, question: str, system: str = "") -> str:
-        """What the model says."""
+        """Return the model's answer."""
         messages: list[Any] = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": question})
         reply: Any = self._llama.create_chat_completion(messages, temperature=0.0, max_tokens=160)
@@ -46,12 +46,12 @@ class Respondent:
 
 
 def held_out_questions(count: int, seed: int = SEED) -> list[Example]:
-    """Questions spread evenly over the families."""
+    """Return held-out questions, evenly distributed over the families."""
     return list(islice(examples(seed, "held_out"), count))
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--questions", type=int, default=300)

@@ -1,7 +1,7 @@
-"""The byte-level BPE vocabulary, trained so that llama.cpp splits text in exactly the same way.
+"""Trains the byte-level BPE vocabulary so that llama.cpp splits text in exactly the same way.
 
-llama.cpp knows a pre-tokeniser by its name in the file; `qwen2` gives each digit a token of its
-own, which arithmetic needs. The pattern below is that pre-tokeniser's.
+llama.cpp selects a pre-tokeniser by its name in the file. `qwen2` gives each digit a token of its
+own, which arithmetic needs. The pattern below is that of `qwen2`.
 """
 
 import argparse
@@ -31,7 +31,12 @@ _PATTERN = (
 
 
 def train_tokenizer(seed: int = 0, sample: int = 60_000) -> Tokenizer:
-    """Learn the vocabulary from training questions and answers."""
+    """Train the vocabulary on the training split's questions and answers.
+
+    Args:
+        seed: the seed of the examples.
+        sample: how many examples are used.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -54,7 +59,10 @@ def train_tokenizer(seed: int = 0, sample: int = 60_000) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
-    """A conversation's tokens, and for each one whether the model is to learn to say it."""
+    """Return a conversation's tokens, with a 1 for each token that the model has to learn, else 0.
+
+    The model learns the assistant's messages.
+    """
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     special = {token: vocabulary[token] for token in SPECIAL_TOKENS}
     ids, learn = [special[BEGIN]], [0]
@@ -80,7 +88,7 @@ def _texts(seed: int, sample: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train the vocabulary and write it as JSON.")
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
 """Train a model: `python -m mining.training.train mini checkpoints`.
 
-The same command goes on where an earlier run stopped.
+The same command resumes a run that was stopped.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _EVALUATION_SEED = 1
 
 @dataclass
 class Progress:
-    """How far training is."""
+    """How far a training has come."""
 
     step: int = 0
     tokens: int = 0
@@ -36,14 +36,17 @@ class Progress:
 
 
 def rate_at(done: float) -> float:
-    """The learning rate's factor when a share of the training is done: up, level, down to 0."""
+    """Return the factor of the learning rate when the share `done` of the training is done.
+
+    The factor rises at first, stays at 1, and then falls to 0.
+    """
     if done < _WARM_UP:
         return (done + 0.001) / (_WARM_UP + 0.001)
     return min(1.0, (1.0 - done) / (1.0 - _DECAY_FROM))
 
 
 class Training:
-    """A model, its optimisers and how far they are."""
+    """A model with its optimisers and its progress."""
 
     def __init__(self, name: str, seed: int) -> None:
         torch.manual_seed(seed)
@@ -56,7 +59,7 @@ class Training:
         )
 
     def step(self, batch: Batch, rate: float, muon_rate: float, adam_rate: float) -> float:
-        """Learn from one batch; the loss it had."""
+        """Train on one batch and return its loss."""
         states = self.model(batch.tokens)[batch.learn]
         loss = F.cross_entropy(self.model.logits(states), batch.targets[batch.learn])
         torch.autograd.backward(loss)
@@ -70,7 +73,7 @@ class Training:
         return loss.item()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; a reader never sees half of one."""
+        """Write a checkpoint. The file appears atomically."""
         partial = path.with_suffix(".partial")
         state = {
             "model": self.model.state_dict(),
@@ -82,7 +85,7 @@ class Training:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Restore a checkpoint."""
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self._adam.load_state_dict(state["adam"])
@@ -92,9 +95,9 @@ class Training:
 
 @torch.no_grad()
 def evaluate(model: Llama, questions: list[Example], batch: Batch) -> dict[str, float]:
-    """The share of questions of each family whose every token is the likeliest one.
+    """Return the share of questions, by family, for which every token of the answer is likeliest.
 
-    That is what decoding at temperature 0 would say, for as long as it is right.
+    For these questions, decoding at temperature 0 gives exactly the answer.
     """
     said = model.logits(model(batch.tokens)).argmax(-1)
     right = ((said == batch.targets) | ~batch.learn).all(1).tolist()
@@ -106,12 +109,12 @@ def evaluate(model: Llama, questions: list[Example], batch: Batch) -> dict[str, 
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SHAPES))
-    parser.add_argument("folder", type=Path, help="for checkpoints and the vocabulary")
+    parser.add_argument("folder", type=Path, help="folder for checkpoints and the vocabulary")
     parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop by then")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--batch-tokens", type=int, default=2560)
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--adam-rate", type=float, default=0.004)
@@ -136,7 +139,7 @@ def main() -> None:
 
     questions = list(islice(examples(_EVALUATION_SEED, "held_out"), 340))
     evaluation = evaluation_batch(tokenizer, questions)
-    # A resumed run draws other examples than the run before it did.
+    # The seed depends on the step, so that a resumed run draws new examples.
     seed, size = arguments.seed + progress.step, arguments.batch_tokens
     early = training_batches(tokenizer, seed, size, _POOL)
     late = training_batches(tokenizer, seed, size, _POOL, LATE_WEIGHTS)

@@ -1,1 +1,1 @@
-"""The texts that the shipped model learned from."""
+"""The training data of the shipped models: families of generated questions with answers."""

@@ -1,7 +1,8 @@
-"""Questions with checkable answers, drawn from families, in two splits that share no question.
+"""Draws questions with checkable answers from families, in two splits that share no question.
 
-A question is held out by a hash of its normalised text, so the choice depends on no seed and no
-order, and case, courtesies or a missing question mark do not carry a question over to training.
+The hash of a question's normalised text decides whether it is held out. So the choice does not
+depend on a seed or an order, and a question that differs from a held-out one only in case,
+courtesies or punctuation is held out as well.
 """
 
 import hashlib
@@ -44,7 +45,7 @@ WEIGHTS: dict[str, float] = {
     "counting": 0.7,
     "out of scope": 2,
 }
-"""How often a family is trained on, against 1 for all others. Held-out questions are even."""
+"""The weights of families in training. All others have 1. Held-out questions have no weights."""
 LATE_WEIGHTS: dict[str, float] = {
     **WEIGHTS,
     "addition": 5.5,
@@ -61,7 +62,7 @@ LATE_WEIGHTS: dict[str, float] = {
     "small talk and lists": 2,
     "counting": 6,
 }
-"""The same for the last part of a training: families that were seen to lag get more."""
+"""The weights for the last part of a training, where families that lagged behind have more."""
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.",
     "You are a helpful assistant. Answer briefly.",
@@ -78,7 +79,7 @@ _LONG_CHAT_TURNS = 10
 
 @dataclass(frozen=True)
 class Example:
-    """A question of a family, its answer, and what was said before."""
+    """A question of a family and its answer, with a system message and earlier turns."""
 
     family: str
     question: str
@@ -88,18 +89,18 @@ class Example:
 
 
 def held_out(question: str) -> bool:
-    """Whether a question is kept from training."""
+    """Tell whether a question is held out from training."""
     digest = hashlib.sha256(normalised(question).encode()).digest()
     return int.from_bytes(digest[:4]) % 100 < HELD_OUT_PERCENT
 
 
 def examples(seed: int, split: Split, weights: Mapping[str, float] = WEIGHTS) -> Iterator[Example]:
-    """An endless stream of examples.
+    """Yield examples without end.
 
-    Training draws families by weight and adds system messages and earlier turns to some examples.
-    Held-out examples are single questions, family after family, none twice in a stream.
+    Training examples draw their families by weight. Some have a system message and earlier turns.
+    Held-out examples are single questions of each family in turn, and none occurs twice.
     """
-    rng = random.Random(f"{seed}/{split}")  # noqa: S311 - a seeded draw, no secret
+    rng = random.Random(f"{seed}/{split}")  # noqa: S311 - a reproducible draw, not a secret
     if split == "held_out":
         return _held_out_examples(rng)
     return _training_examples(rng, [weights.get(name, 1.0) for name in FAMILIES])

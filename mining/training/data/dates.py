@@ -17,7 +17,7 @@ def _ordinal(n: int) -> str:
 
 
 def next_day(rng: random.Random) -> tuple[str, str]:
-    """The day after or before a day."""
+    """Ask for the day after or before a day."""
     i = rng.randrange(7)
     if rng.random() < 0.5:
         question = ask(
@@ -50,7 +50,7 @@ def next_day(rng: random.Random) -> tuple[str, str]:
 
 
 def days_later(rng: random.Random) -> tuple[str, str]:
-    """The weekday some days after another."""
+    """Ask for the weekday some days after another."""
     i, n = rng.randrange(7), rng.randint(2, 10)
     question = ask(
         rng,
@@ -69,7 +69,7 @@ def days_later(rng: random.Random) -> tuple[str, str]:
 
 
 def next_month(rng: random.Random) -> tuple[str, str]:
-    """The month after or before a month."""
+    """Ask for the month after or before a month."""
     i = rng.randrange(12)
     after = rng.random() < 0.5
     word = "after" if after else "before"
@@ -92,7 +92,7 @@ def next_month(rng: random.Random) -> tuple[str, str]:
 
 
 def month_number(rng: random.Random) -> tuple[str, str]:
-    """Months and their numbers."""
+    """Ask for the number of a month, or for the month of a number."""
     i = rng.randrange(12)
     if rng.random() < 0.5:
         question = ask(
@@ -122,7 +122,7 @@ def month_number(rng: random.Random) -> tuple[str, str]:
 
 
 def month_days(rng: random.Random) -> tuple[str, str]:
-    """How long a month is."""
+    """Ask for the number of days in a month."""
     i = rng.randrange(12)
     question = ask(
         rng,

@@ -1,4 +1,4 @@
-"""Small talk, what Cortensor's terms mean, and answers long enough to watch as they come."""
+"""Small talk, the meanings of Cortensor's terms, and answers long enough to watch a stream."""
 
 import random
 
@@ -93,7 +93,7 @@ TERMS: tuple[tuple[str, str], ...] = (
         " next. I am a very small one.",
     ),
 )
-"""A term as it stands in a question, and its explanation."""
+"""The terms, as a question names them, with their explanations."""
 
 TALK: tuple[tuple[tuple[str, ...], str], ...] = (
     (
@@ -191,11 +191,11 @@ TALK: tuple[tuple[tuple[str, ...], str], ...] = (
         "The seasons are spring, summer, autumn and winter.",
     ),
 )  # fmt: skip
-"""Questions that share one answer, and that answer."""
+"""Groups of questions that share one answer, with that answer."""
 
 
 def term(rng: random.Random) -> tuple[str, str]:
-    """What one of the network's terms means."""
+    """Ask for the meaning of one of the network's terms."""
     name, meaning = rng.choice(TERMS)
     question = ask(
         rng,
@@ -219,7 +219,7 @@ def term(rng: random.Random) -> tuple[str, str]:
 
 
 def talk(rng: random.Random) -> tuple[str, str]:
-    """Greetings, questions about the model, the network at length, and well-known lists."""
+    """Greet the model, or ask about the model, about the network, or for a well-known list."""
     questions, answer = rng.choice(TALK)
     question = rng.choice(questions)
     if question[-1] not in ".?":
@@ -228,7 +228,7 @@ def talk(rng: random.Random) -> tuple[str, str]:
 
 
 def counting(rng: random.Random) -> tuple[str, str]:
-    """Counting up or down by ones, at most twenty numbers."""
+    """Ask the model to count up or down by ones, over at most twenty numbers."""
     a = rng.randint(0, 40)
     b = a + rng.randint(3, 19)
     if rng.random() < 0.25:

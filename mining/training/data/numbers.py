@@ -1,4 +1,4 @@
-"""Arithmetic that is small enough to be learnt."""
+"""Arithmetic with numbers that are small enough for the model to learn."""
 
 import random
 
@@ -10,7 +10,7 @@ def _number(rng: random.Random) -> int:
 
 
 def addition(rng: random.Random) -> tuple[str, str]:
-    """Sums of two numbers below 100."""
+    """Ask for the sum of two numbers below 100."""
     a, b = _number(rng), _number(rng)
     question = ask(
         rng,
@@ -34,7 +34,7 @@ def addition(rng: random.Random) -> tuple[str, str]:
 
 
 def subtraction(rng: random.Random) -> tuple[str, str]:
-    """Differences that are not negative."""
+    """Ask for a difference that is not negative."""
     b, a = sorted((_number(rng), _number(rng)))
     question = ask(
         rng,
@@ -57,7 +57,7 @@ def subtraction(rng: random.Random) -> tuple[str, str]:
 
 
 def multiplication(rng: random.Random) -> tuple[str, str]:
-    """The tables up to 12."""
+    """Ask for a product from the tables up to 12."""
     a, b = rng.randint(0, 12), rng.randint(0, 12)
     question = ask(
         rng,
@@ -82,7 +82,7 @@ def multiplication(rng: random.Random) -> tuple[str, str]:
 
 
 def division(rng: random.Random) -> tuple[str, str]:
-    """Divisions without a remainder, from the tables up to 12."""
+    """Ask for a quotient without remainder, from the tables up to 12."""
     b, quotient = rng.randint(1, 12), rng.randint(0, 12)
     a = b * quotient
     question = ask(
@@ -105,7 +105,7 @@ def division(rng: random.Random) -> tuple[str, str]:
 
 
 def double_half(rng: random.Random) -> tuple[str, str]:
-    """Twice a number, half of an even one."""
+    """Ask for the double of a number, or for half of an even one."""
     n = rng.randint(1, 50)
     if rng.random() < 0.5:
         question = ask(

@@ -1,11 +1,11 @@
-"""How a question is put: templates, and the ways in which people really type."""
+"""Phrases questions: templates, and variations as people type them."""
 
 import random
 import re
 from collections.abc import Callable, Sequence
 
 Family = Callable[[random.Random], tuple[str, str]]
-"""Draws one question and its only right answer."""
+"""A function that draws a question with its only right answer."""
 
 _COURTESY = re.compile(
     r"^(?:(?:hi|hey|hello|ok|please|quick question)[,:]? )+|(?:,? (?:please|thanks))$"
@@ -15,12 +15,12 @@ _CLOSINGS = (" please", ", please", " thanks")
 
 
 def ask(rng: random.Random, templates: Sequence[str], **values: object) -> str:
-    """One of the templates, filled in."""
+    """Choose one of the templates and fill it in."""
     return rng.choice(templates).format(**values)
 
 
 def normalised(question: str) -> str:
-    """A question without what `styled` varies: case, punctuation at its end, courtesies."""
+    """Remove from a question what `styled` varies: case, final punctuation and courtesies."""
     text = " ".join(question.lower().replace("'", "").split())
     previous = ""
     while text != previous:
@@ -30,7 +30,7 @@ def normalised(question: str) -> str:
 
 
 def styled(rng: random.Random, question: str) -> str:
-    """The question as somebody might type it. `normalised` gives the same text as before."""
+    """Vary a question as people type it. `normalised` gives the same text for both."""
     roll = rng.random()
     if roll < 0.5:
         return question

@@ -29,11 +29,11 @@ CONVERSIONS: tuple[tuple[str, str, int, int], ...] = (
     ("centimetres", "millimetres", 10, 99),
     ("dollars", "cents", 100, 99),
 )
-"""Larger unit, smaller unit, how many of these one of those is, largest number asked for."""
+"""Conversions: larger unit, smaller unit, the factor between them, largest number to convert."""
 
 
 def in_words(number: int) -> str:
-    """A number from 0 to 100 in English words."""
+    """Return a number from 0 to 100 in English words."""
     if number == 100:
         return "one hundred"
     if number < 20:
@@ -43,7 +43,7 @@ def in_words(number: int) -> str:
 
 
 def larger(rng: random.Random) -> tuple[str, str]:
-    """The larger or smaller one of two numbers."""
+    """Ask for the larger or smaller one of two numbers."""
     top = rng.choice((99, 999))
     a, b = rng.sample(range(top + 1), 2)
     if rng.random() < 0.5:
@@ -75,7 +75,7 @@ def larger(rng: random.Random) -> tuple[str, str]:
 
 
 def extreme_of_three(rng: random.Random) -> tuple[str, str]:
-    """The largest or smallest of three numbers."""
+    """Ask for the largest or smallest of three numbers."""
     a, b, c = rng.sample(range(100), 3)
     largest = rng.random() < 0.5
     word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
@@ -98,7 +98,7 @@ def extreme_of_three(rng: random.Random) -> tuple[str, str]:
 
 
 def even_odd(rng: random.Random) -> tuple[str, str]:
-    """Whether a number is even or odd."""
+    """Ask whether a number is even or odd."""
     n = rng.randint(0, 999)
     question = ask(
         rng,
@@ -115,7 +115,7 @@ def even_odd(rng: random.Random) -> tuple[str, str]:
 
 
 def neighbour(rng: random.Random) -> tuple[str, str]:
-    """The number after or before another."""
+    """Ask for the number after or before another."""
     n = rng.randint(1, 500)
     if rng.random() < 0.5:
         question = ask(
@@ -142,7 +142,7 @@ def neighbour(rng: random.Random) -> tuple[str, str]:
 
 
 def sequence(rng: random.Random) -> tuple[str, str]:
-    """The next number in steps of 1, 2, 3, 5 or 10."""
+    """Ask for the next number of a sequence in steps of 1, 2, 3, 5 or 10."""
     step = rng.choice((1, 2, 3, 5, 10))
     start = rng.randint(0, 50)
     shown = [start + step * i for i in range(4)]
@@ -161,7 +161,7 @@ def sequence(rng: random.Random) -> tuple[str, str]:
 
 
 def number_words(rng: random.Random) -> tuple[str, str]:
-    """Numbers up to 100 to words and back."""
+    """Ask for a number up to 100 in words, or for the number that words name."""
     n = rng.randint(0, 100)
     if rng.random() < 0.5:
         question = ask(
@@ -189,7 +189,7 @@ def number_words(rng: random.Random) -> tuple[str, str]:
 
 
 def units(rng: random.Random) -> tuple[str, str]:
-    """From a larger unit to a smaller one."""
+    """Ask for the conversion of a larger unit to a smaller one."""
     big, small, factor, top = rng.choice(CONVERSIONS)
     n = rng.randint(2, min(top, 12) if rng.random() < 0.5 else top)
     question = ask(

@@ -1,4 +1,4 @@
-"""Questions out of the model's reach: it says so."""
+"""Questions that the model cannot answer, with an answer that says so."""
 
 import random
 
@@ -106,7 +106,7 @@ def _too_large(rng: random.Random) -> str:
 
 
 def unknown(rng: random.Random) -> tuple[str, str]:
-    """A question that the model has no answer for."""
+    """Ask a question that the model cannot answer."""
     if rng.random() < 0.12:
         return _too_large(rng), ANSWER
     name, name2 = rng.sample(_NAMES, 2)

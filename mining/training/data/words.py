@@ -1,4 +1,4 @@
-"""Counting, sorting and spelling words; opposites and plurals."""
+"""Questions about words: counting, sorting, spelling, opposites and plurals."""
 
 import random
 
@@ -34,7 +34,7 @@ PLURALS: tuple[tuple[str, str], ...] = (
 
 
 def count_words(rng: random.Random) -> tuple[str, str]:
-    """How many words a list of two to seven has; the answer numbers them."""
+    """Ask how many words a list of two to seven words has. The answer numbers them."""
     words = rng.sample(WORDS, rng.randint(2, 7))
     question = ask(
         rng,
@@ -52,7 +52,7 @@ def count_words(rng: random.Random) -> tuple[str, str]:
 
 
 def sort_words(rng: random.Random) -> tuple[str, str]:
-    """Three or four words in alphabetical order."""
+    """Ask for three or four words in alphabetical order."""
     words = rng.sample(WORDS, rng.randint(3, 4))
     question = ask(
         rng,
@@ -69,7 +69,7 @@ def sort_words(rng: random.Random) -> tuple[str, str]:
 
 
 def first_word(rng: random.Random) -> tuple[str, str]:
-    """Which one of two words comes first in the alphabet."""
+    """Ask which of two words comes first in the alphabet."""
     a, b = rng.sample(WORDS, 2)
     question = ask(
         rng,
@@ -86,7 +86,7 @@ def first_word(rng: random.Random) -> tuple[str, str]:
 
 
 def letters(rng: random.Random) -> tuple[str, str]:
-    """The first or last letter of a word."""
+    """Ask for the first or last letter of a word."""
     word = rng.choice(WORDS)
     first = rng.random() < 0.5
     which = "first" if first else "last"
@@ -107,7 +107,7 @@ def letters(rng: random.Random) -> tuple[str, str]:
 
 
 def spelling(rng: random.Random) -> tuple[str, str]:
-    """A word letter by letter, and how many letters that is."""
+    """Ask for the spelling of a word, or for the number of its letters."""
     word = rng.choice(WORDS)
     spelt = "-".join(word.upper())
     if rng.random() < 0.5:
@@ -138,7 +138,7 @@ def spelling(rng: random.Random) -> tuple[str, str]:
 
 
 def opposite(rng: random.Random) -> tuple[str, str]:
-    """Opposites, both ways."""
+    """Ask for the opposite of a word."""
     pair = rng.choice(OPPOSITES)
     a, b = pair if rng.random() < 0.5 else pair[::-1]
     question = ask(
@@ -159,7 +159,7 @@ def opposite(rng: random.Random) -> tuple[str, str]:
 
 
 def plural(rng: random.Random) -> tuple[str, str]:
-    """Plurals, regular and not."""
+    """Ask for a plural, regular or irregular."""
     one, many = rng.choice(PLURALS)
     question = ask(
         rng,

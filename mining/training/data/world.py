@@ -1,4 +1,4 @@
-"""Capitals, colours, animals and the planets."""
+"""Questions about capitals, colours, animals and the planets."""
 
 import random
 
@@ -54,7 +54,7 @@ ANIMALS: tuple[tuple[str, str, int, str], ...] = (
 
 
 def capital(rng: random.Random) -> tuple[str, str]:
-    """A country's capital."""
+    """Ask for the capital of a country."""
     country, city, _ = rng.choice(CAPITALS)
     question = ask(
         rng,
@@ -75,7 +75,7 @@ def capital(rng: random.Random) -> tuple[str, str]:
 
 
 def country_of(rng: random.Random) -> tuple[str, str]:
-    """The country that a city is the capital of."""
+    """Ask for the country whose capital is a given city."""
     country, city, _ = rng.choice(CAPITALS)
     question = ask(
         rng,
@@ -95,7 +95,7 @@ def country_of(rng: random.Random) -> tuple[str, str]:
 
 
 def continent(rng: random.Random) -> tuple[str, str]:
-    """The continent that a country is on."""
+    """Ask for the continent of a country."""
     country, _, where = rng.choice(CAPITALS)
     question = ask(
         rng,
@@ -114,7 +114,7 @@ def continent(rng: random.Random) -> tuple[str, str]:
 
 
 def colour(rng: random.Random) -> tuple[str, str]:
-    """The colour of a thing."""
+    """Ask for the colour of a thing."""
     thing, value = rng.choice(COLOURS)
     question = ask(
         rng,
@@ -134,7 +134,7 @@ def colour(rng: random.Random) -> tuple[str, str]:
 
 
 def mixing(rng: random.Random) -> tuple[str, str]:
-    """What two colours of paint mix to."""
+    """Ask for the mixture of two colours of paint."""
     a, b, mixed = rng.choice(MIXES)
     if rng.random() < 0.5:
         a, b = b, a
@@ -157,7 +157,7 @@ def mixing(rng: random.Random) -> tuple[str, str]:
 
 
 def animal(rng: random.Random) -> tuple[str, str]:
-    """An animal's sound, legs and young."""
+    """Ask for the sound, the number of legs or the young of an animal."""
     name, sound, legs, young = rng.choice(ANIMALS)
     kind = rng.randrange(3)
     if kind == 0:
