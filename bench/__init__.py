@@ -1,1 +1,1 @@
-"""Measurements against a peer or a limit in the same run; each prints ratios, none asserts."""
+"""Benchmarks. Each compares with a peer or a limit in the same run, and prints ratios."""

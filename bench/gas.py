@@ -1,8 +1,9 @@
-"""What a task costs on chain, by stage, redundancy and the way it is sent.
+"""The gas of a task, by stage, redundancy and the way its operations are sent.
 
-The figures come from forge's own tests (`contracts/test/Gas.t.sol`), which run again here and must
-give what `contracts/gas/` says: gas is no matter of the machine. The miners' and the validator's
-transactions are in it, and every transaction's 21,000 and calldata.
+Forge's tests (`contracts/test/Gas.t.sol`) measure the gas. They run again here and must reproduce
+the figures in `contracts/gas/`, since gas does not depend on the machine. The figures include the
+transactions of the miners and the validator, and the 21,000 gas and the calldata of every
+transaction.
 """
 
 import json
@@ -30,7 +31,7 @@ def main() -> int:
         check=False,
     )
     if measured.returncode:
-        print("gas has changed: run forge test and look at contracts/gas", file=sys.stderr)
+        print("the gas has changed: run forge test and check contracts/gas", file=sys.stderr)
         return measured.returncode
     cases = [f"r{redundancy}_{way}" for redundancy in REDUNDANCIES for way in WAYS]
     figures = {case: figures_of(case) for case in cases}
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def figures_of(case: str) -> dict[str, int]:
-    """Gas of one task by stage, and its total."""
+    """Return the gas of one task by stage, with its total."""
     stages = json.loads((SNAPSHOTS / f"{case}.json").read_text())
     return {stage: int(gas) for stage, gas in stages.items()}
 

@@ -1,33 +1,35 @@
-"""The miner's engine beside llama.cpp's own server and llama-cpp-python's, on one model.
+"""The miner's engine, compared with llama.cpp's own server and llama-cpp-python's, on one model.
 
-`vs_llama_server_N` and `vs_llama_cpp_server_16` are the engine's tokens per second with N clients
-divided by the server's; `single_vs_plain` is one stream's, divided by `Llama.create_completion`'s.
-All of them take turns in one run and have the same threads, context, prompts and filters, so that
-the machine's noise meets them alike; a ratio is the median over rounds of each round's own.
-`cpu_…` are the same of tokens per second of processor time, which other work on the machine
-disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first token of short
-prompts while long ones are read in, divided by the server's: below 1 is better.
+`vs_llama_server_N` and `vs_llama_cpp_server_16` are the engine's tokens per second with N clients,
+divided by the server's. `single_vs_plain` is the speed of one stream, divided by that of
+`Llama.create_completion`. All systems have the same threads, context, prompts and filters, and take
+turns in one run, so that the machine's noise affects them equally. A ratio is the median of the
+rounds' ratios. The `cpu_…` ratios compare tokens per second of processor time, which other work on
+the machine disturbs far less. `ttft_vs_llama_server_p50` and `_p99` are the times to the first
+token of short prompts while long prompts are read, divided by the server's. Less is better.
 
 The model has about 100 million random parameters, in the format of the model that this project
-ships; FORMAT=Q8_0, Q4_0 or BF16 makes it another. MODEL names another GGUF; TTFT is left out then,
-for want of room in a small model's context. `same_answers_in_a_batch` is the share of answers that
-are the same, token for token, alone and beside 31 others.
+ships. FORMAT=Q8_0, Q4_0 or BF16 selects another format. MODEL names another GGUF file. The times to
+the first token are then left out, since a small model's context has no room for long prompts.
+`same_answers_in_a_batch` is the share of answers that have the same tokens when they are generated
+alone and beside 31 others.
 
-The engine and `Llama` are called in processes of their own, the engine's as a miner calls it; the
-servers answer over HTTP and do not stream, which is the cheapest that they can do.
+The engine is called in this process, as a miner calls it, and `Llama` in a process of its own. The
+servers answer over HTTP without streaming, which costs them least.
 
 `network_vs_engines_32` is the throughput of a whole network with three miners and 32 clients, each
-of which asks twice, divided by that of the three engines alone (`bench.parts.three_miners`). Miners
-have machines of their own, so they and the engines get the same half of this machine's processors,
-and the rest of the network the other. `shared_network_vs_engines_32` is the same with everything on
-all processors, so that what the rest uses is missing to the miners. `cpu_network_…` are tokens per
-second of the processor time of all of the network's own processes, over the engines', and
-`cpu_miners_…` of its miners' alone. ONLY=network measures this part and no other.
+of which asks twice, divided by that of three engines alone (`bench.parts.three_miners`). Real
+miners have machines of their own. So the miners and the engines get the same half of this machine's
+processors, and the rest of the network gets the other half. `shared_network_vs_engines_32` is the
+same with everything on all processors, so that the rest of the network takes time from the miners.
+`cpu_network_…` is tokens per second of processor time of all of the network's processes, divided by
+the engines'. `cpu_miners_…` counts only the processor time of the miners. ONLY=network measures
+only this part.
 
-`default_vs_llama_server_N` is `vs_llama_server_N` with the model that `make run` serves, and
-`three_at_once_vs_one` what three of its miners make at once, one client each, over what one makes
-alone, all on the same processors. ONLY=default measures this part and no other; it is left out
-where that model cannot be had.
+`default_vs_llama_server_N` is `vs_llama_server_N` with the model that `make run` serves.
+`three_at_once_vs_one` is the throughput of three engines with that model and one client each,
+divided by that of one engine alone, all on the same processors. ONLY=default measures only this
+part. It is left out if that model cannot be downloaded.
 """
 
 import multiprocessing
@@ -66,24 +68,24 @@ THREADS = int(os.environ.get("THREADS", str(os.cpu_count() or 1)))
 CLIENTS = (1, 4, 16, 32)
 SLOTS, CONTEXT, LONG_CONTEXT = 32, 512, 2048
 PROMPT_WORDS = (2, 4, 8, 16, 40)
-"""Of six to seven tokens each."""
+"""The lengths of prompts in words. A word has six to seven tokens."""
 MAX_TOKENS = int(os.environ.get("TOKENS", "48"))
 REQUESTS = {1: 2, 4: 1, 16: 1, 32: 1}
-"""How many each client makes, one after the other."""
+"""How many requests each client makes one after another, by the number of clients."""
 NETWORK_TOKENS = int(os.environ.get("NETWORK_TOKENS", "192"))
 NETWORK_REQUESTS = 2
 SHORT_PROMPTS, LONG_PROMPT_WORDS = 30, 230
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 
 Ask = Callable[[str, int], int]
-"""Answers a prompt with at most so many tokens, and says how many they were."""
+"""Answers a prompt with at most the given number of tokens, and returns how many there were."""
 Write = Callable[[random.Random, int], str]
-"""A prompt of about so many words."""
+"""Makes a prompt of about the given number of words."""
 
 
 @dataclass(frozen=True)
 class System:
-    """What is measured, with how many clients, and the clock of its processor time."""
+    """A measured system: how to ask it, with how many clients, and its processor time so far."""
 
     ask: Ask
     clients: Sequence[int]
@@ -91,12 +93,12 @@ class System:
 
 
 Speeds = dict[tuple[str, int], list[tuple[float, float]]]
-"""By system and clients: tokens per second, and per second of processor time, of each round."""
+"""By system and number of clients, for each round: tokens per second of time and of CPU time."""
 
 
 def main() -> None:
     if FORMAT not in FORMATS:
-        raise SystemExit(f"FORMAT: {FORMAT!r} is none; choose one of {', '.join(FORMATS)}")
+        raise SystemExit(f"FORMAT: {FORMAT!r} is unknown; use one of {', '.join(FORMATS)}")
     if os.environ.get("ONLY") == "default":
         publish("miner", ["", "engine", "peer", "ratio"], *_default_model())
         return
@@ -120,11 +122,11 @@ def main() -> None:
 
 
 def _default_model() -> tuple[list[list[str]], dict[str, float]]:
-    """Rows and ratios of the model that `make run` serves; none where it cannot be had."""
+    """Return rows and ratios for the model that `make run` serves, or none if it is missing."""
     try:
         model = obtain(SMOLLM2, lambda text: print(text, flush=True))
     except FetchFailed as error:
-        print(f"without the default model: {error}", flush=True)
+        print(f"the default model is left out: {error}", flush=True)
         return [], {}
     rows, ratios = three_miners.at_once(model, ROUNDS, NETWORK_TOKENS, one_each)
     speeds, _ = _throughput(model, CLIENTS[1:], story, alone=True)
@@ -137,7 +139,7 @@ def _default_model() -> tuple[list[list[str]], dict[str, float]]:
 
 
 def _networks(model: Path) -> tuple[list[list[str]], dict[str, float]]:
-    """Rows and ratios of the network beside the engines, on processors of their own and shared."""
+    """Return rows and ratios of the network and the engines, on separate and shared processors."""
     rows: list[list[str]] = []
     ratios: dict[str, float] = {}
     for prefix, processors in (("", apart()), ("shared_", shared())):
@@ -151,7 +153,7 @@ def _networks(model: Path) -> tuple[list[list[str]], dict[str, float]]:
 
 
 def _questions(chooser: random.Random, clients: int) -> list[list[str]]:
-    """What each client asks the network, one after the other."""
+    """Return the prompts that each client sends to the network one after another."""
     return [
         [
             _prompt(chooser, PROMPT_WORDS[(client + turn) % len(PROMPT_WORDS)])
@@ -168,10 +170,12 @@ def _throughput(
     *,
     alone: bool = False,
 ) -> tuple[Speeds, float]:
-    """How fast every system is, and drawing's share of the engine's steps.
+    """Measure the speed of every system, and the share of drawing in the engine's steps.
 
     Args:
-        write: makes prompts; random words if None.
+        model: the model's file.
+        all_clients: the numbers of clients.
+        write: makes prompts. None means prompts of random words.
         alone: whether llama-server is the only peer.
     """
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
@@ -227,7 +231,7 @@ def _speed(system: System, clients: int, seed: int, write: Write) -> tuple[float
 
 
 def _agreement(model: Path) -> float:
-    """The share of answers that are the same, token for token, alone and beside 31 others."""
+    """Return the share of answers that have the same tokens alone and beside 31 others."""
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
     chooser = random.Random(1)
     requests = [
@@ -251,7 +255,7 @@ def _agreement(model: Path) -> float:
 
 
 def _first_tokens(model: Path) -> dict[str, list[float]]:
-    """Milliseconds to the first token of short prompts while long ones are being read in."""
+    """Measure the milliseconds to the first token of short prompts while long ones are read."""
     engine = Engine(model, slots=4, threads=THREADS, context_tokens=LONG_CONTEXT)
     with ExitStack() as stack:
         stack.callback(engine.close)
@@ -288,7 +292,7 @@ def _waits_beside_long_prompts(ask: Ask, seed: int) -> list[float]:
 
 
 def _prompt(chooser: random.Random, words: int) -> str:
-    """Words that no other prompt begins with."""
+    """Return random words, with which no other prompt begins."""
     return "".join(f" w{chooser.randrange(30_000)}" for _ in range(words))
 
 
@@ -313,7 +317,7 @@ def _over_http(http: httpx.Client, url: str) -> Ask:
 
 @contextmanager
 def _plainly(model: Path) -> Iterator[System]:
-    """`Llama.create_completion` in a process of its own (`mining.node.engine.turns` says why)."""
+    """Run `Llama.create_completion` in a separate process; see `mining.node.engine.turns`."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, _load_plain, (model,)) as pool:
         pid = pool.submit(os.getpid).result()
@@ -325,7 +329,7 @@ def _plainly(model: Path) -> Iterator[System]:
 
 
 plain: Llama
-"""The model of the process that `_plainly` starts."""
+"""The model in the process that `_plainly` starts."""
 
 
 def _load_plain(model: Path) -> None:
@@ -351,7 +355,7 @@ def _filters() -> dict[str, float]:
 def _compare(
     speeds: Speeds, key: str, title: str, peer: str, clients: int
 ) -> tuple[list[list[str]], dict[str, float]]:
-    """Rows and ratios of the engine beside a peer, by time and by processor time."""
+    """Return rows and ratios of the engine and a peer, by time and by processor time."""
     rows, ratios = [], {}
     own, theirs = speeds["engine", clients], speeds[peer, clients]
     for index, prefix, unit in ((0, "", "tokens/s"), (1, "cpu_", "tokens/CPU s")):
@@ -369,7 +373,7 @@ def _publish(
     rows: list[list[str]],
     ratios: dict[str, float],
 ) -> None:
-    """Add the comparisons with the servers to the rows and ratios, and show them all."""
+    """Add the comparisons with the servers to the rows and ratios, and print everything."""
 
     def compare(key: str, title: str, peer: str, clients: int) -> None:
         more_rows, more_ratios = _compare(speeds, key, title, peer, clients)

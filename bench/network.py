@@ -1,8 +1,8 @@
-"""A redundancy-1 task through the whole network, beside the same model called in-process.
+"""A task of redundancy 1 through the whole network, compared with an in-process call of the model.
 
-`ttft_vs_direct` and `total_vs_direct` are medians of the network's time to the first token and to
-the last, divided by the direct call's; 1.0 would be a network that costs nothing. Both take turns
-in one run, so that the machine's noise meets them alike.
+`ttft_vs_direct` and `total_vs_direct` are the network's median times to the first token and to the
+last, divided by those of the direct call. A network without any overhead would have 1.0. Both sides
+take turns in one run, so that the machine's noise affects them equally.
 """
 
 import os
@@ -65,7 +65,7 @@ def _through(router: Router, session_id: int, prompt: str) -> tuple[float, float
 
 def _in_process(llama: Llama, prompt: str) -> tuple[float, float]:
     started, first = time.monotonic(), 0.0
-    # The cache is emptied, since a new task's prompt is new to a miner too.
+    # Clear the cache, since the prompt of a new task is new to a miner as well.
     llama.reset()
     for chunk in llama.create_chat_completion(
         [{"role": "user", "content": prompt}], max_tokens=MAX_TOKENS, temperature=0, stream=True

@@ -1,12 +1,14 @@
-"""The router beside `llama_cpp.server` alone and the LiteLLM proxy before the same server.
+"""The router, compared with `llama_cpp.server` alone and with a LiteLLM proxy for that server.
 
-One model, one machine, one client. The three take turns with 1, 8 and 64 streams at once, so that
-the machine's noise meets them alike; the router has one miner, as the others have one server.
+All three run the same model for one client on one machine. They take turns with 1, 8 and 64 streams
+at once, so that the machine's noise affects them equally. The router has one miner, as the others
+have one server.
 
 `added_ttft_vs_litellm` is the time to the first token that the router adds to the direct server's,
-over what LiteLLM adds (1.0: as much). `tokens_per_s_vs_direct_1` is a lone stream's tokens a
-second, from the request to the last token, over the direct server's; `tokens_per_s_vs_litellm_64`
-that of 64 streams together over LiteLLM's. More is better for both.
+divided by what LiteLLM adds (1.0 means as much). `tokens_per_s_vs_direct_1` is the tokens per
+second of a single stream, from the request to the last token, divided by the direct server's.
+`tokens_per_s_vs_litellm_64` is that of 64 streams together, divided by LiteLLM's. For both of these
+more is better.
 """
 
 import asyncio
@@ -35,7 +37,7 @@ from mining.node.llm.llama import Model
 MODEL = MODELS_DIR / "cortensor-mini.gguf"
 MAX_TOKENS = 64
 ROUNDS = {1: int(os.environ.get("ROUNDS", "60")), 8: 3, 64: 1}
-"""How many rounds each number of streams gets."""
+"""The number of rounds, by the number of streams."""
 DIRECT, LITELLM, ROUTER = "llama_cpp.server", "LiteLLM", "router"
 
 
@@ -67,7 +69,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _router(network: Network) -> Target:
-    """The network's OpenAI face, with a session that pays."""
+    """Return the network's OpenAI API, with a session that pays for the requests."""
     contracts = Contracts.at(connect(network.rpc_url), Deployment.load(network.deployment_file))
     password = keystore_password(network.var_dir)
     client = load(network.keystore_dir / "client.json", password)
@@ -96,7 +98,7 @@ async def _measure(targets: list[Target]) -> dict[tuple[str, int], list[Burst]]:
 
 
 def _prompts(count: int, round_: int) -> list[str]:
-    """Questions that the shipped model mostly answers until its token limit."""
+    """Return questions to which the shipped model mostly gives answers up to the token limit."""
     starts = [3 + (5 * n + 7 * round_) % 40 for n in range(count)]
     return [f"Count from {start} to {start + 6}." for start in starts]
 

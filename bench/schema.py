@@ -1,7 +1,8 @@
-"""`make bench-schema`: what a token costs under a schema, over what it costs without one.
+"""`make bench-schema`: the time of a token under a schema, divided by its time without a schema.
 
-Constrained and free runs alternate in the same process and have the same number of tokens: a free
-answer ends where the constrained one did. Reading the schema is part of a constrained answer.
+Constrained and free runs alternate in one process and generate the same number of tokens: a free
+answer ends after as many tokens as the constrained one had. The time to read the schema counts as a
+part of the constrained answer.
 """
 
 import json
@@ -27,7 +28,7 @@ MODELS = (SMOLLM2.path, Path("mining/node/models/cortensor-mini.gguf"))
 
 
 def main() -> None:
-    """Measure, and print the table and the line."""
+    """Measure, and print the result."""
     model = next(path for path in MODELS if path.is_file())
     engine = Engine(model, slots=TOGETHER, context_tokens=CONTEXT_TOKENS)
     rows, ratios = [], dict[str, float]()
@@ -55,12 +56,12 @@ def _ratio(constrained: Sequence[float], free: Sequence[float]) -> float:
 
 
 def _times(engine: Engine, schema: object, count: int) -> tuple[list[float], list[float]]:
-    """Seconds of each round: of `count` answers at once with the schema, and without."""
+    """Return the seconds of each round for `count` answers at once, with and without the schema."""
     settings = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
     assert isinstance(schema, dict)
     lark = "start: %json " + json.dumps(schema | {"x-guidance": settings})
     prompt = engine.prompts.tokenise("Answer in JSON. Make something up.", CHAT)
-    # An answer that the model wants to end early is no measure of anything.
+    # Without a bias against end tokens, the model would end some answers early.
     ends = {t: -100.0 for t in range(engine._model.vocabulary_size) if engine._model.is_end(t)}
     sampling = SamplingParams(0.7, 0.95, logit_bias=ends)
 

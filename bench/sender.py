@@ -1,9 +1,10 @@
-"""2,000 operations of 20 miners through the sender, beside one transaction each.
+"""2,000 operations of 20 miners through the sender, compared with one transaction for each.
 
-`tx_per_op` is transactions for one operation, `gas_vs_single` gas for one operation divided by
-that of the same operation in a transaction of its own. The operations are of five kinds, as a
-network's are: tasks are submitted and assigned, their miners ack, precommit and commit; and they
-come in while the sender is at work. `OPERATIONS` (2,000) and `SINGLES` (200) say how many.
+`tx_per_op` is the number of transactions per operation. `gas_vs_single` is the gas of an operation,
+divided by its gas in a transaction of its own. `rate_vs_single` is the same for operations per
+second. There are five kinds of operations, as in a network: tasks are submitted and assigned, and
+their miners ack, precommit and commit. New operations arrive while the sender is working.
+`OPERATIONS` (2,000) and `SINGLES` (200) set how many operations each side has.
 """
 
 import os
@@ -17,7 +18,7 @@ from bench.report import publish
 OPERATIONS = int(os.environ.get("OPERATIONS", "2000"))
 SINGLES = int(os.environ.get("SINGLES", "200"))
 MINERS, KINDS, A_WAVE = 20, 5, 100
-"""Tasks come in waves of `A_WAVE`; a block is mined after each look of the sender."""
+"""Tasks arrive in waves of `A_WAVE`. A block is mined after each tick of the sender."""
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 class Measured:
-    """What some operations took."""
+    """The cost of a number of operations."""
 
     def __init__(self, count: int, transactions: int, gas: int, seconds: float) -> None:
         self.count, self.transactions = count, transactions
@@ -60,7 +61,7 @@ class Measured:
 
 
 class alone:
-    """While it lasts, no two operations share a transaction."""
+    """A context in which every operation gets a transaction of its own."""
 
     def __enter__(self) -> None:
         from chain.sending import batches
@@ -77,7 +78,15 @@ class alone:
 def measure(
     made: World, session_id: int, miners: Sequence[Any], *, first: int, operations: int
 ) -> Measured:
-    """Enqueue and send so many operations; all of them must be confirmed."""
+    """Enqueue and send operations until all of them are confirmed, and return their cost.
+
+    Args:
+        made: the chain and the database.
+        session_id: the session of the tasks.
+        miners: the accounts of the miners.
+        first: the number of the first task.
+        operations: how many operations to send.
+    """
     from django.db.models import Sum
 
     from chain.models import Operation, OperationStatus, Transaction
@@ -106,7 +115,10 @@ def measure(
 def _signed_waves(
     made: World, session_id: int, miners: Sequence[Any], first: int, tasks: int
 ) -> list[list[Callable[[], None]]]:
-    """What to enqueue, wave by wave. Miners' signatures are made before the clock runs."""
+    """Return functions that enqueue the operations, by waves.
+
+    The miners' signatures are made here, so that the measured time does not include them.
+    """
     from chain.sending import outbox
     from tests.chain.life import Life
 

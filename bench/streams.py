@@ -1,11 +1,11 @@
-"""Pieces per second that one router process relays, beside the bare reading of the same streams.
+"""Pieces per second that a router process relays, compared with only reading the same streams.
 
-Every follower is a connection that takes server-sent events of a task of its own; the streams are
-full when the clock starts. `relay_vs_redis_N` is the rate at which N followers together get their
-pieces, divided by the rate at which one process reads the same N streams from Redis with XREAD and
-does nothing with them. Both take turns in one run. `fan_out_1000` is 1,000 followers of *one* task,
-in pieces delivered per piece read bare. `idle_cores_2000` is what 2,000 open streams with nothing
-to say cost, heartbeats included, as a part of one core.
+Every follower is a connection that receives the server-sent events of a task of its own. The
+streams are full when the measurement starts. `relay_vs_redis_N` is the rate at which N followers
+together receive pieces, divided by the rate at which one process reads the same N streams from
+Redis with XREAD and drops them. Both take turns in one run. `fan_out_1000` is the rate of 1,000
+followers of one task, divided by the rate of only reading its stream. `idle_cores_2000` is the
+share of a core that 2,000 open streams without news take, heartbeats included.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 IDLE_S = float(os.environ.get("IDLE_S", "60"))
 IDLE_STREAMS = 2_000
 SIZES = {1: 50_000, 100: 1_000, 1_000: 300}
-"""Pieces in each stream, by how many followers there are."""
+"""The number of pieces in each stream, by the number of followers."""
 FANNED_OUT_PIECES = 100
 MARK = "~"
 PIECE = "tok" + MARK
@@ -37,7 +37,7 @@ MOST_WAIT_S = 120
 
 
 class Reader(asyncio.Protocol):
-    """A client that takes a stream and counts its pieces."""
+    """A client that receives a stream and counts its pieces."""
 
     def __init__(self, awaited: int) -> None:
         self.opened = asyncio.Event()
@@ -54,7 +54,7 @@ class Reader(asyncio.Protocol):
 
 
 class Router:
-    """A web process, the key of a client and tasks to follow."""
+    """A web process with its database and Redis, a client's key, and tasks to follow."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         ports = Ports(router=0, redis=0).reserve(["router", "redis"])
@@ -65,7 +65,7 @@ class Router:
         os.environ["LOG_LEVEL"] = "ERROR"
         for what in ("requests_per_minute", "open_streams"):
             for whose in ("key", "account"):
-                os.environ[f"LIMIT_{whose}_{what}".upper()] = "0"  # one client is all of them here
+                os.environ[f"LIMIT_{whose}_{what}".upper()] = "0"  # one client stands for many here
         self.secret, self.session_id = _prepare()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cortensor_site.server", "--port", str(self.port)],
@@ -76,7 +76,7 @@ class Router:
         self._numbers = iter(range(1, 10**6))
 
     def tasks(self, count: int) -> list[int]:
-        """New tasks that nobody works on."""
+        """Create tasks that no miner works on, and return their numbers."""
         from sessions.models import Task, TaskOrigin
 
         ids = [next(self._numbers) for _ in range(count)]
@@ -98,7 +98,7 @@ class Router:
         return ids
 
     async def open(self, task_id: int, awaited: int) -> tuple[asyncio.Transport, Reader]:
-        """Follow a task's stream."""
+        """Open a connection that follows a task's stream."""
         loop = asyncio.get_running_loop()
         transport, reader = await loop.create_connection(
             lambda: Reader(awaited), "127.0.0.1", self.port
@@ -114,7 +114,7 @@ class Router:
     async def open_all(
         self, tasks: Sequence[int], awaited: int
     ) -> list[tuple[asyncio.Transport, Reader]]:
-        """Follow all of them, a few at a time."""
+        """Open a connection for each task, a few at a time."""
         several = asyncio.Semaphore(16)
 
         async def one(task_id: int) -> tuple[asyncio.Transport, Reader]:
@@ -124,7 +124,7 @@ class Router:
         return list(await asyncio.gather(*(one(task_id) for task_id in tasks)))
 
     def cpu_s(self) -> float:
-        """Seconds of processor time that the web process has used."""
+        """Return the processor time that the web process has used, in seconds."""
         import psutil
 
         times = psutil.Process(self.process.pid).cpu_times()
@@ -182,7 +182,7 @@ def _go_live(session_id: int, tasks: Sequence[int], keys: Sequence[str]) -> None
 
 
 async def _relayed(router: Router, followers: int, pieces: int, one_task: bool = False) -> float:
-    """Pieces per second that all followers together get."""
+    """Return the pieces per second that all followers together receive."""
     from asgiref.sync import sync_to_async
 
     from sessions.streams import task_stream
@@ -204,7 +204,7 @@ async def _relayed(router: Router, followers: int, pieces: int, one_task: bool =
 
 
 async def _read_bare(streams_: int, pieces: int) -> float:
-    """Pieces per second that one process reads and drops."""
+    """Return the pieces per second that one process reads and drops."""
     import redis.asyncio
 
     keys = [f"bare:{number}" for number in range(streams_)]

@@ -1,10 +1,11 @@
-"""Events a second from a chain's logs to committed rows, beside two measures of the same logs.
+"""Events per second from a chain's logs to committed rows, compared with two other measures.
 
-`rows_vs_decode` compares with fetching and decoding them and storing nothing: the limit.
-`rows_vs_orm_save` compares with one `Model.save()` a row, of events and mirror alike.
+`rows_vs_decode` compares with fetching and decoding the logs without storing them, which is the
+limit. `rows_vs_orm_save` compares with one `Model.save()` for each row of events and of the mirror.
 
-The events are real ones: tasks that the router submits and assigns in relays of 50, in 20 sessions,
-on anvil with large blocks. `EVENTS` (200,000) says how many; the ORM gets the first `ORM_EVENTS`.
+The events are real: a router submits and assigns tasks in relays of 50, in 20 sessions, on anvil
+with large blocks. `EVENTS` (200,000) sets how many there are. The ORM stores the first
+`ORM_EVENTS`.
 """
 
 import os
@@ -20,7 +21,7 @@ EVENTS = int(os.environ.get("EVENTS", "200000"))
 ORM_EVENTS = int(os.environ.get("ORM_EVENTS", "4000"))
 SESSIONS, A_RELAY, RELAYS_A_BLOCK = 20, 50, 1
 WARM_SHARE = 0.1
-"""Of the events, after which memory is expected to stay flat."""
+"""The share of the events after which the memory is expected to stay constant."""
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def make_history(made: World, wanted: int) -> int:
-    """Submit and assign tasks until there are so many events; return how many there are."""
+    """Submit and assign tasks until there are at least `wanted` events. Return how many."""
     from chain import operations
     from chain.operations import OperationKind
     from chain.sending.calls import RELAYS, calldata
@@ -121,7 +122,7 @@ def make_history(made: World, wanted: int) -> int:
 
 
 def _batches(made: World) -> Iterator[Any]:
-    """The whole chain, fetched and decoded."""
+    """Fetch and decode the whole chain, and yield its batches."""
     from chain.following.fetch import Fetcher
     from chain.rpc.client import Rpc, RpcError
 
@@ -131,14 +132,14 @@ def _batches(made: World) -> Iterator[Any]:
     while first <= head.number:
         try:
             batch = fetcher.fetch(first, head, parent)
-        except RpcError:  # a busy machine: the next range is smaller, as it is for the loop
+        except RpcError:  # the machine is busy; the fetcher asks for a smaller range next
             continue
         yield batch
         first, parent = batch.last_block + 1, batch.headers[-1].hash
 
 
 def decode(made: World) -> float:
-    """Seconds to fetch and decode everything."""
+    """Return the seconds that it takes to fetch and decode everything."""
     began = time.monotonic()
     for _ in _batches(made):
         pass
@@ -146,7 +147,11 @@ def decode(made: World) -> float:
 
 
 def follow(made: World, count: int) -> tuple[float, float, float]:
-    """Seconds to fetch, decode and store everything; MiB that memory grew by, and came to."""
+    """Fetch, decode and store everything.
+
+    Return the seconds that it takes, the growth of the memory after the first `WARM_SHARE` of the
+    events, and its peak, both in MiB.
+    """
     from chain.following.sync import Follower
     from chain.rpc.client import Rpc
 
@@ -170,8 +175,10 @@ def _step(follower: Any) -> bool:
 
 
 def save_one_by_one(made: World) -> float:
-    """Seconds for the first events as a naive follower would store them, one block a
-    transaction."""
+    """Store the first events as a naive follower would, and return the seconds that it takes.
+
+    Each row is saved by itself. Each batch is one transaction.
+    """
     from django.db import transaction
 
     from chain.mirror import blocks, projections
@@ -190,8 +197,13 @@ def save_one_by_one(made: World) -> float:
                     **{
                         name: getattr(event, name)
                         for name in (
-                            *("block_hash", "log_index", "tx_hash"),
-                            *("contract", "name", "args", "timestamp"),
+                            "block_hash",
+                            "log_index",
+                            "tx_hash",
+                            "contract",
+                            "name",
+                            "args",
+                            "timestamp",
                         )
                     },
                 ).save()

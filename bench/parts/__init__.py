@@ -1,1 +1,1 @@
-"""What several benchmarks need; no benchmark of its own."""
+"""Modules that the benchmarks share."""

@@ -1,4 +1,4 @@
-"""A database and a chain with the contracts on it, for benchmarks of the `chain` package."""
+"""A database and a chain with the contracts, for benchmarks of the `chain` package."""
 
 import os
 import tempfile
@@ -15,23 +15,23 @@ from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.servers.embedded import BASE_DIR, spawn, start_postgres, stop
 
 BLOCK_GAS = 400_000_000
-"""Large blocks, so that a long history is made in minutes."""
+"""The gas limit of a block. It is large, so that a long history takes only minutes to make."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The chain (as `tests.anvil.Chain` has it), and requests that anybody may make of it."""
+    """A chain (a `tests.anvil.Chain`) and requests to its node."""
 
     chain: Any
     _client: httpx.Client
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """One request; anvil's own methods among them."""
+        """Send one request, which may be one of anvil's own methods."""
         [answer] = self.batch([(method, list(params))])
         return answer
 
     def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """Many requests at once."""
+        """Send several requests at once."""
         body = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
             for number, (method, params) in enumerate(calls)
@@ -45,14 +45,17 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """PostgreSQL with our tables, Django set up for it, and a chain that mines on demand."""
+    """Start PostgreSQL with the project's tables, set up Django, and start a chain.
+
+    The chain mines on request.
+    """
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="cortensor-bench-", ignore_cleanup_errors=True)
             )
         )
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own where it may not be root
+        folder.chmod(0o755)  # PostgreSQL runs as another user if this process is root
         os.environ["VAR_DIR"] = str(folder / "var")
         os.environ["DATABASE_URL"] = start_postgres(stack, folder / "postgres")
         os.environ["LOG_LEVEL"] = "ERROR"

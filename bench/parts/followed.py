@@ -1,4 +1,4 @@
-"""A grammar that is followed byte by byte: which texts it admits, and texts that it makes."""
+"""Follows a grammar byte by byte: checks which texts it allows, and generates texts."""
 
 import json
 import random
@@ -12,15 +12,15 @@ from sessions.faces.openai.json_schema.library import byte_tokenizer
 
 MAX_ORDERS, MAX_SPELLINGS = 720, 64
 END = 256
-"""The token that ends an answer; below it each token is a byte."""
+"""The token that ends an answer. Each lower token is a byte."""
 
 
 class Unfollowed(Exception):
-    """The library cannot read a grammar, or gives up on it."""
+    """The library cannot read or evaluate a grammar."""
 
 
 class Followed:
-    """A grammar in the library's Lark. Raises Unfollowed."""
+    """A grammar in the library's dialect of Lark. Raises Unfollowed."""
 
     def __init__(self, lark: str) -> None:
         text = LLMatcher.grammar_from_lark(lark)
@@ -28,7 +28,7 @@ class Followed:
         self._require_sound()
 
     def admits(self, text: str) -> bool:
-        """Whether an answer may be this text, from the first byte to the last."""
+        """Tell whether the grammar allows this text as a whole answer."""
         self._matcher.reset()
         tokens = list(text.encode())
         taken = self._matcher.try_consume_tokens(tokens)
@@ -36,11 +36,11 @@ class Followed:
         return taken == len(tokens) and bool(self._matcher.is_accepting())
 
     def admits_value(self, value: Any) -> bool:
-        """Whether an answer may be this JSON value, whatever the order of its properties."""
+        """Tell whether the grammar allows this JSON value, in any order of its properties."""
         return any(map(self.admits, spellings(value)))
 
     def walk(self, source: random.Random, max_bytes: int) -> str | None:
-        """A text that ends where the grammar lets it; None if it is cut off at `max_bytes`."""
+        """Generate a text of the grammar. Return None if it does not end within `max_bytes`."""
         self._matcher.reset()
         said = bytearray()
         while len(said) <= max_bytes:
@@ -64,7 +64,7 @@ class Followed:
 
 
 def spellings(value: Any) -> Iterator[str]:
-    """The texts of a value as the grammars write it, in different orders of its properties."""
+    """Yield the texts of a value in the style of the grammars, in various orders of properties."""
     if isinstance(value, dict):
         parts = [
             [f"{_quoted(name)}: {text}" for text in islice(spellings(member), MAX_SPELLINGS)]
@@ -88,7 +88,7 @@ def _quoted(value: Any) -> str:
 
 
 def _likely(allowed: list[int], source: random.Random) -> list[int]:
-    """Mostly what ends strings, arrays and objects, so that a walk comes to an end."""
+    """Prefer bytes that end strings, arrays and objects, so that a walk ends."""
     closing = [byte for byte in allowed if byte in b'"]}']
     if closing and source.random() < 0.25:
         return closing

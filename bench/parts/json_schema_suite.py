@@ -1,8 +1,8 @@
-"""How much of JSON Schema's own test suite (draft 2020-12) answers are held to.
+"""Measures how much of JSON Schema's own test suite (draft 2020-12) the grammars enforce.
 
-The suite is in the sources of the package `jsonschema`, which `make setup-dev` fetches; its wheel
-has it not. Every required test is put to the same test: the schema is sent as a strict one, and the
-grammar has to admit a valid instance and to refuse an invalid one.
+The suite is in the source archive of the package `jsonschema`, which `make setup-dev` downloads. It
+is not in the wheel. For every required test, the schema is sent as a strict one. The grammar must
+allow a valid instance and refuse an invalid one.
 """
 
 import hashlib
@@ -35,28 +35,30 @@ BEYOND_A_GRAMMAR = {
     "contentMediaType": "as contentEncoding",
     "contentSchema": "as contentEncoding",
 }
-"""Keywords that no grammar of the library's can hold, in whatever schema they stand."""
+"""Keywords that no grammar of the library can enforce, with the reasons."""
 OTHER_DOCUMENTS = ("refRemote", "vocabulary", "dynamicRef")
-"""Files of tests whose schemas have parts elsewhere; a router reads nothing for a schema."""
+"""Files of tests whose schemas refer to other documents, which a router never reads."""
 
 
 class Outcome(StrEnum):
     HELD = "held"
     REFUSED = "refused"
-    """The schema is a 400 that names a member."""
+    """The schema is refused with status 400 and the name of a member."""
     DROPPED = "dropped"
-    """It was accepted, and an invalid answer could be given, or no valid one."""
+    """The schema is accepted, but an invalid answer is possible or no valid answer is."""
     NARROWER = "narrower"
-    """It was accepted; this valid instance cannot be given, others can."""
+    """The schema is accepted, but this valid instance is not possible. Others are."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One test of the suite.
+    """The result of one test of the suite.
 
     Args:
+        name: the name of the test.
+        outcome: its outcome.
         param: the member that a refusal names.
-        is_counted: whether it belongs to what a grammar can hold.
+        is_counted: whether a grammar can enforce the schema.
     """
 
     name: str
@@ -66,20 +68,20 @@ class Case:
 
 
 def suite_file() -> Path:
-    """The sources that have the suite.
+    """Return the path of the archive that contains the suite.
 
     Raises:
-        FileNotFoundError: they were not fetched, or are not those that are expected.
+        FileNotFoundError: the archive is missing, or is not the expected one.
     """
     name = f"jsonschema-{version('jsonschema')}.tar.gz"
     path = Path(sys.prefix) / "json-schema-suite" / name
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise FileNotFoundError(f"{path} is not the suite that is known; run 'make setup-dev'")
+        raise FileNotFoundError(f"{path} is not the expected archive; run 'make setup-dev'")
     return path
 
 
 def cases() -> Iterator[Case]:
-    """Every required test of the draft, tried."""
+    """Run every required test of the draft."""
     with tarfile.open(suite_file()) as sources:
         for member in sources:
             folder, _, name = member.name.partition(DRAFT)
@@ -92,7 +94,11 @@ def cases() -> Iterator[Case]:
 
 
 def figures() -> dict[str, float]:
-    """`suite_held`, the share of what a grammar can hold; `silently_dropped`, which is to be 0."""
+    """Run the suite and return its figures.
+
+    `suite_held` is the share of tests that hold, of those that a grammar can enforce.
+    `silently_dropped` is the number of tests with the outcome DROPPED, which should be 0.
+    """
     counted = Counter[Outcome]()
     everything = Counter[Outcome]()
     for case in cases():
@@ -118,7 +124,7 @@ def _of_group(file: str, group: dict[str, Any]) -> Iterator[Case]:
         outcomes = [Outcome.DROPPED] * len(tests)
     except (NotHeld, SchemaInvalid) as error:
         param = error.path
-        # What no value fits is refused before anybody pays for an answer.
+        # A schema that no value fits is refused before a client pays for an answer.
         is_held = "no value fits it" in error.reason and not any(test["valid"] for test in tests)
         outcomes = [Outcome.HELD if is_held else Outcome.REFUSED] * len(tests)
     else:
@@ -140,7 +146,7 @@ def _outcome(is_valid: bool, is_admitted: bool, has_valid: bool) -> Outcome:
 
 
 def _speaks_beyond(schema: Any) -> bool:
-    """Whether a schema has a keyword that no grammar holds, or a part elsewhere."""
+    """Tell whether a schema has a keyword that no grammar enforces, or a part elsewhere."""
     if isinstance(schema, list):
         return any(map(_speaks_beyond, schema))
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Which of this machine's processors do what (Linux)."""
+"""Distributes this machine's processors to the parts of a benchmark (Linux)."""
 
 import os
 from collections.abc import Collection
@@ -9,20 +9,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Processors:
-    """Those of the miners, or of the engines that they are compared with, and those of the rest."""
+    """The processors of the miners, or of the engines in their place, and those of the rest."""
 
     miners: frozenset[int]
     rest: frozenset[int]
 
 
 def shared() -> Processors:
-    """All of them for everybody."""
+    """Let both sides use all processors."""
     everyone = frozenset(os.sched_getaffinity(0))
     return Processors(everyone, everyone)
 
 
 def apart() -> Processors:
-    """Half of them for each side; a lone processor is shared."""
+    """Give half of the processors to each side. A single processor is shared."""
     everyone = sorted(os.sched_getaffinity(0))
     half = len(everyone) // 2
     if not half:
@@ -31,11 +31,11 @@ def apart() -> Processors:
 
 
 def confine(pid: int, processors: Collection[int]) -> None:
-    """Have all threads of a process, and whatever they start, run on these processors alone."""
+    """Confine a process to some processors: its threads, and all that they start later."""
     confined: set[str] = set()
-    # Again, for those that a thread which was not yet confined has started meanwhile.
+    # Repeat this, since a thread that was not confined yet may have started others.
     while found := {thread.name for thread in Path(f"/proc/{pid}/task").iterdir()} - confined:
         for thread in found:
-            with suppress(ProcessLookupError):  # it has just ended
+            with suppress(ProcessLookupError):  # the thread has just ended
                 os.sched_setaffinity(int(thread), processors)
         confined |= found

@@ -1,4 +1,4 @@
-"""Ten schemas as real clients send them."""
+"""Ten schemas like those that real clients send."""
 
 from typing import Any
 

@@ -1,8 +1,9 @@
-"""Three miners behind the whole network, beside their three engines alone.
+"""Compares a network with three miners and their three engines alone.
 
-Both sides have the same model, slots, threads, processors, prompts and number of clients; each of
-the engines runs in a process of its own, as a miner's does. They take turns, with the other side
-idle. The network's clients stream, over HTTP; the engines are called where they are.
+Both sides have the same model, slots, threads, processors, prompts and number of clients. Each of
+the engines runs in a process of its own, as a miner's engine does. The sides take turns, and one is
+idle while the other runs. The network's clients stream over HTTP. The engines are called in their
+processes.
 """
 
 import json
@@ -38,17 +39,17 @@ MINERS, CLIENTS, SLOTS, CONTEXT, THREADS = 3, 32, 11, 640, 1
 SAMPLING = SamplingParams(temperature=0.8, top_p=0.95, top_k=40)
 TIMEOUT_S = 600
 MINER = "miner-"
-"""What the names of the miners' processes begin with."""
+"""The prefix of the names of the miners' processes."""
 
 Prompts = Sequence[Sequence[str]]
-"""Of each client, one after the other."""
+"""For each client, the prompts that it sends one after another."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side made of the prompts, and the processor time of each of its processes.
+    """The tokens that one side generated, with its time and the CPU time of its processes.
 
-    `seconds` end with the last answer; the processor time is counted until all is paid.
+    `seconds` is the time until the last answer. `cpu_s` counts until all tasks are settled.
     """
 
     tokens: int
@@ -56,15 +57,15 @@ class Turn:
     cpu_s: Mapping[str, float]
 
     def tokens_per_s(self) -> float:
-        """Of all clients together."""
+        """Return the tokens per second of all clients together."""
         return self.tokens / self.seconds
 
     def per_cpu_s(self) -> float:
-        """Tokens per second of processor time."""
+        """Return the tokens per second of processor time."""
         return self.tokens / sum(self.cpu_s.values())
 
     def per_miners_cpu_s(self) -> float:
-        """Tokens per second of the miners' processor time."""
+        """Return the tokens per second of the miners' processor time."""
         own = (cpu_s for name, cpu_s in self.cpu_s.items() if name.startswith(MINER))
         return self.tokens / sum(own)
 
@@ -76,12 +77,15 @@ def measure(
     questions: Callable[[random.Random, int], Prompts],
     processors: Processors,
 ) -> list[tuple[Turn, Turn]]:
-    """What the network made of each round's questions, and what the engines did.
+    """Measure the network and the engines in several rounds, and return both turns of each round.
 
     Args:
-        questions: those of so many clients, none asked before.
-        processors: the miners and the engines have the same; the rest is the rest of the network
-            and its clients.
+        model: the model's file.
+        rounds: the number of rounds.
+        max_tokens: the most tokens of an answer.
+        questions: makes new prompts for a number of clients.
+        processors: the processors of the miners and of the engines, and those of the rest of the
+            network and its clients.
     """
     turns = []
     with ExitStack() as stack:
@@ -96,7 +100,7 @@ def measure(
         _through(network, http, session_id, questions(random.Random(0), 4), max_tokens)
         for round_ in range(1, rounds + 1):
             prompts = questions(random.Random(round_), CLIENTS)
-            # Whoever goes first in one round goes last in the next.
+            # The side that goes first in one round goes last in the next.
             alone = engines(prompts) if round_ % 2 == 0 else None
             through = _through(network, http, session_id, prompts, max_tokens)
             alone = alone or engines(prompts)
@@ -114,7 +118,7 @@ def measure(
 def compare(
     turns: Sequence[tuple[Turn, Turn]], prefix: str = ""
 ) -> tuple[list[list[str]], dict[str, float]]:
-    """Rows of network, engines and their ratio, and the ratios by key."""
+    """Return rows with the network, the engines and their ratio, and the ratios by key."""
     rows, ratios = [], {}
     for key, title, network, engines in (
         ("network_vs_engines_32", "network, tokens/s", Turn.tokens_per_s, Turn.tokens_per_s),
@@ -133,7 +137,10 @@ def compare(
 def at_once(
     model: Path, rounds: int, max_tokens: int, questions: Callable[[random.Random, int], Prompts]
 ) -> tuple[list[list[str]], dict[str, float]]:
-    """A row and the ratio of three engines that answer one client each, over one alone."""
+    """Compare three engines that answer one client each with one engine alone.
+
+    Return a row and the ratio.
+    """
     three, one = [], []
     with _engines(model, max_tokens, shared()) as engines:
         engines(questions(random.Random(0), MINERS))
@@ -157,7 +164,7 @@ def _network(model: Path) -> Iterator[Network]:
             home.mkdir(parents=True)
             settings = f"slots = {SLOTS}\nthreads = {THREADS}\ncontext_tokens = {CONTEXT}\n"
             (home / "node.toml").write_text(settings)
-        os.environ["MODEL"] = str(model)  # the router counts a prompt's tokens by it
+        os.environ["MODEL"] = str(model)  # the router counts prompt tokens with it
         ports = Ports(router=0, redis=0, chain=0)
         with running_network(var_dir, ports, [str(model)] * MINERS, _silent, {}) as network:
             yield network
@@ -169,7 +176,7 @@ def _silent(_: str) -> None:
 
 @contextmanager
 def _client(network: Network) -> Iterator[tuple[httpx.Client, int]]:
-    """A client's connections, and its session that pays."""
+    """Open a session that pays, and yield a client's connections and the session's number."""
     contracts = Contracts.at(connect(network.rpc_url), Deployment.load(network.deployment_file))
     password = keystore_password(network.var_dir)
     client = load(network.keystore_dir / "client.json", password)
@@ -227,7 +234,10 @@ def _pids(network: Network) -> dict[str, int]:
 
 
 def _wait_until_settled(http: httpx.Client, session_id: int) -> None:
-    """What is judged and paid after the answers costs time too, and not the other side's."""
+    """Wait until all tasks are judged and paid.
+
+    This takes processor time too, which must not be counted in the other side's turn.
+    """
     until = time.monotonic() + TIMEOUT_S
     while time.monotonic() < until:
         answer = http.get(f"tasks/{session_id}", params={"limit": 200}).raise_for_status()
@@ -273,7 +283,7 @@ def _engines(
 
 
 def _engine(pipe: Connection, model: Path, max_tokens: int, number: int) -> None:
-    """A process of its own: an engine that answers what comes through the pipe, until None."""
+    """Run an engine in a process of its own, and answer the prompts from a pipe until None."""
     engine = Engine(model, slots=SLOTS, threads=THREADS, context_tokens=CONTEXT)
     chance = random.Random(number)
 

@@ -1,1 +1,1 @@
-"""What the miner's engine is measured against, and the model that all of them run."""
+"""The servers with which the miner's engine is compared, and the model that all of them run."""

@@ -1,7 +1,7 @@
-"""A llama of about 100 million random parameters: as much work as a real model of that size.
+"""A Llama model with about 100 million random parameters.
 
-What it says is noise, and it hardly ever ends an answer by itself, so that every server makes as
-many tokens as it was asked for.
+It takes as much work as a real model of that size. Its answers are noise, and it hardly ever ends
+one by itself, so every server generates as many tokens as it is asked for.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ _END = "<|end|>"
 
 
 def write(path: Path, *, format_: str = "F16", seed: int = 1) -> Path:
-    """Write the model, about 200 MB; Q8_0 and Q4_0 take a half and a quarter of that."""
+    """Write the model. It takes about 200 MB, or half of that as Q8_0 and a quarter as Q4_0."""
     kind = gguf.GGMLQuantizationType[format_]
     tokens, types = _vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
@@ -47,7 +47,7 @@ def write(path: Path, *, format_: str = "F16", seed: int = 1) -> Path:
 
 
 def _vocabulary() -> tuple[list[str], list[int]]:
-    """Every byte, two merges, and words enough to fill up the rest."""
+    """Return the tokens with their types: every byte, two merges, and words for the rest."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = (byte for byte in range(256) if byte not in printable)
     letters = [chr(byte) for byte in printable] + [chr(256 + n) for n, _ in enumerate(others)]

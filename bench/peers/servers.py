@@ -1,4 +1,4 @@
-"""Peers as a client meets them: a process that answers `POST /v1/completions`."""
+"""Starts the servers that are compared. Each is a process that answers `POST /v1/completions`."""
 
 import os
 import socket
@@ -18,19 +18,19 @@ START_S = 60.0
 
 @dataclass(frozen=True)
 class Peer:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     pid: int
 
     def cpu_s(self) -> float:
-        """Seconds of processor time that it has used so far."""
+        """Return the processor time that the server has used so far, in seconds."""
         return cpu_s(self.pid)
 
 
 @contextmanager
 def llama_server(model: Path, slots: int, context: int, threads: int) -> Iterator[Peer]:
-    """llama.cpp's own server with parallel slots."""
+    """Run llama.cpp's own server with parallel slots."""
     port = _free_port()
     script = str(Path(__file__).with_name("xllamacpp_server.py"))
     numbers = map(str, (slots, context, threads, port))
@@ -40,7 +40,7 @@ def llama_server(model: Path, slots: int, context: int, threads: int) -> Iterato
 
 @contextmanager
 def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator[Peer]:
-    """llama-cpp-python's server, told not to break off one stream for another."""
+    """Run llama-cpp-python's server, without its interruption of a stream by the next request."""
     port = _free_port()
     arguments = ["-m", "llama_cpp.server", "--model", str(model), "--n_ctx", str(context)]
     arguments += ["--n_threads", str(threads), "--n_threads_batch", str(threads)]
@@ -50,7 +50,7 @@ def llama_cpp_python_server(model: Path, context: int, threads: int) -> Iterator
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of processor time that a process has used so far (Linux)."""
+    """Return the processor time that a process has used so far, in seconds (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -58,7 +58,7 @@ def cpu_s(pid: int) -> float:
 @contextmanager
 def _running(arguments: list[str], port: int) -> Iterator[Peer]:
     if not PYTHON.exists():
-        raise SystemExit(f"{PYTHON} is missing; `make bench-miner` installs what is compared with")
+        raise SystemExit(f"{PYTHON} is missing; run `make bench-miner`, which installs the peers")
     process = subprocess.Popen(
         [str(PYTHON), *arguments],
         stdout=subprocess.DEVNULL,
@@ -81,14 +81,14 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise SystemExit(f"a peer ended with {process.returncode} before it answered")
+            raise SystemExit(f"a peer exited with status {process.returncode} before it answered")
         try:
             if httpx.get(f"{url}/v1/models", timeout=5).is_success:
                 return
         except httpx.HTTPError:
             pass
         time.sleep(0.2)
-    raise SystemExit(f"a peer does not answer within {START_S:.0f} s")
+    raise SystemExit(f"a peer did not answer within {START_S:.0f} s")
 
 
 def _free_port() -> int:

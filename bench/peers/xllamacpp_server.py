@@ -1,4 +1,4 @@
-"""llama.cpp's own server, as the package xllamacpp carries it: MODEL SLOTS CONTEXT THREADS PORT."""
+"""Run llama.cpp's own server from the package xllamacpp: MODEL SLOTS CONTEXT THREADS PORT."""
 
 import signal
 import sys

@@ -1,1 +1,1 @@
-"""The servers that `bench.router` compares, and the load that it puts on them."""
+"""The servers that `bench.router` compares, and the load that it generates."""

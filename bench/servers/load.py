@@ -1,4 +1,4 @@
-"""Streams of chat completions from one client, and the times that it sees."""
+"""Streams chat completions to one client, and measures their times."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Target:
-    """A server that speaks OpenAI's API."""
+    """A server with OpenAI's API. `members` are added to the body of each request."""
 
     name: str
     url: str
@@ -24,7 +24,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """One stream: what was said, and when, in seconds from its start."""
+    """The text of a stream, and the times of its first and last piece in seconds."""
 
     text: str
     first_s: float
@@ -33,17 +33,17 @@ class Reply:
 
 @dataclass(frozen=True)
 class Burst:
-    """Streams that ran at once, and how long all of them took."""
+    """Streams that ran at once, and the time that they took together, in seconds."""
 
     replies: list[Reply]
     seconds: float
 
 
 async def burst(target: Target, prompts: list[str], max_tokens: int) -> Burst:
-    """All prompts at once, each in a stream and a connection of its own."""
+    """Send all prompts at once, each over a connection of its own."""
     limits = httpx.Limits(max_connections=len(prompts))
     async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, headers=target.headers) as http:
-        # A connection that is open already, as a client's is that has asked before.
+        # Open the connections first, as those of a client that has sent requests before.
         await asyncio.gather(*(http.get(f"{target.url}/v1/models") for _ in prompts))
         started = time.perf_counter()
         replies = await asyncio.gather(

@@ -1,7 +1,7 @@
-"""llama.cpp's own Python server and the LiteLLM proxy before it, in an environment of their own.
+"""Starts llama-cpp-python's server and a LiteLLM proxy for it, in an environment of their own.
 
-Their many dependencies stay out of the project's environment. llama-cpp-python is not installed
-again: the peers use the project's build of it, so that both sides run the same code.
+So their many dependencies stay out of the project's environment. The peers use the project's build
+of llama-cpp-python, so that both sides run the same code.
 """
 
 import os
@@ -23,7 +23,7 @@ CONTEXT_TOKENS = 512
 
 
 def prepare() -> None:
-    """Make the peers' environment if it is missing (minutes, the first time)."""
+    """Create the peers' environment if it is missing, which takes minutes."""
     done = FOLDER / ".router"
     if done.exists():
         return
@@ -39,10 +39,10 @@ def prepare() -> None:
 
 @contextmanager
 def llama_server(model: Path, port: int, folder: Path) -> Iterator[str]:
-    """`llama_cpp.server` with the model; its base URL."""
+    """Run `llama_cpp.server` with a model, and yield its base URL."""
     command = [str(FOLDER / "bin/python"), "-m", "llama_cpp.server"]
     command += ["--model", str(model), "--model_alias", MODEL_NAME, "--port", str(port)]
-    # By itself it breaks a stream off when another request comes; then there is nothing to measure.
+    # By default the server interrupts a stream when another request arrives.
     command += ["--interrupt_requests", "false", "--n_ctx", str(CONTEXT_TOKENS), "--n_threads", "1"]
     lent = {"PYTHONPATH": str(FOLDER / "lent")}
     with _running("llama-server", command, port, folder, lent) as url:
@@ -51,7 +51,7 @@ def llama_server(model: Path, port: int, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def litellm_proxy(upstream: str, port: int, folder: Path, key: str) -> Iterator[str]:
-    """The LiteLLM proxy before a server, for who has the key; its base URL."""
+    """Run a LiteLLM proxy for a server, and yield its base URL. Clients need `key`."""
     config = folder / "litellm.yaml"
     config.write_text(
         "model_list:\n"
