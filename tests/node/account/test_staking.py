@@ -185,4 +185,4 @@ def test_an_address_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as ended:
         main(["stake", "1", "--node", "0x12"])
     assert ended.value.code == 2
-    assert "is no address" in capsys.readouterr().err
+    assert "is not an address" in capsys.readouterr().err
