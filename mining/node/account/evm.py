@@ -1,4 +1,4 @@
-"""Reading contracts over JSON-RPC: as much of an EVM client as a node needs, and no more."""
+"""A minimal JSON-RPC client for reading contracts of an EVM chain."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -16,7 +16,10 @@ TIMEOUT_S = 5.0
 
 
 class ChainUnavailable(NodeError):
-    """The RPC endpoint does not answer, or not sensibly. It may later. `code` is for reports."""
+    """The RPC endpoint does not answer, or its answer is invalid. A later attempt may succeed.
+
+    `code` goes into reports.
+    """
 
     code = "chain_unavailable"
     temporary = True
@@ -27,14 +30,19 @@ class CallReverted(NodeError):
 
 
 class Rpc:
-    """A chain's endpoint. Threads may share it."""
+    """An RPC endpoint of a chain. Threads may share it."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S)
         self._numbers = count(1)
 
     def request(self, method: str, *params: object) -> Any:
-        """One JSON-RPC request; raise CallReverted or ChainUnavailable."""
+        """Send a JSON-RPC request and return its result.
+
+        Raises:
+            CallReverted: a contract refuses the call, or the account cannot pay for its gas.
+            ChainUnavailable: the endpoint does not answer, or refuses the request.
+        """
         body = {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}
         try:
             answer = self._client.post("", json=body).raise_for_status().json()
@@ -43,18 +51,18 @@ class Rpc:
             message = str(answer["error"].get("message", answer["error"]))
             reason = reason_of(str(answer["error"].get("data", "")))
         except (httpx.HTTPError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ChainUnavailable(f"RPC_URL: no sensible answer to {method} ({error})") from error
+            raise ChainUnavailable(f"RPC_URL: no valid answer to {method} ({error})") from error
         if reason or "revert" in message:
             raise CallReverted(reason or message)
         if "insufficient funds" in message.lower():
             raise CallReverted(
-                "gas: this node's account has too little of the chain's coin to pay for the"
-                " transaction; send it some"
+                "gas: this node's account has too little of the chain's own currency to pay for"
+                " the transaction; send it some"
             )
         raise ChainUnavailable(f"RPC_URL: {method} is refused ({message})")
 
     def chain_id(self) -> int:
-        """The chain's number."""
+        """Return the chain's id."""
         return int(self.request("eth_chainId"), 16)
 
     def call(
@@ -62,7 +70,15 @@ class Rpc:
     ) -> tuple[Any, ...]:
         """Call a view at the latest block, as in `call(pool, "nonces(address)", [a], ["uint256"])`.
 
-        Raises CallReverted or ChainUnavailable.
+        Args:
+            contract: the address of the contract.
+            signature: the signature of the view.
+            arguments: the arguments of the call.
+            returns: the types of the returned values.
+
+        Raises:
+            CallReverted: the contract refuses the call, or has no such view.
+            ChainUnavailable: the endpoint does not answer.
         """
         types = [kind for kind in signature.partition("(")[2][:-1].split(",") if kind]
         data = keccak(text=signature)[:4] + encode(types, list(arguments))

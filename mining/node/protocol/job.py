@@ -1,4 +1,4 @@
-"""What a router hands to a miner. The router imports this module too."""
+"""The job that a router sends to a miner, and the facts that it writes into a mailbox."""
 
 import math
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ MAX_LOGPROBS = 20
 SEED_BYTES = 8
 MAX_BIAS = 1_000.0
 _LARGEST = 2**63 - 1
-"""What native code and floats can hold; Python's own numbers have no end."""
+"""The largest number in a job. Python's integers are unlimited, but native code's are not."""
 _OLDER_FORMS = {
     0: PromptType.CONTINUATION,
     1: PromptType.MESSAGE,
     2: PromptType.CONVERSATION,
 }
-"""What `prompt_type` said in jobs of routers from before the published numbers."""
+"""The meaning of `prompt_type` in jobs of older routers, from before the published numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobGrammar(Wire):
-    """What the answer has to keep to, and the library and version that say what that means."""
+    """The grammar of an answer, in Lark, with the library and the version that interpret it."""
 
     library: str
     version: str
@@ -41,20 +41,35 @@ class JobGrammar(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Wire):
-    """One assignment: what to generate, and what to sign it as.
+    """An assignment: what to generate, and the identity of the task that the miner signs.
 
-    `deadline_at` is in Unix seconds, parameters are in hundredths as on chain. `inline` says
-    whether the result is revealed as text or by its content address. `logprobs`, `logit_bias`
-    (by token) and `min_p` are as in `GenerationRequest` and `SamplingParams`.
-    `prompt_form` is a number of `PromptType`. Its name is newer than the published numbers: a node
-    that reads by the older ones finds no `prompt_type`, and refuses the job.
-    `seed` is what draws are made from, if it is not the digest: 8 bytes that the client chose.
-    `attempt` counts the times that this assignment's node died with it; one that is to run `alone`
-    may have been why, here or elsewhere, and nothing else may run beside it.
-    `enough_characters` is where the answer may end since nobody waits for more; -1 is nowhere.
-
-    Of an encrypted task, `prompt` and `stop` are empty; `sealed_prompt` is their envelope for this
-    miner, and `seal_for` has the public keys (0x hex) that the result is to be sealed for.
+    Args:
+        assignment_id: a UUID in canonical form.
+        session_id, task_id: the numbers of the task on chain.
+        task_digest: the digest of the task, 32 bytes. Every signature of the miner carries it.
+        chain_id, queue_address: the chain and the SessionQueue contract of the task.
+        model_identifier: the number by which sessions ask for the model.
+        prompt: the prompt. It is empty if the task is encrypted.
+        prompt_form: a number of `PromptType`. The name is newer than the published numbers. A node
+            that knows only the older numbers finds no `prompt_type`, and so refuses the job.
+        prompt_template: the client's text around the prompt.
+        max_tokens: the most tokens of the answer.
+        temperature_x100, top_p_x100, top_k, presence_penalty_x100, frequency_penalty_x100: the
+            sampling parameters, as on chain: `_x100` are in hundredths.
+        deadline_at: when the job ends without a result, in Unix seconds.
+        inline: whether the result is revealed as text. Otherwise its content address is revealed.
+        stop: strings that end the answer. It is empty if the task is encrypted.
+        logprobs: for how many of the likeliest tokens the result holds log-probabilities.
+        logit_bias: what is added to the logit of each listed token, by token id.
+        min_p: the probability that a token needs, relative to the likeliest one.
+        grammar: the grammar of the answer, if it has one.
+        seed: the 8 bytes that the client chose as seed. If it is empty, the digest is the seed.
+        attempt: how many times this assignment's node has died with it.
+        alone: whether nothing else may run beside the job. It may have crashed a node before.
+        enough_characters: how many characters of the answer the client needs; -1 for all.
+        sealed_prompt: the envelope of prompt and stop strings for this miner, if the task is
+            encrypted.
+        seal_for: the public keys (0x hex) for which the result is sealed.
     """
 
     assignment_id: str
@@ -94,7 +109,7 @@ class Job(Wire):
         if len(self.seed) not in (0, SEED_BYTES):
             raise Malformed("seed", f"has {len(self.seed)} bytes", f"send {SEED_BYTES} or none")
         if not ADDRESS.fullmatch(self.queue_address):
-            raise Malformed("queue_address", "is no address", "send 0x and 40 hex digits")
+            raise Malformed("queue_address", "is not an address", "send 0x and 40 hex digits")
         for name in ("session_id", "task_id", "prompt_form", "top_k", "logprobs", "attempt"):
             require_at_least(name, getattr(self, name), 0)
         for name in ("chain_id", "max_tokens"):
@@ -118,15 +133,15 @@ class Job(Wire):
         if not 0 <= self.min_p <= 1:
             raise Malformed("min_p", f"is {self.min_p}", "send 0 to 1")
         if not all(token < 2**31 for token in self.logit_bias):
-            raise Malformed("logit_bias", "has what is no token", "send token numbers as names")
+            raise Malformed("logit_bias", "has a name that is not a token", "send token numbers")
         if not all(abs(bias) <= MAX_BIAS for bias in self.logit_bias.values()):
             raise Malformed("logit_bias", "has a value out of range", f"send at most ±{MAX_BIAS}")
         if not math.isfinite(self.deadline_at):
-            raise Malformed("deadline_at", "is no time", "send Unix seconds")
+            raise Malformed("deadline_at", "is not a time", "send Unix seconds")
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read a job, one of an older router as well; raise Malformed."""
+        """Read a job, which may come from an older router. Raises Malformed."""
         if isinstance(value, Mapping) and "prompt_form" not in value:
             older = value.get("prompt_type")
             if isinstance(older, int) and older in _OLDER_FORMS:
@@ -149,9 +164,12 @@ class Job(Wire):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkFacts(Wire):
-    """What a router writes into a mailbox for the node that opens it.
+    """The facts about a network that a router writes into a mailbox for its node.
 
-    `models` has the SHA-256 (hex) of the file of each model that sessions can ask for.
+    Args:
+        chain_id: the chain.
+        node_pool: the address of the NodePool contract.
+        models: the SHA-256 (hex) of each model's file, by model identifier.
     """
 
     chain_id: int
@@ -161,4 +179,4 @@ class NetworkFacts(Wire):
     def __post_init__(self) -> None:
         require_at_least("chain_id", self.chain_id, 1)
         if not ADDRESS.fullmatch(self.node_pool):
-            raise Malformed("node_pool", "is no address", "send 0x and 40 hex digits")
+            raise Malformed("node_pool", "is not an address", "send 0x and 40 hex digits")

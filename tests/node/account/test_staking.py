@@ -101,7 +101,7 @@ def test_a_stake_that_cannot_be_is_refused_with_the_reason(
     assert "1 $COR are staked, less than 2 $COR" in refusal("unbond", "2")
     assert "nothing is owed" in refusal("withdraw")
     chain.rpc("anvil_setBalance", owner, "0x0")
-    assert "too little of the chain's coin" in refusal("unbond", "1")
+    assert "too little of the chain's own currency" in refusal("unbond", "1")
 
 
 def test_a_node_of_another_operator_can_be_staked_for_but_not_unbonded(
@@ -148,7 +148,7 @@ def test_a_chain_that_is_away_does_not_hide_the_rest(
 ) -> None:
     told = (tmp_path / "node.toml").read_text().splitlines()
     (tmp_path / "node.toml").write_text("\n".join(['rpc_url = "http://127.0.0.1:1"', *told[1:]]))
-    assert standing()["error"].startswith("RPC_URL: no sensible answer")
+    assert standing()["error"].startswith("RPC_URL: no valid answer")
 
 
 @pytest.mark.parametrize(
