@@ -197,7 +197,7 @@ def _throughput(
             system.ask(_prompt(random.Random(0), 2), 4)
         speeds: Speeds = {}
         for round_ in range(ROUNDS):
-            # Whoever goes first in one round goes last in the next.
+            # The system that goes first in one round goes last in the next.
             order = list(systems.items())[:: 1 if round_ % 2 == 0 else -1]
             for clients in all_clients:
                 for name, system in order:

@@ -78,7 +78,7 @@ def run(config: NodeConfig, progress: Progress | None = None) -> int:
         ChainUnavailable, CallReverted: jobs cannot be checked against the chain.
     """
     with _alone_in(config.home):
-        return _run(config, progress or _untold)
+        return _run(config, progress or _no_progress)
 
 
 def _run(config: NodeConfig, tell: Progress) -> int:
@@ -138,7 +138,7 @@ def _alone_in(home: Path) -> Iterator[None]:
         yield
 
 
-def _untold(_step: str, _share: float) -> None:
+def _no_progress(_step: str, _share: float) -> None:
     pass
 
 

@@ -45,7 +45,7 @@ class Restarting:
         return {"sync": Status("RUNNING", 7), "miner-1": Status("RUNNING", next(self._pids))}
 
     def last_words(self, name: str, length: int = 2000) -> str:
-        return f"{name}: the model ends the process that tries it (SIGILL)"
+        return f"{name}: the model crashed the process that tried it (SIGILL)"
 
 
 def test_a_part_that_starts_again_and_again_ends_the_start_with_its_reason(

@@ -48,7 +48,7 @@ as long as a batch of eight.
 
 
 def room_for_prompts(reading: int, generating: int, *, on_gpu: bool) -> int:
-    """Return how many prompt tokens the next step may read; at least two tiles.
+    """Return how many prompt tokens the next step may read, which is at least two tiles.
 
     Args:
         reading: the number of prompts that are being read.

@@ -136,7 +136,7 @@ class Generation:
         """The result or the error, once the generation has ended. By then all pieces are there."""
         self._enough_characters: int | None = None
         self._shown_characters = 0
-        self._untold: list[TokenLogprobs] = []
+        self._unsent: list[TokenLogprobs] = []
         self._on_cancel: Callable[[], object] | None = None
         self._on_news: Callable[[], object] | None = None
         self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
@@ -212,16 +212,16 @@ class Generation:
         enough = self._enough_characters
         return enough is not None and self._shown_characters >= enough
 
-    def add_logprobs(self, told: TokenLogprobs) -> None:
+    def add_logprobs(self, logprobs: TokenLogprobs) -> None:
         """For the engine: add the next token's log-probabilities, before its piece is added."""
-        self._untold.append(told)
+        self._unsent.append(logprobs)
 
     def add_piece(self, text: str) -> None:
         """For the engine: add the next piece. A watcher is told by `tell`."""
         if text:
             self._shown_characters += len(text)
-            self._pieces.put(Piece(text, tuple(self._untold)))
-            self._untold.clear()
+            self._pieces.put(Piece(text, tuple(self._unsent)))
+            self._unsent.clear()
 
     def tell(self) -> None:
         """For the engine: tell the watcher about new pieces, after all draws of a step."""

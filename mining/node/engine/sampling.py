@@ -133,7 +133,7 @@ def adjust(logits: Scores, params: SamplingParams, drawn: Mapping[int, int]) -> 
 
 
 def candidates(scores: Scores, params: SamplingParams) -> Tokens:
-    """Return the tokens that pass top-k, top-p and min-p, in ascending order; at least one."""
+    """Return the tokens that pass top-k, top-p and min-p, in ascending order. At least one does."""
     tokens: Tokens
     if 0 < params.top_k < len(scores):
         tokens = _ranked(scores, params.top_k)
@@ -245,7 +245,7 @@ def _head(scores: Scores, k: int) -> Tokens:
 
 
 def _ranked(scores: Scores, k: int) -> Tokens:
-    """Return the ids of the `k` largest scores, the largest first; equal scores by ascending id."""
+    """Return the ids of the `k` largest scores, the largest first. Lower ids win a tie."""
     head = _head(scores, k)
     ranked: Tokens = head[(-scores[head]).argsort(kind="stable")[:k]]
     return ranked

@@ -24,7 +24,7 @@ TIME_S = 600.0
 """The longest time of a trial. A slow disk takes minutes to read a large model."""
 _TOKENS = 64
 _AT_ONCE = 16
-"""A prompt's tokens go through other kernels than a lone one."""
+"""How many tokens the trial runs at once. A prompt runs other kernels than a single token does."""
 _PASSED = "passed"
 _TEXTS = ("The hen is in the inn.", "Grüße, 你好 👋🏽\n\0", "<s></s>" + "9" * 500)
 
@@ -68,25 +68,31 @@ def require_sound(path: Path, passed: Path | None = None) -> None:
 
 
 def _identity(path: Path) -> str:
-    """Names a file on this machine, with this build of llama.cpp: on another one it may fail."""
+    """Return a name for this file, on this processor and with this build of llama.cpp.
+
+    With another processor or another build the file may fail.
+    """
     about = path.stat()
     known = (str(path.resolve()), about.st_size, about.st_mtime_ns, *_library(), _processor())
     return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
 
 
 def _library() -> tuple[str, int]:
-    """The version of llama.cpp, and when it was installed: its build may differ in its kernels."""
+    """Return the version of llama.cpp and the time of its installation.
+
+    Two builds of one version may have different kernels.
+    """
     return llama_cpp.__version__, Path(llama_cpp.__file__).stat().st_mtime_ns
 
 
 def _processor() -> str:
-    """What Linux tells of the first processor; elsewhere its name."""
+    """Return the features of the first processor on Linux, or else the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:
         return platform.processor()
-    told = ("model name", "flags", "Features", "CPU part")
-    return "\n".join(line for line in lines if line.startswith(told))
+    wanted = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(line for line in lines if line.startswith(wanted))
 
 
 def _try(path: Path) -> None:
