@@ -1,4 +1,4 @@
-"""An answer's stream, as entries: what of it is new, and which number each has."""
+"""Turns an answer into the entries of its stream, and skips what the stream has already."""
 
 import json
 from collections.abc import Sequence
@@ -9,25 +9,35 @@ from mining.node.engine.sampling import TokenLogprobs
 
 
 class StreamMismatch(Exception):
-    """What was streamed before is not the beginning of what is generated now."""
+    """The text that was streamed before is not the beginning of this run's answer.
+
+    `code` goes into reports.
+    """
 
     code = "stream_mismatch"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is to be appended to a stream of at most `max_entries`, as its entry `id`."""
+    """An entry that is to be appended to a stream.
+
+    Args:
+        key: the Redis key of the stream.
+        id: the id of the entry.
+        fields: its fields.
+        max_entries: the most entries that the stream may keep.
+    """
 
     key: str
     id: str
     fields: dict[str, str]
     max_entries: int
     is_edge: bool
-    """Whether it is the first that this run adds, or the last."""
+    """Whether the entry is the first or the last one of this run."""
 
 
 class PieceStream:
-    """An answer on its way to whoever follows it.
+    """The stream of an answer.
 
     A job that is delivered again, after a crash say, is generated again from the same seed. What
     a client may have read is not sent twice: the beginning that is there already is passed over.
@@ -48,7 +58,7 @@ class PieceStream:
         self._is_begun = False
 
     def piece(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> list[Entry]:
-        """The entry of a piece, if it has anything new; raises StreamMismatch."""
+        """Return the entry of a piece, or none if it has nothing new. Raises StreamMismatch."""
         known, self._passed_over = self._passed_over[: len(text)], self._passed_over[len(text) :]
         if not text.startswith(known):
             raise StreamMismatch("stream: this run differs from what was streamed before")
@@ -60,7 +70,11 @@ class PieceStream:
         return [self._next(fields, is_edge=is_first)]
 
     def done(self, result: GenerationResult) -> list[Entry]:
-        """The end of an answer that is complete, if it is not there; raises StreamMismatch."""
+        """Return the entry that ends a complete answer, or none if the stream has ended already.
+
+        Raises:
+            StreamMismatch: the answer is shorter than what the stream has.
+        """
         if self._passed_over:
             raise StreamMismatch("stream: this run is shorter than what was streamed before")
         if self._ended:
@@ -74,7 +88,7 @@ class PieceStream:
         return [self._next(fields, is_edge=True)]
 
     def failed(self, code: str) -> Entry:
-        """The end of an answer that will not be completed."""
+        """Return the entry that ends an answer which will not be completed."""
         return self._next({"failed": code}, is_edge=True)
 
     def _next(self, fields: dict[str, str], *, is_edge: bool) -> Entry:
