@@ -17,17 +17,18 @@ import {NodeStats} from "../node/NodeStats.sol";
 import {RoleGuarded, RoleIds, Roles} from "../common/Roles.sol";
 import {Versioned} from "../common/Versioned.sol";
 
-/// @title The doors to network tasks: idle nodes' work, by which they prove themselves.
-/// @notice Request → Create → Prepare → Start → Precommit → Commit → End. A creator, drawn by lot, makes the
-///         virtual block (domain, subdomain), preparers write prompts, completers answer one of them, a
-///         validator judges. Where a function takes a signature: an empty one means that the sender acts for
-///         itself; any other is EIP-712 (see NetworkMessages), and whoever signed it acts, so that anyone may
-///         relay for a node that has no gas. A stage whose deadline has passed can be forced on by anyone.
-///         What the steps do is in NetworkFlow, what they keep in NetworkLedger, who is drawn in NodeRoll, how one
-///         phase leads to the next in NetworkPhases. The views are in NetworkViews; clients call this contract
-///         for all of it.
-/// @dev Whatever this contract has no function for goes to NetworkViews, by delegatecall: together they would
-///      not fit into one contract (EIP-170). NetworkLedger comes first in both; the address is immutable.
+/// @title The entry points for network tasks, the work of idle nodes, by which they prove themselves.
+/// @notice The stages are Request → Create → Prepare → Start → Precommit → Commit → End. A randomly drawn creator makes
+///         the virtual block (domain, subdomain), preparers write prompts, completers answer one of the prompts, and a
+///         validator judges the answers.
+///         For functions with a signature: if it is empty, the sender acts for itself. Otherwise it is an EIP-712
+///         signature (see NetworkMessages), and its signer acts, so that anyone can relay for a node without gas.
+///         Anyone can end a stage by force after its deadline.
+///         NetworkFlow has the steps, NetworkLedger the storage, NodeRoll the draws, and NetworkPhases the transition
+///         between phases. Clients also call this contract for the views, which are in NetworkViews.
+/// @dev Calls of functions that this contract does not have are delegated to NetworkViews: together they would exceed
+///      the size limit of a contract (EIP-170). NetworkLedger is the first base of both, so they have the same storage
+///      layout. The address of NetworkViews is immutable.
 contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
     NetworkViews public immutable views;
 
@@ -45,19 +46,20 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
         views = views_;
     }
 
-    /// @notice Sets for how long a node that was drawn to answer is left alone. Holds from the next freeze on.
+    /// @notice Sets the seconds for which a node that was drawn to answer is not drawn again. Takes effect at the next
+    ///         freeze of the roll.
     function setMinerCooldownPeriod(uint256 cooldownSeconds) external onlyRole(RoleIds.ADMIN) {
         _setCooldown(cooldownSeconds);
     }
 
     // ---------------------------------------------------------------- presence
 
-    /// @notice "I am there": puts the sender, a registered node, among those that can be drawn.
+    /// @notice Records that the sender, a registered node, is present, so that it can be drawn.
     function ping() external {
         _pingAndCount(msg.sender);
     }
 
-    /// @notice Relays a node's signed ping. It counts once: the next one must be signed later.
+    /// @notice Relays a node's signed ping. It is accepted once: the next one must have a later time.
     function relayPing(Ping calldata item, bytes calldata signature) external {
         if (item.time > block.timestamp || block.timestamp - item.time > PING_LIFETIME) {
             revert PingExpired(item.time, block.timestamp);
@@ -77,24 +79,24 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
 
     // ---------------------------------------------------------------- request and create
 
-    /// @notice Asks for the next network task. Anyone may, once the one before has ended.
+    /// @notice Requests the next network task. Anyone may call it once the previous task has ended.
     function request() external {
         _request(msg.sender);
     }
 
-    /// @notice Draws the creators, where the seed's block had to be awaited, or passes a late creator's turn to
-    ///         the next one. After the last one the request is given up.
+    /// @notice Draws the creators, if the block of the seed had to be awaited, or passes a late creator's turn to the
+    ///         next one. After the last creator's turn the request is closed.
     function requestNextCreator() external {
         _nextCreator();
     }
 
-    /// @notice Makes the virtual block. For the creator whose turn it is, before its deadline.
+    /// @notice Makes the virtual block. Only the creator whose turn it is may call it, before its deadline.
     /// @return the new session's number
     function create(string calldata domain, string calldata subdomain) external returns (uint256) {
         return _create(msg.sender, domain, subdomain);
     }
 
-    /// @notice The same by the creator's signature of NetworkCreate.
+    /// @notice Like `create`, with the creator's signature over NetworkCreate.
     function relayCreate(string calldata domain, string calldata subdomain, bytes calldata signature)
         external
         returns (uint256)
@@ -104,9 +106,9 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
         return _create(_recover(structHash, signature), domain, subdomain);
     }
 
-    /// @notice `create` for a task of several phases: see NetworkPhases.
-    /// @param phases what follows the first phase, one to MAX_FURTHER_PHASES
-    /// @param signature the creator's of NetworkCreatePhased, or empty
+    /// @notice Like `create`, for a task of several phases (see NetworkPhases).
+    /// @param phases the phases after the first one: one to MAX_FURTHER_PHASES
+    /// @param signature the creator's signature over NetworkCreatePhased, or empty
     function createPhased(
         string calldata domain,
         string calldata subdomain,
@@ -120,39 +122,39 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
 
     // ---------------------------------------------------------------- prepare and start
 
-    /// @notice Writes prompts. For the preparer whose turn it is, before its deadline.
+    /// @notice Delivers prompts. Only the preparer whose turn it is may call it, before its deadline.
     /// @param challenges one to thresholdPrepareChallenge prompts, or content addresses of prompts
-    /// @param signature the preparer's of NetworkPrepare, or empty
-    /// @param seed the session's, to be sure which session is meant whatever a fork did to its number; or 0
+    /// @param signature the preparer's signature over NetworkPrepare, or empty
+    /// @param seed the session's seed, or 0. It identifies the session even if a fork has changed its number.
     function prepare(uint256 id, string[] calldata challenges, bytes calldata signature, uint256 seed) external {
         uint256 actual = _requireSeed(id, seed);
         _prepare(id, _actor(NetworkMessages.prepare(id, actual, challenges), signature), challenges);
     }
 
-    /// @notice Passes a late preparer's turn, in the latest session, to the next one. After the last one the
-    ///         session goes on with the prompts that there are, or ends without any.
+    /// @notice Passes the turn of a late preparer of the latest session to the next one. After the last preparer, the
+    ///         session continues with the prompts that were delivered, or ends if there are none.
     function requestNextPreparer() external {
         _nextPreparer(sessionCounter);
     }
 
-    /// @notice Draws the completers of a phase, and in the first one the prompt that they answer. Anyone may.
+    /// @notice Draws the completers of a phase, and in the first phase also their prompt. Anyone may call it.
     function start(uint256 id) external {
         _start(id);
     }
 
     // ---------------------------------------------------------------- precommit and commit
 
-    /// @notice Fixes a completer's answer.
-    /// @param hash exactly `keccak256(abi.encode(id, sessionSeed, miner, completion, salt))`: types uint256,
-    ///        uint256 (see getSessionSeed), address, string, uint256 (see completionHash)
-    /// @param signature the completer's of NetworkPrecommit, or empty
-    /// @param seed the session's, or 0 (see prepare). Never the salt, which stays secret until `commit`.
+    /// @notice Fixes a completer's answer by its hash.
+    /// @param hash `keccak256(abi.encode(id, sessionSeed, miner, completion, salt))` with the types uint256, uint256,
+    ///        address, string and uint256 (see getSessionSeed and completionHash)
+    /// @param signature the completer's signature over NetworkPrecommit, or empty
+    /// @param seed the session's seed, or 0 (see prepare). Not the salt, which stays secret until `commit`.
     function precommit(uint256 id, bytes32 hash, bytes calldata signature, uint256 seed) external {
         uint256 actual = _requireSeed(id, seed);
         _precommit(id, _actor(NetworkMessages.precommit(id, actual, hash), signature), hash);
     }
 
-    /// @notice `precommit` for many; one that cannot be done is skipped.
+    /// @notice Calls `precommit` for many completers. Invalid elements are skipped.
     function relayPrecommits(NetworkPrecommit[] calldata items, bytes[] calldata signatures) external {
         _requireSameLength(items.length, signatures.length);
         for (uint256 i; i < items.length; ++i) {
@@ -162,22 +164,22 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
         }
     }
 
-    /// @notice Ends the precommit phase after its deadline. When nobody has precommitted, the session ends.
+    /// @notice Ends the precommit phase after its deadline. If no completer has precommitted, the session ends.
     function endPrecommit(uint256 id) external {
         _endPrecommit(id);
     }
 
-    /// @notice Reveals a completer's answer, once the precommit phase is over, from the next block on.
+    /// @notice Reveals a completer's answer. Possible from the block after the end of the precommit phase on.
     /// @param completion the answer, or its content address
-    /// @param signature the completer's of NetworkCommit, or empty
-    /// @param seed the salt that went into the precommitted hash. Not the session's seed; the name is the
-    ///        published one.
+    /// @param signature the completer's signature over NetworkCommit, or empty
+    /// @param seed the salt of the precommitted hash. It is not the session's seed; the name is that of the published
+    ///        interface.
     function commit(uint256 id, string calldata completion, bytes calldata signature, uint256 seed) external {
         bytes32 structHash = NetworkMessages.commit(id, _session(id).seed, completion, seed);
         _commit(id, _actor(structHash, signature), completion, seed);
     }
 
-    /// @notice `commit` for many; one that cannot be done is skipped.
+    /// @notice Calls `commit` for many completers. Invalid elements are skipped.
     function relayCommits(NetworkCommit[] calldata items, bytes[] calldata signatures) external {
         _requireSameLength(items.length, signatures.length);
         for (uint256 i; i < items.length; ++i) {
@@ -189,36 +191,37 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
 
     // ---------------------------------------------------------------- verdict and end
 
-    /// @notice Judges all completions of a phase at once, which credits everybody's points, and ends the session
+    /// @notice Judges all completions of a phase and credits all participants with their points. Ends the session
     ///         unless another phase follows.
-    /// @param accuraciesBps in basis points, in the order of the session's miners; 0 for who has not revealed
-    /// @param signature a validator's of NetworkVerdict, or empty when the sender is one
+    /// @param accuraciesBps accuracies in basis points, in the order of the session's miners; 0 for a miner that has
+    ///        not revealed
+    /// @param signature a validator's signature over NetworkVerdict, or empty if the sender is a validator
     function judge(uint256 id, uint256[] calldata accuraciesBps, bytes calldata signature) external {
         address validator = _actor(NetworkMessages.verdict(id, _session(id).seed, accuraciesBps), signature);
         if (!roles.hasRole(RoleIds.VALIDATOR, validator)) revert MissingRole(validator, RoleIds.VALIDATOR);
         _judge(id, validator, accuraciesBps);
     }
 
-    /// @notice With `forceEnd`: forces on the stage that a session is in, after its deadline, which for a session
-    ///         that waits for its start or its verdict is the end. Nobody is credited without a verdict.
-    ///         Without, there is never anything to do: a session ends by itself with its verdict.
+    /// @notice With `forceEnd`, ends the session's current stage after its deadline. For a session that waits for its
+    ///         start or its verdict, this is the end of the session. No points are credited without a verdict. Without
+    ///         `forceEnd` there is never anything to do, since a session ends with its verdict.
     function end(uint256 id, bool forceEnd) external {
         NetworkState state = _session(id).state;
         if (!forceEnd && state != NetworkState.End) revert WrongState(state, NetworkState.End);
         _force(id);
     }
 
-    /// @notice `end` by force.
+    /// @notice Calls `end` with `forceEnd`.
     function resetState(uint256 id) external {
         _force(id);
     }
 
-    // ---------------------------------------------------------------- the draw, and who is who
+    // ---------------------------------------------------------------- draws and signers
 
-    /// @notice Whom the latest frozen roll gives by the latest request's seed, for callers to try it out; no
-    ///         session depends on it. Takes those off the roll that are gone, while no round depends on it.
-    /// @param numberOfMiners at most thresholdMiner are drawn
-    /// @param cooldownPeriod seconds for which a node that was drawn to answer is left out
+    /// @notice Draws nodes from the latest frozen roll with the latest request's seed, so that callers can try a draw.
+    ///         No session depends on it. Removes absent nodes from the roll if no round depends on the roll.
+    /// @param numberOfMiners the number of nodes to draw, at most thresholdMiner
+    /// @param cooldownPeriod the seconds for which a node that was drawn to answer is excluded
     function selectRandomMiners(uint256 numberOfMiners, uint256 cooldownPeriod)
         external
         returns (address[] memory drawn)
@@ -241,7 +244,7 @@ contract Cognitive is NetworkFlow, CallBatching, Versioned, EIP712, Companion {
         return address(views);
     }
 
-    /// @dev Who acts: the sender, or who signed.
+    /// @dev The acting account: the signer, or the sender if there is no signature.
     function _actor(bytes32 structHash, bytes calldata signature) private view returns (address) {
         return signature.length == 0 ? msg.sender : _recover(structHash, signature);
     }

@@ -11,13 +11,12 @@ import {NodeReputation} from "../node/NodeReputation.sol";
 import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
 import {NodeStats} from "../node/NodeStats.sol";
 
-/// @title The steps of a network task: what each needs, what it changes, whom it credits.
-/// @notice Network tasks come one after another. Every stage has a deadline: no work is accepted after it, and
-///         nothing can be forced on before it. Who may take which step is decided by Cognitive.
-///         The draw of who takes part is described in NetworkRequests.
-///         The phases of one session (see NetworkPhases) follow each other in the same way as rounds do.
-/// @dev Calls go out to the project's own contracts only (NodePool, NodeStats, NodeReputation, NetworkRewards),
-///      none of which calls back; no tokens move here.
+/// @title The steps of a network task: their conditions, their effects and their credits.
+/// @notice There is one network task at a time. Every stage has a deadline: no work is accepted after it, and the stage
+///         cannot be ended by force before it. Cognitive decides who may take which step. NetworkRequests describes the
+///         draws of participants. The phases of one session (see NetworkPhases) follow each other like rounds do.
+/// @dev This contract calls only the project's own contracts (NodePool, NodeStats, NodeReputation, NetworkRewards),
+///      none of which calls back, and moves no tokens.
 abstract contract NetworkFlow is NetworkRequests, NetworkScores {
     uint256 public constant PREPARE_WINDOW = 90;
     uint256 public constant START_WINDOW = 60;
@@ -100,7 +99,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         _askPreparer(id, s);
     }
 
-    /// @dev After the deadline: the next preparer's turn.
+    /// @dev Passes the turn to the next preparer, after the deadline of the current one.
     function _nextPreparer(uint256 id) internal {
         NetworkSession storage s = _session(id);
         _requireState(s, NetworkState.Create);
@@ -109,7 +108,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         _askPreparer(id, s);
     }
 
-    /// @dev Gives the turn to preparer `s.preparer`, unless enough have delivered or none is left.
+    /// @dev Gives the turn to preparer `s.preparer`, unless enough preparers have delivered or none is left.
     function _askPreparer(uint256 id, NetworkSession storage s) private {
         if (_ones(s.delivered) < PREPARERS && s.preparer < s.preparers.length) {
             s.deadline = uint40(block.timestamp + PREPARE_WINDOW);
@@ -170,7 +169,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         s.closedBlock = uint64(block.number);
         emit SessionAllPrecommitted(id, _completersThat(s, false), forced);
         if (s.precommits == 0) return _finish(id, s);
-        // Who is there now takes part in the next draw, before anybody can know its seed.
+        // The nodes that are present now take part in the next draw. Nobody can know its seed yet.
         _freeze();
     }
 
@@ -181,7 +180,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         _requireState(s, NetworkState.Precommit);
         if (!c.precommitted) revert NotPrecommitted(miner);
         _requireNotAfter(s.deadline);
-        // The block's hash must not depend on what is revealed.
+        // The block's hash must not depend on the reveals, so they are accepted only in later blocks.
         if (block.number <= s.closedBlock) revert TooEarly(block.number, s.closedBlock);
         _requireText(completion, MAX_COMPLETION_BYTES);
         bytes32 hash = _completionHash(id, miner, completion, salt);
@@ -226,7 +225,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         }
         s.validator = validator;
         emit SessionJudged(id, validator, accuraciesBps);
-        // Both of the phase that was judged, whatever comes next.
+        // Compute credits and outcomes of the judged phase before the session moves on.
         Credit[] memory credits = _credits(s);
         Outcome[] memory outcomes = _outcomesOf(s);
         if (_goesOn(s, accepted)) _nextPhase(id, s, accepted);
@@ -235,14 +234,15 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         if (accepted != 0) rewards.credit(credits);
     }
 
-    /// @dev The phase's seed goes to the next phase in place of the next round; the roll stays frozen for it.
+    /// @dev The seed that this phase made is used for the next phase, not for the next round. The roll stays frozen
+    ///      for it.
     function _nextPhase(uint256 id, NetworkSession storage s, uint256 accepted) private {
         _openPhase(id, s, _nextSeed, accepted);
         _nextSeed = 0;
         s.deadline = uint40(block.timestamp + START_WINDOW);
     }
 
-    /// @dev After its deadline, whatever stage the session is in is over.
+    /// @dev Ends the session's current stage, which must be past its deadline.
     function _force(uint256 id) internal {
         NetworkSession storage s = _session(id);
         if (s.state == NetworkState.End) revert AlreadyEnded();
@@ -253,7 +253,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
         else _finish(id, s);
     }
 
-    /// @dev The end without a verdict.
+    /// @dev Ends the session without a verdict.
     function _finish(uint256 id, NetworkSession storage s) private {
         Outcome[] memory outcomes = _outcomesOf(s);
         _close(id, s);
@@ -263,7 +263,7 @@ abstract contract NetworkFlow is NetworkRequests, NetworkScores {
     function _close(uint256 id, NetworkSession storage s) private {
         s.state = NetworkState.End;
         s.endedAt = uint40(block.timestamp);
-        // The latest request's session is the only one that can still be open.
+        // Only the session of the latest request can still be open.
         _requests[requestCounter].closed = true;
         if (_nextSeed == 0) _unfreeze();
         emit SessionEnded(id, block.timestamp);

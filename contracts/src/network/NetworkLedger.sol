@@ -3,10 +3,10 @@ pragma solidity ^0.8.30;
 
 import {NetworkState} from "./NetworkTypes.sol";
 
-/// @title How network tasks are kept. Nothing here changes state; the published views are in NetworkViews.
+/// @title The storage of network tasks. Its functions do not change state. NetworkViews has the published views.
 abstract contract NetworkLedger {
-    /// @dev Two words: 160 + 8 + 8 + 16 + 16 bits, and the hash.
-    /// @param elapsed seconds from the start to the precommit
+    /// @dev Two words: one of 160 + 8 + 8 + 16 + 16 bits, and the hash.
+    /// @param elapsed the seconds from the start to the precommit
     struct Completer {
         address miner;
         bool precommitted;
@@ -16,13 +16,12 @@ abstract contract NetworkLedger {
         bytes32 hash;
     }
 
-    /// @dev What was planned for a phase and, once it is over, how it went. Of the one that runs, the session
-    ///      itself holds the seed, the time and the validator.
-    ///      Word 1, 224 bits: all but the seeds and the instruction.
-    /// @param quorum how many results of the phase before have to be accepted for this one to begin
-    /// @param precommitSeconds how long its precommits are awaited
-    /// @param drawSeed what its completers are drawn by: made in the phase before, like a round's seed
-    /// @param instruction what its prompt begins with, before the accepted results
+    /// @dev The plan of a phase and, once the phase is over, its course. While a phase runs, the session holds its
+    ///      seed, its time and its validator. Word 1 (224 bits) has everything but the seeds and the instruction.
+    /// @param quorum the number of accepted results of the previous phase that this phase requires
+    /// @param precommitSeconds the time for its precommits, in seconds
+    /// @param drawSeed the seed of the draw of its completers, made in the previous phase like the seed of a round
+    /// @param instruction the beginning of its prompt, before the accepted results
     struct Phase {
         uint8 quorum;
         uint16 precommitSeconds;
@@ -35,13 +34,13 @@ abstract contract NetworkLedger {
 
     /// @dev Word 1, 256 bits: the creator, the state, small counters and the time of creation.
     ///      Word 2, 192 bits: the other times, the block in which the precommit phase ended, the last phase.
-    ///      `seed` to `salts` are the running phase's, but for what is the whole session's: the creator, the
-    ///      preparers, the times of creation and end.
-    /// @param preparer the place in `preparers` of the one whose turn it is
-    /// @param delivered a bit for each preparer that has written its prompts
-    /// @param beacon the hash of block `closedBlock`, taken at the first reveal
-    /// @param salts what was revealed, folded so that its order does not matter
-    /// @param phase the number of the one that runs, from 0; `lastPhase` is that of the last one planned
+    ///      `seed` to `salts` are those of the running phase. The creator, the preparers, and the times of creation and
+    ///      end are those of the whole session.
+    /// @param preparer the index in `preparers` of the preparer whose turn it is
+    /// @param delivered a bit for each preparer that has delivered its prompts
+    /// @param beacon the hash of block `closedBlock`, read at the first reveal
+    /// @param salts the revealed salts, combined in a way that does not depend on their order
+    /// @param phase the number of the running phase, from 0; `lastPhase` is the number of the last planned one
     struct NetworkSession {
         uint256 seed;
         address creator;
@@ -69,10 +68,10 @@ abstract contract NetworkLedger {
         mapping(uint256 phase => Phase) plan;
     }
 
-    /// @dev A request for a creator. One is open at a time; it closes when its session ends, or when no
+    /// @dev A request for a creator. One request is open at a time. It closes when its session ends, or when no
     ///      creator is left.
-    /// @param asked the place in `creators` of the one whose turn it is
-    /// @param drawBlock the block whose hash will be the seed; 0 once the seed is known
+    /// @param asked the index in `creators` of the creator whose turn it is
+    /// @param drawBlock the block whose hash will give the seed; 0 once the seed is known
     struct CreationRequest {
         address requester;
         uint8 asked;
@@ -84,23 +83,23 @@ abstract contract NetworkLedger {
         address[] creators;
     }
 
-    // How many nodes do what: see the thresholds in NetworkViews.
+    // The numbers of nodes for each role: see the thresholds in NetworkViews.
     uint256 internal constant CREATORS = 3;
     uint256 internal constant PREPARERS = 2;
     uint256 internal constant PROMPTS_EACH = 2;
     uint256 internal constant COMPLETERS = 5;
 
-    /// @notice Requests so far, which is the latest one's number.
+    /// @notice The number of requests, which is also the number of the latest one.
     uint256 public requestCounter;
-    /// @notice Sessions so far, which is the latest one's number.
+    /// @notice The number of sessions, which is also the number of the latest one.
     uint256 public sessionCounter;
-    /// @notice Completions revealed so far.
+    /// @notice The number of revealed completions.
     uint256 public temporaryCompletionResultCounter;
 
     mapping(uint256 requestId => CreationRequest) internal _requests;
     mapping(uint256 id => NetworkSession) private _sessions;
 
-    /// @dev A revealed completion by its hash: a content address's digest, or the text.
+    /// @dev Revealed completions by their hash: the digest of a content address, or the text.
     mapping(bytes32 hash => bytes32) internal _completionDigests;
     mapping(bytes32 hash => string) internal _completionTexts;
 
@@ -126,7 +125,7 @@ abstract contract NetworkLedger {
         return r.requester != address(0) && !r.closed && r.sessionId == 0;
     }
 
-    /// @dev Those of the phase that runs.
+    /// @dev The completers of the running phase.
     function _completers(NetworkSession storage s) internal view returns (Completer[] storage) {
         return s.completersOf[s.phase];
     }
@@ -139,7 +138,7 @@ abstract contract NetworkLedger {
         }
     }
 
-    /// @dev The running phase's completers that have precommitted, or revealed.
+    /// @dev The completers of the running phase that have precommitted, or that have revealed.
     function _completersThat(NetworkSession storage s, bool revealed) internal view returns (address[] memory list) {
         Completer[] storage completers = _completers(s);
         uint256 count = completers.length;
@@ -150,7 +149,7 @@ abstract contract NetworkLedger {
             if (revealed ? c.committed : c.precommitted) list[found++] = c.miner;
         }
         assembly ("memory-safe") {
-            mstore(list, found) // only shorter than it was made
+            mstore(list, found) // the list only becomes shorter
         }
     }
 }

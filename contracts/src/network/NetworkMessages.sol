@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {NetworkPhase} from "./NetworkTypes.sol";
 
-/// @title EIP-712 struct hashes of what nodes and validators sign for network tasks.
-/// @dev The structs of the same names in NetworkTypes.sol. The signer is whom the signature recovers to.
+/// @title EIP-712 struct hashes of the messages that nodes and validators sign for network tasks.
+/// @dev The structs are in NetworkTypes.sol. The signer is the account that is recovered from the signature.
 library NetworkMessages {
     bytes32 private constant PING_TYPEHASH = keccak256("Ping(address node,uint256 time)");
     bytes32 private constant CREATE_TYPEHASH =

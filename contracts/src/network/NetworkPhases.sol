@@ -4,16 +4,16 @@ pragma solidity ^0.8.30;
 import {NetworkLedger} from "./NetworkLedger.sol";
 import {NetworkPhase, NetworkState} from "./NetworkTypes.sol";
 
-/// @title Tasks of several phases: each is assigned, precommitted, committed and judged in its turn.
-/// @notice A task's creator may plan up to MAX_FURTHER_PHASES more phases after the first. A phase begins when at
-///         least its quorum of the results before it was accepted; its prompt is made of these (see
-///         NetworkViews). With fewer, or when a phase comes to nothing, the task ends there. Whoever was accepted
-///         is credited with its phase's verdict, whatever becomes of the task.
-/// @dev A phase has a seed of its own, in whose place the session's stands while it runs: no hash and no
-///      signature fits into two phases. Its completers are drawn by `drawSeed`, which the phase before made as
-///      rounds make it for the next one (see NetworkRequests), of salts and a block and nothing that a validator can
-///      choose. The seed is bound to the accepted results as well, or a fork with another verdict could use a
-///      signature that was given for another prompt.
+/// @title Network tasks of several phases. Each phase is assigned, precommitted, committed and judged in turn.
+/// @notice A task's creator may plan up to MAX_FURTHER_PHASES phases after the first. A phase begins if at least its
+///         quorum of results of the previous phase was accepted. Its prompt contains these results (see NetworkViews).
+///         With fewer accepted results, or if a phase fails, the task ends. Accepted completers are credited with the
+///         verdict of their phase, independently of later phases.
+/// @dev Each phase has its own seed, which is the session's seed while the phase runs. So no hash and no signature is
+///      valid in two phases. A phase's completers are drawn with `drawSeed`, which the previous phase made in the same
+///      way as a round makes the seed of the next one (see NetworkRequests): from salts and a block hash, which a
+///      validator cannot choose. The phase's seed also depends on the accepted results. Otherwise, a signature for one
+///      prompt could be used on a fork in which another verdict led to another prompt.
 abstract contract NetworkPhases is NetworkLedger {
     uint256 public constant MAX_FURTHER_PHASES = 3;
     uint256 public constant MIN_PHASE_SECONDS = 30;
@@ -23,7 +23,7 @@ abstract contract NetworkPhases is NetworkLedger {
     event SessionPhasePlanned(
         uint256 indexed id, uint256 indexed phase, string instruction, uint256 quorum, uint256 precommitSeconds
     );
-    /// @dev The phase waits for its start; `accepted` results of the one before are in its prompt.
+    /// @dev The phase waits for its start. Its prompt contains `accepted` results of the previous phase.
     event SessionPhaseOpened(uint256 indexed id, uint256 indexed phase, uint256 seed, uint256 accepted);
 
     error EmptyText();
@@ -47,12 +47,12 @@ abstract contract NetworkPhases is NetworkLedger {
         s.lastPhase = uint8(phases.length);
     }
 
-    /// @dev Whether so many accepted results lead to another phase.
+    /// @dev Whether this number of accepted results leads to another phase.
     function _goesOn(NetworkSession storage s, uint256 accepted) internal view returns (bool) {
         return s.phase < s.lastPhase && accepted >= s.plan[s.phase + 1].quorum;
     }
 
-    /// @dev Writes down how the phase went that is over, and brings the session to the next one's start.
+    /// @dev Stores the course of the phase that is over, and opens the next phase, which then waits for its start.
     function _openPhase(uint256 id, NetworkSession storage s, uint256 drawSeed, uint256 accepted) internal {
         Phase storage over = s.plan[s.phase];
         (over.startedAt, over.validator, over.seed) = (s.startedAt, s.validator, s.seed);
@@ -70,7 +70,7 @@ abstract contract NetworkPhases is NetworkLedger {
         if (bytes(text).length > most) revert TextTooLong(bytes(text).length, most);
     }
 
-    /// @dev The hashes bind the results, with their salts.
+    /// @dev A digest of the accepted results' hashes, which bind the results and their salts.
     function _acceptedDigest(NetworkSession storage s) private view returns (bytes32 digest) {
         Completer[] storage completers = _completers(s);
         uint256 count = completers.length;

@@ -9,17 +9,16 @@ import {NodeRoll} from "../node/NodeRoll.sol";
 import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
 import {NodeStats} from "../node/NodeStats.sol";
 
-/// @title How a round of network tasks begins: the request, the draw of its creators, and the session that one opens.
-/// @notice All draws of a round (creators, preparers, completers, the prompt) follow from one seed,
-///         and are among the nodes that were there when the roll was frozen. The seed is made in the round
-///         before: of its own seed, the salts that its completers reveal, and the hash of the block in which
-///         their precommit phase ended, which is also when the roll is frozen. The salts are fixed before that
-///         block's hash is known, and no reveal is accepted in that block, so its proposer does not know them:
-///         nobody chooses the seed, unless the proposer and all completers who reveal are one party. A
-///         completer that does not reveal chooses between two seeds, one bit, and pays for it with its points
-///         and its reward. Where the round before revealed nothing, or is longer ago than PRESENCE, the roll is
-///         frozen at the request, and the seed is made of the hash of the block after it. The proposer of that
-///         one block can influence it; such a round leads to one with a better seed.
+/// @title The beginning of a round: the request, the draw of its creators, and the session that a creator opens.
+/// @notice All draws of a round (creators, preparers, completers, the prompt) use one seed, and choose from the nodes
+///         that were present when the roll was frozen. The previous round makes the seed: from its own seed, the salts
+///         that its completers reveal, and the hash of the block in which its precommit phase ended. The roll is
+///         frozen in that block. The salts are fixed before the block's hash is known, and no reveal is accepted in
+///         that block, so its proposer does not know the salts. Nobody can choose the seed, unless the proposer and
+///         all revealing completers are one party. A completer can choose between two seeds, which is one bit, by not
+///         revealing. It then loses points and its reward. If the previous round had no reveals, or is longer ago than
+///         PRESENCE, the roll is frozen at the request, and the seed is made from the hash of the next block. The
+///         proposer of that block can influence the seed. The round after it has a better seed again.
 abstract contract NetworkRequests is NetworkPhases, NodeRoll {
     uint256 public constant CREATE_WINDOW = 60;
     uint256 public constant MAX_DOMAIN_BYTES = 128;
@@ -27,20 +26,20 @@ abstract contract NetworkRequests is NetworkPhases, NodeRoll {
     NodeStats public immutable stats;
     NodeReputation public immutable reputation;
 
-    /// @dev The next round's seed; 0 when there is none yet.
+    /// @dev The next round's seed; 0 if there is none yet.
     uint256 internal _nextSeed;
 
     event NewSessionRequest(uint256 indexed id, address[] addrs);
     event NewSessionRequestAssigned(uint256 indexed id, address addr);
     event SessionCreated(uint256 indexed id, address indexed addr);
-    /// @dev Once block `drawBlock` has a hash, `requestNextCreator` draws.
+    /// @dev Once block `drawBlock` has a hash, `requestNextCreator` makes the draw.
     event DrawArmed(uint256 indexed requestId, uint256 drawBlock);
     event RequestAbandoned(uint256 indexed requestId);
 
     error NoOpenRequest(uint256 latestRequest);
     error NotAsked(address node, address expected);
     error RoundOpen(uint256 requestId);
-    /// @dev Seconds, or the numbers of blocks where a block's hash is awaited.
+    /// @dev Both values are in seconds, or block numbers if a block's hash is awaited.
     error TooEarly(uint256 time, uint256 deadline);
     error TooLate(uint256 time, uint256 deadline);
 
@@ -62,13 +61,14 @@ abstract contract NetworkRequests is NetworkPhases, NodeRoll {
             _drawCreators(requestId, r, seed);
         } else {
             emit NewSessionRequest(requestId, new address[](0));
-            // An old seed is no reason to forget what went into it.
+            // Keep the old seed as an input of the new one.
             r.seed = seed;
             _arm(requestId, r);
         }
     }
 
-    /// @dev The first creator once the seed's block has a hash, the next one after the last one's deadline.
+    /// @dev Gives the turn to the first creator once the block of the seed has a hash, and later, after the deadline
+    ///      of each creator, to the next one.
     function _nextCreator() internal {
         uint256 requestId = requestCounter;
         if (!_isRequestOpen()) revert NoOpenRequest(requestId);
@@ -76,7 +76,7 @@ abstract contract NetworkRequests is NetworkPhases, NodeRoll {
         if (r.drawBlock != 0) {
             if (block.number <= r.drawBlock) revert TooEarly(block.number, r.drawBlock);
             bytes32 blockHash = blockhash(r.drawBlock);
-            // Nobody came for 256 blocks and the hash is out of reach: once more.
+            // Nobody called for 256 blocks, so the hash is no longer available: wait for another block.
             if (blockHash == 0) return _arm(requestId, r);
             r.drawBlock = 0;
             return _drawCreators(requestId, r, uint256(keccak256(abi.encode(r.seed, requestId, blockHash))));

@@ -5,17 +5,16 @@ import {NetworkLedger} from "./NetworkLedger.sol";
 import {Credit} from "../money/NetworkRewards.sol";
 import {NodeStage, Outcome, bitOf} from "../node/NodeOutcomes.sol";
 
-/// @title What an ended network task says about those who took part: outcomes for their record, points for
-///        their pay.
+/// @title The scores of a network task's participants: outcomes for their records, and points for their rewards.
 abstract contract NetworkScores is NetworkLedger {
-    /// @notice What the creator and each preparer of a task earn when an answer was accepted. A completer earns
-    ///         its accuracy in basis points.
+    /// @notice The points that the creator and each preparer of a task earn if an answer was accepted. A completer
+    ///         earns its accuracy in basis points.
     uint256 public constant CREATE_CREDIT = 2_000;
     uint256 public constant PREPARE_CREDIT = 3_000;
 
-    /// @dev How everybody did that was asked for something in the running phase: its completers, and in the first
-    ///      one the requester, the creator and the preparers whose turn is over.
-    /// @param known whether the requester is a node
+    /// @dev The outcomes of all participants of the running phase: its completers, and in the first phase also the
+    ///      requester, the creator and the preparers whose turn is over.
+    /// @param known whether the requester is a registered node
     function _outcomes(NetworkSession storage s, bool known) internal view returns (Outcome[] memory outcomes) {
         Completer[] storage completers = _completers(s);
         uint256 count = completers.length;
@@ -57,7 +56,8 @@ abstract contract NetworkScores is NetworkLedger {
         else outcome.failed = bitOf(NodeStage.Correctness);
     }
 
-    /// @dev Of a phase with an accepted answer. Creator and preparers are credited with the first one only.
+    /// @dev The credits for a phase with an accepted answer. Only the first phase credits the creator and the
+    ///      preparers.
     function _credits(NetworkSession storage s) internal view returns (Credit[] memory credits) {
         Completer[] storage completers = _completers(s);
         uint256 count = completers.length;

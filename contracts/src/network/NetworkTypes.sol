@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @notice The last stage that a network task has passed. They are passed in this order only; one that cannot
-///         go on jumps to End. A verdict with enough accepted results leads from Commit back to Prepare, of the
-///         next phase.
+/// @notice The last stage that a network task has passed. The stages follow each other in this order. A task that
+///         cannot continue goes to End directly. A verdict with enough accepted results leads from Commit back to
+///         Prepare, in the next phase.
 /// @dev Request: no session yet. Create: waits for its preparers. Prepare: waits for `start`. Start: precommits
 ///      come in. Precommit: reveals come in. Commit: waits for the verdict.
 enum NetworkState {
@@ -16,16 +16,16 @@ enum NetworkState {
     End
 }
 
-/// @notice "I am there", signed by `node`.
-/// @param time seconds since 1970 when it was signed; accepted for PING_LIFETIME, and once
+/// @notice A node's statement that it is present, signed by `node`.
+/// @param time the time of signing in seconds since 1970; the ping is accepted once, within PING_LIFETIME
 struct Ping {
     address node;
     uint256 time;
 }
 
-/// @notice "This is the virtual block", signed by the creator whose turn it is.
-/// @param requestId of the request
-/// @param seed of the request: its fork-proof identity
+/// @notice The virtual block, signed by the creator whose turn it is.
+/// @param requestId the number of the request
+/// @param seed the seed of the request, its fork-proof identity
 struct NetworkCreate {
     uint256 requestId;
     uint256 seed;
@@ -33,18 +33,18 @@ struct NetworkCreate {
     string subdomain;
 }
 
-/// @notice What a task asks for after its first phase. Its prompt is the instruction and the accepted results
-///         of the phase before, each after an empty line.
+/// @notice A phase of a task after the first one. Its prompt is the instruction and the accepted results of the
+///         previous phase, each after an empty line.
 /// @param instruction a text, or the content address of one
-/// @param quorum how many results of the phase before have to be accepted for this one to begin
-/// @param precommitSeconds how long the phase's precommits are awaited
+/// @param quorum the number of accepted results of the previous phase that this phase requires
+/// @param precommitSeconds the time for the phase's precommits, in seconds
 struct NetworkPhase {
     string instruction;
     uint256 quorum;
     uint256 precommitSeconds;
 }
 
-/// @notice NetworkCreate for a task of several phases, signed by the same.
+/// @notice The virtual block of a task of several phases, signed by the creator whose turn it is.
 struct NetworkCreatePhased {
     uint256 requestId;
     uint256 seed;
@@ -53,21 +53,21 @@ struct NetworkCreatePhased {
     NetworkPhase[] phases;
 }
 
-/// @notice "These are my prompts", signed by the preparer whose turn it is.
+/// @notice The prompts of a preparer, signed by the preparer whose turn it is.
 struct NetworkPrepare {
     uint256 id;
     uint256 seed;
     string[] challenges;
 }
 
-/// @notice "My completion is fixed", signed by a completer; `hash` as Cognitive.completionHash.
+/// @notice A completer's statement that its completion is final. `hash` is Cognitive.completionHash of it.
 struct NetworkPrecommit {
     uint256 id;
     uint256 seed;
     bytes32 hash;
 }
 
-/// @notice "This is my completion", signed by a completer.
+/// @notice The completion of a completer, signed by it.
 struct NetworkCommit {
     uint256 id;
     uint256 seed;
@@ -75,8 +75,8 @@ struct NetworkCommit {
     uint256 salt;
 }
 
-/// @notice What the completions are worth, signed by a validator.
-/// @param accuraciesBps basis points, in the order of the session's miners; 0 for who has not revealed
+/// @notice A verdict on the completions, signed by a validator.
+/// @param accuraciesBps in basis points, in the order of the session's miners; 0 for a miner that has not revealed
 struct NetworkVerdict {
     uint256 id;
     uint256 seed;
@@ -107,10 +107,10 @@ struct NetworkSessionView {
     address[] validators;
 }
 
-/// @dev What was planned for one phase of a network task, and how it went.
-/// @param seed what the phase's hashes and signatures are bound to
-/// @param prompt empty before the phase's start
-/// @param miners its completers; the other lists go with this one
+/// @dev The plan and the course of one phase of a network task.
+/// @param seed the seed that the phase's hashes and signatures contain
+/// @param prompt the phase's prompt; empty before its start
+/// @param miners its completers; the other lists are parallel to this one
 struct NetworkPhaseView {
     string instruction;
     uint256 quorum;

@@ -6,25 +6,25 @@ import {NetworkLedger} from "./NetworkLedger.sol";
 import {NetworkPhaseView, NetworkSessionView, NetworkState} from "./NetworkTypes.sol";
 
 /// @title The published views of network tasks.
-/// @notice Part of Cognitive, which hands what it has no function for to this code by delegatecall: clients
-///         call Cognitive. By itself this contract holds nothing.
-/// @dev NetworkLedger comes first in both, so that they agree on the storage.
+/// @notice Clients call Cognitive, which delegates calls of these functions to this contract. This contract has no
+///         state of its own.
+/// @dev NetworkLedger is the first base of both contracts, so they have the same storage layout.
 contract NetworkViews is NetworkLedger {
-    // The published interface names these thresholds without saying more; here they are numbers of nodes.
+    // The published interface does not define these thresholds. Here they are numbers of nodes.
 
-    /// @notice How many creators a request asks, one after another, before it is given up.
+    /// @notice The number of creators that get a turn, one after another, before a request is closed.
     uint256 public constant thresholdCreator = CREATORS;
-    /// @notice How many preparers write prompts. Twice as many are drawn, for those that are late.
+    /// @notice The number of preparers that write prompts. Twice as many are drawn, as replacements for late ones.
     uint256 public constant thresholdPrepare = PREPARERS;
-    /// @notice How many prompts one preparer may write.
+    /// @notice The most prompts that one preparer may write.
     uint256 public constant thresholdPrepareChallenge = PROMPTS_EACH;
-    /// @notice How many completers are drawn.
+    /// @notice The number of completers that are drawn.
     uint256 public constant thresholdMiner = COMPLETERS;
-    /// @notice How many validators judge.
+    /// @notice The number of validators that judge.
     uint256 public constant thresholdValidator = 1;
 
-    /// @notice What a completer precommits: nobody else can reveal a copy of it, in this phase or another.
-    /// @param salt 256 bits that nobody can guess: `seed` of the published `commit`
+    /// @notice The hash that a completer precommits. No other node can reveal a copy of it, in this phase or another.
+    /// @param salt 256 bits that nobody can guess; the parameter `seed` of the published `commit`
     function completionHash(uint256 id, address miner, string calldata completion, uint256 salt)
         external
         view
@@ -33,7 +33,7 @@ contract NetworkViews is NetworkLedger {
         return _completionHash(id, miner, completion, salt);
     }
 
-    /// @notice A session, and of its phases the one that runs (or was the last).
+    /// @notice A session with its running phase, or its last phase if it has ended.
     function get(uint256 id) external view returns (NetworkSessionView memory shown) {
         NetworkSession storage s = _session(id);
         shown.id = id;
@@ -98,13 +98,13 @@ contract NetworkViews is NetworkLedger {
         return (s.domain, s.subdomain);
     }
 
-    /// @notice The prompt that the running phase's completers answer; empty before its start.
+    /// @notice The prompt of the running phase; empty before its start.
     function getPrompt(uint256 id) external view returns (string memory) {
         NetworkSession storage s = _session(id);
         return s.startedAt == 0 ? "" : _promptOf(s, s.phase);
     }
 
-    /// @notice The seed of the phase that runs, which every signed step of it carries.
+    /// @notice The seed of the running phase. Every signed message of the phase contains it.
     function getSessionSeed(uint256 id) external view returns (uint256) {
         return _session(id).seed;
     }
@@ -113,7 +113,7 @@ contract NetworkViews is NetworkLedger {
         return uint8(_session(id).state);
     }
 
-    /// @notice The end of the stage that a session is in, as seconds since 1970.
+    /// @notice The deadline of the session's current stage, in seconds since 1970.
     function getSessionDeadline(uint256 id) external view returns (uint256) {
         return _session(id).deadline;
     }
@@ -125,14 +125,14 @@ contract NetworkViews is NetworkLedger {
 
     // ---------------------------------------------------------------- phases
 
-    /// @return running the number of the phase that runs, from 0
-    /// @return last the number of the last one that was planned
+    /// @return running the number of the running phase, from 0
+    /// @return last the number of the last planned phase
     function getPhases(uint256 id) external view returns (uint256 running, uint256 last) {
         NetworkSession storage s = _session(id);
         return (s.phase, s.lastPhase);
     }
 
-    /// @notice What was planned for a phase, and how far it has come; empty where nothing was.
+    /// @notice The plan and the course of a phase; empty if no such phase was planned.
     function getPhase(uint256 id, uint256 phase) external view returns (NetworkPhaseView memory shown) {
         NetworkSession storage s = _session(id);
         Phase storage p = s.plan[phase];
@@ -151,12 +151,12 @@ contract NetworkViews is NetworkLedger {
 
     // ---------------------------------------------------------------- the latest, and requests
 
-    /// @notice 0 while there is none.
+    /// @notice The number of the latest session; 0 if there is none.
     function getLatestSessionId() external view returns (uint256) {
         return sessionCounter;
     }
 
-    /// @notice Request while there is none.
+    /// @notice The state of the latest session; Request if there is none.
     function getLatestSessionState() external view returns (uint8) {
         return sessionCounter == 0 ? uint8(NetworkState.Request) : getSessionState(sessionCounter);
     }
@@ -171,7 +171,7 @@ contract NetworkViews is NetworkLedger {
         return _isRequestOpen();
     }
 
-    /// @notice The session that a request led to; 0 while it has not.
+    /// @notice The session of a request; 0 if it has none yet.
     function creationRequests(uint256 requestId) external view returns (uint256) {
         return _requests[requestId].sessionId;
     }
@@ -180,12 +180,12 @@ contract NetworkViews is NetworkLedger {
         return _requests[requestId].requester;
     }
 
-    /// @notice A request in full; zeros where there is none.
+    /// @notice A request; zeros if there is none.
     function getRequest(uint256 requestId) external view returns (CreationRequest memory) {
         return _requests[requestId];
     }
 
-    /// @notice A revealed completion by its precommitted hash; empty where there is none.
+    /// @notice A revealed completion by its precommitted hash; empty if there is none.
     function temporaryCompletionResults(bytes32 hash) public view returns (string memory) {
         bytes32 contentDigest = _completionDigests[hash];
         return contentDigest == 0 ? _completionTexts[hash] : ContentAddress.unpack(contentDigest);
@@ -209,8 +209,8 @@ contract NetworkViews is NetworkLedger {
 
     // ---------------------------------------------------------------- inside
 
-    /// @dev The first phase's prompt is one of the preparers'. Every other one's is its instruction and the
-    ///      accepted results of the phase before, in the order of its miners, each after an empty line.
+    /// @dev The prompt of the first phase is one of the preparers' prompts. That of a later phase is its instruction
+    ///      and the accepted results of the previous phase, in the order of its miners, each after an empty line.
     function _promptOf(NetworkSession storage s, uint256 phase) private view returns (string memory prompt) {
         if (phase == 0) return s.challenges[s.challenge];
         prompt = s.plan[phase].instruction;
