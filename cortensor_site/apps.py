@@ -1,10 +1,10 @@
-"""The Django application of the whole router."""
+"""The Django application that connects the router's packages."""
 
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 
-if TYPE_CHECKING:  # models cannot be imported before the applications are there
+if TYPE_CHECKING:  # models cannot be imported before the applications are loaded
     from sessions.ports import Ports
 
 
@@ -13,14 +13,14 @@ class CortensorSiteConfig(AppConfig):
     label = "cortensor_site"
 
     def ready(self) -> None:
-        """Tell sessions what stands above it."""
+        """Register the implementations of the ports of `sessions`."""
         from sessions import ports
 
         ports.register(_router_ports)
 
 
 def _router_ports() -> "Ports":
-    # Loaded when it is asked for: llama.cpp is not for processes that count no prompts.
+    # Import on first use, so that processes that count no prompts do not load llama.cpp.
     from cortensor_site.router_ports import PORTS
 
     return PORTS

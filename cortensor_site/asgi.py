@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cortensor_site.settings")
 http = get_asgi_application()
 
-# Consumers import models, which must wait until Django is set up by the line above.
+# Consumers import models, so these imports have to come after the line that sets up Django.
 from cortensor_site.web.address_form import AddressForm  # noqa: E402
 from cortensor_site.web.body_limit import BodyLimit  # noqa: E402
 from sessions.faces.sockets.origin import OriginCheck  # noqa: E402

@@ -1,4 +1,4 @@
-"""From empty servers to a network that can run: keys, contracts, nodes, mailboxes, an API key."""
+"""Prepares a network on empty servers: keys, contracts, nodes, mailboxes and API keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,24 +24,27 @@ from mining.node.account.wallet import Wallet
 from sessions.models import ApiKey
 
 PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
-"""Of a token of the first model, on a network that this machine has made."""
+"""The price of the first model on a network that this command deploys."""
 PRICE_BESIDE = ModelPrice(input_wei=10**11, output_wei=3 * 10**11)
-"""Of the models beside it, which are smaller."""
+"""The price of the other models, which are smaller."""
 REWARDS_WEI = 1_000_000 * 10**18
-"""Of $COR, that the treasury of such a network puts into the pool for idle miners."""
+"""The $COR that the treasury of a development network puts into the reward pool."""
 FUNDS_WEI = 100 * 10**18
-"""Of a development chain's own coin, for those who send transactions."""
+"""The native coin that accounts get for gas on a development chain."""
 
 
 class PreparedMiner(TypedDict):
-    """A miner's account, and the REDIS_URL of its mailbox, which is kept nowhere."""
+    """A miner's account, and the REDIS_URL of its mailbox, which contains a password.
+
+    The URL is stored nowhere.
+    """
 
     address: str
     redis_url: str
 
 
 class Prepared(TypedDict):
-    """What those who start the network's processes need to know."""
+    """What the program that starts the network's processes needs to know."""
 
     api_key: str
     example_key: str
@@ -49,15 +52,16 @@ class Prepared(TypedDict):
 
 
 def prepare(miner_homes: Sequence[Path], client: str, example: str) -> Prepared:
-    """Deploy the contracts, register and enrol miners, make keys for clients. Safe to repeat.
+    """Deploy the contracts, register and enrol miners, and create API keys. Safe to repeat.
 
-    The database must be migrated. What goes by the outbox (the nodes' registration) takes effect
-    when the sender runs.
+    The database must be migrated. Nodes are registered through the outbox, so their registration
+    takes effect once the sender runs.
 
     Args:
-        miner_homes: folders of miners of this operator; a key is made where one is missing.
+        miner_homes: home folders of this operator's miners. A missing key is created.
         client: address of the account that the API key acts for.
-        example: the same of the example, whose sessions nobody else pays from.
+        example: address of the account that the example's API key acts for. Only the example
+            pays from this account's sessions.
     """
     w3 = connect(settings.RPC_URL)
     deployer, *others = (_account(n) for n in ("deployer", "router", "oracle", "validator"))
@@ -101,7 +105,7 @@ def _prepare_miner(w3: Web3, deployment: Deployment, home: Path) -> PreparedMine
 
 @transaction.atomic
 def _register(w3: Web3, deployment: Deployment, wallet: Wallet) -> None:
-    """Leave to the sender what is missing until this node may be put on tasks."""
+    """Enqueue the operations that this node still needs before it can be assigned to tasks."""
     pool = handle(w3, deployment, "NodePool")
     node = to_checksum_address(wallet.address)
     state = pool.functions.getNode(node).call()[2]
@@ -115,7 +119,10 @@ def _register(w3: Web3, deployment: Deployment, wallet: Wallet) -> None:
 
 
 def _api_key(name: str, client: str, path: Path) -> str:
-    """The client's key from the last time, or a new one. A development network may keep it."""
+    """Return the client's API key from an earlier run, or a new one.
+
+    The key is stored in a file, which is acceptable on a development network only.
+    """
     kept = ApiKey.find(path.read_text()) if path.exists() else None
     if kept is not None and kept.owner == client.lower():
         return path.read_text()

@@ -1,4 +1,4 @@
-"""The router's own Celery application: it carries validations and webhooks, and decides nothing."""
+"""The router's Celery application. It carries validations and webhooks, and makes no decisions."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cortensor_site.settings")
 
 BEAT_EVERY_S = 2.0
 BUSY_AT_MOST_S = 90.0
-"""Longer than any task may take: a worker that has not moved for longer hangs, and falls silent."""
+"""Longer than any task may take. A worker without progress for longer than this stops beating."""
 
 app = Celery("cortensor")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -20,9 +20,9 @@ app.autodiscover_tasks()
 
 
 class Pulse:
-    """Tells that a worker is alive, from when it takes tasks: then its models are loaded.
+    """Writes a worker's sign of life, from the moment when it takes tasks with its models loaded.
 
-    It has a thread of its own, since a worker without a pool does nothing else while it judges.
+    It runs in a thread of its own, since a worker without a pool does nothing else while it judges.
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,18 @@ class Pulse:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to beat, at once."""
+        """Start to beat. The first beat comes at once."""
         self.move()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
             self._thread.start()
 
     def move(self) -> None:
-        """Note that the worker goes on."""
+        """Record that the worker has made progress."""
         self._moved_at = time.monotonic()
 
     def beats(self) -> bool:
-        """Whether the worker has moved lately enough to be believed alive."""
+        """Return whether the worker has made progress within `BUSY_AT_MOST_S`."""
         return time.monotonic() - self._moved_at < BUSY_AT_MOST_S
 
     def _run(self) -> None:
@@ -49,7 +49,7 @@ class Pulse:
 
         while True:
             if self.beats():
-                # Each of the workers has its own name among the router's processes.
+                # Each worker has its own name among the router's processes.
                 beat(os.environ.get("WORKER_NAME", "validate"))
             time.sleep(BEAT_EVERY_S)
 

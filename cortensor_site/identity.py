@@ -1,4 +1,4 @@
-"""Which account this router submits from."""
+"""The account from which this router submits tasks."""
 
 from functools import cache
 
@@ -9,5 +9,5 @@ from chain.deployed.keys import address_in
 
 @cache
 def router_address() -> str:
-    """The address of the router's keystore; the key itself stays with the sender."""
+    """Return the address of the router's keystore. Only the sender opens the key itself."""
     return address_in(settings.KEYSTORE_DIR / "router.json")

@@ -1,4 +1,4 @@
-"""Log lines for people and, with LOG_FORMAT=json, for machines. Neither lets a secret out."""
+"""Formatters for log lines: text, or JSON with LOG_FORMAT=json. Both remove secrets."""
 
 import json
 import logging
@@ -16,14 +16,14 @@ _SECRETS = (
 
 
 def without_secrets(text: str) -> str:
-    """The text with keys, tokens and passwords blotted out."""
+    """Return the text with keys, tokens and passwords replaced by an ellipsis."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 class LineFormatter(logging.Formatter):
-    """One line for people."""
+    """Formats a record as a line of text."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -33,7 +33,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message, the ids, and an error's traceback."""
+    """Formats a record as one JSON object: time, level, logger, message, ids and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {

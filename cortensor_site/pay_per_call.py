@@ -1,7 +1,8 @@
-"""Opening a router for those who pay per call (docs/x402.md): a till, and a session of the till's.
+"""Prepares a router for clients that pay per call (docs/x402.md).
 
-No Django: `make run` uses it as well. Safe to repeat: a session that is there is used again, and
-what it holds is made up to what it should hold.
+It creates the till, an account that receives the payments, and a session that the till owns.
+The module does not use Django, since `make run` uses it as well. It is safe to run again: an
+existing session is reused, and its balance is filled up.
 """
 
 import secrets
@@ -30,12 +31,12 @@ ACTIVE, EPHEMERAL = 0, 0
 
 
 class OpeningFailed(ChainError):
-    """A transaction failed; the message says which."""
+    """A transaction failed. The message says which one."""
 
 
 @dataclass(frozen=True)
 class PayPerCall:
-    """The till's address, and its session with what that holds, in wei."""
+    """The till's address, and its session with the session's balance in wei."""
 
     till: str
     session_id: int
@@ -44,7 +45,7 @@ class PayPerCall:
 
 @dataclass(frozen=True)
 class SessionTerms:
-    """The session's model and redundancy, and what it is to hold for tasks under way, in wei."""
+    """The session's model and redundancy, and the balance in wei that it needs for open tasks."""
 
     balance_wei: int
     model_identifier: int = 1
@@ -59,10 +60,10 @@ def open_pay_per_call(
     password: str,
     terms: SessionTerms,
 ) -> PayPerCall:
-    """Make the till's key and a session of its, and fund that, as far as it is missing.
+    """Create the till's key and its session, and fund the session, as far as they are missing.
 
     Args:
-        operator: pays for it, in $COR and in gas.
+        operator: the account that pays the $COR and the gas.
 
     Raises:
         OpeningFailed: a transaction failed.
@@ -85,12 +86,12 @@ def collect(
     password: str,
     keep_wei: int,
 ) -> int:
-    """Move what the till has earned to the operator, and return how much that was, in wei.
+    """Move the till's earnings to the operator, and return their amount in wei.
 
-    The till signs and the operator sends, so that the till needs no gas money.
+    The till signs an authorization and the operator sends it, so the till needs no gas.
 
     Args:
-        keep_wei: what stays, since it may have to be paid back.
+        keep_wei: the amount that stays in the till, since it may have to be refunded.
 
     Raises:
         OpeningFailed: the transaction failed.
@@ -104,7 +105,7 @@ def collect(
 
 
 class _Opening:
-    """What the operator looks up and sends."""
+    """The operator's reads and transactions."""
 
     def __init__(self, w3: Web3, deployment: Deployment, operator: LocalAccount) -> None:
         self._w3, self._operator = w3, operator
@@ -118,7 +119,7 @@ class _Opening:
         return str(self._token.address)
 
     def session_of(self, till: str, terms: SessionTerms) -> int | None:
-        """The till's oldest session with these terms."""
+        """Return the till's oldest session with these terms, or None."""
         functions = self._session.functions
         for session in functions.getActiveSessionsByAddress(to_checksum_address(till)).call():
             if (session[11], session[18]) == (terms.redundancy, terms.model_identifier):
@@ -126,24 +127,35 @@ class _Opening:
         return None
 
     def create(self, till: str, terms: SessionTerms) -> int:
-        """A new session of the till's."""
+        """Create a session that the till owns, and return its number."""
         create = self._session.functions.create(
-            *(NAME, "{}", till, 1, terms.redundancy, terms.redundancy, 1),
-            *(EPHEMERAL, False, 0, terms.model_identifier, 0, 0),
+            NAME,
+            "{}",
+            till,
+            1,
+            terms.redundancy,
+            terms.redundancy,
+            1,
+            EPHEMERAL,
+            False,
+            0,
+            terms.model_identifier,
+            0,
+            0,
         )
         receipt = self._transact("Session.create", create)
         [event] = self._session.events.SessionCreated().process_receipt(receipt, errors=DISCARD)
         return int(event["args"]["sessionId"])
 
     def deposit(self, session_id: int, amount_wei: int) -> None:
-        """Move the operator's $COR into the session."""
+        """Deposit the operator's $COR into the session."""
         escrow = self._payment.address
         self._transact("approve", self._token.functions.approve(escrow, amount_wei))
         deposit = self._payment.functions.depositToSession(session_id, amount_wei)
         self._transact("depositToSession", deposit)
 
     def balance_of(self, holder: str) -> int:
-        """An account's $COR, in wei."""
+        """Return an account's $COR in wei."""
         return int(self._token.functions.balanceOf(to_checksum_address(holder)).call())
 
     def take(self, till: LocalAccount, amount_wei: int, domain: SigningDomain) -> None:
@@ -157,8 +169,13 @@ class _Opening:
             nonce=secrets.token_bytes(32),
         )
         move = self._token.get_function_by_signature(TRANSFER)(
-            *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
-            *(transfer.valid_before, transfer.nonce, sign(transfer, domain, bytes(till.key))),
+            transfer.payer,
+            transfer.to,
+            transfer.value,
+            transfer.valid_after,
+            transfer.valid_before,
+            transfer.nonce,
+            sign(transfer, domain, bytes(till.key)),
         )
         self._transact("transferWithAuthorization", move)
 

@@ -1,4 +1,4 @@
-"""What stands above sessions in a router: `sessions.ports` has the types."""
+"""The router's implementations of the ports of `sessions`. `sessions.ports` defines their types."""
 
 from cortensor_site.identity import router_address
 from cortensor_site.web import health

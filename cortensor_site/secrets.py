@@ -1,4 +1,4 @@
-"""Secrets that an installation makes for itself and keeps in files."""
+"""Secrets that an installation generates for itself and stores in files."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in `path`, made on first use and readable by its owner only."""
+    """Return the secret in `path`. It is created on first use, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

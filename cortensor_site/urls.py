@@ -1,4 +1,4 @@
-"""Every address the router answers."""
+"""The URL configuration of the router."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -12,7 +12,7 @@ from sessions.faces.rest.views.contents import content
 
 urlpatterns = [
     path("healthz", healthz),
-    path("health", healthz),  # what clients of the deployed network ask
+    path("health", healthz),  # the name that clients of the deployed network use
     path("readyz", readyz),
     path("metrics", metrics),
     path("ipfs/<str:cid>", content),
@@ -26,7 +26,7 @@ urlpatterns = [
     path("api/v1/", include("sessions.faces.rest.urls")),
     path("api/v2/", include("sessions.faces.rest.v2_urls")),
     path("v1/", include("sessions.faces.openai.urls")),
-    # What a program asks for amiss is answered in its own words, not with a page.
+    # A program that requests an unknown address gets an error in its API's format, not a page.
     re_path(r"^api(?:/|$)", no_such_address),
     path("v1", no_such_url),
 ]
