@@ -1,1 +1,1 @@
-"""The dashboard: one page that shows the network live, and a playground to ask it."""
+"""The dashboard: a page that shows the live network, with a playground for prompts."""

@@ -1,7 +1,8 @@
-"""The network in one piece of JSON: metadata that anybody may see, no prompt, no result, no key.
+"""A snapshot of the network as JSON, for the dashboard.
 
-Amounts are wei as decimal strings, since JSON's numbers end at 2^53. The number of queries does not
-depend on the number of rows.
+It contains public metadata only: no prompts, no results and no keys. Amounts are in wei, as decimal
+strings, since JSON numbers are exact only up to 2^53. The number of queries does not depend on the
+number of rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ STAGES = [status for status in TaskStatus if status != TaskStatus.FAILED]
 
 @dataclass(frozen=True)
 class TaskRef:
-    """What a task is known by."""
+    """The identity of a task."""
 
     session_id: int
     task_id: int
@@ -43,7 +44,7 @@ class TaskRef:
 
 @dataclass(frozen=True)
 class BlockView:
-    """The latest block that the mirror has."""
+    """The latest block in the mirror."""
 
     number: int
     at: datetime
@@ -62,7 +63,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class MinerView:
-    """A miner as the chain and its last heartbeat have it."""
+    """A miner, as described by the chain and its last heartbeat."""
 
     address: str
     state: str
@@ -78,7 +79,7 @@ class MinerView:
 
 @dataclass(frozen=True)
 class SessionView:
-    """A session and its money."""
+    """A session and its balance."""
 
     session_id: int
     name: str
@@ -103,7 +104,7 @@ class PartView:
 
 @dataclass(frozen=True)
 class SettlementView:
-    """A task's money on chain. Until it is settled `tx` is empty and `at` null."""
+    """A task's money on chain. Until the task is settled, `tx` is empty and `at` is None."""
 
     reserved_wei: str
     paid_wei: str
@@ -114,9 +115,9 @@ class SettlementView:
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task on its way. `recent` is false for one that is here only because it was asked for.
+    """A task. `recent` is false for a task that is included only because the request named it.
 
-    Outcomes and failures are codes only: a miner's own words may quote what it was asked.
+    Outcomes and failures are given as codes, since a miner's error message may quote the prompt.
     """
 
     session_id: int
@@ -131,7 +132,7 @@ class TaskView:
 
 @dataclass(frozen=True)
 class NetworkTaskView:
-    """A network task; `accepted` counts the answers that were worth something, once judged."""
+    """A network task. Once it is judged, `accepted` is the number of answers worth anything."""
 
     number: int
     state: str
@@ -142,7 +143,7 @@ class NetworkTaskView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the dashboard shows."""
+    """Everything that the dashboard shows."""
 
     latest_block: BlockView | None
     totals: Totals
@@ -153,12 +154,12 @@ class Snapshot:
     network_paid_wei: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; times become ISO strings where they are written."""
+        """Return plain values. The JSON encoder turns times into ISO strings."""
         return asdict(self)
 
 
 def take_snapshot(followed: TaskRef | None = None) -> Snapshot:
-    """The network as of now, and the followed task however old it is."""
+    """Take a snapshot of the network. It includes the followed task, whatever its age."""
     now = timezone.now()
     block = Block.objects.order_by("-number").first()
     return Snapshot(
@@ -221,7 +222,7 @@ def _miners(now: datetime) -> list[MinerView]:
 
 
 def _shown_miners() -> list[str]:
-    """Whom there is room for: those heard of last, then those who registered last."""
+    """Return the miners to show: those seen most recently, then those registered most recently."""
     heard = MinerPresence.objects.order_by(F("last_seen_at").desc(nulls_last=True), "address")
     known = list(heard.values_list("address", flat=True)[:MAX_MINERS])
     others = Node.objects.exclude(address__in=known).order_by(
@@ -298,7 +299,7 @@ def _missing(recent: Sequence[Task], followed: TaskRef | None) -> list[Task]:
 
 
 def _identities(rows: Iterable[Task]) -> Q:
-    """A condition for what the mirror has of these tasks, which it knows by their numbers only."""
+    """Return a condition that selects the mirror's rows of these tasks, by their numbers."""
     by_session: dict[int, list[int]] = {}
     for row in rows:
         by_session.setdefault(row.session_id, []).append(row.task_id)

@@ -1,4 +1,4 @@
-"""The dashboard's addresses."""
+"""The dashboard's URLs."""
 
 from django.urls import path
 

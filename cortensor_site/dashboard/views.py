@@ -1,6 +1,7 @@
-"""The dashboard's page and the snapshot that it shows. Both are public and hold no secret.
+"""The dashboard's page and its snapshot. Both are public and contain no secrets.
 
-The one exception is a development network, whose operator sets DEMO_API_KEY to have it shown.
+There is one exception: on a development network, an operator can set DEMO_API_KEY, and the page
+then shows that key.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ EXAMPLES = (
     "Why do we sleep?",
     "Write a short poem about autumn.",
 )
-# Everything the page uses comes from this host, and nothing runs that stands in the page itself.
+# The page loads resources from this host only, and inline scripts do not run.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,7 +33,7 @@ CONTENT_SECURITY_POLICY = (
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The page."""
+    """Render the dashboard's page."""
     config = {
         "snapshot_url": reverse("dashboard-snapshot"),
         "socket_url": SOCKET_URL,
@@ -42,14 +43,14 @@ def index(request: HttpRequest) -> HttpResponse:
     }
     response = render(request, "dashboard/index.html", {"config": config, "examples": EXAMPLES})
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    # It may hold the demonstration's key.
+    # The page may contain the demo API key.
     response["Cache-Control"] = "no-store"
     return response
 
 
 @require_safe
 def snapshot(request: HttpRequest) -> HttpResponse:
-    """The network as of now; `session_id` and `task_id` add one task however old it is."""
+    """Return a snapshot. `session_id` and `task_id` add one task to it, whatever its age."""
     try:
         followed = _followed_task(request)
     except ValueError:
@@ -73,8 +74,8 @@ def _followed_task(request: HttpRequest) -> TaskRef | None:
 
 @contextmanager
 def _one_moment() -> Iterator[None]:
-    """Let all queries see one state, so that the sums of money add up while the chain goes on."""
-    if connection.in_atomic_block:  # whose isolation was settled by its first query
+    """Run all queries on one state of the database, so that sums of money are consistent."""
+    if connection.in_atomic_block:  # the isolation level cannot change after the first query
         yield
         return
     with transaction.atomic(), connection.cursor() as cursor:
@@ -83,7 +84,7 @@ def _one_moment() -> Iterator[None]:
 
 
 def _demo_session_id() -> int:
-    """The session that the playground starts with; 0 for none."""
+    """Return the session that the playground starts with, or 0 for none."""
     if not settings.DEMO_API_KEY or settings.DEMO_SESSION_ID:
         return int(settings.DEMO_SESSION_ID)
     key = ApiKey.find(settings.DEMO_API_KEY)

@@ -1,4 +1,4 @@
-"""What every long-running command shares: stop on a signal, tell that it is alive."""
+"""The base of all long-running commands: it handles signals and writes signs of life."""
 
 import gc
 import signal
@@ -16,13 +16,16 @@ Beat = Callable[[], None]
 
 
 class ServiceCommand(BaseCommand):
-    """Runs one loop until SIGTERM or SIGINT; the loop finishes the step it is in."""
+    """Runs a loop until SIGTERM or SIGINT. The loop finishes its current step first."""
 
     loop: ClassVar["staticmethod[[threading.Event, Beat], None]"]
-    """`run(stop, beat)`: does its work until `stop` is set, and beats while it is alive."""
+    """`run(stop, beat)`: works until `stop` is set, and calls `beat` every few seconds."""
     waits_for_disk: ClassVar[bool] = True
-    """False where nothing is said to anyone that a crash of the database server could not take
-    back: what it loses of the last moment is found and done again. Then a commit does not wait."""
+    """Whether commits wait for the disk.
+
+    False is safe for a process whose last commits may be lost in a crash of the database server,
+    because it finds the lost work and does it again.
+    """
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = self.__module__.rpartition(".")[2]
@@ -30,7 +33,7 @@ class ServiceCommand(BaseCommand):
             options = connection.settings_dict["OPTIONS"]
             set_already = options.get("options", "")
             options["options"] = f"{set_already} -c synchronous_commit=off".strip()
-        # What is loaded now stays: looking through all of it stops a client's task for 0.1 s.
+        # Exclude loaded objects from garbage collection, which would delay tasks by 0.1 s.
         gc.freeze()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

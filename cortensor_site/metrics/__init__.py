@@ -1,1 +1,1 @@
-"""What the router measures, for Prometheus, at `/metrics`."""
+"""The router's metrics for Prometheus, at `/metrics`."""

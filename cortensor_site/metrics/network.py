@@ -1,4 +1,7 @@
-"""Gauges that are read when asked for, by one query each: queue, stages, money, gas, chain."""
+"""Metrics that are read from the database on request, with one query each.
+
+They cover the queue, the stages of tasks, money, gas and the chain.
+"""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -17,16 +20,16 @@ from sessions import ports
 from sessions.models import WEI_PER_COR, Payment, Session, Task, TaskStatus
 
 FAULTS_OF = timedelta(minutes=5)
-"""What goes on failing is tried again every minute, so that it is among the faults of this time."""
+"""Faults of this period are counted. Failing work is tried every minute, so it is included."""
 KEPT_S = 5.0
-"""How long an answer is given again, so that many scrapers cost no more than one."""
+"""The time for which a result is cached, so that many scrapers cost no more than one."""
 MONEY_KEPT_S = 60.0
-"""The sums of money read every session and payment there has been, so they are made more rarely."""
+"""The same for sums of money, which read all sessions and payments."""
 WORKING = (TaskStatus.ASSIGNED, TaskStatus.ACKED)
 
 
 class NetworkCollector(Collector):
-    """The state of the network, as the database has it."""
+    """Collects the state of the network from the database."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -35,7 +38,7 @@ class NetworkCollector(Collector):
         self._money: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Return nothing, so that registering the collector does not query the database."""
         return []
 
     def collect(self) -> Iterable[Metric]:

@@ -19,7 +19,7 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class MeasureRequests:
-    """For both kinds of handlers, so that it never costs a thread."""
+    """Middleware for sync and async handlers, so that no request needs an extra thread."""
 
     sync_capable = True
     async_capable = True
@@ -42,7 +42,7 @@ class MeasureRequests:
 
 
 def _measure(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
-    # Routes and known methods only: what a stranger makes up must not make new series.
+    # Use only routes and known methods as labels, so that clients cannot create new series.
     match = request.resolver_match
     route = f"/{match.route}" if match is not None and match.route else "other"
     method = request.method if request.method in _METHODS else "_OTHER"

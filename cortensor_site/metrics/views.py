@@ -1,4 +1,4 @@
-"""`/metrics`, for those whom the settings name."""
+"""The view of `/metrics`, for clients that METRICS_TOKEN or METRICS_ALLOWED admits."""
 
 import hmac
 import os
@@ -17,9 +17,9 @@ from cortensor_site.metrics.network import NetworkCollector
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """All series: of this process, or of all that share `PROMETHEUS_MULTIPROC_DIR`."""
+    """Return the metrics of this process, or of all that share `PROMETHEUS_MULTIPROC_DIR`."""
     if not _may_read(request):
-        return HttpResponseForbidden("METRICS_TOKEN and METRICS_ALLOWED say who may read this\n")
+        return HttpResponseForbidden("METRICS_TOKEN and METRICS_ALLOWED decide who may read this\n")
     own, network = _registries()
     return HttpResponse(
         generate_latest(own) + generate_latest(network), content_type=CONTENT_TYPE_LATEST
@@ -45,7 +45,7 @@ def _may_read(request: HttpRequest) -> bool:
         address = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return False
-    # Behind a proxy every address is the proxy's: whoever has one in front sets a token.
+    # Behind a proxy, every address is that of the proxy, so operators have to set a token there.
     if "HTTP_X_FORWARDED_FOR" in request.META:
         return False
     return any(address in ip_network(allowed) for allowed in settings.METRICS_ALLOWED)

@@ -1,1 +1,1 @@
-"""The whole network on one machine: embedded servers, a supervisor, the example."""
+"""The whole network on one machine: embedded servers, a supervisor and an example client."""

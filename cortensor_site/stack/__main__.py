@@ -1,4 +1,4 @@
-"""`python -m cortensor_site.stack`: the network on this machine, with an example task."""
+"""`python -m cortensor_site.stack`: run the network on this machine, with an example task."""
 
 import argparse
 import json
@@ -44,7 +44,8 @@ console = Console(stderr=False, highlight=False)
 def main() -> int:
     """Run the network until Ctrl-C, or with ONCE=1 until the example's receipt."""
     arguments = _parser().parse_args()
-    # Ctrl-C counts also where a script has put us in the background: no process is left behind.
+    # Handle SIGINT even if a script has started this process in the background, where the shell
+    # ignores it. Otherwise, processes would be left behind.
     raise_once()
     redundancy = min(REDUNDANCY, arguments.miners)
     try:
@@ -60,11 +61,13 @@ def main() -> int:
         ) as network:
             prompt = arguments.prompt or EXAMPLES[models.first]
             terms = SessionTerms(PAY_PER_CALL_WEI, model_identifier=models.first)
-            receipt = _told("the example", lambda: _play(network, prompt, models.first, redundancy))
+            receipt = _tried(
+                "the example", lambda: _play(network, prompt, models.first, redundancy)
+            )
             if arguments.once:
                 _stage("done")
             else:
-                _told("pay per call", lambda: _open_pay_per_call(network, terms))
+                _tried("pay per call", lambda: _open_pay_per_call(network, terms))
                 _rest(network)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -78,12 +81,12 @@ def main() -> int:
     return 0
 
 
-def _told(what: str, do: Callable[[], T]) -> T | None:
-    """What comes of something that the network does not end with; why nothing does, in a line."""
+def _tried(what: str, do: Callable[[], T]) -> T | None:
+    """Run a step whose failure does not stop the network. Print the error and return None then."""
     try:
         return do()
     except Exception as error:
-        reason = " ".join(str(error).split()) or "no reason is given"
+        reason = " ".join(str(error).split()) or "no reason given"
         console.print(
             f"[bold red]{what} failed[/] {escape(f'{type(error).__name__}: {reason}')}", markup=True
         )
@@ -98,11 +101,13 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("ONCE", "0") not in {"", "0"},
         help="exit after the example's receipt, printed last as one line of JSON (ONCE=1)",
     )
-    parser.add_argument("--miners", type=int, default=REDUNDANCY, help="how many (default: 3)")
+    parser.add_argument(
+        "--miners", type=int, default=REDUNDANCY, help="number of miners (default: 3)"
+    )
     parser.add_argument(
         "--model",
         default=os.environ.get("MODEL"),
-        help="a GGUF file or a Hugging Face repository to serve in place of the usual ones (MODEL)",
+        help="a GGUF file or a Hugging Face repository to serve instead of the default (MODEL)",
     )
     parser.add_argument("--prompt", help="the example's prompt (default: one that suits the model)")
     parser.add_argument(
@@ -115,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _open_sessions(network: Network, models: ServedModels, redundancy: int) -> None:
-    """See to it that whoever sits here has a session of each model that pays."""
+    """Open a session with money for each model, for the user of this machine."""
     client, contracts, treasury = (
         _account(network, "client"),
         _contracts(network),
@@ -123,7 +128,7 @@ def _open_sessions(network: Network, models: ServedModels, redundancy: int) -> N
     )
     for number, source in models.sources.items():
         kept = network.var_dir / ("session" if number == models.first else f"session-{number}")
-        opened = _told(
+        opened = _tried(
             "your session",
             partial(
                 session_with_money,
@@ -202,7 +207,7 @@ def _play(network: Network, prompt: str, model_identifier: int, redundancy: int)
 
 
 def _open_pay_per_call(network: Network, terms: SessionTerms) -> None:
-    """Let whoever has a wallet pay for single tasks: docs/x402.md."""
+    """Let clients with a wallet pay for single tasks (docs/x402.md)."""
     opened = open_pay_per_call(
         connect(network.rpc_url),
         Deployment.load(network.deployment_file),
@@ -211,7 +216,7 @@ def _open_pay_per_call(network: Network, terms: SessionTerms) -> None:
         keystore_password(network.var_dir),
         terms,
     )
-    _headline("Whoever has a wallet can pay per call")
+    _headline("Clients with a wallet can pay per call")
     _step(f"POST {network.router_url}/api/v1/x402/completions, paid to {opened.till}")
     _step(f"session {opened.session_id} pays the network: {_cor(opened.balance_wei)}")
 

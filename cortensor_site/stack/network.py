@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 HEALTHY_TIMEOUT_S = 600.0
 MAX_STARTS = 4
-"""A part that has begun so often before the network was healthy will not stay."""
+"""If a process has started this often before the network is healthy, the start has failed."""
 MODELS_DIR = BASE_DIR / "mining/node/models"
 
 Report = Callable[[str], None]
@@ -47,27 +47,27 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Network:
-    """A running network, as its client and its operator see it."""
+    """A running network, as seen by its client and its operator."""
 
     var_dir: Path
     router_url: str
     rpc_url: str
-    """The endpoint that is preferred, where there are several."""
+    """The preferred endpoint if there are several."""
     api_key: str
-    """Of the account `client`: whoever sits at this machine."""
+    """API key of the account `client`, the user of this machine."""
     example_key: str
-    """Of the account `example`: the sessions of the example are nobody else's."""
+    """API key of the account `example`, which owns the sessions of the example."""
     supervisor: Supervisor
     miners: list[Miner]
 
     @property
     def deployment_file(self) -> Path:
-        """Where the contracts' addresses are."""
+        """The file with the contracts' addresses."""
         return self.var_dir / "deployment.json"
 
     @property
     def keystore_dir(self) -> Path:
-        """Where the keys of this machine's accounts are."""
+        """The folder with the keys of this machine's accounts."""
         return self.var_dir / "keys"
 
 
@@ -83,23 +83,23 @@ def running_network(
     block_time_s: float = BLOCK_TIME_S,
     meanwhile: Callable[[Network], None] = lambda _: None,
 ) -> Iterator[Network]:
-    """Start every part, wait until each is healthy, and stop them all in the end.
+    """Start all parts, wait until they are healthy, and stop them at the end of the context.
 
-    What the embedded servers keep lies in `var_dir`, and a later start finds it again.
+    The embedded servers store their data in `var_dir`, where a later start finds it again.
 
     Args:
-        miner_models: one miner is started for each: its models by number, or its one model.
-        report: told what is being done, a line a step.
-        external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use in place of embedded ones;
-            RPC_URL may have several, with commas between.
-        models: what the router serves, by number; what its environment says if None.
-        block_time_s: how long the embedded chain takes for a block.
-        meanwhile: done while the processes start.
+        miner_models: the models of each miner to start: sources by model number, or one source.
+        report: is called with one line for each step.
+        external: DATABASE_URL, REDIS_URL or RPC_URL of servers to use instead of embedded ones.
+            RPC_URL may contain several URLs, separated by commas.
+        models: the router's models by number; by default those of its environment.
+        block_time_s: the block interval of the embedded chain in seconds.
+        meanwhile: is called while the processes start.
 
     Raises:
-        VarDirInUse: another network has the folder.
+        VarDirInUse: another network uses the folder.
         PortInUse: a port is taken.
-        StartFailed: a part did not start; its last words are in the message.
+        StartFailed: a part did not start. The message contains the end of its log.
     """
     stack = ExitStack()
     try:
@@ -170,36 +170,58 @@ def _numbered(served: str | Mapping[int, str]) -> Mapping[int, str]:
 
 
 def address_of(var_dir: Path, name: str) -> str:
-    """The address of an account of this machine's, whose key is made on first use."""
+    """Return the address of an account of this machine. Its key is created on first use."""
     return str(load_or_create(var_dir / f"keys/{name}.json", keystore_password(var_dir)).address)
 
 
 def preferred(rpc_urls: str) -> str:
-    """The first of the endpoints that an RPC_URL has."""
+    """Return the first endpoint in an RPC_URL."""
     return rpc_urls.split(",")[0].strip()
 
 
 def keystore_password(var_dir: Path) -> str:
-    """The password of this network's keystores, made on first use."""
+    """Return the password of this network's keystores. It is created on first use."""
     return kept_secret(var_dir / "keys/password")
 
 
 _OWN = {"redis": "REDIS_URL", "chain": "RPC_URL"}
 _PASSED_ON = (
-    *("PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL", "DEBUG", "MODEL", "EMBEDDING_MODEL"),
-    *("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "XDG_RUNTIME_DIR"),
-    *("IPFS_API_URL", "IPFS_TIMEOUT_S", "CONFIRMATIONS", "RPC_WS_URL"),
-    *("PUBLIC_URL", "METRICS_TOKEN", "METRICS_ALLOWED", "PROMETHEUS_MULTIPROC_DIR"),
-    *("LOG_FORMAT", "MAX_CONNECTIONS"),
-    *("NETWORK_TASK_EVERY_S", "NETWORK_EPOCH_S"),
-    *("CORS_ALLOWED_ORIGINS", "SECURE_COOKIES", "SIGN_IN_LASTS_S", "FORWARDED_ALLOW_IPS"),
-    *("WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_PLAIN_HTTP"),
+    "PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    "LOG_LEVEL",
+    "DEBUG",
+    "MODEL",
+    "EMBEDDING_MODEL",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+    "XDG_RUNTIME_DIR",
+    "IPFS_API_URL",
+    "IPFS_TIMEOUT_S",
+    "CONFIRMATIONS",
+    "RPC_WS_URL",
+    "PUBLIC_URL",
+    "METRICS_TOKEN",
+    "METRICS_ALLOWED",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "LOG_FORMAT",
+    "MAX_CONNECTIONS",
+    "NETWORK_TASK_EVERY_S",
+    "NETWORK_EPOCH_S",
+    "CORS_ALLOWED_ORIGINS",
+    "SECURE_COOKIES",
+    "SIGN_IN_LASTS_S",
+    "FORWARDED_ALLOW_IPS",
+    "WEBHOOK_ALLOWED_NETWORKS",
+    "WEBHOOK_PLAIN_HTTP",
     "X402_MAX_AT_RISK_COR",
 )
 
 
 def is_passed_on(name: str) -> bool:
-    """Whether the processes get this variable of ours."""
+    """Return whether the router's processes inherit this environment variable."""
     return name in _PASSED_ON or name.startswith("LIMIT_")
 
 
@@ -224,17 +246,18 @@ def _bootstrap(environment: dict[str, str], homes: Sequence[Path], var_dir: Path
 
 
 def _keep_environment(path: Path, environment: Mapping[str, str]) -> None:
-    """For an operator's own commands on this network, such as `manage.py createsuperuser`."""
+    """Write the variables that an operator's commands need, such as `manage.py createsuperuser`."""
     path.touch(mode=0o600)
     names = ("VAR_DIR", "DATABASE_URL", "REDIS_URL", "RPC_URL")
     path.write_text("".join(f"{name}={shlex.quote(environment[name])}\n" for name in names))
 
 
 def _wait_until_healthy(network: Network, report: Report) -> None:
-    """Wait for every part; whatever others ask of the router meanwhile.
+    """Wait until all parts and miners are healthy.
 
-    Raises StartFailed, with a part's last words: it does not start, starts again and again, or is
-    not healthy in time.
+    Raises:
+        StartFailed: a part does not start, restarts again and again, or is not healthy in time. The
+            message contains the end of its log.
     """
     healthy: set[str] = set()
     late: list[str] = []
@@ -244,7 +267,7 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
         for name, status in network.supervisor.statuses().items():
             starts[name].add(status.pid)
             if status.state == "FATAL" or len(starts[name] - {0}) >= MAX_STARTS:
-                raise StartFailed(f"{name} does not stay: {network.supervisor.last_words(name)}")
+                raise StartFailed(f"{name} keeps stopping: {network.supervisor.last_words(name)}")
         checks: dict[str, bool] = _asked(f"{network.router_url}/readyz").get("checks", {})
         for name in sorted({part for part, is_there in checks.items() if is_there} - healthy):
             healthy.add(name)
@@ -262,8 +285,8 @@ def _wait_until_healthy(network: Network, report: Report) -> None:
 
 
 def _late_miners(network: Network) -> list[str]:
-    """The miners that cannot be put on tasks yet."""
-    # By a key that nobody else uses up.
+    """Return the miners that cannot be assigned to tasks yet."""
+    # Use the example's key, whose rate limit no other client uses up.
     told = _asked(f"{network.router_url}/api/v1/miners", network.example_key)
     ready = {
         row["address"]
@@ -274,7 +297,7 @@ def _late_miners(network: Network) -> list[str]:
 
 
 def _asked(url: str, api_key: str = "") -> dict[str, Any]:
-    """What the router answers, whatever its status; nothing while it does not."""
+    """Return the router's answer, whatever its status, or an empty dictionary without one."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         told = httpx.get(url, headers=headers, timeout=5).json()

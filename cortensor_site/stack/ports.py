@@ -1,4 +1,4 @@
-"""Which TCP ports the network on this machine uses, and whether they are free."""
+"""The TCP ports of the network on this machine."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class PortInUse(RuntimeError):
-    """A port that a part needs is taken by another process."""
+    """Another process uses a port that a part needs."""
 
     def __init__(self, part: str, port: int, variable: str) -> None:
         super().__init__(
@@ -17,7 +17,7 @@ class PortInUse(RuntimeError):
 
 @dataclass(frozen=True)
 class Ports:
-    """One port a part; 0 stands for one that the kernel chooses."""
+    """The port of each part. 0 lets the kernel choose."""
 
     router: int = 5010
     redis: int = 5011
@@ -25,7 +25,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> "Ports":
-        """Read ROUTER_PORT, REDIS_PORT and CHAIN_PORT over the defaults."""
+        """Return the defaults, overridden by ROUTER_PORT, REDIS_PORT and CHAIN_PORT."""
         return cls(
             **{
                 part: int(os.environ[variable])
@@ -35,10 +35,10 @@ class Ports:
         )
 
     def reserve(self, parts: list[str]) -> "Ports":
-        """Check that the ports of `parts` are free, and choose those that are 0.
+        """Check that the ports of `parts` are free, and choose ports for those that are 0.
 
         Raises:
-            PortInUse: naming the part, the port and the variable that changes it.
+            PortInUse: a port is taken. The message names the part, the port and its variable.
         """
         chosen = dict(vars(self))
         for part in parts:

@@ -1,4 +1,4 @@
-"""The network's processes on one machine, as data: the Procfile of `make run`."""
+"""The processes of the network on one machine, as data for the supervisor."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from mining.node.shelf.model_source import write_sources
 
 SERVICES = ("sync", "react", "send", "dispatch", "collect", "oracle", "network_tasks")
 NICENESS = {"sync": 5, "react": 5, "send": 5, "oracle": 5, "network_tasks": 10, "validate": 10}
-"""Who gives way on a machine that is full: their work has seconds, a stream's reader has none."""
+"""The niceness of processes whose work can wait for seconds. A stream's reader cannot wait."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Process:
 
 @dataclass(frozen=True)
 class Miner:
-    """One miner of the local network: its home, its address and its way into Redis."""
+    """A miner of the local network: its home, its address, its mailbox and its models."""
 
     name: str
     home: Path
     address: str
     redis_url: str
     models: Mapping[int, str]
-    """Sources by the numbers that sessions ask for them with."""
+    """The sources of its models by model number."""
 
     @property
     def model(self) -> str:
-        """The source of the first one."""
+        """The source of its first model."""
         return self.models[min(self.models)]
 
 
 def router_processes(port: int, environment: Mapping[str, str]) -> list[Process]:
-    """The router's own processes: web, the services, validator and webhooks."""
+    """Return the router's processes: web server, services, validator and webhooks."""
     manage = [sys.executable, str(BASE_DIR / "manage.py")]
     server = [sys.executable, "-m", "cortensor_site.server"]
     celery = [sys.executable, "-m", "celery", "-A", "cortensor_site", "worker"]
@@ -76,10 +76,10 @@ def _nice(name: str) -> list[str]:
 
 
 def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Process:
-    """A miner, with nothing of the router's in its environment but its mailbox and address.
+    """Return a miner's process. Of the router, it knows only its mailbox and the router's URL.
 
     Args:
-        chain: RPC_URL and the contracts that a miner knows by itself.
+        chain: the variables with RPC_URL and the addresses of the contracts that miners read.
     """
     return Process(
         miner.name,
@@ -88,9 +88,9 @@ def miner_process(miner: Miner, router_url: str, chain: Mapping[str, str]) -> Pr
             "REDIS_URL": miner.redis_url,
             "ROUTER_URL": router_url,
             "MODELS": write_sources(miner.models),
-            # They share this machine with each other and with the router.
+            # The miners share this machine with each other and with the router.
             "THREADS": os.environ.get("THREADS", "1"),
-            # One of them may cheat with a cheaper model: it is validation that has to find out.
+            # Allow any model: a miner may cheat with a cheaper one, and validation detects it.
             "MODEL_UNVERIFIED": "1",
             **chain,
         },

@@ -1,4 +1,4 @@
-"""The receipt of a task: what the chain says happened, with sums that must add up."""
+"""The receipt of a task: its course and its money on chain, with sums that are checked."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from web3.contract import Contract
 from chain.protocol.marks import read_mark, read_payment
 from cortensor_site.stack.example import Answer, Contracts
 
-# Which stage a transaction served, told by the first of its events.
+# The stage of a transaction, by its events. If there are several, the first in this order counts.
 _STAGES = {
     "TaskSubmitted": "submit",
     "TaskAssigned": "assign",
@@ -33,7 +33,7 @@ class DoesNotAddUp(RuntimeError):
 
 @dataclass(frozen=True)
 class MinerPart:
-    """One miner's part in a task; hashes are transactions', amounts wei of $COR."""
+    """One miner's part in a task. Fields in `_tx` are transaction hashes; amounts are in wei."""
 
     miner: str
     precommit_tx: str
@@ -47,7 +47,7 @@ class MinerPart:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What one task came to."""
+    """The receipt of one task."""
 
     session_id: int
     task_id: int
@@ -65,7 +65,7 @@ class Receipt:
     gas: dict[str, int]
 
     def check(self) -> None:
-        """Raises DoesNotAddUp unless every unit of the escrow is accounted for."""
+        """Raise DoesNotAddUp unless every wei of the escrow is accounted for."""
         if self.escrow_before_wei != self.escrow_after_wei + self.paid_wei:
             raise DoesNotAddUp(f"escrow: {self}")
         if self.reserved_wei != self.paid_wei + self.refunded_wei:
@@ -74,7 +74,7 @@ class Receipt:
             raise DoesNotAddUp(f"payments: {self}")
 
     def to_json(self) -> dict[str, Any]:
-        """The receipt as JSON; amounts are strings, since they pass 2^53."""
+        """Return the receipt as JSON values. Amounts are strings, since they exceed 2^53."""
         row = asdict(self)
         for holder in (row, *row["miners"]):
             for key in [key for key in holder if key.endswith("_wei")]:
@@ -85,7 +85,7 @@ class Receipt:
 
 
 def _column(miners: list[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:
-    """A table of its own out of the miners' rows."""
+    """Move these members out of the miners' rows into rows of their own."""
     return [{"miner": row["miner"]} | {key: row.pop(key) for key in keys} for row in miners]
 
 
@@ -98,7 +98,7 @@ def read_receipt(
     total_ms: float,
     from_block: int,
 ) -> Receipt:
-    """Read a settled task's receipt from the chain's logs, and its distances from the router."""
+    """Read a settled task's receipt from the chain's logs. Its distances come from the router."""
     ids = (answer.session_id, answer.task_id)
     logs = [
         log
@@ -140,7 +140,7 @@ def read_receipt(
         reserved_wei=reserved_wei,
         paid_wei=sum(paid_wei.values()),
         refunded_wei=refunded_wei,
-        # Of this task alone: others may spend from the same session meanwhile.
+        # Count this task only: others may spend from the same session in the meantime.
         escrow_after_wei=escrow_before_wei - reserved_wei + refunded_wei,
         ttft_ms=round(answer.ttft_ms),
         total_ms=round(total_ms),
@@ -176,7 +176,7 @@ def _by_miner(logs: list[dict[str, Any]], event: str) -> dict[str, dict[str, Any
 
 
 def _verdicts(logs: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
-    """Accuracy, input tokens and output tokens by miner."""
+    """Return accuracy, input tokens and output tokens by miner."""
     return {
         mark.miner: (mark.accuracy_bps, log["args"]["inputTokens"], mark.output_tokens)
         for log in logs
@@ -186,7 +186,7 @@ def _verdicts(logs: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
 
 
 def _gas_by_stage(w3: Web3, logs: list[dict[str, Any]]) -> dict[str, int]:
-    """Gas of the transactions that carried this task's stages; a batch counts whole."""
+    """Return the gas of the transactions with this task's stages. Batches count as a whole."""
     stage_of: dict[HexStr, str] = {}
     for event, stage in _STAGES.items():
         for log in logs:

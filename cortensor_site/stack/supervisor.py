@@ -1,4 +1,4 @@
-"""Keeps the processes running: a thin face on supervisord, which restarts what dies."""
+"""A thin interface to supervisord, which keeps the processes running and restarts them."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ from cortensor_site.stack.processes import Process
 from cortensor_site.stack.servers.embedded import BASE_DIR, StartFailed, spawn, stop
 
 START_TIMEOUT_S = 20.0
-# Longer than any process may take to finish its step, so that supervisord stops them all.
+# Longer than any process may take to finish its step, so that supervisord can stop them all.
 STOP_TIMEOUT_S = 40.0
 _GROUP = "network"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "XDG_RUNTIME_DIR")
 
 
 class Status(NamedTuple):
-    """A process's state in supervisord's words (RUNNING, BACKOFF, FATAL, …), and its id or 0."""
+    """A process's state in supervisord (RUNNING, BACKOFF, FATAL, …), and its process id or 0."""
 
     state: str
     pid: int
@@ -36,11 +36,11 @@ class Supervisor:
 
     Args:
         stack: stops supervisord, and with it every process, when it closes.
-        folder: holds the configuration, the socket and one log a process.
-        keeps: file descriptors that supervisord, and no process, inherits.
+        folder: contains the configuration, the socket and one log for each process.
+        keeps: file descriptors that supervisord inherits, but none of the processes.
 
-    Each process sees its own `Process.environment` and where to find programs and a home,
-    and nothing else: what the router knows is no miner's business.
+    The environment of a process consists of its own `Process.environment` and a few general
+    variables such as PATH and HOME, so that miners do not see the router's secrets.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Supervisor:
     ) -> None:
         self.log_dir = folder / "logs"
         self.log_dir.mkdir(parents=True, exist_ok=True)
-        # A Unix socket's path must be short, and a temporary folder of the caller's may not be.
+        # The path of a Unix socket must be short, which a path in a temporary folder may not be.
         self._socket = folder / "supervisor.sock"
         self._socket.unlink(missing_ok=True)
         config = folder / "supervisord.conf"
-        config.touch(mode=0o600)  # it holds the processes' secrets
+        config.touch(mode=0o600)  # the file contains the processes' secrets
         with config.open("w") as file:
             self._configuration(folder, processes).write(file)
         with uninterrupted():
@@ -72,29 +72,29 @@ class Supervisor:
         self._wait_until_it_answers()
 
     def pid(self, name: str) -> int:
-        """The process id of a running process, 0 when it is not running."""
+        """Return the id of a process, or 0 if it is not running."""
         return int(self._info(name)["pid"])
 
     def statuses(self) -> dict[str, Status]:
-        """How each process is, by its name."""
+        """Return the status of each process by its name."""
         rows: Any = self._rpc().getAllProcessInfo()
         return {str(row["name"]): Status(str(row["statename"]), int(row["pid"])) for row in rows}
 
     def start(self, name: str) -> None:
-        """Start one process and wait until it runs."""
+        """Start a process and wait until it runs."""
         self._rpc().startProcess(f"{_GROUP}:{name}")
 
     def stop(self, name: str) -> None:
-        """Stop one process and keep it stopped."""
+        """Stop a process and do not restart it."""
         self._rpc().stopProcess(f"{_GROUP}:{name}")
 
     def last_words(self, name: str, length: int = 2000) -> str:
-        """The end of a process's log."""
+        """Return the end of a process's log."""
         log = self.log_dir / f"{name}.log"
         return log.read_text(errors="replace")[-length:] if log.exists() else ""
 
     def _rpc(self) -> Any:
-        # One connection a call: after a call that failed, supervisor's transport takes no other.
+        # Open a connection for each call: supervisor's transport is unusable after a failed call.
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
 
@@ -116,7 +116,7 @@ class Supervisor:
         if os.geteuid() == 0:
             config["supervisord"]["user"] = "root"
         processes = list(processes)
-        # One group: supervisord stops groups one after another, and a group's members together.
+        # Use one group: supervisord stops groups one by one, but the members of a group together.
         config[f"group:{_GROUP}"] = {"programs": ",".join(p.name for p in processes)}
         for process in processes:
             config[f"program:{process.name}"] = {

@@ -1,4 +1,4 @@
-"""The network's folder, which one network has at a time."""
+"""The network's data folder, which only one network uses at a time."""
 
 import fcntl
 import os
@@ -11,27 +11,27 @@ from typing import IO
 from cortensor_site.stack.servers.embedded import StartFailed
 
 STOPPING_S = 60.0
-"""Longer than the supervisor of a network that was killed takes to stop its processes."""
+"""Longer than the supervisor of a killed network takes to stop its processes."""
 
 
 class VarDirInUse(StartFailed):
-    """Another network has the folder."""
+    """Another network uses the folder."""
 
     def __init__(self, folder: Path, pid: str) -> None:
         super().__init__(
-            f"{folder} is in use: a network runs there already (process {pid}); stop that one with"
-            " Ctrl-C, or give this one another folder with VAR_DIR=<folder>, and other ports"
+            f"{folder} is in use: a network already runs there (process {pid}); stop it with"
+            " Ctrl-C, or give this network another folder with VAR_DIR=<folder>, and other ports"
         )
 
 
 def hold(stack: ExitStack, folder: Path, report: Callable[[str], None]) -> int:
-    """Have a folder for this network until the stack closes; the file descriptor that says so.
+    """Lock a folder for this network until the stack closes. Return the lock's file descriptor.
 
-    Whoever inherits it keeps the folder, too. Of a network that was killed that is its supervisor:
-    it is waited for.
+    A process that inherits the descriptor keeps the lock too. If a network was killed, its
+    supervisor still holds the lock, and this function waits until it has stopped.
 
     Raises:
-        VarDirInUse: a network that runs has it.
+        VarDirInUse: a running network uses the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file: IO[str] = stack.enter_context((folder / "lock").open("a+"))

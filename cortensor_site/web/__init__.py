@@ -1,1 +1,1 @@
-"""The web server, and what stands between it and the views."""
+"""ASGI and Django middleware, health probes and error pages."""

@@ -1,7 +1,7 @@
-"""ASGI middleware: an address of the programs' interfaces is the same with a slash at its end.
+"""ASGI middleware that accepts API paths with a trailing slash or doubled slashes.
 
-Clients put addresses together from pieces: a base with a slash and a path with one make `//`, and
-many libraries end every path with one. A redirect would drop the body of a POST.
+Clients build URLs from pieces: a base with a slash and a path with a slash give `//`, and many
+libraries append a slash to every path. A redirect would drop the body of a POST.
 """
 
 import re
@@ -15,7 +15,7 @@ _SLASHES = re.compile("/{2,}")
 
 
 class AddressForm:
-    """Hands on programs' addresses without doubled slashes and without one at the end."""
+    """Removes doubled and trailing slashes from API paths."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -25,6 +25,6 @@ class AddressForm:
 
 
 def plain(path: str) -> str:
-    """The address as it is published; pages keep theirs."""
+    """Return the published form of an API path. Paths of pages stay unchanged."""
     single = _SLASHES.sub("/", path)
     return single.rstrip("/") if single.startswith(_PROGRAMS) else path

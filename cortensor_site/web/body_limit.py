@@ -1,4 +1,4 @@
-"""ASGI middleware: a request's body is bounded in size and in time before Django collects it."""
+"""ASGI middleware that limits the size of a request's body and the time for sending it."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class BodyLimit:
-    """Reads the body first, so that a slow or endless one never reaches a thread or a disk."""
+    """Reads the whole body before Django runs, so that a slow or endless body uses no thread."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -59,7 +59,7 @@ class BodyLimit:
 
 
 async def _read(announced: bytes, receive: Any) -> Message | None:
-    """The whole body as one message, or the client's leaving; None when it is too large."""
+    """Return the body as one message, or the disconnect message. None if the body is too large."""
     most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if announced.isdigit() and int(announced[:19]) > most:
         return None
@@ -84,7 +84,7 @@ async def _refuse(
     detail: str,
     *more: tuple[bytes, bytes],
 ) -> None:
-    """Answer in the words of the interface that was asked."""
+    """Answer in the error format of the API that the request addresses."""
     content, content_type = _document(scope["path"], status, title, detail)
     body = json.dumps(content).encode()
     sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")

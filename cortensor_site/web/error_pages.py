@@ -1,7 +1,7 @@
 """Errors outside of `/api` and `/v1`: a page for a browser, a problem document for a program.
 
-Programs ask for addresses that other routers have (`/mcp`, `/.well-known/agent.json`), and read
-JSON. A browser says that it takes HTML; `*/*` says nothing.
+Programs request paths that other routers have (`/mcp`, `/.well-known/agent.json`), and expect JSON.
+A client counts as a browser if its Accept header contains `text/html`; `*/*` does not suffice.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Page = Callable[..., HttpResponse]
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler400`."""
     plain = type(exception) is SuspiciousOperation
-    shown = ParseError("the request is not one that is answered here") if plain else exception
+    shown = ParseError("this router does not answer such a request") if plain else exception
     return _answer(request, defaults.bad_request, exception, shown)
 
 
@@ -32,12 +32,12 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler404`."""
-    shown = Http404(f"{request.path} is no address of this router; /api/docs lists them")
+    shown = Http404(f"{request.path} is not a path of this router; /api/docs lists them")
     return _answer(request, defaults.page_not_found, exception, shown)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`; Django has logged what went wrong."""
+    """`handler500`. Django has logged the error."""
     if _is_browser(request):
         return defaults.server_error(request)
     return problem_response(RuntimeError("an error in a page"))

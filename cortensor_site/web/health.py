@@ -1,4 +1,4 @@
-"""Which of the router's parts are alive: read afresh for probes, from memory for every request."""
+"""The health of the router's parts. Probes read it from Redis, requests from a cache in memory."""
 
 import threading
 import time
@@ -22,40 +22,44 @@ PROCESSES = (
     "webhooks",
 )
 PARTS = (*PROCESSES, CHAIN)
-"""What is heard of by Redis. `chain`: the mirror is where the chain is."""
+"""The parts with a mark in Redis. The mark `chain` is the time when the mirror was at the head."""
 REDIS = "redis"
 READ_EVERY_S = 1.0
 KEPT_S = 5.0
-"""What is older is read again before anybody is told it."""
+"""The greatest age of cached values. Older ones are read again before they are returned."""
 
 
 def beat(name: str) -> None:
-    """Tell that a process is alive; it calls this at least every few seconds."""
+    """Write a process's sign of life. The process calls this at least every few seconds."""
     tell(name)
 
 
 def components(away: Mapping[str, float] | None = None) -> dict[str, bool]:
-    """Whether each part has been heard of lately: as `read_away` says, or as of now."""
+    """Return whether each part is alive.
+
+    Args:
+        away: the result of `read_away`; read now by default.
+    """
     away = read_away() if away is None else away
     is_known = REDIS not in away
     return {REDIS: is_known} | {name: is_known and name not in away for name in PARTS}
 
 
 def read_away() -> dict[str, float]:
-    """As `away_s`, as of now."""
+    """Return the result of `away_s`, read from Redis now."""
     return _away(_read())
 
 
 def away_s() -> Mapping[str, float]:
-    """For how many seconds each part that is away has not been heard of; costs next to nothing.
+    """Return the seconds since the last sign of life of each part that is away, from the cache.
 
-    While Redis is away, nothing is known of the others.
+    While Redis is away, the state of the other parts is unknown.
     """
     return _board(settings.REDIS_URL).away_s()
 
 
 def forget() -> None:
-    """Read anew when somebody asks next."""
+    """Clear the cache."""
     _board.cache_clear()
 
 
@@ -73,7 +77,7 @@ def _read() -> dict[str, float]:
 
 
 class _Board:
-    """The ages as they were read last. Who asks waits for Redis only if that was long ago."""
+    """A cache of the ages. Callers wait for Redis only if the last read was long ago."""
 
     def __init__(self) -> None:
         self._reading = threading.Lock()

@@ -1,8 +1,8 @@
-"""Django's middleware for people's pages, which programs pass by.
+"""Django's middleware for pages, which API requests skip.
 
-Most of Django's own middleware takes a thread for a moment, before and after each request.
-Cookies, forms and frames are for browsers: a request of the API that carries its own credentials in
-the Authorization header has no use for them.
+Most of Django's own middleware uses a thread for a moment before and after each request. Cookies,
+forms and frames matter to browsers only. An API request with credentials in the Authorization
+header does not need them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,20 +25,20 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 def is_programs(request: HttpRequest) -> bool:
-    """Whether a program asks, which says itself who it is."""
+    """Return whether the request is an API request with its own credentials."""
     return "HTTP_AUTHORIZATION" in request.META and request.path_info.startswith(API)
 
 
 def is_page(request: HttpRequest) -> bool:
-    """Whether it is for people: the host that a browser names is looked at for these alone.
+    """Return whether the request is for a page. The Host header is checked for pages only.
 
-    What programs ask does not depend on it; what does says so itself.
+    API requests do not depend on the Host header. Views that do check it themselves.
     """
     return not request.path_info.startswith(API) and request.path_info not in PROBES
 
 
 class _ForPages:
-    """Lets a program's request through untouched."""
+    """Mixin that passes API requests through unchanged."""
 
     get_response: Callable[[HttpRequest], Answer]
 
@@ -49,23 +49,23 @@ class _ForPages:
 
 
 class Sessions(_ForPages, SessionMiddleware):
-    """Cookies of sessions."""
+    """Django's session cookies, for pages only."""
 
 
 class Accounts(_ForPages, AuthenticationMiddleware):
-    """Who is signed in."""
+    """Django's authentication by session, for pages only."""
 
 
 class Messages(_ForPages, MessageMiddleware):
-    """What one page tells the next."""
+    """Django's messages, for pages only."""
 
 
 class Frames(_ForPages, XFrameOptionsMiddleware):
-    """No page of ours in another's frame."""
+    """Django's protection against framing, for pages only."""
 
 
 class Security(SecurityMiddleware):
-    """Headers for everybody, who pay no threads for them: Django's own takes two."""
+    """Django's security headers for all requests, without threads. Django's own class uses two."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         refused = self.process_request(request)
@@ -74,7 +74,7 @@ class Security(SecurityMiddleware):
 
 
 class Common(CommonMiddleware):
-    """Addresses and lengths; a program is told the length as well."""
+    """Django's common middleware for pages. API requests get a Content-Length header only."""
 
     get_response: Callable[[HttpRequest], Answer]
 
@@ -88,7 +88,7 @@ class Common(CommonMiddleware):
 
 
 class Forms(_ForPages, CsrfViewMiddleware):
-    """Forms that other sites send."""
+    """Django's CSRF protection, for pages only."""
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`, for whatever starts, stops and chooses router processes. No secrets."""
+"""`/healthz` and `/readyz`, for supervisors and load balancers. They contain no secrets."""
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
@@ -11,13 +11,16 @@ from sessions.streams.reader import is_stopping
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """Whether this process answers at all; asks nobody else."""
+    """Report that this process answers. Does not check any other part."""
     return _answer("ok", {"process": True})
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Whether this process takes tasks: `ok`, `degraded` (it does, and a part is away) or
-    `unavailable` (it refuses them)."""
+    """Report whether this process accepts tasks.
+
+    The status is `ok`, `degraded` (it accepts tasks, but a part is away) or `unavailable` (it
+    refuses tasks).
+    """
     away = await sync_to_async(health.read_away)()
     checks = {"serving": not is_stopping(), "database": await sync_to_async(_database_answers)()}
     checks["miners"] = checks["database"] and await sync_to_async(_has_miners)()

@@ -1,7 +1,7 @@
-"""Static files by WhiteNoise, without taking a thread of every other request.
+"""Static files by WhiteNoise, without a thread for every other request.
 
-WhiteNoise's own middleware is synchronous: behind ASGI, Django then keeps a thread for the whole of
-each request, also of one that waits minutes for an answer.
+WhiteNoise's own middleware is synchronous. Under ASGI, Django would then keep a thread for the
+whole duration of each request, even one that waits minutes for an answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class StaticFilesMiddleware:
-    """Middleware for both kinds of handlers; only a static file's request goes to a thread."""
+    """Middleware for sync and async handlers. Only requests for static files use a thread."""
 
     sync_capable = True
     async_capable = True
@@ -41,7 +41,7 @@ class StaticFilesMiddleware:
         return await cast(Awaitable[HttpResponseBase], self.get_response(request))
 
     def _file(self, request: HttpRequest) -> HttpResponseBase | None:
-        """The file of this address, if it is one's."""
+        """Return the static file of this path, or None."""
         if self._files.autorefresh:
             file = self._files.find_file(request.path_info)
         else:

@@ -54,5 +54,5 @@ def test_a_part_that_starts_again_and_again_ends_the_start_with_its_reason(
     monkeypatch.setattr(network, "_asked", lambda *_: {})
     supervisor: Any = Restarting()
     restless = Network(tmp_path, "http://router", "http://chain", "", "", supervisor, [])
-    with pytest.raises(StartFailed, match=r"miner-1 does not stay: .*SIGILL"):
+    with pytest.raises(StartFailed, match=r"miner-1 keeps stopping: .*SIGILL"):
         network._wait_until_healthy(restless, lambda _: None)

@@ -1,4 +1,4 @@
-"""Everything between empty servers and a running network: tables, contracts, keys, miners."""
+"""The `bootstrap` command, which prepares a network on empty servers."""
 
 import json
 from argparse import ArgumentParser
@@ -13,8 +13,8 @@ from cortensor_site.bootstrap import prepare
 
 class Command(BaseCommand):
     help = (
-        "Migrate the database, deploy the contracts, register and enrol the miners whose homes are "
-        "given, and make API keys for clients. Safe to run again; prints one line of JSON."
+        "Migrate the database, deploy the contracts, register and enrol the miners with the given "
+        "homes, and create API keys for clients. Safe to run again. Prints one line of JSON."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

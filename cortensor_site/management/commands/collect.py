@@ -7,4 +7,4 @@ from mining.reports.collector import run
 class Command(ServiceCommand):
     help = "Collect what miners report from their mailboxes. Runs until stopped."
     loop = staticmethod(run)
-    waits_for_disk = False  # what is lost of a mailbox is read again
+    waits_for_disk = False  # reports whose commit is lost are read again from the mailbox

@@ -7,4 +7,4 @@ from mining.assignment.dispatch import run
 class Command(ServiceCommand):
     help = "Assign queued tasks to miners. Runs until stopped."
     loop = staticmethod(run)
-    waits_for_disk = False  # a lease that is lost is given again
+    waits_for_disk = False  # a lease whose commit is lost is given again

@@ -5,5 +5,5 @@ from mining.network.rounds import run
 
 
 class Command(ServiceCommand):
-    help = "Give idle miners network tasks, and bring them their pay. Runs until stopped."
+    help = "Give network tasks to idle miners, and claim their rewards. Runs until stopped."
     loop = staticmethod(run)

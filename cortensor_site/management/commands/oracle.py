@@ -5,5 +5,5 @@ from mining.progress.oracle import run
 
 
 class Command(ServiceCommand):
-    help = "Replace late miners and force stuck stages on. Runs until stopped."
+    help = "Replace late miners and end overdue stages. Runs until stopped."
     loop = staticmethod(run)

@@ -1,4 +1,4 @@
-"""Opens this router for those who pay per call; later, turns what came in into what is used."""
+"""The `pay_per_call` command: it lets clients pay per call, and collects the till's earnings."""
 
 from argparse import ArgumentParser
 from decimal import Decimal, InvalidOperation
@@ -19,29 +19,29 @@ from sessions.models import WEI_PER_COR, Payment
 
 class Command(BaseCommand):
     help = (
-        "Make the till's key and a session that the till owns, move what the till has earned to "
-        "the operator, and deposit into the session until it holds what it should. Safe to run "
-        "again, now and then. Payments of calls go to the till (docs/x402.md)."
+        "Create the till's key and a session that the till owns, move the till's earnings to the "
+        "operator, and fill up the session's balance. Payments of calls go to the till "
+        "(docs/x402.md). Safe to run again; run it now and then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--cor", default="5", help="what the session is to hold (default: 5)")
+        parser.add_argument("--cor", default="5", help="the session's balance (default: 5)")
         parser.add_argument("--model", type=int, default=1, metavar="ID", help="default: 1")
         parser.add_argument("--redundancy", type=int, default=1, help="miners a task (default: 1)")
         parser.add_argument(
             "--operator",
             default="deployer",
             metavar="NAME",
-            help="the keystore of the account that pays for it (default: deployer)",
+            help="the keystore of the account that pays (default: deployer)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             balance_wei = int(Decimal(options["cor"]) * WEI_PER_COR)
         except (InvalidOperation, ValueError, OverflowError) as error:
-            raise CommandError(f"--cor: {options['cor']!r} is no amount of COR") from error
+            raise CommandError(f"--cor: {options['cor']!r} is not an amount of COR") from error
         if balance_wei <= 0:
-            raise CommandError(f"--cor: {options['cor']} is nothing; give more than 0")
+            raise CommandError(f"--cor: {options['cor']} is too little; give more than 0")
         try:
             password = settings.KEYSTORE_PASSWORD_FILE.read_text().strip()
             operator = load(settings.KEYSTORE_DIR / f"{options['operator']}.json", password)

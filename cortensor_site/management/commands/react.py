@@ -5,5 +5,5 @@ from mining.progress.reactions import run
 
 
 class Command(ServiceCommand):
-    help = "Do what follows from the chain's news. Runs until stopped."
+    help = "React to the chain's events. Runs until stopped."
     loop = staticmethod(run)

@@ -1,4 +1,4 @@
-"""The mirror made anew, or compared with what it would be."""
+"""The `rebuild_mirror` command, which rebuilds the mirror or checks it."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -17,13 +17,15 @@ from chain.rpc.endpoints import endpoints
 
 class Command(BaseCommand):
     help = (
-        "Drop the mirror and rebuild it from the stored events. Safe beside a running sync, and "
-        "to run again. With --check nothing is changed: each difference is named, and the exit "
-        "status is 1 when there is one."
+        "Empty the mirror and rebuild it from the stored events. Safe while sync runs, and safe to "
+        "run again. With --check, nothing is changed: each difference is printed, and the exit "
+        "status is 1 if there is one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--from-chain", action="store_true", help="fetch all logs anew instead")
+        parser.add_argument(
+            "--from-chain", action="store_true", help="fetch all logs from the chain again"
+        )
         parser.add_argument("--check", action="store_true", help="compare only")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.write("no difference")
 
     def _fetch(self) -> None:
-        # Whoever is killed on the way leaves a shorter mirror, which sync carries on with.
+        # If this command is killed, the mirror is shorter, and sync continues from there.
         follower = Follower(endpoints(), deployment())
         follower.require_chain()
         blocks.forget()

