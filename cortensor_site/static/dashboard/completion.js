@@ -1,4 +1,4 @@
-// A streamed completion: one POST, then server-sent events as they arrive.
+// Streams a completion: one POST, answered by server-sent events.
 
 /** What the router, or the way to it, said instead of an answer. */
 export class CompletionFailed extends Error {
@@ -72,7 +72,7 @@ async function problemOf(response) {
   return problem ? { ...fallback, ...problemIn(problem) } : fallback;
 }
 
-// problem+json, as the router sends it; an event in a stream may carry its message only.
+// Errors are problem+json documents. An error event in a stream may contain only a message.
 function problemIn(problem) {
   if (typeof problem === "string") return { title: "The answer failed", detail: problem };
   return {

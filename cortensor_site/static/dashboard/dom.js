@@ -1,4 +1,4 @@
-// Making and updating elements. Text only ever enters the page as text, never as markup.
+// Creates and updates elements. Text is always inserted as text, never as markup.
 
 /** An element with attributes and children; a string child becomes a text node. */
 export function el(tag, attributes = {}, ...children) {

@@ -1,4 +1,4 @@
-// Numbers, amounts, addresses and times as people read them.
+// Formats numbers, amounts, addresses and times for display.
 
 import { el } from "./dom.js";
 

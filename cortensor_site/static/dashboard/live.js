@@ -1,4 +1,4 @@
-// What keeps the page in step with the network: one snapshot at the start, then one after notices.
+// Keeps the page up to date: fetches a snapshot at the start, and another one after notices.
 
 const SETTLE_MS = 120;
 const FALLBACK_MS = 5_000;
@@ -66,7 +66,7 @@ export function followNetwork(urls, onSnapshot, onState) {
       attempts = 0;
       socketUp = true;
       tell();
-      // Notices that came while nobody listened are lost.
+      // Notices that were sent while the socket was closed are lost.
       refresh();
     });
     socket.addEventListener("message", refresh);

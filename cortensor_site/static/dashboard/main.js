@@ -1,4 +1,4 @@
-// The page's entry: reads what the server put into it, and joins the parts.
+// The page's entry point: reads the configuration that the server rendered, and connects the parts.
 
 import { setText } from "./dom.js";
 import { clock, cor, count } from "./format.js";

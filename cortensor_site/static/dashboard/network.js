@@ -1,4 +1,4 @@
-// The parts of the network that stand: its escrow, its miners, its sessions.
+// Shows the network's escrow, miners and sessions.
 
 import { el, keyedList, setText } from "./dom.js";
 import { clock, cor, corElement, count, hexElement } from "./format.js";
@@ -98,7 +98,7 @@ export function idleTable(body) {
 
 const STATE_TONES = { ephemeral: "good", dedicated: "good", active: "busy", reserved: "busy" };
 
-// Roles are said aloud, since the narrow layout takes the tables' display from their elements.
+// Sets ARIA roles explicitly, since the narrow layout removes `display: table` from the tables.
 function row(...names) {
   const cells = names.map((name) => el("td", { role: "cell", "data-label": name }));
   const named = Object.fromEntries(names.map((name, index) => [name, cells[index]]));

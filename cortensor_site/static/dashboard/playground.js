@@ -1,4 +1,4 @@
-// The playground: ask the network, read the answer as it comes, then watch the task settle.
+// The playground: sends a prompt, shows the answer while it streams, then the task's settlement.
 
 import { CompletionFailed, completionChunks } from "./completion.js";
 import { el, setText } from "./dom.js";
@@ -84,7 +84,7 @@ export function playground(root, config, follow) {
     const focused = document.activeElement;
     part("ask").disabled = is;
     part("stop").hidden = !is;
-    // The button that has just gone must not take the keyboard's place with it.
+    // Keep the keyboard focus when the button that had it disappears.
     if (is && focused === part("ask")) part("stop").focus();
     if (!is && focused === part("stop")) part("ask").focus();
   }
@@ -107,7 +107,7 @@ export function playground(root, config, follow) {
 
 const isSame = (a, b) => a.session_id === b.session_id && a.task_id === b.task_id;
 
-// A field that is empty leaves its value to the model.
+// An empty field leaves the value to the model.
 function requestOf(fields) {
   const request = { session_id: fields.session_id.valueAsNumber, prompt: fields.prompt.value };
   for (const name of ["max_tokens", "temperature"]) {
@@ -116,7 +116,7 @@ function requestOf(fields) {
   return request;
 }
 
-// A key that somebody typed lives as long as the tab; the demonstration's is never stored.
+// A typed key is stored until the tab closes. The demo key is never stored.
 function rememberFields(fields, config) {
   fields.api_key.value = sessionStorage.getItem(KEY_SLOT) ?? config.demo_api_key;
   fields.session_id.value = sessionStorage.getItem(SESSION_SLOT) ?? (config.demo_session_id || "");
@@ -136,7 +136,7 @@ function answerPane(pane) {
       text = document.createTextNode("");
       pane.replaceChildren(text);
       pane.dataset.state = "waiting";
-      // A screen reader says the answer once, whole, not token by token.
+      // Let a screen reader read the whole answer once, not token by token.
       pane.setAttribute("aria-busy", "true");
     },
     add(piece) {
@@ -163,8 +163,8 @@ function tokenMeter(root) {
     setText(value("tokens"), pieces ? counted(tokens ?? pieces, "token") : "–");
     setText(value("speed"), pieces ? `${speed().toFixed(1)} tok/s` : "–");
   };
-  // The first token's time is the network's latency; the others tell the speed. A fast model's
-  // answer may come in one piece, of which only the whole time is known.
+  // The time of the first token shows the latency, that of the others the speed. The answer of a
+  // fast model may arrive in one piece, so that only the total time is known.
   const speed = () => {
     const made = tokens ?? pieces;
     return pieces > 1

@@ -1,4 +1,4 @@
-// The list of tasks, and the story of one task: its stages, its miners, its settlement.
+// Shows the list of tasks, and the details of one task: its stages, miners and settlement.
 
 import { el, keyedList, setText } from "./dom.js";
 import { between, corElement, count, counted, hexElement, percent } from "./format.js";

@@ -1,4 +1,4 @@
-// The stages of a task, as a track that fills from the left (or from the top, where it is narrow).
+// Shows the stages of a task as a track that fills from the left, or from the top on narrow screens.
 
 import { el, setText } from "./dom.js";
 import { between } from "./format.js";
