@@ -27,8 +27,9 @@ Miner = Callable[..., Awaitable[None]]
 def miner(client: "redis.asyncio.Redis") -> Miner:
     async def write(address: str, *pieces: str, done: bool = True) -> None:
         key = task_stream.miner_stream_key(address, "1")
-        for piece in pieces:
-            await client.xadd(key, {"text": piece})
+        for number, piece in enumerate(pieces):
+            told: dict[str, str] = {} if number else {"at": "1700000000250"}
+            await client.xadd(key, {"text": piece, **told})
         if done:
             await client.xadd(
                 key,

@@ -1,7 +1,8 @@
 """Turns an answer into the entries of its stream, and skips what the stream has already."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mining.node.engine.generation import GenerationResult
@@ -42,14 +43,23 @@ class PieceStream:
     A job that is delivered again, after a crash say, is generated again from the same seed. What
     a client may have read is not sent twice: the beginning that is there already is passed over.
 
+    The first entry of a stream says when it was made, `at` in milliseconds since the epoch. A run
+    that goes on behind it says no time.
+
     Args:
         entries: what the stream has, by id.
+        clock: tells the seconds since the epoch.
     """
 
     def __init__(
-        self, key: str, max_pieces: int, entries: Sequence[tuple[str, dict[str, str]]] = ()
+        self,
+        key: str,
+        max_pieces: int,
+        entries: Sequence[tuple[str, dict[str, str]]] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._key = key
+        self._clock = clock
         # Twice and some more: trimming must never reach an answer's own beginning.
         self._max_entries = 2 * max_pieces + 16
         self._last = int(entries[-1][0].split("-")[0]) if entries else 0
@@ -64,8 +74,11 @@ class PieceStream:
             raise StreamMismatch("stream: this run differs from what was streamed before")
         if not text[len(known) :]:
             return []
-        told = {"logprobs": json.dumps([each.to_json() for each in logprobs])}
-        fields = {"text": text[len(known) :], **(told if logprobs else {})}
+        fields = {"text": text[len(known) :]}
+        if logprobs:
+            fields["logprobs"] = json.dumps([each.to_json() for each in logprobs])
+        if self._last == 0:
+            fields["at"] = str(int(self._clock() * 1000))
         is_first, self._is_begun = not self._is_begun, True
         return [self._next(fields, is_edge=is_first)]
 

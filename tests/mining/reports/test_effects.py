@@ -1,6 +1,7 @@
 """What a miner reports, with real signatures."""
 
 import secrets
+import time
 import uuid
 
 import pytest
@@ -20,6 +21,7 @@ from mining.node.protocol.reports import (
     HeartbeatReport,
     PrecommitReport,
 )
+from mining.reports import first_tokens
 from mining.reports.effects import accept
 from sessions.faces.rest.representations import stages
 from sessions.models import OnChainStatus, Task, TaskStatus
@@ -201,6 +203,29 @@ def test_the_first_tokens_time_is_in_the_record_once_the_live_miner_is_done(sign
     assert at is not None
     assert round(at.timestamp() * 1000) == int(entry_id.partition("-")[0])
     assert {"status": "first_token", "at": at} in stages(signer.task)
+
+
+def test_a_node_that_numbers_its_pieces_tells_its_first_tokens_time(signer, router_redis):
+    now_ms = int(time.time() * 1000)
+    first = {"text": "2", "at": str(now_ms)}
+    router_redis.xadd(signer.assignment.stream_key, first, id="1-0")
+    signer.send(signer.precommit())
+    assert round(signer.task.first_token_at.timestamp() * 1000) == now_ms
+
+
+@pytest.mark.parametrize("at", ["1", "9" * 14, "9" * 5000, "-5", "soon", "1.5", ""])
+def test_a_time_that_cannot_be_is_not_believed(signer, router_redis, at):
+    router_redis.xadd(signer.assignment.stream_key, {"text": "2", "at": at})
+    signer.send(signer.precommit())
+    assert signer.assignment.status == AssignmentStatus.PRECOMMITTED
+    assert signer.task.first_token_at is None
+
+
+def test_of_an_entry_that_is_too_large_only_the_id_is_read(signer, router_redis):
+    entry = {"text": "2" * (first_tokens.MAX_ENTRY_BYTES + 1), "at": "1"}
+    router_redis.xadd(signer.assignment.stream_key, entry)
+    signer.send(signer.precommit())
+    assert signer.task.first_token_at is not None
 
 
 @pytest.mark.parametrize("entry_id", ["1-1", "99999999999999999-0"])

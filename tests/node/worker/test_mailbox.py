@@ -138,5 +138,5 @@ def test_a_redis_without_room_is_waited_for(mailbox: Mailbox, server: "redis.Red
     finally:
         room.join()
         server.config_set("maxmemory", before)
-    assert [fields for _, fields in server.xrange(KEY)] == [{"text": "one"}]
+    assert texts_and_end(server) == ["one"]
     assert server.xlen(PREFIX + "reports") == 1

@@ -13,10 +13,10 @@ END = {"done": "1", "finish_reason": "stop", "prompt_tokens": "12", "completion_
 
 
 def test_pieces_are_numbered_and_the_end_has_the_figures() -> None:
-    stream = PieceStream("key", 10)
+    stream = PieceStream("key", 10, clock=lambda: 1_700_000_000.25)
     entries = [*stream.piece("one"), *stream.piece(" two"), *stream.done(RESULT)]
     assert [(entry.id, entry.fields) for entry in entries] == [
-        ("1-0", {"text": "one"}),
+        ("1-0", {"text": "one", "at": "1700000000250"}),
         ("2-0", {"text": " two"}),
         ("3-0", END),
     ]
@@ -47,6 +47,12 @@ def test_a_repeated_run_adds_only_what_was_missing() -> None:
     ]
     whole = PieceStream("key", 10, as_read([*there, *(each for new in added for each in new)]))
     assert whole.piece("one two") == whole.done(RESULT) == []
+
+
+def test_a_repeated_run_tells_no_second_time() -> None:
+    there = PieceStream("key", 10).piece("one")
+    [entry] = PieceStream("key", 10, as_read(there)).piece("one two")
+    assert entry.fields == {"text": " two"}
 
 
 def test_a_repeated_run_that_differs_is_refused() -> None:
