@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from eth_abi.abi import encode
+from eth_abi.exceptions import EncodingError
 from eth_utils.abi import (
     abi_to_signature,
     collapse_if_tuple,
@@ -23,6 +24,10 @@ from chain.protocol.messages import short_signature
 
 Payload = dict[str, Any]
 
+PAYLOAD_ERRORS = (
+    *(EncodingError, ValueError, TypeError, LookupError, AttributeError, OverflowError),
+)
+"""What an attempt to make a call of a payload may raise."""
 GAS_A_TEXT_BYTE = 850
 """Gas for one byte of a text that is stored on chain: storage (22,100 a word), calldata and log."""
 
@@ -50,6 +55,22 @@ def calldata(kind: OperationKind, payloads: Sequence[Payload]) -> bytes:
     relay = RELAYS[kind]
     selector, types = _signature(relay.contract, relay.function)
     return selector + encode(types, relay.arguments(payloads))
+
+
+def error_of(kind: str, payload: Payload) -> Exception | None:
+    """Why no call can be made of an operation, however often it is tried; None if one can."""
+    try:
+        relay = RELAYS[OperationKind(kind)]
+    except ValueError as error:
+        return error
+    # An ABI without the function would be a mistake of the program, and no operation's fault.
+    _signature(relay.contract, relay.function)
+    try:
+        relay.gas(payload)
+        calldata(OperationKind(kind), [payload])
+    except PAYLOAD_ERRORS as error:
+        return error
+    return None
 
 
 def _submission(payload: Payload) -> tuple[Any, ...]:

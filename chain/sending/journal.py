@@ -94,6 +94,16 @@ def record_signed(
     return True
 
 
+@transaction.atomic
+def record_unsendable(operation: Operation, reason: str) -> None:
+    """No call can be made of an operation: it fails for good, as if the chain had refused it."""
+    failed = Operation.objects.filter(pk=operation.pk, status=OperationStatus.PENDING).update(
+        status=OperationStatus.FAILED, error=reason, failure_told=False
+    )
+    if failed:
+        notify(CHANNEL)
+
+
 def record_replacement(row: Transaction, signed: Signed, fees: Fees) -> None:
     """Store the replacement of a stuck transaction, with the same nonce, before it is broadcast."""
     _step(

@@ -23,6 +23,7 @@ from eth_account.signers.local import LocalAccount
 
 from chain.deployed import keys
 from chain.deployed.contracts import Deployment, deployment
+from chain.isolation import record_fault
 from chain.models import Operation, OperationStatus, Transaction, TransactionStatus
 from chain.operations import OperationKind
 from chain.postgres.leadership import Leadership
@@ -31,7 +32,7 @@ from chain.rpc.client import Header, Node, RpcError, RpcInconsistent, RpcRefused
 from chain.rpc.endpoints import endpoints
 from chain.sending import journal
 from chain.sending.batches import batches, gas_limit
-from chain.sending.calls import RELAYS, calldata
+from chain.sending.calls import PAYLOAD_ERRORS, RELAYS, calldata, error_of
 from chain.sending.journal import OPEN
 from chain.sending.outbox import CHANNEL
 from chain.sending.refusals import Refusal, refusal_of, skipped_in
@@ -54,6 +55,8 @@ STUCK_BLOCKS = 4
 MAX_IN_FLIGHT = 16
 """The most unmined transactions of one account. Nodes keep no more of one sender's transactions."""
 OPERATIONS_AT_ONCE = 1000
+MAX_REASON = 500
+"""Characters of an error's own words that are kept with an operation."""
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +154,12 @@ class Sender:
             if row.status == TransactionStatus.SIGNED:
                 self._broadcast(row, now)
         self._help_stuck(unsettled, now)
-        sent = self._send(pending, unsettled, now)
+        try:
+            sent = self._send(pending, unsettled, now)
+        except PAYLOAD_ERRORS:
+            if not _fail_unsendable(pending):
+                raise
+            return 0.0  # the others go out with the next look
         for refusal in self._refused.values():
             raise refusal
         if now.fees is None:
@@ -341,6 +349,23 @@ class Sender:
         if due_at is None:
             return LOOK_EVERY_S
         return min(max((due_at - timezone.now()).total_seconds(), GATHER_S), LOOK_EVERY_S)
+
+
+def _fail_unsendable(operations: list[Operation]) -> bool:
+    """Fail those of which no call can be made, and say whether there are any.
+
+    Each is tried by itself only after one has failed: mostly there is none.
+    """
+    found = False
+    for operation in operations:
+        error = error_of(operation.kind, operation.payload)
+        if error is None:
+            continue
+        found = True
+        logger.error("%s: no call can be made of it", operation, exc_info=error)
+        record_fault("send", str(operation), error, timezone.now())
+        journal.record_unsendable(operation, f"no call can be made of it: {error!r}"[:MAX_REASON])
+    return found
 
 
 def _is_known(error: RpcRefused) -> bool:

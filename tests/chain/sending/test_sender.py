@@ -9,11 +9,11 @@ import pytest
 from chain import operations
 from chain.deployed.keys import load_or_create
 from chain.following.sync import Follower
-from chain.models import Operation, OperationStatus, Transaction
+from chain.models import Fault, Operation, OperationStatus, Transaction
 from chain.protocol.messages import Registration, SigningDomain, sign
 from chain.rpc.client import Rpc
 from chain.rpc.endpoints import Endpoints
-from chain.sending import journal, outbox, sender, transactions
+from chain.sending import calls, journal, outbox, sender, transactions
 from chain.sending.journal import MAX_ATTEMPTS
 from chain.sending.sender import STUCK_BLOCKS, Sender, run
 from sessions.models import OnChainStatus, OnChainTask, Session
@@ -135,6 +135,50 @@ def test_a_bad_element_fails_alone_and_says_why(chain: Chain) -> None:
         task.task_id for task in good
     }
     assert Transaction.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"max_input_tokens": -1},
+        {"task_data": None},
+        {"llm_params": "many"},
+        {"prompt_type": 2**256},
+        {"kind": "of_a_later_release"},
+    ],
+)
+def test_an_operation_of_which_no_call_can_be_made_fails_alone(
+    chain: Chain, spoiled: dict[str, Any]
+) -> None:
+    session_id = chain.open_session()
+    for number in range(3):
+        Life(chain, session_id, number).submit()
+    bad = Operation.objects.all()[1]
+    kind = spoiled.pop("kind", bad.kind)
+    Operation.objects.filter(pk=bad.pk).update(kind=kind, payload=bad.payload | spoiled)
+    at_work = make_sender(chain)
+    assert at_work.tick() == 0, "the others are not sent at once"
+    deliver(chain, at_work)
+    [failed] = journal.untold_failures()
+    assert failed.pk == bad.pk
+    assert failed.error.startswith("no call can be made of it: ")
+    assert Fault.objects.get().item == str(failed)
+    others = Operation.objects.exclude(pk=bad.pk).values_list("status", flat=True)
+    assert list(others) == [OperationStatus.CONFIRMED] * 2
+
+
+def test_no_operation_fails_by_a_mistake_of_the_program(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Life(chain, chain.open_session()).submit()
+
+    def no_such_function(*_: object) -> None:
+        raise ValueError("the ABI does not have it")
+
+    monkeypatch.setattr(calls, "_signature", no_such_function)
+    with pytest.raises(ValueError, match="the ABI"):
+        make_sender(chain).tick()
+    assert set(statuses().values()) == {OperationStatus.PENDING}
 
 
 def test_what_comes_too_early_is_tried_again(chain: Chain, no_pauses: None) -> None:
