@@ -121,6 +121,7 @@ def _job(task: Task, assignment: Assignment, prompt: Prompt) -> Job:
         grammar=_grammar(prompt),
         logprobs=prompt.options.logprobs,
         logit_bias=dict(prompt.options.logit_bias),
+        min_p=prompt.options.min_p,
         seed=prompt.options.seed_bytes,
         deadline_at=(started_at + timedelta(seconds=task.timeout_s)).timestamp(),
         inline=task.inline,

@@ -15,7 +15,7 @@ from mining.node.engine.generation import GenerationError, GenerationRequest, Ge
 from mining.node.engine.grammar import GrammarInvalid, require_version
 from mining.node.llm.llama import LlamaError
 from mining.node.llm.prompts import PromptError
-from mining.node.protocol.sampling_params import SamplingParams
+from mining.node.protocol.sampling_params import sampling_of
 from sessions.intake.options import BoundGrammar
 from sessions.intake.prompts import PromptUnreadable, prompt_of
 from sessions.logprobs import read_logprobs
@@ -49,13 +49,8 @@ def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
         request = GenerationRequest(
             prompt_tokens=tokens,
             max_tokens=engine.prompts.answer_tokens(len(tokens), task.max_tokens),
-            sampling=SamplingParams(
-                temperature=task.temperature_x100 / 100,
-                top_p=task.top_p_x100 / 100,
-                top_k=task.top_k,
-                presence_penalty=task.presence_penalty_x100 / 100,
-                frequency_penalty=task.frequency_penalty_x100 / 100,
-                logit_bias=dict(prompt.options.logit_bias),
+            sampling=sampling_of(
+                task, min_p=prompt.options.min_p, logit_bias=prompt.options.logit_bias
             ),
             seed=prompt.options.seed_bytes or bytes.fromhex(task.task_digest.removeprefix("0x")),
             stop=list(prompt.stop),

@@ -42,12 +42,14 @@ class GenerationOptions:
         logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
         logit_bias: token ids and what is added to their logits, -100 to 100.
         seed: what the noise of every draw is made of; the task's digest, if None.
+        min_p: how likely a token has to be beside the likeliest, to be drawn; 0 leaves none out.
     """
 
     grammar: BoundGrammar | None = None
     logprobs: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
+    min_p: float = 0.0
 
     @property
     def seed_bytes(self) -> bytes:
@@ -67,6 +69,7 @@ class GenerationOptions:
             "grammar": asdict(self.grammar) if self.grammar else {},
             "logprobs": self.logprobs,
             "logit_bias": {str(token): bias for token, bias in self.logit_bias.items()},
+            "min_p": self.min_p,
         }
         seed = {} if self.seed is None else {"seed": self.seed}
         return {name: value for name, value in members.items() if value} | seed
@@ -85,7 +88,11 @@ class GenerationOptions:
         seed = content.get("seed")
         if seed is not None and not (type(seed) is int and SMALLEST_SEED <= seed <= LARGEST_SEED):
             raise OptionsUnreadable("'seed' may be a whole number of 64 bits")
-        return cls(grammar, logprobs, read_biases(content.get("logit_bias", {})), seed)
+        min_p = content.get("min_p", 0.0)
+        if type(min_p) not in (int, float) or not 0 <= min_p <= 1:
+            raise OptionsUnreadable("'min_p' may be a number from 0 to 1")
+        biases = read_biases(content.get("logit_bias", {}))
+        return cls(grammar, logprobs, biases, seed, float(min_p))
 
 
 def _grammar(value: object) -> BoundGrammar:

@@ -7,7 +7,7 @@ from typing import Self
 
 from chain.protocol.envelopes import InvalidKey, read_public_key
 from chain.protocol.params import PromptType
-from mining.node.protocol.sampling_params import SamplingParams
+from mining.node.protocol.sampling_params import SamplingParams, sampling_of
 from mining.node.protocol.wire import (
     ADDRESS,
     Malformed,
@@ -151,15 +151,7 @@ class Job(Wire):
     @property
     def sampling(self) -> SamplingParams:
         """The parameters in natural units."""
-        return SamplingParams(
-            temperature=self.temperature_x100 / 100,
-            top_p=self.top_p_x100 / 100,
-            top_k=self.top_k,
-            presence_penalty=self.presence_penalty_x100 / 100,
-            frequency_penalty=self.frequency_penalty_x100 / 100,
-            min_p=self.min_p,
-            logit_bias=self.logit_bias,
-        )
+        return sampling_of(self, min_p=self.min_p, logit_bias=self.logit_bias)
 
 
 @dataclass(frozen=True, kw_only=True)

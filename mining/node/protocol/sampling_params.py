@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,37 @@ class SamplingParams:
     frequency_penalty: float = 0.0
     min_p: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+
+
+class OnChainSampling(Protocol):
+    """What the chain says of a task's draws, and with it a router's row and a node's job."""
+
+    @property
+    def temperature_x100(self) -> int: ...
+    @property
+    def top_p_x100(self) -> int: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def presence_penalty_x100(self) -> int: ...
+    @property
+    def frequency_penalty_x100(self) -> int: ...
+
+
+def sampling_of(
+    task: OnChainSampling, *, min_p: float, logit_bias: Mapping[int, float]
+) -> SamplingParams:
+    """How a task wants its tokens drawn. The miners and the validator draw by this alone.
+
+    Args:
+        min_p: like `logit_bias`, an option that lies beside the prompt.
+    """
+    return SamplingParams(
+        temperature=task.temperature_x100 / 100,
+        top_p=task.top_p_x100 / 100,
+        top_k=task.top_k,
+        presence_penalty=task.presence_penalty_x100 / 100,
+        frequency_penalty=task.frequency_penalty_x100 / 100,
+        min_p=min_p,
+        logit_bias=logit_bias,
+    )

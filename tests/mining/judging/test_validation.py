@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from django.utils import timezone
@@ -12,12 +13,14 @@ from chain.models import Operation
 from chain.protocol.digests import canonical_json
 from chain.protocol.messages import SigningDomain, Verdict, recover
 from mining import keys
+from mining.assignment import mailbox
 from mining.assignment.leases import lease
 from mining.judging.validation import MORE_ENTRIES, is_audited, validate
 from mining.models import AssignmentStatus, ValidationMethod
 from mining.node.engine.batch_engine import Engine
 from mining.node.engine.generation import GenerationRequest
 from mining.node.protocol.sampling_params import SamplingParams
+from sessions.intake.options import GenerationOptions
 from sessions.models import TaskStatus
 from sessions.stages.task_states import mark_assigned, mark_committed, mark_precommitted
 from tests.mining.conftest import CHAIN_ID, QUEUE, make_account, make_miner, make_task
@@ -163,6 +166,34 @@ def test_an_audit_draws_from_the_seed_that_the_client_chose(
     revealed(task, [honest(engine, task, prompt, seed=seed)])
     validate(task.pk)
     assert accuracies(task) == [worth]
+
+
+@pytest.mark.parametrize(("keeps_min_p", "worth"), [(True, 10_000), (False, 0)])
+def test_an_audit_draws_by_all_that_a_miners_job_says(
+    validator, engine, settings, monkeypatch, keeps_min_p, worth
+):
+    settings.AUDIT_SHARE = 1.0
+    options = GenerationOptions(logit_bias={70: 3.0, 71: -2.5}, seed=7, min_p=0.3)
+    content = {"prompt": "Tell me about the hen.", "stop": [], **options.to_content()}
+    cid = storage.put(canonical_json(content))
+    stored = {"inline": False, "prompt_cid": cid, "task_data": storage.address(cid)}
+    wanted = {"temperature_x100": 150, "presence_penalty_x100": 20, "frequency_penalty_x100": 10}
+    task = make_task(redundancy=1, **stored, **wanted)
+    jobs = []
+    with monkeypatch.context() as patch:
+        patch.setattr(mailbox, "send_infer", lambda _, job: jobs.append(job))
+        lease(task, {0: make_miner()}, timezone.now(), live=0)
+    [job] = jobs
+    sampling = job.sampling if keeps_min_p else replace(job.sampling, min_p=0.0)
+    tokens = engine.prompts.tokenise(job.prompt, job.prompt_form)
+    request = GenerationRequest(
+        tokens, job.max_tokens, sampling, seed=job.seed, deadline_at=time.time() + 30
+    )
+    made = engine.submit(request).result(30)
+    same = make_task(redundancy=1, **stored, **wanted)
+    revealed(same, [(made.text, made.token_ids, made.finish_reason.value)])
+    validate(same.pk)
+    assert accuracies(same) == [worth]
 
 
 def test_about_the_audits_share_of_tasks_is_audited(settings):

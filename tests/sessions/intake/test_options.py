@@ -16,12 +16,13 @@ BOUND = {"library": "llguidance", "version": GRAMMAR_VERSION, "lark": "start: /a
 
 
 def test_options_come_back_as_they_were_put() -> None:
-    options = GenerationOptions(BoundGrammar('start: "a"'), 3, {5: -100, 17: 0.5})
+    options = GenerationOptions(BoundGrammar('start: "a"'), 3, {5: -100, 17: 0.5}, min_p=0.05)
     content = options.to_content()
     assert content == {
         "grammar": {"library": "llguidance", "version": GRAMMAR_VERSION, "lark": 'start: "a"'},
         "logprobs": 3,
         "logit_bias": {"5": -100, "17": 0.5},
+        "min_p": 0.05,
     }
     assert GenerationOptions.from_content(content | {"prompt": "x"}) == options
 
@@ -64,6 +65,11 @@ def test_what_says_nothing_is_left_out() -> None:
         ("seed", 1.0),
         ("seed", True),
         ("seed", "7"),
+        ("min_p", 1.01),
+        ("min_p", -0.1),
+        ("min_p", float("nan")),
+        ("min_p", True),
+        ("min_p", "0.1"),
         ("logit_bias", [1]),
         ("logit_bias", {"the": 1}),
         ("logit_bias", {"-1": 1}),
