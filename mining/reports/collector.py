@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ from mining.network import reports as network_reports
 from mining.node.protocol.names import REPORTS_KEY, mailbox_prefix
 from mining.node.protocol.reports import read_report
 from mining.node.protocol.wire import Malformed
-from mining.reports.effects import accept
+from mining.reports.effects import accept, prepare
 from sessions.streams.bounded_reads import SizedEntry, StreamPage, read_pages
 
 BLOCK_MS = 1_000
@@ -47,6 +48,9 @@ READ_BYTES = 2 * MAX_REPORT_BYTES
 LOOK_FOR_MINERS_EVERY_S = 2.0
 MAX_TRIES = 10
 """A report that could not be handled so often, over minutes, is dropped: no task waits longer."""
+
+Effect = Callable[[datetime], None]
+"""What follows from a report at a time."""
 
 logger = logging.getLogger(__name__)
 
@@ -156,8 +160,7 @@ class Collector:
         last = entries[-1].id
         if len(entries) > 1:
             try:
-                with transaction.atomic():
-                    _take_in(address, last, entries)
+                _take_in(address, last, [_prepared(address, entry) for entry in entries])
             except _MAY_PASS:
                 raise
             except Exception as error:
@@ -170,8 +173,7 @@ class Collector:
 
     def _handle(self, address: str, entry: SizedEntry) -> None:
         try:
-            with transaction.atomic():
-                _take_in(address, entry.id, [entry])
+            _take_in(address, entry.id, [_prepared(address, entry)])
             self._cursors[address] = entry.id
         except _MAY_PASS:
             raise  # nothing is wrong with the report: it is read again
@@ -200,15 +202,20 @@ _MAY_PASS = (OperationalError, InterfaceError, redis.RedisError, OSError, Storag
 """What is not the report's fault, as a rule: a deadlock, a full disk, a store that is away."""
 
 
-def _take_in(address: str, last_id: str, entries: Sequence[SizedEntry]) -> None:
+def _prepared(address: str, entry: SizedEntry) -> Effect:
+    """Do for a report what may be slow, and return what is left to do in a transaction."""
+    texts = _texts(entry)
+    if network_reports.is_network_report(texts):
+        return partial(network_reports.accept, address, texts)
+    return partial(accept, address, prepare(address, read_report(texts)))
+
+
+@transaction.atomic
+def _take_in(address: str, last_id: str, effects: Sequence[Effect]) -> None:
     # The miner's row before the tasks', so that two who read the same mailbox take turns.
     _keep_cursor(address, last_id)
-    for entry in entries:
-        texts = _texts(entry)
-        if network_reports.is_network_report(texts):
-            network_reports.accept(address, texts, timezone.now())
-        else:
-            accept(address, read_report(texts), timezone.now())
+    for effect in effects:
+        effect(timezone.now())
 
 
 def _keep_cursor(address: str, entry_id: str) -> None:

@@ -6,6 +6,7 @@ for the assignment that it belongs to.
 
 import logging
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -64,11 +65,45 @@ HOPELESS_CODES = frozenset(
     }
 )
 """Failures that the task itself is the reason of: every other miner would fail, too."""
+_REVEALED = (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED)
 
 logger = logging.getLogger(__name__)
 
 
-def accept(address: str, report: Report, now: datetime) -> None:
+@dataclass(frozen=True)
+class StoredReveal:
+    """A reveal whose content is stored, or need not be."""
+
+    report: CommitReport
+
+
+PreparedReport = HeartbeatReport | AckReport | PrecommitReport | FailedReport | StoredReveal
+
+
+def prepare(address: str, report: Report) -> PreparedReport:
+    """Store what a report brings, before its transaction: a slow store must not hold rows locked.
+
+    Raises:
+        ReportRefused: it brings something that the miner has not precommitted.
+        StorageError: the store does not take it now.
+    """
+    if not isinstance(report, CommitReport):
+        return report
+    task, assignment = _find(address.lower(), report.assignment_id)
+    content = report.content.encode()
+    if assignment.status in _REVEALED:
+        # What it revealed on chain by itself: there it may have put the address only.
+        if assignment.content_cid != raw_cid(content):
+            return StoredReveal(report)
+    else:
+        _require_precommitted(task, assignment, report)
+    if task.encrypted:
+        _require_sealed(task, content)
+    storage.put(content)
+    return StoredReveal(report)
+
+
+def accept(address: str, report: PreparedReport, now: datetime) -> None:
     """Take in what the owner of a mailbox says, as one transaction or as a part of the caller's.
 
     Raises:
@@ -82,8 +117,8 @@ def accept(address: str, report: Report, now: datetime) -> None:
             _ack(address, report, now)
         case PrecommitReport():
             _precommit(address, report, now)
-        case CommitReport():
-            _commit(address, report, now)
+        case StoredReveal():
+            _commit(address, report.report, now)
         case FailedReport():
             _failed(address, report, now)
 
@@ -186,39 +221,20 @@ def _commit(address: str, report: CommitReport, now: datetime) -> None:
     miner = to_checksum_address(address)
     message = Commit(task.session_id, task.task_id, _digest(task), miner, report.data)
     _require_signed(message, report.signature, message.miner)
-    if assignment.status in (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED):
-        _keep_what_was_revealed(task, assignment, report.content.encode())
+    if assignment.status in _REVEALED:
         return
-    _require_open(assignment, AssignmentStatus.PRECOMMITTED)
+    _require_precommitted(task, assignment, report)
     on_chain = _require_precommits_over(task)
-    if _hex(commit_hash(task.session_id, task.task_id, miner, report.data)) != (
-        assignment.precommit_hash
-    ):
-        raise ReportRefused("data: its hash is not the one that was precommitted")
-    content = report.content.encode()
-    if report.data not in (storage.address(raw_cid(content)), report.content):
-        raise ReportRefused("content: data is neither it nor its address")
-    if task.encrypted:
-        _require_sealed(task, content)
     advance(
         assignment,
         AssignmentStatus.REVEALED,
         now,
         commit_data=report.data,
         commit_signature=_hex(report.signature),
-        content_cid=storage.put(content),
+        content_cid=raw_cid(report.content.encode()),
     )
     outbox.enqueue(operations.relay_commit(message, report.signature))
     ask_validation_of(task, on_chain)
-
-
-def _keep_what_was_revealed(task: Task, assignment: Assignment, content: bytes) -> None:
-    """Store what a miner revealed on chain by itself: there it may have put the address only."""
-    if assignment.content_cid != raw_cid(content):
-        return
-    if task.encrypted:
-        _require_sealed(task, content)
-    storage.put(content)
 
 
 @transaction.atomic(savepoint=False)
@@ -274,8 +290,21 @@ def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:
         .first()
     )
     if task is None:
-        raise ReportRefused(f"assignment_id: {assignment_id} is not one of this miner's")
+        raise _not_this_miners(assignment_id)
     return task, Assignment.objects.select_for_update().get(pk=key)
+
+
+def _find(address: str, assignment_id: str) -> tuple[Task, Assignment]:
+    """The same without locks."""
+    found = Assignment.objects.select_related("task").filter(pk=UUID(assignment_id), miner=address)
+    assignment = found.first()
+    if assignment is None:
+        raise _not_this_miners(assignment_id)
+    return assignment.task, assignment
+
+
+def _not_this_miners(assignment_id: str) -> ReportRefused:
+    return ReportRefused(f"assignment_id: {assignment_id} is not one of this miner's")
 
 
 def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
@@ -283,6 +312,17 @@ def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
         raise ReportRefused(
             f"{assignment} is {assignment.status}: this comes too early or too late"
         )
+
+
+def _require_precommitted(task: Task, assignment: Assignment, report: CommitReport) -> None:
+    """Refuse a reveal of anything but what the miner has precommitted."""
+    _require_open(assignment, AssignmentStatus.PRECOMMITTED)
+    miner = to_checksum_address(assignment.miner)
+    hashed = commit_hash(task.session_id, task.task_id, miner, report.data)
+    if _hex(hashed) != assignment.precommit_hash:
+        raise ReportRefused("data: its hash is not the one that was precommitted")
+    if report.data not in (storage.address(raw_cid(report.content.encode())), report.content):
+        raise ReportRefused("content: data is neither it nor its address")
 
 
 def _require_precommits_over(task: Task) -> OnChainTask:

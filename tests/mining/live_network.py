@@ -20,7 +20,7 @@ from mining.assignment.leases import lease
 from mining.models import Assignment, MinerPresence
 from mining.node.protocol.reports import CommitReport, PrecommitReport
 from mining.progress.reactions import READER, Reactions
-from mining.reports.effects import accept
+from mining.reports.effects import accept, prepare
 from sessions.models import Session, Task
 from sessions.stages.task_states import mark_assigned
 from tests.anvil import MODEL, ORACLE, ROUTER, Chain
@@ -120,7 +120,7 @@ class Report:
         domain = SigningDomain(deployment.chain_id, deployment.addresses["SessionQueue"])
         signature = sign(message, domain, bytes(self.account.key))
         report = kind(assignment_id=str(self.assignment.id), signature=signature, **values)
-        accept(self.account.address, report, timezone.now())
+        accept(self.account.address, prepare(self.account.address, report), timezone.now())
 
 
 def content_of(task: Task, miner: str, answer: tuple[str, list[int], str]) -> str:

@@ -69,7 +69,7 @@ many = settings(max_examples=100, deadline=None, suppress_health_check=list(Heal
 @given(entries(_REPORTS))
 def test_any_report_is_taken_or_refused_by_name(entry):
     try:
-        report = read_report(entry)
+        report = effects.prepare("0x" + "ab" * 20, read_report(entry))
         with transaction.atomic():
             effects.accept("0x" + "ab" * 20, report, datetime.now(UTC))
     except (Malformed, ReportRefused) as refusal:

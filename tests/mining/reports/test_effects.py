@@ -5,6 +5,8 @@ import time
 import uuid
 
 import pytest
+import redis
+from django.db import connection
 from django.utils import timezone
 
 from chain import storage
@@ -12,6 +14,7 @@ from chain.models import Operation
 from chain.protocol.digests import canonical_json, commit_hash, raw_cid
 from chain.protocol.messages import Ack, Commit, Precommit, SigningDomain, sign
 from mining.assignment.leases import lease
+from mining.enrolment.redis_users import enrol
 from mining.errors import ReportRefused
 from mining.models import Assignment, AssignmentStatus, MinerPresence, Validation
 from mining.node.protocol.reports import (
@@ -20,9 +23,11 @@ from mining.node.protocol.reports import (
     FailedReport,
     HeartbeatReport,
     PrecommitReport,
+    write_report,
 )
 from mining.reports import first_tokens
-from mining.reports.effects import accept
+from mining.reports.collector import Collector, reports_key
+from mining.reports.effects import accept, prepare
 from sessions.faces.rest.representations import stages
 from sessions.models import OnChainStatus, Task, TaskStatus
 from sessions.stages.task_states import mark_assigned
@@ -75,7 +80,7 @@ class Signer:
         return FailedReport(assignment_id=str(self.assignment.id), code=code, message="why")
 
     def send(self, report):
-        accept(self.account.address, report, timezone.now())
+        accept(self.account.address, prepare(self.account.address, report), timezone.now())
         self.assignment.refresh_from_db()
         self.task.refresh_from_db()
 
@@ -184,6 +189,41 @@ def test_a_miners_part_goes_from_ack_to_reveal_and_each_step_goes_on_chain_once(
     assert storage.get(signer.assignment.content_cid) == signer.content.encode()
     for kind in ("relay_precommit", "relay_commit"):
         assert operations(kind).count() == 1
+
+
+def test_a_store_that_takes_its_time_holds_no_rows_locked(signer, settings, monkeypatch):
+    put, in_transaction = storage.put, []
+
+    def observed(content):
+        in_transaction.append(connection.in_atomic_block)
+        return put(content)
+
+    signer.send(signer.precommit())
+    end_precommits(signer.task)
+    monkeypatch.setattr(storage, "put", observed)
+    address = signer.account.address.lower()
+    with (
+        redis.Redis.from_url(enrol(address)) as miner,
+        redis.Redis.from_url(settings.REDIS_URL, protocol=2) as router,
+    ):
+        for report in (signer.ack(), signer.commit()):
+            miner.xadd(reports_key(address), write_report(report))
+        assert Collector(router).collect(100) == 2
+    signer.assignment.refresh_from_db()
+    assert signer.assignment.status == AssignmentStatus.REVEALED
+    assert in_transaction == [False]
+
+
+def test_nothing_is_stored_but_what_was_precommitted(signer, monkeypatch):
+    signer.send(signer.precommit())
+    end_precommits(signer.task)
+    stored = []
+    monkeypatch.setattr(storage, "put", stored.append)
+    other = '{"result":"26"}'
+    address = storage.address(raw_cid(other.encode()))
+    with pytest.raises(ReportRefused):
+        signer.send(signer.commit(data=address, content=other))
+    assert stored == []
 
 
 @pytest.mark.parametrize(("timeout_s", "relayed"), [(60, 0), (300, 1)])
