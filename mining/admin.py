@@ -64,7 +64,7 @@ class MinerResultAdmin(ReadOnlyAdmin):
 
 @admin.register(Validation)
 class ValidationAdmin(ReadOnlyAdmin):
-    list_display = ["task", "method", "asked_at", "finished_at"]
+    list_display = ["task", "method", "deaths", "asked_at", "finished_at"]
     list_select_related = ["task"]
 
 

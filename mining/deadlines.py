@@ -34,7 +34,8 @@ ASK_AGAIN_S = 5.0
 REACT_WITHIN_S = 2.0
 """How long who hears of the chain's news has to ask for reveals, before the oracle does."""
 MAX_DEATHS = 2
-"""A task that so many nodes died with, or one so many times, is not given out again."""
+"""A task that so many nodes died with, or one so many times, is not given out again. One that the
+validator died with so many times is judged without the validator's own work."""
 VALIDATE_AGAIN_S = 30.0
 """A validation that has not finished is taken for lost after this long."""
 

@@ -34,9 +34,8 @@ from mining.judging.answers import (
     require_streamed,
     up_to,
 )
-from mining.judging.embeddings import embed
 from mining.judging.judgement import Judgement, Logprobs, judge, judge_by_reference, judge_logprobs
-from mining.judging.rerun import rerun
+from mining.judging.validator_deaths import CountedWork
 from mining.models import Assignment, AssignmentStatus, Validation, ValidationMethod
 from mining.progress.chain_catch_up import is_behind
 from sessions.intake.prompts import Prompt, PromptUnreadable, prompt_of
@@ -84,6 +83,7 @@ def validate(task_pk: int) -> None:
 
     Raises:
         ValidationImpossible: nothing can decide now; the oracle asks again until the deadline.
+        ValidatorBusy: another validator is at work on it.
     """
     task = Task.objects.filter(pk=task_pk, status=TaskStatus.COMMITTED).first()
     if task is None:
@@ -167,7 +167,8 @@ def _measure(task: Task, answers: Sequence[Answer], *, with_logprobs: bool) -> M
     if not answers:
         return Measure(ValidationMethod.NONE)
     texts = [answer.text for answer in answers]
-    judgement = judge(texts, embed)
+    work = CountedWork(task)
+    judgement = judge(texts, work.embed)
     disbelieved = _disbelieved(judgement, answers) if with_logprobs else set[int]()
     if disbelieved is None:
         judgement = None
@@ -176,13 +177,13 @@ def _measure(task: Task, answers: Sequence[Answer], *, with_logprobs: bool) -> M
         return Measure(ValidationMethod.MAJORITY, judgement, disbelieved=disbelieved or ())
     method = ValidationMethod.AUDIT if audited else ValidationMethod.RERUN
     try:
-        reference = rerun(task, answers[0].token_ids)
+        reference = work.rerun(answers[0].token_ids)
     except ValidationImpossible:
         if judgement is None:
             raise
         logger.exception("%s: it cannot be audited and is judged as it is", task)
         return Measure(ValidationMethod.MAJORITY, judgement, disbelieved=disbelieved or ())
-    judgement = judge_by_reference(texts, reference.text, embed)
+    judgement = judge_by_reference(texts, reference.text, work.embed)
     disbelieved = _disbelieved(judgement, answers, reference.logprobs) if with_logprobs else set()
     return Measure(method, judgement, reference.text, disbelieved or ())
 

@@ -32,6 +32,9 @@ class Validation(models.Model):
     remarks = models.JSONField(
         default=dict, blank=True, help_text="why a miner's answer is worth 0"
     )
+    deaths = models.PositiveSmallIntegerField(
+        default=0, help_text="how often the validator's process died while it judged this"
+    )
 
     objects: models.Manager["Validation"] = models.Manager()
 
