@@ -44,6 +44,8 @@ class OnlineMiner:
     shared: bool
     """Whether it works for sessions that it does not belong to, too."""
     canonical: bool
+    software: Collection[str]
+    """What it runs, each a name and a version."""
 
     @property
     def is_free(self) -> bool:
@@ -81,8 +83,19 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
             can_decrypt=key != "",
             shared=standing != NodeState.DEDICATED,
             canonical=canonical,
+            software=software.split(),
         )
-        for address, slots, loaded, key, canonical, reputation, standing, leased in present
+        for (
+            address,
+            slots,
+            loaded,
+            key,
+            canonical,
+            software,
+            reputation,
+            standing,
+            leased,
+        ) in present
     ]
 
 
@@ -113,7 +126,7 @@ def _present() -> "QuerySet[MinerPresence, tuple[Any, ...]]":
         .filter(standing__isnull=False)
         .order_by("address")
         .values_list(
-            *("address", "slots", "loaded", "encryption_key", "canonical"),
+            *("address", "slots", "loaded", "encryption_key", "canonical", "software"),
             *("reputation", "standing", "leases"),
         )
     )
@@ -137,7 +150,8 @@ def without_slots_of(
 def suitable(task: Task, mode: int | None, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
     """Those who may work on a task: by its session's mode, the session's own, the shared, or both.
 
-    The session's own come first in a draw. An encrypted task needs miners whose keys are known.
+    The session's own come first in a draw. An encrypted task needs miners whose keys are known, and
+    one with a grammar needs miners that have the library and version to which it is bound.
     One that draws by another rule than the protocol's is fit where nothing is drawn: at
     temperature 0.
     """
@@ -147,6 +161,7 @@ def suitable(task: Task, mode: int | None, miners: Sequence[OnlineMiner]) -> lis
         for miner in miners
         if (miner.candidate.address in own or (miner.shared and mode != SessionMode.DEDICATED))
         and (miner.can_decrypt or not task.encrypted)
+        and (not task.grammar_reader or task.grammar_reader in miner.software)
         and (miner.canonical or task.temperature_x100 == 0)
     ]
 

@@ -20,8 +20,9 @@ def task_of(on_chain: OnChainTask, session: Session) -> Task:
 def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, str] | None:
     """Why a task cannot be served: a code and a message.
 
-    Sets what its content tells: `stop`, and whether it is encrypted. It asks the content store and
-    the tokeniser, and no database: it may take long, and no transaction may be open meanwhile.
+    Sets what its content tells: `stop`, what reads its grammar, and whether it is encrypted. It
+    asks the content store and the tokeniser, and no database: it may take long, and no transaction
+    may be open meanwhile.
 
     Args:
         within_s: seconds for the content.
@@ -39,6 +40,7 @@ def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, s
         return "prompt_unreadable", str(error)
     task.encrypted = bool(prompt.envelope)
     task.stop = [] if task.encrypted else list(prompt.stop)
+    task.grammar_reader = prompt.options.grammar_reader.replace("\x00", "\ufffd")
     if not task.encrypted and _asks_for_encryption(session):
         return (
             "prompt_not_encrypted",

@@ -69,6 +69,7 @@ def new_task(
         frequency_penalty_x100=params.frequency_penalty_x100,
         timeout_s=request.timeout_s,
         stop=[] if encrypted else list(request.stop),
+        grammar_reader=request.options.grammar_reader,
         client_reference=request.client_reference,
         idempotency_key=request.idempotency_key,
         max_input_tokens=fitted.input_tokens,

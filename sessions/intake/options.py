@@ -32,6 +32,11 @@ class BoundGrammar:
     library: str = GRAMMAR_LIBRARY
     version: str = GRAMMAR_VERSION
 
+    @property
+    def reader(self) -> str:
+        """What reads it, as nodes name their software."""
+        return f"{self.library}/{self.version}"
+
 
 @dataclass(frozen=True)
 class GenerationOptions:
@@ -50,6 +55,11 @@ class GenerationOptions:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     min_p: float = 0.0
+
+    @property
+    def grammar_reader(self) -> str:
+        """What reads the grammar; empty where there is none."""
+        return "" if self.grammar is None else self.grammar.reader
 
     @property
     def seed_bytes(self) -> bytes:

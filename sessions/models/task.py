@@ -136,6 +136,12 @@ class Task(models.Model):
     frequency_penalty_x100 = models.PositiveIntegerField(default=0)
     timeout_s = models.PositiveIntegerField(default=60)
     stop = models.JSONField(default=list, blank=True)
+    grammar_reader = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="the library and version that read its grammar, if it has one",
+    )
     client_reference = models.TextField(
         blank=True, default="", help_text="the client's label; others may have the same"
     )

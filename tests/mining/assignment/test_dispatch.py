@@ -15,7 +15,9 @@ from chain.protocol.digests import canonical_json
 from mining.assignment import dispatch, leases
 from mining.assignment.dispatch import dispatch_all, dispatch_some
 from mining.models import Assignment, AssignmentStatus, NodeState
+from mining.node.engine.grammar import LIBRARY
 from mining.node.protocol.names import mailbox_prefix
+from sessions.intake.options import BoundGrammar
 from sessions.models import Task, TaskStatus
 from tests.mining.conftest import MODEL, hire, make_miner, make_session, make_task
 
@@ -71,6 +73,18 @@ def test_a_task_waits_for_miners_that_are_fit_for_it(unfit):
     assert task.status == TaskStatus.QUEUED
     make_miner()
     assert dispatch_all() == 1
+
+
+def test_a_task_with_a_grammar_goes_to_a_node_that_has_its_version():
+    bound = BoundGrammar('start: "a"', version="1.9.1")
+    task = make_task(make_session(redundancy=1), grammar_reader=bound.reader)
+    others = ("", "cortensor-node/0.1.0 llguidance/1.9.10", "llguidance/1.9 1.9.1")
+    for software in others:
+        make_miner(software=software)
+    assert dispatch_all() == 0
+    able = make_miner(software=f"cortensor-node/0.1.0 {LIBRARY}/1.9.1")
+    assert dispatch_all() == 1
+    assert task.assignments.get().miner == able
 
 
 def test_where_nothing_is_drawn_any_server_may_answer():

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from chain import storage
 from sessions.intake import acceptance
+from sessions.intake.options import BoundGrammar, GenerationOptions
 from sessions.intake.reservations import promised_to
 from sessions.models import (
     OnChainStatus,
@@ -59,6 +60,16 @@ def test_content_that_the_storage_has_is_served_with_its_stops() -> None:
     task = Task.objects.get()
     assert (task.status, task.inline, task.prompt_cid) == (TaskStatus.QUEUED, False, cid)
     assert task.stop == ["\n"]
+    assert task.grammar_reader == ""
+
+
+def test_what_reads_a_tasks_grammar_is_known_before_miners_are_chosen() -> None:
+    grammar = BoundGrammar('start: "a"', library="another\x00", version="1")
+    request = make_request("hello you", options=GenerationOptions(grammar))
+    cid = storage.put(request.content)
+    on_chain(make_session(), task_data=storage.address(cid))
+    news()
+    assert Task.objects.get().grammar_reader == "another\ufffd/1"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from sessions.errors import (
     TooManyTasks,
 )
 from sessions.intake import acceptance
-from sessions.intake.options import BoundGrammar, GenerationOptions
+from sessions.intake.options import GRAMMAR_VERSION, BoundGrammar, GenerationOptions
 from sessions.intake.prompts import prompt_of
 from sessions.intake.reservations import promised_to
 from sessions.intake.task_numbers import LANE_SIZE
@@ -123,6 +123,7 @@ def test_options_are_bound_by_the_content() -> None:
     options = GenerationOptions(grammar=BoundGrammar('start: "a"'), logit_bias={5: -100})
     task = acceptance.accept(make_request(options=options), session=make_session(), api_key=None)
     assert prompt_of(task).options == options
+    assert task.grammar_reader == f"llguidance/{GRAMMAR_VERSION}"
 
 
 def test_each_task_gets_the_next_number_of_the_routers_lane() -> None:
