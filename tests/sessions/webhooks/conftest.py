@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from sessions.models import WebhookEndpoint
+from sessions.models import Session, WebhookEndpoint
 from tests.serving import Receiver, receive
-from tests.sessions.factories import OWNER
+from tests.sessions.factories import OWNER, make_session
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +27,8 @@ def receiver() -> Iterator[Receiver]:
 def endpoint(receiver: Receiver) -> WebhookEndpoint:
     """OWNER's endpoint for all of its sessions."""
     return WebhookEndpoint.objects.create(owner=OWNER, url=receiver.url)
+
+
+@pytest.fixture
+def session() -> Session:
+    return make_session()

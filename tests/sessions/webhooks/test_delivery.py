@@ -21,7 +21,6 @@ from cortensor_site.celery import app
 from sessions.models import (
     DeliveryStatus,
     Session,
-    Task,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -29,35 +28,10 @@ from sessions.stages import task_states
 from sessions.webhooks import delivery, outbox, sending
 from sessions.webhooks.signing import signature_headers
 from tests.serving import Receiver
-from tests.sessions.factories import OWNER, STRANGER, make_session, make_task
+from tests.sessions.factories import OWNER, STRANGER, make_task
+from tests.sessions.webhooks.messages import end, message, try_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def session() -> Session:
-    return make_session()
-
-
-def end(session: Session, **values: Any) -> Task:
-    """A task of this session that the chain has settled."""
-    task = make_task(session, **values)
-    task_states.mark_ended(task)
-    return task
-
-
-def message(session: Session) -> WebhookDelivery:
-    """The message that an ended task leaves."""
-    task = end(session)
-    return WebhookDelivery.objects.get(task=task)
-
-
-def try_now(message: WebhookDelivery) -> WebhookDelivery:
-    """Deliver as if the next attempt were due."""
-    WebhookDelivery.objects.filter(pk=message.pk).update(next_attempt_at=timezone.now())
-    delivery.deliver(str(message.pk))
-    message.refresh_from_db()
-    return message
 
 
 def test_the_owner_of_a_session_hears_that_its_task_has_ended(
@@ -381,29 +355,3 @@ def test_a_retry_is_handed_over_when_it_is_due_and_not_before(
     now = timezone.now()
     assert outbox.hand_over_due(now) == 0
     assert outbox.hand_over_due(now + timedelta(seconds=10)) == 1
-
-
-def test_a_message_that_breaks_its_sender_has_an_end(
-    session: Session, endpoint: WebhookEndpoint, receiver: Receiver
-) -> None:
-    WebhookEndpoint.objects.update(url="https://[::1")
-    sent = message(session)
-    for _ in range(len(outbox.RETRY_AFTER_S) + 1):
-        try_now(sent)
-        sent.refresh_from_db()
-    assert sent.status == DeliveryStatus.FAILED
-    assert "not sent" in sent.problem
-
-
-def test_a_signing_key_that_is_none_is_a_failed_attempt(
-    session: Session,
-    endpoint: WebhookEndpoint,
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(*_: Any) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(delivery, "signature_headers", fail)
-    sent = try_now(message(session))
-    assert (sent.status, sent.problem) == (DeliveryStatus.PENDING, "not sent: ZeroDivisionError")
