@@ -15,6 +15,8 @@ from eth_utils.crypto import keccak
 
 from chain.protocol.params import InvalidParams, RequestParams
 
+ADDRESS_SCHEME = "ipfs://"
+"""A content address is this and a CID."""
 MAX_DATA_BYTES = 16 * 1024
 """The contract's limit for a commit's `data`. A longer result is committed by its address."""
 MAX_INPUT_TOKENS = 2**20 - 1
@@ -101,20 +103,20 @@ def _terms(places: Sequence[tuple[str, int, int]]) -> int:
 def addressed_digest(text: str) -> bytes | None:
     """Return the SHA-256 digest in a content address, or None if the text is not one.
 
-    A content address is `ipfs://` followed by a CID as `raw_cid` returns it.
+    A content address is `ADDRESS_SCHEME` followed by a CID as `raw_cid` returns it.
     """
     if len(text) != len(_ADDRESS_START) + _DIGEST_LETTERS or not text.startswith(_ADDRESS_START):
         return None
     # `b`, then base32 without its padding.
-    letters = text.removeprefix("ipfs://b").upper() + "======"
+    letters = text.removeprefix(ADDRESS_SCHEME + "b").upper() + "======"
     try:
         digest = base64.b32decode(letters)[4:]
     except ValueError:
         return None
-    return digest if "ipfs://" + _raw_cid_of(digest) == text else None
+    return digest if ADDRESS_SCHEME + _raw_cid_of(digest) == text else None
 
 
-_ADDRESS_START, _DIGEST_LETTERS = "ipfs://bafkrei", 52
+_ADDRESS_START, _DIGEST_LETTERS = ADDRESS_SCHEME + "bafkrei", 52
 
 
 def canonical_json(value: Any) -> bytes:
@@ -131,6 +133,11 @@ def canonical_json(value: Any) -> bytes:
 def raw_cid(content: bytes) -> str:
     """Return the CID of a content: CIDv1, raw leaf, SHA-256, base32."""
     return _raw_cid_of(hashlib.sha256(content).digest())
+
+
+def raw_address(content: bytes) -> str:
+    """The content address of some bytes that are one raw leaf."""
+    return ADDRESS_SCHEME + raw_cid(content)
 
 
 def _raw_cid_of(digest: bytes) -> str:

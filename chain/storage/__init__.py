@@ -10,7 +10,6 @@ in files under `settings.STORAGE_DIR`, or in a Kubo node if `settings.IPFS_API_U
 from chain.storage.contents import (
     CONTENT_WITHIN_S,
     MAX_CONTENT_BYTES,
-    SCHEME,
     address,
     get,
     put,
@@ -34,7 +33,6 @@ from chain.storage.errors import (
 __all__ = [
     "CONTENT_WITHIN_S",
     "MAX_CONTENT_BYTES",
-    "SCHEME",
     "BlockCorrupt",
     "BlockMissing",
     "BlockTooLarge",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from chain.protocol.digests import ADDRESS_SCHEME
 from chain.storage.blocks import Blocks, LocalBlocks, Nowhere
 from chain.storage.cids import Cid
 from chain.storage.errors import ContentTooLarge
@@ -14,7 +15,6 @@ from chain.storage.kubo import kubo
 from chain.storage.reader import read
 from chain.storage.writer import write
 
-SCHEME = "ipfs://"
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 CONTENT_WITHIN_S = 30.0
 """The default time limit for reading one content."""
@@ -82,7 +82,7 @@ def stream(cid: str, max_bytes: int = MAX_CONTENT_BYTES) -> Iterator[bytes]:
 
 def address(cid: str) -> str:
     """Return the address of a CID, as it is written on chain."""
-    return SCHEME + cid
+    return ADDRESS_SCHEME + cid
 
 
 def _blocks() -> Blocks:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from chain import network_operations as operations
 from chain import storage
 from chain.deployed.contracts import deployment
+from chain.protocol.digests import ADDRESS_SCHEME
 from chain.protocol.messages import SigningDomain, sign
 from chain.protocol.network_messages import NetworkVerdict
 from chain.rpc.endpoints import endpoints
@@ -29,8 +30,6 @@ from mining.node.llm.llama import LlamaError
 from mining.node.llm.prompts import PromptError
 from mining.node.network.answering import answer_request, completion_of
 from mining.node.network.job import MAX_COMPLETION_BYTES
-
-ADDRESS = "ipfs://"
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +79,10 @@ def judge_session(number: int) -> None:
 
 def _text_of(completion: str) -> str | None:
     """Return the text of an answer, or None if it is a content address that cannot be read."""
-    if not completion.startswith(ADDRESS):
+    if not completion.startswith(ADDRESS_SCHEME):
         return completion
     try:
-        return storage.get(completion.removeprefix(ADDRESS), MAX_COMPLETION_BYTES).decode()
+        return storage.get(completion.removeprefix(ADDRESS_SCHEME), MAX_COMPLETION_BYTES).decode()
     except (storage.StorageError, OSError, UnicodeDecodeError):
         logger.warning("%s cannot be read", completion[:100])
         return None

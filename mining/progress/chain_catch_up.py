@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chain import storage
 from chain.deployed.task_results import ChainResult, read_results
-from chain.protocol.digests import addressed_digest
+from chain.protocol.digests import ADDRESS_SCHEME, addressed_digest
 from chain.rpc.client import RpcError
 from chain.storage import StorageError
 from mining.assignment import mailbox
@@ -189,5 +189,5 @@ def _content_cid(result: ChainResult) -> str:
     if not result.data:
         return ""
     if addressed_digest(result.data) is not None:
-        return result.data.removeprefix(storage.SCHEME)
+        return result.data.removeprefix(ADDRESS_SCHEME)
     return storage.put(result.data.encode())

@@ -17,7 +17,7 @@ from eth_utils.address import to_checksum_address
 from chain import operations, storage
 from chain.deployed.contracts import deployment
 from chain.postgres.wakeup import notify
-from chain.protocol.digests import commit_hash, raw_cid
+from chain.protocol.digests import commit_hash, raw_address, raw_cid
 from chain.protocol.envelopes import EnvelopeError, InvalidKey, Role, read_public_key
 from chain.protocol.messages import (
     Ack,
@@ -321,7 +321,7 @@ def _require_precommitted(task: Task, assignment: Assignment, report: CommitRepo
     hashed = commit_hash(task.session_id, task.task_id, miner, report.data)
     if _hex(hashed) != assignment.precommit_hash:
         raise ReportRefused("data: its hash is not the one that was precommitted")
-    if report.data not in (storage.address(raw_cid(report.content.encode())), report.content):
+    if report.data not in (raw_address(report.content.encode()), report.content):
         raise ReportRefused("content: data is neither it nor its address")
 
 

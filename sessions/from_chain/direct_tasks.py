@@ -1,6 +1,6 @@
 """Tasks that clients submitted by their own transactions: their rows, and who can be served."""
 
-from chain import storage
+from chain.protocol.digests import ADDRESS_SCHEME
 from chain.protocol.params import AskedParams, InvalidParams, LlmParams, RequestParams
 from sessions import ports
 from sessions.errors import EncryptionUnusable
@@ -8,7 +8,6 @@ from sessions.intake import encryption
 from sessions.intake.prompts import PromptMissing, PromptUnreachable, PromptUnreadable, prompt_of
 from sessions.models import OnChainTask, Session, Task, TaskOrigin
 
-ADDRESS_PREFIX = storage.address("")
 _LARGEST_KEPT = 2**31 - 1
 
 
@@ -67,13 +66,13 @@ def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, s
 def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
     params = _params_of(on_chain, session)
     request = RequestParams.from_words([int(word) for word in on_chain.request_params])
-    inline = not on_chain.task_data.startswith(ADDRESS_PREFIX)
+    inline = not on_chain.task_data.startswith(ADDRESS_SCHEME)
     return {
         "session_id": on_chain.session_id,
         "task_id": on_chain.task_id,
         "task_digest": on_chain.digest,
         "origin": TaskOrigin.CHAIN,
-        "prompt_cid": "" if inline else on_chain.task_data.removeprefix(ADDRESS_PREFIX)[:100],
+        "prompt_cid": "" if inline else on_chain.task_data.removeprefix(ADDRESS_SCHEME)[:100],
         "task_data": on_chain.task_data,
         "inline": inline,
         "prompt_type": _kept(on_chain.prompt_type),

@@ -2,7 +2,7 @@
 
 import secrets
 
-from chain.protocol.digests import MAX_DATA_BYTES, canonical_json, raw_cid
+from chain.protocol.digests import MAX_DATA_BYTES, canonical_json, raw_address
 from mining.node.disk.stash import Result
 from mining.node.engine.generation import GenerationResult
 from mining.node.protocol.job import Job
@@ -46,5 +46,5 @@ def bind(job: Job, result: GenerationResult, miner: str) -> Result:
         chain_id=job.chain_id,
         queue_address=job.queue_address,
         content=content.decode(),
-        data=content.decode() if inline else "ipfs://" + raw_cid(content),
+        data=content.decode() if inline else raw_address(content),
     )
