@@ -19,11 +19,6 @@ class StreamEntry(NamedTuple):
     id: str
     fields: dict[str, str]
 
-    @property
-    def size(self) -> int:
-        """Characters of all that it says."""
-        return sum(len(name) + len(value) for name, value in self.fields.items())
-
 
 class Wakeable(Protocol):
     """Whoever is to be woken when there is something new."""
@@ -47,8 +42,10 @@ class StreamBuffer:
     """Whether reading waits for somebody who takes what is here."""
     is_readable: bool = True
     """False for a key that is no stream, or none that anybody can want."""
+    sizes: list[int] = field(default_factory=list)
+    """The characters of each entry that is kept. Each entry is measured once."""
     size: int = 0
-    """Characters of the entries that are kept."""
+    """The sum of `sizes`."""
 
     @property
     def is_full(self) -> bool:
@@ -59,17 +56,21 @@ class StreamBuffer:
     def last(self) -> str:
         return self.entries[-1].id if self.entries else self.before
 
-    def append(self, found: list[StreamEntry]) -> None:
+    def append(self, found: list[StreamEntry], sizes: list[int]) -> None:
+        """Add entries and their sizes in characters, and drop the oldest beyond the bounds."""
         self.entries += found
+        self.sizes += sizes
         self.appended += len(found)
-        self.size += sum(entry.size for entry in found)
-        surplus, size = 0, self.size
-        while len(self.entries) - surplus > KEPT_ENTRIES or size > KEPT_CHARACTERS:
-            size -= self.entries[surplus].size
+        size = self.size + sum(sizes)
+        surplus = max(0, len(self.entries) - KEPT_ENTRIES)
+        size -= sum(self.sizes[:surplus])
+        while size > KEPT_CHARACTERS:
+            size -= self.sizes[surplus]
             surplus += 1
+        self.size = size
         if surplus > 0:
-            self.before, self.size = self.entries[surplus - 1].id, size
-            del self.entries[:surplus]
+            self.before = self.entries[surplus - 1].id
+            del self.entries[:surplus], self.sizes[:surplus]
         self.wake()
 
     def wake(self) -> None:
@@ -85,6 +86,11 @@ class StreamBuffer:
             return None
         at = bisect_right(self.entries, place, key=lambda entry: order(entry.id))
         return self.entries[at:]
+
+
+def characters_in(fields: dict[str, str]) -> int:
+    """The characters of an entry's names and values."""
+    return sum(map(len, fields)) + sum(map(len, fields.values()))
 
 
 def order(position: str) -> tuple[int, int]:

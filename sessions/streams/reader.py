@@ -22,7 +22,13 @@ import redis.asyncio
 from django.conf import settings
 
 from sessions.errors import RelayError, RouterRestarting
-from sessions.streams.buffer import MAX_ENTRY_CHARACTERS, START, StreamBuffer, StreamEntry
+from sessions.streams.buffer import (
+    MAX_ENTRY_CHARACTERS,
+    START,
+    StreamBuffer,
+    StreamEntry,
+    characters_in,
+)
 from sessions.streams.connection import clear_errors, close, connection, tracking, unavailable
 from sessions.streams.follower import StreamFollower
 
@@ -207,12 +213,12 @@ class StreamReader:
             stream = self._streams.get(key)
             # Somebody may have left it and another come to it while Redis was asked.
             if stream is not None and stream.last == positions[key]:
-                entries = [StreamEntry(*entry) for entry in found]
-                if any(entry.size > MAX_ENTRY_CHARACTERS for entry in entries):
+                sizes = [characters_in(fields) for _, fields in found]
+                if max(sizes, default=0) > MAX_ENTRY_CHARACTERS:
                     logger.warning("%s has an entry that is too large; it is not followed", key)
                     stream.is_readable = False
                     continue
-                stream.append(entries)
+                stream.append([StreamEntry(*entry) for entry in found], sizes)
             if stream is not None and len(found) == ENTRIES_A_READ:
                 self.read_soon(key)
 

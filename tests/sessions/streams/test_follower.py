@@ -9,6 +9,7 @@ import redis.asyncio
 from sessions.streams import answer_stream
 from sessions.streams import reader as stream_reader
 from sessions.streams.answer import SourceChosen
+from sessions.streams.buffer import characters_in
 from tests.sessions.followed_task import (
     ALICE,
     TASK,
@@ -115,7 +116,7 @@ async def test_entries_of_any_size_take_no_more_memory_than_a_few(
         assert seen == [str(number) for number in range(50)]
         buffer = follower.cursors["busy"].stream
         assert buffer.size <= 10_000
-        assert buffer.size == sum(entry.size for entry in buffer.entries)
+        assert buffer.size == sum(characters_in(entry.fields) for entry in buffer.entries)
 
 
 async def test_a_stream_with_an_entry_beyond_every_bound_is_not_followed(
