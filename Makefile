@@ -7,7 +7,7 @@ CHAT_MODEL := .models/smollm2-135m-instruct.gguf
 FORGE := $(PY) contracts/forge.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run ask test test-python test-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults fuzz-engine lint format docs contracts pins bench setup setup-dev clean
+.PHONY: help run ask test test-python test-contracts prove-contracts coverage coverage-contracts audit soak-sync soak-outages soak-faults fuzz-engine lint format docs contracts pins bench setup setup-dev clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,16 +24,19 @@ test: setup-dev test-contracts test-python ## Run every test
 test-python: setup-dev ## Run the Python tests
 	$(PY) -m pytest
 
-test-contracts: setup ## Run the contracts' tests
+test-contracts: setup ## Run the contracts' tests, with the bytecode that is checked in
 	$(PY) contracts/build.py --check
-	FORGE_SNAPSHOT_CHECK=true $(FORGE) test --offline
+	FORGE_SNAPSHOT_CHECK=true nice $(FORGE) test --offline
+
+prove-contracts: setup ## Compile the contracts, and compare every byte with contracts/abi (minutes)
+	nice $(PY) contracts/build.py --prove
 
 coverage: setup-dev ## Measure what of the Python code the tests reach (TESTS=tests/mining: only those)
 	$(VENV)/bin/coverage run -m pytest -q --durations=0 $(TESTS)
 	$(VENV)/bin/coverage report
 
 coverage-contracts: setup ## Measure what of contracts/src the tests reach (without optimising: minutes)
-	$(FORGE) coverage --offline --ir-minimum --no-match-contract 'Invariants|Gas' \
+	FOUNDRY_PROFILE=deployed TEST_SOURCES=true $(FORGE) coverage --offline --ir-minimum --no-match-contract 'Invariants|Gas' \
 		--no-match-coverage 'contracts/test|node_modules' --report summary
 
 audit: setup $(VENV)-slither/.installed ## Run slither; fails on findings that contracts/AUDIT.md does not answer

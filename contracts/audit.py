@@ -54,6 +54,7 @@ def analyse() -> Any:
     subprocess.run(
         [*forge, "--build-info", *places, "--cache-path", str(CACHE / "cache"), "--offline"],
         cwd=ROOT,
+        env=os.environ | {"FOUNDRY_PROFILE": "deployed"},
         check=True,
         stdout=quiet,
         stderr=quiet,
@@ -71,7 +72,11 @@ def analyse() -> Any:
         stdout=quiet,
         stderr=quiet,
         # It asks forge for the project's folders.
-        env={**os.environ, "PATH": f"{FORGE_BIN}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "FOUNDRY_PROFILE": "deployed",
+            "PATH": f"{FORGE_BIN}{os.pathsep}{os.environ['PATH']}",
+        },
     )
     return json.loads(report.read_text())
 

@@ -45,8 +45,8 @@ contract HostileTest is Network {
     function setUp() public {
         deployNetwork();
         bad = new HostileToken();
-        escrow = new SessionPayment(roles, bad);
-        nodes = new NodePool(roles, bad);
+        escrow = deployPayment(roles, bad);
+        nodes = NodePool(deploy("NodePool", abi.encode(roles, bad)));
         vm.prank(admin);
         escrow.setSession(session);
         bad.approve(address(escrow), type(uint256).max);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import {Cognitive} from "../src/network/Cognitive.sol";
 import {NetworkLedger} from "../src/network/NetworkLedger.sol";
 import {NetworkRewards} from "../src/money/NetworkRewards.sol";
@@ -39,16 +41,22 @@ abstract contract IdleNetwork is Network {
         // The middle of an epoch, so that a round does not cross its end.
         (time, height) = (START / EPOCH * EPOCH + EPOCH / 2, 1000);
         tick(0);
-        stats = new NodeStats(roles);
-        reputation = new NodeReputation(roles);
-        rewards = new NetworkRewards(roles, token, EPOCH);
-        cognitive = new Cognitive(roles, pool, stats, reputation, rewards, new NetworkViews());
+        stats = NodeStats(deploy("NodeStats", abi.encode(roles)));
+        reputation = NodeReputation(deploy("NodeReputation", abi.encode(roles)));
+        rewards = deployRewards(token, EPOCH);
+        address views = deploy("NetworkViews", "");
+        cognitive =
+            Cognitive(deploy("Cognitive", abi.encode(roles, pool, stats, reputation, rewards, views)));
         network = NetworkViews(address(cognitive));
         vm.startPrank(admin);
         roles.grantRole(roles.MODULE_ROLE(), address(cognitive));
         rewards.setEpochBudget(BUDGET);
         vm.stopPrank();
         fundRewards(FUNDS);
+    }
+
+    function deployRewards(IERC20 token_, uint256 epochSeconds) internal returns (NetworkRewards) {
+        return NetworkRewards(deploy("NetworkRewards", abi.encode(roles, token_, epochSeconds)));
     }
 
     function fundRewards(uint256 amount) internal {

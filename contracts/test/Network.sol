@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import {CortensorToken} from "../src/money/CortensorToken.sol";
 import {NodePool, NodeState} from "../src/node/NodePool.sol";
 import {OverdueTasks} from "../src/task/OverdueTasks.sol";
@@ -54,13 +56,14 @@ abstract contract Network is Checks {
 
     function deployNetwork() internal {
         vm.warp(START);
-        roles = new Roles(admin, 0);
-        token = new CortensorToken(treasury, 1e27);
-        pool = new NodePool(roles, token);
-        payment = new SessionPayment(roles, token);
-        queue = new SessionQueue(roles, payment, pool, new OverdueTasks(roles, payment, pool));
+        roles = Roles(deploy("Roles", abi.encode(admin, 0)));
+        token = CortensorToken(deploy("CortensorToken", abi.encode(treasury, 1e27)));
+        pool = NodePool(deploy("NodePool", abi.encode(roles, token)));
+        payment = deployPayment(roles, token);
+        address overdue = deploy("OverdueTasks", abi.encode(roles, payment, pool));
+        queue = SessionQueue(deploy("SessionQueue", abi.encode(roles, payment, pool, overdue)));
         tasks = OverdueTasks(payable(address(queue)));
-        session = new Session(roles, queue, payment, pool, new SessionViews(roles, queue));
+        session = deploySession(roles, payment);
         sessions = SessionViews(address(session));
         vm.startPrank(admin);
         payment.setSession(session);
@@ -75,6 +78,15 @@ abstract contract Network is Checks {
         for (uint256 i; i < 5; ++i) {
             enrol(miner(i));
         }
+    }
+
+    function deployPayment(Roles roles_, IERC20 token_) internal returns (SessionPayment) {
+        return SessionPayment(deploy("SessionPayment", abi.encode(roles_, token_)));
+    }
+
+    function deploySession(Roles roles_, SessionPayment payment_) internal returns (Session) {
+        address views = deploy("SessionViews", abi.encode(roles_, queue));
+        return Session(deploy("Session", abi.encode(roles_, queue, payment_, pool, views)));
     }
 
     // ---------------------------------------------------------------- actors

@@ -72,7 +72,7 @@ contract NetworkRewardsTest is IdleNetwork {
 
     function test_an_epoch_has_a_least_length() public {
         vm.expectRevert(abi.encodeWithSelector(NetworkRewards.EpochTooShort.selector, 59, 60));
-        new NetworkRewards(roles, token, 59);
+        deployRewards(token, 59);
     }
 
     // ---------------------------------------------------------------- budgets
@@ -221,7 +221,7 @@ contract NetworkRewardsTest is IdleNetwork {
 
     function test_a_token_that_takes_a_fee_and_calls_back_pays_once() public {
         GreedyToken greedy = new GreedyToken();
-        rewards = new NetworkRewards(roles, greedy, EPOCH);
+        rewards = deployRewards(greedy, EPOCH);
         vm.prank(admin);
         rewards.setEpochBudget(90);
         greedy.approve(address(rewards), 1000);

@@ -70,9 +70,9 @@ contract OlderDoorsTest is Network {
     }
 
     function test_without_any_price_there_is_no_default_model() public {
-        roles = new Roles(admin, 0);
-        SessionPayment empty = new SessionPayment(roles, token);
-        Session bare = new Session(roles, queue, empty, pool, new SessionViews(roles, queue));
+        roles = Roles(deploy("Roles", abi.encode(admin, 0)));
+        SessionPayment empty = deployPayment(roles, token);
+        Session bare = deploySession(roles, empty);
         vm.expectRevert(abi.encodeWithSelector(Session.ModelWithoutPrice.selector, 0));
         bare.create("s", "m", address(0), 1, 3, 1, 1, 0, false);
     }

@@ -37,7 +37,7 @@ contract TokenTest is Checks {
 
     function setUp() public {
         vm.warp(NOW);
-        token = new CortensorToken(treasury, SUPPLY);
+        token = deployToken(treasury);
         vm.prank(treasury);
         token.transfer(payer, 1_000);
     }
@@ -123,7 +123,7 @@ contract TokenTest is Checks {
 
     function test_it_counts_for_this_token_on_this_chain_only() public {
         bytes memory signature = signedTransfer(KEY, payer, 1, 0, NOW + 1, NONCE);
-        CortensorToken other = new CortensorToken(payer, SUPPLY);
+        CortensorToken other = deployToken(payer);
         vm.expectRevert(ERC3009.ERC3009InvalidSignature.selector);
         other.transferWithAuthorization(payer, shop, 1, 0, NOW + 1, NONCE, signature);
         vm.chainId(4242);
@@ -260,6 +260,10 @@ contract TokenTest is Checks {
         );
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked("\x19\x01", domain, structHash)));
         return abi.encodePacked(r, s, v);
+    }
+
+    function deployToken(address holder) private returns (CortensorToken) {
+        return CortensorToken(deploy("CortensorToken", abi.encode(holder, SUPPLY)));
     }
 
     function parts(bytes memory signature) private pure returns (uint8 v, bytes32 r, bytes32 s) {
