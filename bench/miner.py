@@ -173,8 +173,6 @@ def _throughput(
     """Measure the speed of every system, and the share of drawing in the engine's steps.
 
     Args:
-        model: the model's file.
-        all_clients: the numbers of clients.
         write: makes prompts. None means prompts of random words.
         alone: whether llama-server is the only peer.
     """

@@ -10,9 +10,8 @@ prompt that shares a prefix with a prompt in another slot is read only from the 
 If llama.cpp computes with one thread, each engine has a thread of its own. If it computes with
 several, all engines of the process share one thread (see `mining.node.engine.turns`).
 
-A token's logits do not depend on the other sequences, as far as llama.cpp allows.
-`mining.node.engine.batching` explains the limits, `mining.node.engine.sampling` what follows from
-them.
+A token's logits do not depend on the other sequences, as far as llama.cpp allows. The limits are
+explained in `mining.node.engine.batching`, and their effects in `mining.node.engine.sampling`.
 """
 
 import logging
@@ -59,8 +58,6 @@ class Engine:
     """Generates answers for up to `slots` requests at once. Further requests wait in a queue.
 
     Args:
-        model_path: the model's GGUF file.
-        slots: how many answers are generated at once.
         threads: the number of llama.cpp's threads. None means the number that a trial finds
             fastest. Engines with more than one thread take turns.
         context_tokens: the most tokens that a prompt and its answer may have together. None means
@@ -141,8 +138,7 @@ class Engine:
     def embed(self, prompts: Sequence[Sequence[int]]) -> list[Vector]:
         """Return the embedding of each prompt, a vector of length 1.
 
-        The prompts are lists of tokens. They are computed between the steps of the answers that
-        are being generated. The first call allocates a second context.
+        Prompts are computed between the steps of answers. The first call allocates a context.
 
         Raises:
             ContextExceeded: a prompt does not fit into the context.
@@ -274,10 +270,7 @@ class Engine:
         return runs
 
     def _begin(self, sequence: SequenceState) -> bool:
-        """Reuse the longest prefix of a sequence's prompt that a slot holds.
-
-        Return False if the sequence has to wait, because another slot is reading a longer prefix.
-        """
+        """Reuse the longest prefix that a slot holds. Return False to wait for a longer one."""
         if sequence.begun:
             return True
         coming = [
@@ -309,8 +302,6 @@ class Engine:
         """Draw the token that follows each drafted token, until a draw differs from the draft.
 
         Args:
-            sequence: the sequence.
-            run: its tokens in the piece that was just decoded.
             number: the index in the piece of the run's first logits.
         """
         drafted = [*run.tokens[len(run.tokens) - run.outputs + 1 :], *sequence.pending[:1]]

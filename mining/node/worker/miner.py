@@ -87,10 +87,7 @@ class Miner:
     """A miner with one key, one mailbox, and the models on a shelf. Threads may share it.
 
     Args:
-        shelf: the models.
         slots: how many jobs the miner works on at once, over all models.
-        wallet: the key.
-        mailbox: where reports and answers are written.
         stash: the results that are precommitted, on disk.
         pool_domain: the signing domain of heartbeats.
         journal: the jobs that are running, on disk. It tells which jobs the last process died
@@ -130,10 +127,7 @@ class Miner:
     def infer(self, value: object) -> None:
         """Do a job: generate the answer, stream it, ack the job and precommit the result.
 
-        Every failure becomes a report.
-
-        Args:
-            value: the job as JSON; see `mining.node.protocol.job.Job`.
+        Every failure becomes a report. `value` is a `Job` as JSON.
         """
         try:
             job = Job.from_json(value)
@@ -345,10 +339,7 @@ class Miner:
             )
 
     def _precommit_again(self, assignment_id: str) -> bool:
-        """Report the precommit of the stashed result, which is always the same.
-
-        Return False if no result is stashed.
-        """
+        """Report the precommit of the stashed result. Return False if no result is stashed."""
         try:
             self._report_precommit(assignment_id)
         except NotStashed:

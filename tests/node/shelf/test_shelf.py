@@ -141,7 +141,7 @@ def test_loading_is_shown_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     shares = [share for step, share in seen if step == "loading model 2"]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert "model 2 is loaded" in caplog.text
+    assert "model 2 was loaded" in caplog.text
     shelf.close()
 
 
