@@ -40,8 +40,8 @@ class Entry:
 class PieceStream:
     """The stream of an answer.
 
-    A job that is delivered again, after a crash say, is generated again from the same seed. What
-    a client may have read is not sent twice: the beginning that is there already is passed over.
+    A job that is delivered again, after a crash for example, is generated again from the same seed.
+    The part that the stream has already is skipped, since a client may have read it.
 
     The first entry of a stream says when it was made, `at` in milliseconds since the epoch. A run
     that goes on behind it says no time.
@@ -60,7 +60,7 @@ class PieceStream:
     ) -> None:
         self._key = key
         self._clock = clock
-        # Twice and some more: trimming must never reach an answer's own beginning.
+        # Twice the pieces and some more, so that trimming never removes an answer's beginning.
         self._max_entries = 2 * max_pieces + 16
         self._last = int(entries[-1][0].split("-")[0]) if entries else 0
         self._passed_over = "".join(fields.get("text", "") for _, fields in entries)
