@@ -1,1 +1,1 @@
-"""Queued tasks to miners: candidates, the draw, the lease, the job in the mailbox."""
+"""Assigns queued tasks to miners: candidates, the draw, the lease, the job in the mailbox."""

@@ -1,7 +1,7 @@
-"""Queued tasks to miners: first come, first served, without delay.
+"""Dispatches queued tasks to miners, first come, first served.
 
-A task that finds a free miner is given to it in the transaction that takes it. The others wait in
-line for the dispatcher, which gives out as many at a time as there are free slots.
+If a miner is free when intake accepts a task, intake's transaction also assigns the task. All other
+tasks wait in the queue for the dispatcher, which assigns as many as there are free slots.
 """
 
 import hashlib
@@ -36,15 +36,15 @@ from sessions.models import Session, Task, TaskStatus, Uint256Field
 from sessions.stages import task_states
 
 LOOK_EVERY_S = 2.0
-"""A wake-up may be lost with its connection."""
+"""The queue is also read without a wake-up, since wake-ups are lost when a connection breaks."""
 TASKS_AT_ONCE = 16
-"""The most that one transaction gives out."""
+"""The most tasks that one transaction assigns."""
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Dispatch whenever a task, a free miner or a new block may have changed what is possible."""
+    """Dispatch whenever there may be a new task, a free miner or a new block."""
     with Listener(["task_queued", "miner_free", "chain_events"]) as listener:
 
         def step() -> None:
@@ -55,7 +55,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 def dispatch_all() -> int:
-    """Give out every queued task that can be given out now; how many those were."""
+    """Assign every queued task that can be assigned now. Return the number of assigned tasks."""
     given: list[int] = []
     for number in settings.MODELS:
         look = partial(_dispatch_model, number, given)
@@ -64,10 +64,11 @@ def dispatch_all() -> int:
 
 
 def free_miners(task: Task, session: Session) -> list[str]:
-    """The miners that get a new task, which is not written yet; see `sessions.ports.free_miners`.
+    """Draw the miners of a new task, which is not stored yet; see `sessions.ports.free_miners`.
 
-    None where others are before it, too few miners are free, or another process gives out slots
-    just now: intake holds the session's row, so it must not wait for the slot lock.
+    Return an empty list if other tasks wait for the same model, if too few miners are free, or if
+    another transaction holds the slot lock. The function does not wait for that lock, because
+    intake has locked the session's row.
     """
     model_identifier = int(task.model_identifier)
     if _WAITING.rows(model_identifier=model_identifier) or not try_lock_slots():
@@ -95,32 +96,36 @@ _WAITING = Prepared(
         status=TaskStatus.QUEUED, model_identifier=Parameter("model_identifier", Uint256Field())
     ).values_list("pk")[:1]
 )
-"""A task in line, if there is one."""
+"""Selects one waiting task, if there is one."""
 
 
 @dataclass
 class Round:
-    """What one look at the head of a model's queue came to."""
+    """The result of one transaction that assigns tasks from the head of a model's queue."""
 
     given: list[Task] = field(default_factory=list)
+    """The tasks that were assigned."""
     hopeless: set[int] = field(default_factory=set)
-    """Sessions whose next task no slot that falls free would help."""
+    """Sessions whose next task cannot be assigned, even if slots become free."""
     is_last: bool = True
-    """Whether nothing more can be given out now."""
+    """Whether no more tasks can be assigned now."""
 
 
 def dispatch_some(
     model_identifier: int, set_aside: Collection[int], now: datetime, *, apart: bool = False
 ) -> Round:
-    """Give a model's oldest queued tasks to miners, in one transaction.
+    """Assign a model's oldest queued tasks to miners, in one transaction.
 
     Args:
-        set_aside: sessions whose tasks are not looked at.
-        apart: whether each task is given by itself, so that one that fails keeps no other waiting.
+        model_identifier: the model.
+        set_aside: sessions whose tasks are skipped.
+        now: the time of the assignments.
+        apart: whether each task has a savepoint, so that a task that fails does not stop the
+            others.
     """
     with transaction.atomic():
-        # Before the tasks: whoever has the slots has the queue, so a session's order holds
-        # however many dispatchers there are.
+        # Lock the slots before the tasks: only one dispatcher then reads the queue at a time,
+        # which keeps the order of a session's tasks.
         lock_slots()
         miners = online_miners(model_identifier, now)
         tasks = list(
@@ -133,23 +138,27 @@ def dispatch_some(
 
 
 def draw_seed(task: Task) -> bytes:
-    """The seed of the draws for a task: a client that tries many digests cannot steer it."""
+    """Return the seed of the draws for a task, 32 bytes.
+
+    The seed is a keyed hash of the task's digest, so a client cannot choose its miners by trying
+    many digests.
+    """
     key = hashlib.sha256(settings.SECRET_KEY.encode()).digest()
     return hashlib.blake2b(task.task_digest.encode(), key=key, digest_size=32).digest()
 
 
 def _dispatch_model(model_identifier: int, given: list[int]) -> None:
-    """Give out what can be given out of one model's queue, and note how many tasks each time."""
+    """Assign the tasks of one model's queue. Append the number of each round's tasks to `given`."""
     set_aside = set[int]()
     waiting = Task.objects.queued().filter(model_identifier=model_identifier)
-    # Asked without a lock: mostly there is nothing.
+    # The queue is usually empty, so this query runs before the slots are locked.
     while waiting.exclude(session_id__in=set_aside).exists():
         try:
             done = dispatch_some(model_identifier, set_aside, timezone.now())
         except Exception as error:
             if is_away(error):
                 raise
-            logger.warning("one of some tasks cannot be given: each is tried by itself")
+            logger.warning("one of several tasks cannot be assigned: each is tried by itself")
             done = dispatch_some(model_identifier, set_aside, timezone.now(), apart=True)
         given.append(len(done.given))
         set_aside |= done.hopeless
@@ -174,7 +183,8 @@ def _give_out(
         else:
             give()
         if not is_tried or outcome.is_hopeless:
-            # The others must not wait behind it; its session's order holds.
+            # Other sessions must not wait for this task. Later tasks of its own session do wait,
+            # which keeps their order.
             done.hopeless.add(task.session_id)
         elif not outcome.chosen:
             done.is_last = True
@@ -187,10 +197,12 @@ def _give_out(
 
 @dataclass
 class _Outcome:
-    """Who has got a task: nobody if too few miners are free, or if it is hopeless."""
+    """The result of an attempt to assign one task."""
 
     chosen: list[Candidate] = field(default_factory=list)
+    """The task's miners; empty if too few were free."""
     is_hopeless: bool = False
+    """Whether too few miners suit the task, free or not."""
 
 
 def _give(
@@ -214,7 +226,7 @@ _isolation = Isolation("dispatch")
 
 
 def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | None:
-    """Who gets a task; None if too few are free."""
+    """Draw a task's miners, or return None if too few are free."""
     free = [miner.candidate for miner in candidates if miner.is_free]
     if len(free) < task.redundancy:
         return None
@@ -222,9 +234,9 @@ def _chosen(task: Task, candidates: Sequence[OnlineMiner]) -> list[Candidate] | 
 
 
 def _assign(task: Task, miners: list[Candidate], now: datetime) -> None:
-    """The task's row is locked."""
+    """Assign a queued task, whose row the caller has locked."""
     addresses = [miner.address for miner in miners]
-    # First, since on commit the jobs go out before anybody is told of it.
+    # Callbacks run on commit in this order: the jobs are sent before the stage is announced.
     lease(task, dict(enumerate(addresses)), now, live=0)
     task_states.mark_assigned(task, addresses, at=now, is_locked=True)
     outbox.enqueue(_assignment(task, addresses))

@@ -1,6 +1,7 @@
-"""Messages to miners: Celery jobs, each into the mailbox of one miner.
+"""Sends messages to miners: Celery tasks, each in the mailbox of one miner.
 
-A message may be lost with Redis; the deadlines of its assignment find out.
+A message is lost if Redis loses its data. The assignment's deadlines then expire, and the oracle
+acts on them.
 """
 
 import logging
@@ -35,22 +36,22 @@ logger = logging.getLogger(__name__)
 
 
 def send_infer(address: str, job: Job) -> None:
-    """Give a job to its miner. Raises MailboxUnavailable."""
+    """Send a job to its miner. Raises MailboxUnavailable."""
     _send(address, INFERENCE_QUEUE, INFER, {"job": job.to_json()})
 
 
 def send_reveal(address: str, assignment_id: str) -> None:
-    """Tell a miner that it may reveal what it precommitted. Raises MailboxUnavailable."""
+    """Ask a miner to reveal the answer that it precommitted. Raises MailboxUnavailable."""
     _send(address, CONTROL_QUEUE, REVEAL, {"assignment_id": assignment_id})
 
 
 def send_cancel(address: str, assignment_id: str) -> None:
-    """Tell a miner that nobody waits for an assignment any more. Raises MailboxUnavailable."""
+    """Tell a miner to stop working on an assignment. Raises MailboxUnavailable."""
     _send(address, CONTROL_QUEUE, CANCEL, {"assignment_id": assignment_id})
 
 
 def cancel_on_commit(assignment: Assignment) -> None:
-    """Tell a miner to stop, once the transaction that takes its place away is committed."""
+    """Tell a miner to stop when the transaction commits. A failure to tell it is logged."""
 
     def send() -> None:
         try:
@@ -62,13 +63,13 @@ def cancel_on_commit(assignment: Assignment) -> None:
 
 
 def send_shorten(address: str, assignment_id: str, characters: int) -> None:
-    """Tell a miner where an answer may end. Raises MailboxUnavailable."""
+    """Tell a miner after how many characters an answer may end. Raises MailboxUnavailable."""
     kwargs: dict[str, object] = {"assignment_id": assignment_id, "characters": characters}
     _send(address, CONTROL_QUEUE, SHORTEN, kwargs)
 
 
 def send_network_job(address: str, job: NetworkJob) -> None:
-    """Ask a node for its part in a network task. Raises MailboxUnavailable."""
+    """Send a node its job of a network task. Raises MailboxUnavailable."""
     _send(address, NETWORK_QUEUE, NETWORK, {"job": job.to_json()})
 
 
@@ -78,7 +79,7 @@ def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> Non
             _messages().send_task(
                 name,
                 kwargs=kwargs,
-                kwargsrepr="",  # for logs, which no prompt belongs into
+                kwargsrepr="",  # Celery logs this text, and prompts must not be logged
                 queue=queue,
                 producer=producer,
                 ignore_result=True,
@@ -90,13 +91,14 @@ def _send(address: str, queue: str, name: str, kwargs: dict[str, object]) -> Non
 
 @cache
 def _messages() -> Celery:
-    # It only writes messages; where they go is the producer's business.
+    # This app only builds messages. The producer decides into which mailbox they go.
     app = Celery("mining.mailbox", broker=settings.REDIS_URL, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",
         worker_hijack_root_logger=False,
-        result_backend_thread_safe=True,  # there is none; otherwise each thread would make one
+        # There is no result backend. Without this setting each thread would create one.
+        result_backend_thread_safe=True,
     )
     return app
 

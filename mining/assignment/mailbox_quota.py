@@ -1,10 +1,10 @@
-"""What mailboxes take of Redis: measured, cut, and closed where a miner does not keep to its share.
+"""Limits the memory that each miner's mailbox uses in Redis.
 
-Redis knows no quotas, and one miner that fills it would stop everybody. So its memory is looked at
-every second, and the mailboxes are measured when it has grown by much, is nearly full, or has not
-been measured for a while. Of a mailbox that is too large, all goes that the router has no use for.
-If that is not enough its miner is suspended: it loses its user and its mailbox, and gets no other
-until the operator lets it in again.
+Redis has no quotas, and a miner that fills the memory would stop the whole network. So the router
+reads the used memory every second. It measures the mailboxes if that memory has grown by much, if
+Redis is nearly full, or if the last measurement is old. It removes keys that it does not need from
+a mailbox that is too large. If the mailbox is still too large, the miner is suspended: its Redis
+user and its mailbox are deleted, and it cannot enrol until the operator admits it again.
 """
 
 import logging
@@ -28,10 +28,14 @@ from mining.node.protocol.names import MAILBOXES, REPORTS_KEY, mailbox_prefix
 LOOK_EVERY_S = 1.0
 MEASURE_EVERY_S = 60.0
 NEARLY_FULL = 0.8
-"""Of `maxmemory`. From then on each mailbox may only have its equal part of half of all memory."""
+"""The share of `maxmemory` from which Redis counts as nearly full.
+
+From there on, each mailbox may use only an equal part of half of the memory.
+"""
 LEAST_SHARE_BYTES = 2 * 1024 * 1024
+"""The smallest quota of a mailbox, however many mailboxes there are."""
 KEPT = timedelta(minutes=10)
-"""How long the stream of an assignment that is over is left to whoever still reads it."""
+"""How long the stream of a finished assignment is kept for clients that still read it."""
 KEYS_AT_ONCE = 1_000
 _MAILBOXES, _REPORTS = MAILBOXES.encode(), REPORTS_KEY.encode()
 
@@ -40,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Mailbox:
-    """What a miner's keys take, by their names."""
+    """The sizes of a miner's keys in bytes, by key."""
 
     sizes: dict[bytes, int]
 
@@ -50,7 +54,7 @@ class Mailbox:
 
 
 class Watcher:
-    """Looks at the memory of Redis, and at the mailboxes where that says so."""
+    """Watches the memory of Redis, and measures the mailboxes when necessary."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
@@ -58,7 +62,7 @@ class Watcher:
         self._measured_at = float("-inf")
 
     def look(self) -> None:
-        """Measure if it is time, and make room."""
+        """Read the used memory, and enforce the quotas if a measurement is due."""
         used, most = self._memory()
         is_full = bool(most) and used > NEARLY_FULL * most
         has_grown = used - self._used > settings.MAILBOX_MAX_BYTES // 2
@@ -70,10 +74,10 @@ class Watcher:
         self._measured_at = time.monotonic()
 
     def enforce(self, most: int | None = None) -> None:
-        """Cut what is too large, and suspend whoever has too much all the same.
+        """Cut mailboxes that are too large, and suspend miners whose mailbox stays too large.
 
         Args:
-            most: how much memory there is, where it is nearly used up.
+            most: `maxmemory` in bytes if Redis is nearly full, else None.
         """
         mailboxes = measure(self._client)
         quota = int(settings.MAILBOX_MAX_BYTES)
@@ -95,7 +99,7 @@ class Watcher:
 
 
 def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mailbox]:
-    """What each mailbox takes, or one of them."""
+    """Measure all mailboxes, or that of one address. Return them by address."""
     pattern = mailbox_prefix(address) + "*" if address else MAILBOXES + "*"
     found = defaultdict[str, Mailbox](lambda: Mailbox({}))
     cursor = 0
@@ -104,7 +108,7 @@ def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mail
         cursor, keys = answer
         pipeline = client.pipeline(transaction=False)
         for key in keys:
-            # All of its parts: a sample would be of those that its miner wants to be seen.
+            # Measure all elements: a miner could arrange its data so that samples look small.
             pipeline.memory_usage(key, samples=0)
         for key, size in zip(keys, pipeline.execute(), strict=True):
             owner = key.removeprefix(_MAILBOXES).split(b":", 1)[0].decode(errors="replace")
@@ -114,14 +118,14 @@ def measure(client: "redis.Redis", address: str | None = None) -> dict[str, Mail
 
 
 def cut(client: "redis.Redis", address: str, mailbox: Mailbox) -> None:
-    """Remove what nobody needs: reports that were handled, and streams of what is long over."""
+    """Remove handled reports, and the streams of assignments that ended some time ago."""
     prefix = mailbox_prefix(address).encode()
     presence = MinerPresence.objects.filter(pk=address).first()
     if presence is not None and prefix + _REPORTS in mailbox.sizes:
         try:
             client.xtrim(prefix + _REPORTS, minid=presence.report_cursor, approximate=False)
         except redis.ResponseError:
-            client.unlink(prefix + _REPORTS)  # it is no stream
+            client.unlink(prefix + _REPORTS)  # the key is not a stream
     current = _current_streams(address)
     _unlink(
         client,
@@ -135,7 +139,7 @@ def cut(client: "redis.Redis", address: str, mailbox: Mailbox) -> None:
 
 
 def suspend(address: str, reason: str) -> None:
-    """Take a miner's mailbox away for good, until the operator lets it in again."""
+    """Suspend a miner: revoke its access and delete its mailbox until the operator admits it."""
     MinerPresence.objects.update_or_create(
         pk=address, defaults={"suspended_at": timezone.now(), "suspended_for": reason[:200]}
     )
@@ -144,13 +148,13 @@ def suspend(address: str, reason: str) -> None:
 
 
 def let_in_again(addresses: Collection[str]) -> int:
-    """Lift suspensions; how many. The nodes have to enrol again."""
+    """Lift suspensions, and return how many. The miners have to enrol again."""
     rows = MinerPresence.objects.filter(pk__in=addresses, suspended_at__isnull=False)
     return rows.update(suspended_at=None, suspended_for="")
 
 
 def _current_streams(address: str) -> set[str]:
-    """The assignments whose streams somebody may still read."""
+    """Return the keys of a miner's assignments whose streams a client may still read."""
     lately = Q(finished_at__gte=timezone.now() - KEPT)
     mine = Assignment.objects.filter(lately | Q(status__in=UNDECIDED), miner=address)
     return {str(key) for key in mine.values_list("pk", flat=True)}

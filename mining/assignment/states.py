@@ -1,4 +1,4 @@
-"""The life of an assignment: its transitions, as one table, and how one is made."""
+"""The state machine of an assignment: a table of its transitions, and functions that make them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,20 +13,23 @@ TRANSITIONS: Mapping[AssignmentStatus, frozenset[AssignmentStatus]] = {
     _S.ACKED: frozenset({_S.PRECOMMITTED, _S.FAILED, _S.REPLACED}),
     _S.PRECOMMITTED: frozenset({_S.REVEALED, _S.FAILED}),
     _S.REVEALED: frozenset({_S.JUDGED, _S.FAILED}),
-    # A miner that gave up keeps its place until the chain lets the oracle give it away.
+    # A failed miner keeps its place until the contract allows the oracle to replace it.
     _S.FAILED: frozenset({_S.REPLACED}),
     _S.JUDGED: frozenset(),
     _S.REPLACED: frozenset(),
 }
 
 OVERRULED: Mapping[AssignmentStatus, frozenset[AssignmentStatus]] = {
-    # The chain gave its place away before its precommit was there.
+    # The chain replaced the miner before the precommit was mined.
     _S.PRECOMMITTED: frozenset({_S.REPLACED}),
-    # It was given up or replaced by the router's word only, and has precommitted on chain.
+    # Only the router knew the failure or the replacement, and the miner precommitted on chain.
     _S.FAILED: frozenset({_S.PRECOMMITTED}),
     _S.REPLACED: frozenset({_S.PRECOMMITTED}),
 }
-"""Where the chain says otherwise than the router: see `mining.progress.chain_catch_up`."""
+"""Further transitions, made when the chain contradicts the router.
+
+See `mining.progress.chain_catch_up`.
+"""
 
 _TIMES = {
     _S.ACKED: "acked_at",
@@ -39,16 +42,17 @@ _TIMES = {
 
 
 class IllegalTransition(MiningError):
-    """The table has no way from the assignment's status to the wanted one."""
+    """`TRANSITIONS` has no transition from the assignment's status to the wanted one."""
 
 
 def advance(assignment: Assignment, to: AssignmentStatus, at: datetime, **values: Any) -> bool:
-    """Move a locked assignment on and save `values` with it; False when it is there already.
+    """Set the status of an assignment, the status's time and `values`, and save them.
 
-    The caller holds the row's lock (`select_for_update`) in its transaction.
+    The caller's transaction has locked the row (`select_for_update`). Return False, and save
+    nothing, if the assignment has that status already.
 
     Raises:
-        IllegalTransition: the table does not allow it.
+        IllegalTransition: `TRANSITIONS` does not allow it.
     """
     status = AssignmentStatus(assignment.status)
     if status == to:
@@ -60,7 +64,11 @@ def advance(assignment: Assignment, to: AssignmentStatus, at: datetime, **values
 
 
 def follow_chain(assignment: Assignment, to: AssignmentStatus, at: datetime, **values: Any) -> bool:
-    """Like `advance`, by the chain's word: it may overrule the router's."""
+    """Set the status that the chain shows, like `advance`; `OVERRULED` is allowed as well.
+
+    Raises:
+        IllegalTransition: neither `TRANSITIONS` nor `OVERRULED` allows it.
+    """
     status = AssignmentStatus(assignment.status)
     if to not in OVERRULED.get(status, ()):
         return advance(assignment, to, at, **values)
