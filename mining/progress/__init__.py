@@ -1,1 +1,1 @@
-"""Every task moves: deadlines, replacements, reveals, and what the chain did by itself."""
+"""Moves every task on: deadlines, replacements, reveals, and changes made on chain by others."""

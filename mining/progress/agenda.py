@@ -1,4 +1,7 @@
-"""When to look at which task next. In memory: a process that starts looks at all of them."""
+"""Plans when the oracle examines each task next.
+
+The plan is in memory. A process that starts examines all tasks.
+"""
 
 import heapq
 from collections.abc import Collection
@@ -6,15 +9,15 @@ from datetime import datetime
 
 
 class Agenda:
-    """The known tasks, by their keys, each with the time of the next look at it.
+    """The known tasks' keys, each with the time of its next examination.
 
-    All costs are flat in the number of tasks, or logarithmic.
+    `plan`, and `due` for each task that it returns, take logarithmic time in the number of tasks.
     """
 
     def __init__(self) -> None:
         self._at: dict[int, datetime] = {}
         self._queue: list[tuple[datetime, int]] = []
-        """A heap. An entry that differs from `_at` was overtaken, and is passed over."""
+        """A heap. An entry whose time differs from the one in `_at` is outdated and ignored."""
 
     def __len__(self) -> int:
         return len(self._at)
@@ -23,7 +26,7 @@ class Agenda:
         return key in self._at
 
     def plan(self, key: int, at: datetime) -> None:
-        """Look at a task then, and not at the time that was planned before."""
+        """Plan the next examination of a task, in place of an earlier plan."""
         if self._at.get(key) != at:
             self._at[key] = at
             heapq.heappush(self._queue, (at, key))
@@ -32,18 +35,21 @@ class Agenda:
                 heapq.heapify(self._queue)
 
     def plan_all(self, at: datetime) -> None:
-        """Look at every known task then."""
+        """Plan an examination of every known task."""
         self._at = dict.fromkeys(self._at, at)
         self._queue = [(at, key) for key in self._at]
         heapq.heapify(self._queue)
 
     def drop(self, keys: Collection[int]) -> None:
-        """Forget tasks that are over."""
+        """Forget tasks that have ended."""
         for key in keys:
             self._at.pop(key, None)
 
     def due(self, now: datetime, most: int) -> list[int]:
-        """The tasks to look at now, the longest due first. Each has to be planned or dropped."""
+        """Return the keys of at most `most` tasks that are due, the longest due first.
+
+        The caller has to plan or drop each of them.
+        """
         keys: dict[int, None] = {}
         while self._queue and self._queue[0][0] <= now and len(keys) < most:
             at, key = heapq.heappop(self._queue)
@@ -53,7 +59,7 @@ class Agenda:
 
     @property
     def next_at(self) -> datetime | None:
-        """When the next look is due."""
+        """When the next examination is due, or None if there are no tasks."""
         while self._queue and self._at.get(self._queue[0][1]) != self._queue[0][0]:
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None

@@ -1,9 +1,9 @@
-"""What follows when nodes died while they worked on a task.
+"""Handles tasks on which nodes died: a node's process ended while it worked on the task.
 
-A node that starts again does not run what its last process died with. It says so, and the router
-decides (`mining.deadlines`). The death may be an accident: a power cut, an operator's
-kill, or another job of that node. So a task is tried once more, with a node to itself, and refused
-when that goes wrong as well. Deaths count for the task, whichever miners had them.
+A node that restarts does not run the job again on which its last process died. It reports the
+death, and the router decides (`mining.deadlines`). The cause may be an accident: a power cut, an
+operator's kill, or another job on that node. So the task gets a second try, alone on its node. If
+the node dies again, the task is refused. Deaths count for the task, whichever nodes died.
 """
 
 import logging
@@ -29,32 +29,35 @@ logger = logging.getLogger(__name__)
 
 
 def deaths_of(task: Task) -> int:
-    """How often a node died with a task."""
+    """Return how many times a node died while it worked on a task."""
     return task.assignments.aggregate(all=Sum("deaths"))["all"] or 0
 
 
 def is_given_up(task: Task) -> bool:
-    """Whether a task has cost so many nodes that it is never given out again."""
+    """Return whether so many nodes died on a task that it is never leased again."""
     return deaths_of(task) >= MAX_DEATHS
 
 
 def count(assignment: Assignment, attempt: int) -> None:
-    """Take in that a node died with a locked assignment; a death that is known changes nothing.
+    """Count a node's death on an assignment, whose row the caller has locked.
+
+    A death that is counted already changes nothing.
 
     Args:
-        attempt: which one, by the job's own count.
+        assignment: the assignment.
+        attempt: the number of the attempt that the node died on, as the job stated it (from 0).
     """
     was_sent = not assignment.deaths or assignment.alone
     if assignment.status in _DONE or attempt != assignment.deaths or not was_sent:
         return
     assignment.deaths += 1
     assignment.save(update_fields=["deaths"])
-    logger.warning("%s: the node died with it (%d)", assignment, assignment.deaths)
+    logger.warning("%s: the node died (%d deaths)", assignment, assignment.deaths)
     notify("deadlines")
 
 
 def try_alone(assignment_id: UUID) -> None:
-    """Give a task back to the miner whose node died with it, now with the node to itself."""
+    """Send a task once more to the miner whose node died on it, now to run alone."""
     with transaction.atomic():
         task, assignment = _locked(assignment_id)
         if assignment.alone or assignment.status not in _AT_WORK or is_given_up(task):
@@ -62,11 +65,11 @@ def try_alone(assignment_id: UUID) -> None:
         assignment.alone = True
         assignment.save(update_fields=["alone"])
         deliver_on_commit(task, [assignment])
-        logger.warning("%s: it is tried once more, alone", assignment)
+        logger.warning("%s: the miner tries once more, alone", assignment)
 
 
 def drop(assignment_id: UUID, now: datetime) -> None:
-    """Give up a place whose node died too often; the task goes on with the others."""
+    """Fail an assignment whose node died too often. The task goes on with its other miners."""
     with transaction.atomic():
         _, assignment = _locked(assignment_id)
         if assignment.status in _AT_WORK:
@@ -75,7 +78,7 @@ def drop(assignment_id: UUID, now: datetime) -> None:
 
 
 def refuse(task: Task, now: datetime) -> None:
-    """End a task that nodes died with; what was reserved for it returns to the session."""
+    """Fail a task on which nodes died. The amount reserved for it returns to the session."""
     with transaction.atomic():
         task = Task.objects.select_for_update().get(pk=task.pk)
         if TaskStatus(task.status).is_final or not is_given_up(task):
@@ -94,7 +97,7 @@ def refuse(task: Task, now: datetime) -> None:
 
 
 def _locked(assignment_id: UUID) -> tuple[Task, Assignment]:
-    """The assignment and its task, the task locked first as everywhere."""
+    """Lock and return a task and its assignment, the task first as everywhere."""
     task = Task.objects.select_for_update(of=("self",)).get(assignments__pk=assignment_id)
     return task, task.assignments.select_for_update().get(pk=assignment_id)
 

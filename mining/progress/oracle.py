@@ -1,7 +1,8 @@
-"""Keeping every task moving: it sleeps until the next deadline, or until something has happened.
+"""The oracle: takes the steps that are due for each task, and sleeps until the next deadline.
 
-It looks only at tasks that have changed, as triggers of the database tell (`task_changed`), or that
-have something due. Every task is tried by itself, and every step of it: what fails stops no other.
+The oracle examines only tasks that have changed and tasks for which a step is due. Triggers in the
+database notify it of changes (`task_changed`). Each step of each task is isolated, so that its
+failure does not stop the others.
 """
 
 import logging
@@ -25,35 +26,41 @@ from sessions.models import Task, numbered
 from sessions.webhooks.outbox import hand_over_due
 
 CHANNEL = "task_changed"
-"""Of `mining/migrations/0005_task_changed.py`: a task's key, its numbers, or nothing for all."""
+"""The channel of the triggers in `mining/migrations/0005_task_changed.py`.
+
+The text of a notification is a task's key, its session and task numbers ("3/12"), or empty for all
+tasks.
+"""
 LOOK_EVERY_S = 5.0
-"""A wake-up may be lost with its connection."""
+"""The longest sleep, since wake-ups are lost when a connection breaks."""
 LIST_EVERY_S = 60.0
-"""How often the open tasks are listed: one that no notice has told of is found then."""
+"""How often the open tasks are listed, which finds tasks whose notification was lost."""
 LOOK_AGAIN_S = 60.0
-"""Every open task is looked at this often, whatever was said or missed of it, …"""
+"""How often every open task is examined, even without a notification."""
 LOOKS_A_SECOND = 200
-"""… or, where there are very many, as often as makes so many looks a second."""
+"""The most such examinations in a second. With very many tasks each waits longer than
+LOOK_AGAIN_S."""
 AT_ONCE = 250
 """The most tasks whose rows are read together."""
 MOST_A_SWEEP = 1_000
-"""The most tasks that are looked at before the process tells again that it is alive."""
+"""The most tasks that one sweep examines. After a sweep, the process reports that it is alive."""
 GATHER_S = 0.25
-"""Under load each task wakes the oracle a few times."""
+"""How long notifications are collected: under load each task sends several."""
 BESIDE_EVERY_S = 2.0
-"""How often webhooks are looked at, in a thread of their own."""
+"""How often a thread of its own handles due webhooks."""
 
 ALL_HEARD = datetime.max.replace(tzinfo=UTC)
+"""What `Oracle` assumes if it gets no `heard_until`: nothing is missed."""
 
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Do what is due, sleep, and so on."""
+    """Take due steps and sleep in turn until `stop` is set."""
     oracle = Oracle(heard_until)
     with ExitStack() as stack:
         listener = stack.enter_context(Listener([CHANNEL]))
-        # A broker may be slow, and no deadline waits for it.
+        # The message broker may be slow, and deadlines must not wait for it.
         for name, work in _BESIDE.items():
             look = partial(_now, work)
             stack.enter_context(beside(name, look, BESIDE_EVERY_S, stop))
@@ -65,17 +72,18 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
             changed = set()
             changed = listener.wait_for_words(_pause_s(upcoming, timezone.now()))
             if changed is None or changed:
-                # What wakes it is never urgent, and comes while a miner begins.
+                # No notification is urgent: collect more of them before the next sweep.
                 stop.wait(GATHER_S)
 
         keep_doing(step, stop, beat)
 
 
 class Oracle:
-    """Knows when to look at which task, and does what is due.
+    """Examines tasks when they are due, and takes their steps.
 
     Args:
-        heard_until: up to when miners' reports and the chain's news were read.
+        heard_until: returns the time up to which the router has read miners' reports and the
+            chain's events.
     """
 
     def __init__(self, heard_until: Callable[[], datetime] = lambda: ALL_HEARD) -> None:
@@ -86,10 +94,13 @@ class Oracle:
         self._listed_at: datetime | None = None
 
     def sweep(self, now: datetime, changed: Collection[str] | None = None) -> datetime | None:
-        """Do all that is due, and return when the next thing will be.
+        """Take the steps that are due. Return when the next task is due, or None.
+
+        One sweep examines at most MOST_A_SWEEP tasks.
 
         Args:
-            changed: what notices of `task_changed` said; None if any may have been missed.
+            now: the time.
+            changed: the texts of notifications on CHANNEL, or None if some may have been lost.
         """
         if changed is None or "" in changed:
             self._agenda.plan_all(now)
@@ -125,7 +136,7 @@ class Oracle:
                 self._agenda.plan(key, again_at)
 
     def _look_one_by_one(self, keys: Collection[int], error: Exception, now: datetime) -> None:
-        """Find out which of some tasks has rows that cannot be read."""
+        """Examine tasks one by one after `read_cases` failed for all of them together."""
         if len(keys) > 1:
             for key in keys:
                 self._look([key], now)
@@ -139,7 +150,7 @@ class Oracle:
         self._agenda.plan(key, self._isolation.again_at(key) or now + _AGAIN)
 
     def _do(self, case: Case, now: datetime) -> None:
-        """All that is due for one task; then plan the next look at it."""
+        """Take the steps that are due for one task, and plan its next examination."""
         key = case.task.pk
         upcoming: list[datetime] = []
         for assignment in case.leftover:
@@ -159,7 +170,7 @@ class Oracle:
         situation = case.situation
         for action in due(situation, now):
             if is_held(action, self._hears(), now):
-                logger.info("%s: %s; what was missed is read first", case.task, action.step.value)
+                logger.info("%s: %s; missed reports are read first", case.task, action.step.value)
                 upcoming.append(now + _AGAIN)
                 continue
             upcoming += self._try(
@@ -181,13 +192,13 @@ class Oracle:
         now: datetime,
         again: timedelta | None,
     ) -> Iterable[datetime]:
-        """Do one thing of a task; when it is to be tried again."""
+        """Attempt a step, isolated from others. Return when to try again, as at most one time."""
         if self._isolation.attempt(key, item, work, now):
             return [] if again is None else [now + again]
         return [self._isolation.again_at(key) or now + _AGAIN]
 
     def _hears(self) -> datetime:
-        """Asked once a sweep, and only where something is due."""
+        """Return `heard_until()`, called at most once in a sweep."""
         if self._heard is None:
             self._heard = self._heard_until()
         return self._heard
@@ -197,11 +208,14 @@ class Oracle:
 
 
 _AGAIN = timedelta(seconds=1)
-"""What is due and could not be done (no miner is free, say) is tried again after this long."""
+"""The pause before a step is tried again, as when no miner was free."""
 _AGAIN_AFTER = dict.fromkeys(
     (Step.END_PRECOMMIT, Step.END_COMMIT, Step.END_TASK), timedelta(seconds=5)
 )
-"""What the sender has to do is written down once; again only in case the chain has refused it."""
+"""The pause after steps that put an operation into the outbox.
+
+They are repeated only because the chain may refuse the operation.
+"""
 _BESIDE: dict[str, Callable[[datetime], object]] = {"webhooks": hand_over_due}
 
 
@@ -215,7 +229,10 @@ def _act(case: Case, action: Action, now: datetime) -> None:
 
 
 def _keys_of(changed: Collection[str]) -> set[int]:
-    """The tasks that notices tell of: "7" by its key, "3/12" by its session and task numbers."""
+    """Return the keys of the tasks that notifications name.
+
+    The text "7" is a task's key, and "3/12" has its session and task numbers.
+    """
     keys, numbers = set[int](), set[tuple[int, int]]()
     for word in changed:
         session_id, _, task_id = word.rpartition("/")

@@ -1,4 +1,7 @@
-"""What the chain's events about phases let the router do at once; the oracle sees to the rest."""
+"""Reacts at once to the chain's events about a task's phases.
+
+The oracle repeats reactions that failed.
+"""
 
 import logging
 from collections import defaultdict
@@ -19,7 +22,7 @@ Reaction = Callable[[Task], object]
 
 
 def _ask_validation(task: Task) -> None:
-    # Whoever has brought the last answer has asked for it, and the oracle asks again.
+    # In any later stage the report of the last reveal has asked already. The oracle asks again.
     if task.status in _BEFORE_COMMITTED:
         reveal_and_judge.ask_validation(task)
 
@@ -32,22 +35,22 @@ _REACTIONS: dict[str, Reaction | None] = {
     "TaskAllCommitted": _ask_validation,
     "TaskCommitEnded": _ask_validation,
 }
-"""What follows an event, once the assignments have followed the chain."""
+"""The reaction to each event, which comes after the assignments have been updated."""
 EVENTS = frozenset(_REACTIONS)
 
 
 class PhaseNews:
     """Asks for reveals and validations as soon as the chain has ended a phase.
 
-    Tasks that have to be read from the chain first are left to threads: a slow node or content
-    holds up nobody else's phase.
+    Threads handle tasks that have to be read from the chain first, so that a slow RPC node or
+    content store does not delay other tasks.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "phase-news")
 
     def react(self, events: Sequence[EventRecord]) -> None:
-        """Do what follows from these events."""
+        """React to events."""
         told = _told(events)
         tasks = _open_tasks(told)
         behind = chain_catch_up.behind_among(tasks.values())
@@ -58,12 +61,12 @@ class PhaseNews:
                 _react(task, told[numbers])
 
     def close(self) -> None:
-        """Wait for what was begun."""
+        """Wait until the threads are done."""
         self._threads.shutdown()
 
 
 def _told(events: Sequence[EventRecord]) -> dict[tuple[int, int], list[Reaction]]:
-    """The reactions to each task's events, by session and task number, in the events' order."""
+    """Return each task's reactions in the events' order, by session and task number."""
     told = defaultdict[tuple[int, int], list[Reaction]](list)
     for event in events:
         if event.contract == "SessionQueue" and event.name in EVENTS:
@@ -79,8 +82,8 @@ def _follow(task: Task, reactions: Sequence[Reaction]) -> None:
         chain_catch_up.follow(task)
         task.refresh_from_db()
         _react(task, reactions)
-    except Exception:  # the oracle follows as well
-        logger.exception("%s: it does not follow the chain's news", task)
+    except Exception:  # the oracle repeats it
+        logger.exception("%s: its assignments could not be updated from the chain", task)
     finally:
         if not connection.in_atomic_block:
             connection.close()
@@ -90,8 +93,8 @@ def _react(task: Task, reactions: Sequence[Reaction]) -> None:
     for reaction in reactions:
         try:
             reaction(task)
-        except Exception:  # one task must not keep the others waiting
-            logger.exception("%s: no reaction to the chain's news", task)
+        except Exception:  # the other tasks go on, and the oracle repeats this one
+            logger.exception("%s: the reaction to the chain's event failed", task)
 
 
 def _open_tasks(numbers: Collection[tuple[int, int]]) -> dict[tuple[int, int], Task]:

@@ -1,8 +1,8 @@
-"""The `react` process: what follows from the chain's news, away from those who bring it.
+"""The `react` process: reacts to the chain's events and refusals.
 
-Sync and sender store what the chain says and wake this process. It keeps a place of its own in the
-stored events (`chain.following.news`), so it may die at any moment and goes on where it was.
-Whatever may be slow (contents, the chain's nodes) runs in threads and holds up nothing else.
+The processes `sync` and `sender` only store these and wake this process. It has a cursor of its own
+in the stored events (`chain.following.news`), so it may be killed at any moment and continues where
+it stopped. Slow work (reading contents, calling RPC nodes) runs in threads and delays nothing else.
 """
 
 import threading
@@ -28,14 +28,14 @@ from sessions.stages import refusals
 READER = "react"
 EVENTS = reconciliation.EVENTS | phase_events.EVENTS
 LOOK_EVERY_S = 2.0
-"""A wake-up may be lost with its connection."""
+"""The longest wait, since wake-ups are lost when a connection breaks."""
 SWEEP_EVERY_S = 30.0
 PAYMENTS_PAUSE_S = 0.1
 CHANNELS = (blocks.CHANNEL, journal.CHANNEL)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
-    """React to the chain's news until `stop` is set."""
+    """React to the chain's events until `stop` is set."""
     reactions = Reactions()
     with (
         Listener(CHANNELS) as listener,
@@ -54,7 +54,7 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
 
 
 class Reactions:
-    """One look at the news after another."""
+    """The process's work; each call of `step` does one round of it."""
 
     def __init__(self) -> None:
         self._phases = PhaseNews()
@@ -62,10 +62,10 @@ class Reactions:
         self._isolation = Isolation("react")
         self._sweep_at = 0.0
         self._is_behind = True
-        """Whether there may be more news than one look takes."""
+        """Whether there may be more events than the last step has read."""
 
     def step(self) -> None:
-        """React to what is new, and now and then look for what no event told of."""
+        """React to new events and refusals. Every SWEEP_EVERY_S, also find what events missed."""
         parts = {
             "sweep": self._sweep,
             "news": self._read_news,
@@ -76,7 +76,7 @@ class Reactions:
             self._isolation.attempt(name, name, part)
 
     def pause_s(self) -> float:
-        """How long there is nothing to do without a wake-up."""
+        """Return for how many seconds there is nothing to do without a wake-up."""
         if self._is_behind:
             return 0.0
         now = timezone.now()
@@ -84,7 +84,7 @@ class Reactions:
         return LOOK_EVERY_S if due_at is None else min((due_at - now).total_seconds(), LOOK_EVERY_S)
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Wait until the threads are done."""
         self._submissions.close()
         self._phases.close()
 
@@ -112,6 +112,6 @@ class Reactions:
 
 
 def _settle_payments(listener: Listener) -> None:
-    """Bring payments on as soon as their transfers are mined. It may ask the chain's nodes."""
+    """Settle x402 payments whose transfers are mined. This may call RPC nodes."""
     settlement.sweep(timezone.now())
     listener.wait(LOOK_EVERY_S)

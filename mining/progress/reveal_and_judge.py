@@ -1,7 +1,7 @@
-"""From precommits to reveals to a validation: what the chain's phases let the router ask for.
+"""Asks miners to reveal and the validator to judge, as soon as the chain's phases allow it.
 
-Both directions are safe to call at any time and any number of times: each looks at the rows and the
-mirror, and does only what is missing.
+The functions may be called at any time and repeatedly. They read the rows and the mirror, and do
+only what is missing.
 """
 
 import logging
@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 def ask_reveals(task: Task) -> None:
-    """Once the precommit phase is over on chain, ask everyone in it to reveal, again if need be."""
+    """Ask the miners that have not revealed to do so, if the precommit phase is over on chain.
+
+    A miner is asked again after ASK_AGAIN_S.
+    """
     with transaction.atomic():
         task = Task.objects.select_for_update().get(pk=task.pk)
         chain = _on_chain(task)
@@ -44,16 +47,20 @@ def ask_reveals(task: Task) -> None:
 
 
 def ask_validation(task: Task) -> None:
-    """Once every answer that can come is there, have the task validated, again if need be."""
+    """Ask for a task's validation if no more answers can come.
+
+    The validator is asked again after VALIDATE_AGAIN_S.
+    """
     with transaction.atomic():
         ask_validation_of(Task.objects.select_for_update().get(pk=task.pk))
 
 
 def ask_validation_of(task: Task, on_chain: OnChainTask | None = None) -> None:
-    """The same for a task that the caller's transaction has locked.
+    """Ask for a task's validation like `ask_validation`; the caller has locked the task.
 
     Args:
-        on_chain: what the mirror shows of it, where the caller has looked.
+        task: the locked task.
+        on_chain: the task's row of the mirror, if the caller has read it.
     """
     if TaskStatus(task.status) not in _BEFORE_VALIDATION:
         return
@@ -64,7 +71,7 @@ def ask_validation_of(task: Task, on_chain: OnChainTask | None = None) -> None:
     statuses = {a.miner: AssignmentStatus(a.status) for a in assignments}
     results = list(MinerResult.objects.filter(session_id=task.session_id, task_id=task.task_id))
     if any(lags(statuses.get(result.miner), result) for result in results):
-        return  # a verdict has to judge all who have revealed, by whatever way
+        return  # a verdict has to judge all reveals, also those that miners sent to the chain
     revealed = [a.miner for a in assignments if a.status == AssignmentStatus.REVEALED]
     missing = any(
         result.precommit_at and statuses.get(result.miner) == AssignmentStatus.PRECOMMITTED
@@ -87,7 +94,7 @@ def ask_validation_of(task: Task, on_chain: OnChainTask | None = None) -> None:
 
 
 def awaited(task: Task) -> AssignmentQuerySet:
-    """Those who precommitted, by the chain's word, and have not revealed."""
+    """Return the assignments that have precommitted on chain and have not revealed."""
     on_chain = MinerResult.objects.filter(
         session_id=task.session_id,
         task_id=task.task_id,
@@ -98,7 +105,10 @@ def awaited(task: Task) -> AssignmentQuerySet:
 
 
 _BEFORE_VALIDATION = (
-    *(TaskStatus.ASSIGNED, TaskStatus.ACKED, TaskStatus.PRECOMMITTED, TaskStatus.COMMITTED),
+    TaskStatus.ASSIGNED,
+    TaskStatus.ACKED,
+    TaskStatus.PRECOMMITTED,
+    TaskStatus.COMMITTED,
 )
 
 
@@ -115,6 +125,6 @@ def _send_reveal_on_commit(assignment: Assignment) -> None:
         try:
             mailbox.send_reveal(assignment.miner, str(assignment.id))
         except MailboxUnavailable:
-            logger.exception("%s: the reveal was not asked for; the oracle will", assignment)
+            logger.exception("%s: asking for the reveal failed; the oracle repeats it", assignment)
 
     transaction.on_commit(send, robust=True)

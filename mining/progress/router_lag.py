@@ -1,8 +1,8 @@
-"""Nobody is late by the router's fault: what the oracle does not do before all has been heard.
+"""Holds back steps that penalise a miner while the router lags behind.
 
-Whether a miner was in time shows in its reports and on chain. While nobody reads those (a process
-is away, Redis or the chain is, or what was missed is still being read), a deadline that has passed
-says nothing yet.
+Reports and the chain show whether a miner met a deadline. While the router cannot read them, or has
+not read all of them yet (after an outage of a process, of Redis or of the chain), a deadline in the
+past proves nothing.
 """
 
 import time
@@ -14,30 +14,37 @@ from chain.postgres.liveness import CHAIN, REPORTS, read_marks
 from mining.deadlines import Action, Step
 
 HELD_AT_MOST = timedelta(seconds=300)
-"""A task must end; and the contract takes what is late for so long."""
+"""The longest time that a step is held back, since every task must end.
+
+The contract accepts late assignments and precommits for as long.
+"""
 REPORT_AGAIN_S = 90.0
-"""Redis that has begun anew has lost what miners had reported. So long they have to come back and
-say it again."""
+"""How long miners have to reconnect and report again after Redis has started without its data."""
 NOTHING = datetime.min.replace(tzinfo=UTC)
+"""The value of `heard_until` if the router cannot say what it has read."""
 
 _HELD = frozenset(
     {
-        *(Step.SWITCH_SOURCE, Step.REPLACE, Step.DRAW),
-        *(Step.END_PRECOMMIT, Step.END_COMMIT, Step.END_TASK),
+        Step.SWITCH_SOURCE,
+        Step.REPLACE,
+        Step.DRAW,
+        Step.END_PRECOMMIT,
+        Step.END_COMMIT,
+        Step.END_TASK,
     }
 )
-"""What takes a miner's place or pay away."""
+"""The steps that take a miner's place or its pay away."""
 
 
 def is_held(action: Action, heard_until: datetime, now: datetime) -> bool:
-    """Whether a step that is due has to wait until everything up to its deadline was heard."""
+    """Return whether a due step has to wait until the router has read up to its deadline."""
     if action.step not in _HELD or now >= action.at + HELD_AT_MOST:
         return False
     return heard_until < action.at
 
 
 def heard_until() -> datetime:
-    """Up to when all reports were read and the chain was followed."""
+    """Return the time up to which the router has read all reports and the chain."""
     try:
         marks = read_marks([CHAIN, REPORTS])
     except (redis.RedisError, OSError):

@@ -1,4 +1,4 @@
-"""Reading from the rows and the mirror what decides a task's next steps, for many tasks at once."""
+"""Reads the rows that decide tasks' next steps, for many tasks at once."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -20,31 +20,34 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """A task, and the rows that its situation is read from."""
+    """A task, and the rows that decide its next steps."""
 
     task: Task
     on_chain: OnChainTask | None
-    """Its row of the mirror, unless the chain has ended it."""
+    """The task's row of the mirror, or None if the task has ended on chain."""
     assignments: Mapping[str, Assignment]
+    """The task's assignments by miner."""
     results: Mapping[str, MinerResult]
+    """The mirror's rows of the task's miners, by miner."""
     heard_of: Mapping[str, datetime | None]
+    """When each miner sent its last heartbeat."""
     validation_asked_at: datetime | None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more has to happen to it, here or on chain."""
+        """Whether the task has ended both in the router and on chain."""
         return TaskStatus(self.task.status).is_final and self.on_chain is None
 
     @property
     def leftover(self) -> list[Assignment]:
-        """The assignments that a task's end has left undecided."""
+        """The assignments that are undecided although the task has ended."""
         if not TaskStatus(self.task.status).is_final:
             return []
         return [each for each in self.assignments.values() if each.status in UNDECIDED]
 
     @cached_property
     def situation(self) -> Situation:
-        """What decides the task's next steps."""
+        """The facts that decide the task's next steps."""
         return Situation(
             status=TaskStatus(self.task.status),
             created_at=self.task.created_at,
@@ -66,8 +69,10 @@ class Case:
 
 
 def unfinished() -> set[int]:
-    """The keys of this router's tasks that have not ended, here or on chain. By partial indexes:
-    what has ended costs nothing."""
+    """Return the keys of this router's tasks that have not ended in the router or on chain.
+
+    The queries use partial indexes, so ended tasks cost nothing.
+    """
     still_on_chain = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at=None
     )
@@ -81,7 +86,7 @@ def unfinished() -> set[int]:
 
 
 def read_cases(keys: Collection[int]) -> list[Case]:
-    """The tasks with these keys, as they are now. Six queries, however many tasks."""
+    """Read the tasks with these keys. The number of queries is six, for any number of tasks."""
     tasks = list(Task.objects.filter(pk__in=keys).order_by("pk"))
     numbers = {(task.session_id, task.task_id) for task in tasks}
     on_chain = {
@@ -135,7 +140,9 @@ def _holders(
 
 
 _HAS_PRECOMMITTED = (
-    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED, AssignmentStatus.JUDGED),
+    AssignmentStatus.PRECOMMITTED,
+    AssignmentStatus.REVEALED,
+    AssignmentStatus.JUDGED,
 )
 
 

@@ -1,4 +1,4 @@
-"""The oracle's steps: each does one thing that is due to one task, and is safe to repeat."""
+"""The oracle's steps. Each does one thing to one task, and may be repeated safely."""
 
 import logging
 import time
@@ -27,13 +27,13 @@ from sessions.models import Task, TaskStatus
 from sessions.stages import task_states
 
 DISPATCH = "dispatch"
-"""The name that the dispatcher tells that it is alive by."""
+"""The name under which the dispatcher reports that it is alive."""
 
 logger = logging.getLogger(__name__)
 
 
 def release(left: Assignment, now: datetime) -> None:
-    """Close an assignment of a task that has ended, and free its miner if it still works."""
+    """Fail an undecided assignment of an ended task, and stop its miner if it still works."""
     with transaction.atomic():
         assignment = Assignment.objects.select_for_update().get(pk=left.pk)
         if assignment.status not in UNDECIDED:
@@ -61,11 +61,11 @@ def _give_up(case: Case, action: Action, now: datetime) -> None:
 
 
 def _why_not_given(task: Task) -> tuple[str, str]:
-    """The code and the reason why a task left the queue without a miner."""
+    """Return the code and the reason why a task left the queue without a miner."""
     try:
         silent_s = read_marks([DISPATCH]).age_s(DISPATCH, time.time())
     except (redis.RedisError, OSError):
-        silent_s = 0.0  # Redis tells nothing of the dispatcher
+        silent_s = 0.0  # without Redis, the dispatcher's state is unknown
     if silent_s > ALIVE_S:
         return "dispatcher_away", "the router's dispatcher was away while the task waited"
     within = f"within the task's {task.timeout_s} s"
@@ -73,7 +73,7 @@ def _why_not_given(task: Task) -> tuple[str, str]:
 
 
 def _replace(case: Case, action: Action, now: datetime) -> None:
-    """Give a late miner's place to the next one in the draw, if somebody is free."""
+    """Replace a late miner by the next one in the draw, if a suitable miner is free."""
     assert action.assignment_id is not None
     with transaction.atomic():
         lock_slots()
@@ -105,7 +105,7 @@ def _replace(case: Case, action: Action, now: datetime) -> None:
 
 
 def _draw(case: Case, action: Action, now: datetime) -> None:
-    """Let the chain draw who gets a late miner's place; `_follow` gives that one the job."""
+    """Let the contract draw a late miner's replacement. `_follow` later sends it the job."""
     late = operations.replace_miner_by_draw(case.task.session_id, case.task.task_id, action.miner)
     with transaction.atomic():
         outbox.enqueue(late)
@@ -116,7 +116,7 @@ def _follow(case: Case, action: Action, now: datetime) -> None:
 
 
 def _switch_source(case: Case, action: Action, now: datetime) -> None:
-    """Let the client listen to another miner of the task, which says the same."""
+    """Let the client follow the stream of another miner of the task, which has the same text."""
     with transaction.atomic():
         Task.objects.select_for_update().get(pk=case.task.pk)
         slot = successor(case.situation.slots)
