@@ -1,1 +1,1 @@
-"""What miners report: collected exactly once, checked, and turned into rows."""
+"""Collects miners' reports exactly once, checks them and stores their effects."""
