@@ -1,1 +1,1 @@
-"""A miner's way into the network's Redis: it proves its key and gets a mailbox."""
+"""Enrolment: a miner proves that it has its key, and gets a mailbox in the network's Redis."""

@@ -1,8 +1,8 @@
-"""How a node proves that a mailbox is its own: its key signs a challenge, and the chain knows it.
+"""Enrols a node that proves its address: it signs a challenge, and NodePool has registered it.
 
-A challenge is the router's own signed word, good for a minute, for one node and once. The node
-signs it together with the name of the host that it asks, so that no other router can pass the
-proof on.
+The router signs each challenge. A challenge is valid for one minute, for one node and once. The
+node signs the challenge together with the host name that it sends the request to, so that another
+router cannot forward the proof.
 """
 
 import logging
@@ -23,42 +23,46 @@ from mining.models import MinerPresence, Node, NodeState
 
 CHALLENGE_S = 60
 UNUSED_AFTER = timedelta(hours=1)
-"""A mailbox that no heartbeat has come from for so long can be given to another node."""
+"""A mailbox may be given to another node if its node has sent no heartbeat for this long."""
 _SALT = "mining.enrolment"
 
 logger = logging.getLogger(__name__)
 
 
 class EnrolmentRefused(MiningError):
-    """The proof does not hold."""
+    """The proof is invalid, or the node may not enrol."""
 
 
 class NoRoom(MiningError):
-    """This router has as many mailboxes as it takes. It may have room later."""
+    """The router has as many mailboxes as it allows. There may be room later."""
 
 
 class NotRegistered(EnrolmentRefused):
-    """The chain does not know this node, as far as this router has followed it."""
+    """NodePool does not have the node, as far as this router has read the chain."""
 
 
 def challenge_for(address: str) -> str:
-    """A challenge for a node to sign. Raises NoSuchAddress."""
+    """Return a challenge for a node to sign. Raises NoSuchAddress."""
     if not is_address(address):
-        raise NoSuchAddress("address: it is no account's address; give 0x and 40 hex digits")
+        raise NoSuchAddress("address: it is not an account's address; give 0x and 40 hex digits")
     word = f"{address.lower()}:{secrets.token_hex(16)}"
     return signing.TimestampSigner(salt=_SALT).sign(word)
 
 
 def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) -> str:
-    """Give a node its mailbox; its REDIS_URL. What it had before opens nothing any more.
+    """Create a node's mailbox and return its REDIS_URL. An earlier password becomes invalid.
 
     Args:
-        host: what the node calls this router, with the port.
+        address: the node's address.
+        challenge: the challenge from `challenge_for`.
+        signature: the node's signature of an `Enrolment`.
+        host: the router's host name and port, as in the node's request.
 
     Raises:
-        EnrolmentRefused: the challenge or the signature is wrong, old or used.
-        NotRegistered: the chain does not know the node.
-        NoRoom: the router has too many mailboxes.
+        EnrolmentRefused: the challenge is wrong, expired or used, the signature is wrong, or the
+            node is suspended.
+        NotRegistered: NodePool does not have the node.
+        NoRoom: the router has no room for another mailbox.
     """
     _require_own(challenge, address)
     network = deployment()
@@ -70,8 +74,8 @@ def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) ->
         raise EnrolmentRefused(str(error)) from error
     if signer != message.node:
         raise EnrolmentRefused(
-            f"signature: by {signer}, not by {message.node}; sign with the node's key what this"
-            f" router calls itself ({host}) and the challenge"
+            f"signature: by {signer}, not by {message.node}; sign this router's host name ({host})"
+            " and the challenge with the node's key"
         )
     node = Node.objects.filter(pk=address.lower()).first()
     if node is None or node.state == NodeState.UNKNOWN:
@@ -80,7 +84,7 @@ def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) ->
     if presence is not None and presence.suspended_at is not None:
         raise EnrolmentRefused(
             f"address: {address} is suspended here: {presence.suspended_for}; ask the router's"
-            " operator to let it in again"
+            " operator to admit it again"
         )
     _use_up(challenge)
     _require_room(node.address)
@@ -88,7 +92,7 @@ def enrol_by_proof(address: str, challenge: str, signature: bytes, host: str) ->
 
 
 def _require_room(address: str) -> None:
-    """Raise NoRoom unless a mailbox more may be made. One that is not used makes room."""
+    """Raise NoRoom if there is no room for the node's mailbox. Revoke an unused one if need be."""
     taken = set(enrolled())
     if address in taken or len(taken) < settings.MAX_MAILBOXES:
         return
@@ -101,10 +105,10 @@ def _require_room(address: str) -> None:
     unused = sorted(taken - used)
     if not unused:
         raise NoRoom(
-            f"this router has {settings.MAX_MAILBOXES} mailboxes, which is all that it takes;"
-            " try again later, or another router"
+            f"this router has {settings.MAX_MAILBOXES} mailboxes, the most that it allows;"
+            " try again later, or use another router"
         )
-    logger.warning("%s was not heard of for long: its mailbox goes to %s", unused[0], address)
+    logger.warning("%s has sent no heartbeat for long: %s gets its room", unused[0], address)
     revoke(unused[0])
 
 
@@ -113,7 +117,8 @@ def _require_own(challenge: str, address: str) -> None:
         word = signing.TimestampSigner(salt=_SALT).unsign(challenge, max_age=CHALLENGE_S)
     except signing.BadSignature as error:
         raise EnrolmentRefused(
-            f"challenge: it is not this router's or older than {CHALLENGE_S} s; ask for a new one"
+            f"challenge: this router did not make it, or it is older than {CHALLENGE_S} s; ask"
+            " for a new one"
         ) from error
     if not is_address(address) or not word.startswith(address.lower() + ":"):
         raise EnrolmentRefused("challenge: it was made for another address; ask for one")

@@ -1,4 +1,4 @@
-"""A miner's way into Redis: a user of its own that sees its mailbox and nothing else."""
+"""Manages the miners' Redis users. Each user can access its own mailbox and nothing else."""
 
 import json
 import logging
@@ -22,32 +22,75 @@ _USER_PREFIX = "miner_"
 _COMMANDS = (
     "-@all",
     # The connection itself.
-    *("+auth", "+hello", "+ping", "+echo", "+reset", "+time"),
-    # Reports, answers, and what the router has written down.
-    *("+xadd", "+xrange", "+xlen", "+expire", "+pexpire", "+get", "+exists"),
-    # What a Celery worker needs for its queues, and for what it has not confirmed.
-    *("+llen", "+lpush", "+rpush", "+lpop", "+rpop", "+brpop", "+set", "+del", "+evalsha"),
-    *("+hset", "+hget", "+hdel", "+hlen", "+sadd", "+srem", "+smembers", "+scard"),
-    *("+zadd", "+zrem", "+zrange", "+zrevrangebyscore", "+zcard"),
-    *("+multi", "+exec", "+discard", "+watch", "+unwatch"),
+    "+auth",
+    "+hello",
+    "+ping",
+    "+echo",
+    "+reset",
+    "+time",
+    # Reports, answer streams, and the network's facts.
+    "+xadd",
+    "+xrange",
+    "+xlen",
+    "+expire",
+    "+pexpire",
+    "+get",
+    "+exists",
+    # A Celery worker's queues, and the messages that it has not acknowledged.
+    "+llen",
+    "+lpush",
+    "+rpush",
+    "+lpop",
+    "+rpop",
+    "+brpop",
+    "+set",
+    "+del",
+    "+evalsha",
+    "+hset",
+    "+hget",
+    "+hdel",
+    "+hlen",
+    "+sadd",
+    "+srem",
+    "+smembers",
+    "+scard",
+    "+zadd",
+    "+zrem",
+    "+zrange",
+    "+zrevrangebyscore",
+    "+zcard",
+    "+multi",
+    "+exec",
+    "+discard",
+    "+watch",
+    "+unwatch",
 )
-"""Nothing that makes much of little (SETRANGE, COPY, XGROUP, …), that runs long, or that tells of
-others: Redis has one thread and one memory for all."""
+"""The Redis commands that a miner may use.
+
+Redis has one thread and one memory for all users. So the list excludes commands that turn a small
+request into much memory (SETRANGE, COPY, XGROUP, …), that run long, or that show other users' data.
+"""
 _KEYS = (
-    *(REPORTS_KEY, "stream:*", FACTS_KEY),
-    *("inference*", "control*", "network_tasks*", "unacked*", "_kombu.binding*"),
+    REPORTS_KEY,
+    "stream:*",
+    FACTS_KEY,
+    "inference*",
+    "control*",
+    "network_tasks*",
+    "unacked*",
+    "_kombu.binding*",
 )
-"""The names that a node's keys have; a queue's also stands for its priorities."""
+"""The keys of a mailbox. A queue's pattern also matches its priority queues."""
 
 
 class NoSuchAddress(MiningError):
-    """The text is no account's address."""
+    """The text is not an account's address."""
 
 
 def enrol(address: str) -> str:
-    """Give a miner its user, and return the REDIS_URL for it; it is kept nowhere.
+    """Create a miner's Redis user and return its REDIS_URL, which is not stored anywhere.
 
-    Doing it again changes the password; the miner's open connections are cut.
+    A further call changes the password and closes the miner's open connections.
 
     Raises:
         NoSuchAddress: `address` is not 0x and 40 hex digits.
@@ -60,10 +103,17 @@ def enrol(address: str) -> str:
     prefix = mailbox_prefix(address)
     with _client() as client:
         client.execute_command(
-            *("ACL", "SETUSER", user_name(address), "reset", "on", f">{password}", "resetchannels"),
-            *(*(f"~{prefix}{name}" for name in _KEYS), *_COMMANDS),
+            "ACL",
+            "SETUSER",
+            user_name(address),
+            "reset",
+            "on",
+            f">{password}",
+            "resetchannels",
+            *(f"~{prefix}{name}" for name in _KEYS),
+            *_COMMANDS,
         )
-        # The one script that a Celery worker runs (to release a lock); it cannot load others.
+        # A Celery worker runs only this script, to release a lock. A miner cannot load scripts.
         client.script_load(Lock.LUA_RELEASE_SCRIPT)
         client.set(prefix + FACTS_KEY, json.dumps(_facts().to_json()))
         client.execute_command("CLIENT", "KILL", "USER", user_name(address))
@@ -71,7 +121,7 @@ def enrol(address: str) -> str:
 
 
 def revoke(address: str) -> None:
-    """Take a miner's user away, with its open connections and what its mailbox holds."""
+    """Delete a miner's Redis user and its mailbox, and close its connections."""
     with _client() as client:
         client.acl_deluser(user_name(address))
         keys = list(client.scan_iter(match=mailbox_prefix(address) + "*", count=1000))
@@ -80,7 +130,7 @@ def revoke(address: str) -> None:
 
 
 def enrolled() -> list[str]:
-    """The lower-case addresses of all miners that have a mailbox."""
+    """Return the addresses of all miners that have a mailbox, in lower case."""
     with _client() as client:
         users = client.acl_users()
     return sorted(
@@ -89,20 +139,19 @@ def enrolled() -> list[str]:
 
 
 def user_name(address: str) -> str:
-    """The Redis user of a miner."""
+    """Return the name of a miner's Redis user."""
     return _USER_PREFIX + address.lower()
 
 
 def _facts() -> NetworkFacts:
-    """What a node has to know of the network: where its signatures count, and which files it is
-    meant to have."""
+    """Return what a node has to know of the network: its signing domain and the models' digests."""
     network = deployment()
     digests = {}
     for model_identifier in settings.MODELS:
         try:
             digests[model_identifier] = catalog.model_digest(model_identifier)
         except LookupError as error:
-            logger.warning("nodes are not told the digest of a model: %s", error)
+            logger.warning("nodes do not get the digest of a model: %s", error)
     return NetworkFacts(
         chain_id=network.chain_id, node_pool=network.addresses["NodePool"], models=digests
     )

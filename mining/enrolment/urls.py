@@ -1,4 +1,4 @@
-"""The addresses of `/api/v1/nodes`."""
+"""URLs under `/api/v1/nodes`."""
 
 from django.urls import path
 

@@ -1,4 +1,7 @@
-"""A node asks for its mailbox: for everybody, since the proof is in the request."""
+"""The views by which a node gets its mailbox.
+
+They need no credentials, since the request itself contains the proof.
+"""
 
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.permissions import AllowAny
@@ -19,11 +22,11 @@ from mining.node.protocol.names import mailbox_prefix
 
 MAX_TEXT = 512
 NO_ROOM_S = 600
-"""When a node may ask again after there was no room."""
+"""The Retry-After of a response that says that there is no room."""
 
 
 class ChallengeView(APIView):
-    """`POST /nodes/challenge`: what a node has to sign, and in which domain."""
+    """`POST /nodes/challenge`: returns a challenge to sign, and the signing domain."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -46,7 +49,7 @@ class ChallengeView(APIView):
 
 
 class EnrolView(APIView):
-    """`POST /nodes/enrol`: a signed challenge for a mailbox, which is told this once."""
+    """`POST /nodes/enrol`: takes a signed challenge, and returns the mailbox's REDIS_URL once."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -57,7 +60,7 @@ class EnrolView(APIView):
         try:
             signature = bytes.fromhex(text)
         except ValueError as error:
-            raise ValidationError({"signature": "is no hex text"}) from error
+            raise ValidationError({"signature": "must be hex text"}) from error
         try:
             url = enrol_by_proof(
                 address, _text(request, "challenge"), signature, request.get_host()
