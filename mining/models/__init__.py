@@ -1,4 +1,4 @@
-"""The rows of mining: leases, who is online, validations, and the mirror of nodes."""
+"""Models of the `mining` app: assignments, miners, validations, network tasks, and the mirror."""
 
 from mining.models.assignment import Assignment, AssignmentStatus
 from mining.models.network import (

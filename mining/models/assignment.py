@@ -1,4 +1,4 @@
-"""One miner's part in one task: a lease with deadlines, and what the miner has sent for it."""
+"""Assignments: the lease of a task to a miner, its deadlines, and the miner's reports."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from sessions.streams.task_stream import miner_stream_key
 
 
 class AssignmentStatus(models.TextChoices):
-    """The stages of an assignment; `mining.assignment.states` has the ways between them."""
+    """The states of an assignment. `mining.assignment.states` defines the transitions."""
 
     LEASED = "leased"
     ACKED = "acked"
@@ -22,26 +22,34 @@ class AssignmentStatus(models.TextChoices):
 
 
 UNDECIDED = (
-    *(AssignmentStatus.LEASED, AssignmentStatus.ACKED),
-    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+    AssignmentStatus.LEASED,
+    AssignmentStatus.ACKED,
+    AssignmentStatus.PRECOMMITTED,
+    AssignmentStatus.REVEALED,
 )
-"""Those of a miner of which something is still awaited."""
+"""The states that are not final."""
 
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
-    """Assignments by what the parts of the router ask for."""
+    """Adds the filters that several modules need."""
 
     def working(self) -> "AssignmentQuerySet":
-        """Those that take up one of their miner's slots."""
+        """Return the assignments that take a slot of their miner."""
         return self.filter(status__in=[AssignmentStatus.LEASED, AssignmentStatus.ACKED])
 
     def in_place(self) -> "AssignmentQuerySet":
-        """Those that hold their task's places: all but the replaced, in the order of places."""
+        """Return the assignments that hold a place of their task, ordered by position.
+
+        Those are all but the replaced ones.
+        """
         return self.exclude(status=AssignmentStatus.REPLACED).order_by("position")
 
 
 class Assignment(models.Model):
-    """A lease. `miner` is lower-case hex; hashes and signatures are 0x… hex."""
+    """The lease of a task to a miner.
+
+    `miner` is an address in lower-case hex. Hashes and signatures are hex with 0x.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
@@ -113,5 +121,5 @@ class Assignment(models.Model):
 
     @property
     def stream_key(self) -> str:
-        """Where in Redis the miner writes what it generates."""
+        """The key of the Redis stream that the miner writes its answer to."""
         return miner_stream_key(self.miner, str(self.id))

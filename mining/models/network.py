@@ -1,4 +1,4 @@
-"""Network tasks: the mirror of what the chain tells of them, and what this router asked of whom."""
+"""Network tasks: the mirror of their events, and this router's requests to nodes."""
 
 from django.db import models
 from django.utils import timezone
@@ -8,7 +8,7 @@ from sessions.models import AddressField, Uint256Field
 
 
 class NetworkTaskState(models.TextChoices):
-    """The last stage that a network task has passed; `chain` says the same in NetworkState."""
+    """The last stage that a network task has passed, as in the enum NetworkState of `chain`."""
 
     CREATED = "created"
     STARTED = "started"
@@ -18,9 +18,10 @@ class NetworkTaskState(models.TextChoices):
 
 
 class NetworkTask(Mirrored):
-    """A network task as its events tell of it; `number` is Cognitive's session id.
+    """The state of a network task on chain.
 
-    `accuracies_bps` are in the order of `completers`.
+    `number` is the session id in the contract Cognitive. `accuracies_bps` has the order of
+    `completers`.
     """
 
     number = models.BigIntegerField(primary_key=True)
@@ -46,7 +47,7 @@ class NetworkTask(Mirrored):
 
 
 class NetworkRole(models.TextChoices):
-    """What a node does in a network task."""
+    """The roles of nodes in a network task."""
 
     CREATOR = "creator"
     PREPARER = "preparer"
@@ -54,7 +55,7 @@ class NetworkRole(models.TextChoices):
 
 
 class NetworkPart(Mirrored):
-    """A node's part in a network task. `done_at` of a completer is its precommit."""
+    """A node's part in a network task. For a completer, `done_at` is the time of its precommit."""
 
     number = models.BigIntegerField()
     node = AddressField()
@@ -93,7 +94,7 @@ class NetworkNode(Mirrored):
 
 
 class NetworkEpoch(Mirrored):
-    """An epoch of NetworkRewards; amounts are wei of $COR."""
+    """An epoch of the contract NetworkRewards. Amounts are in wei of $COR."""
 
     number = models.BigIntegerField(primary_key=True)
     budget_wei = Uint256Field(default=0)
@@ -109,7 +110,7 @@ class NetworkEpoch(Mirrored):
 
 
 class NetworkCredit(Mirrored):
-    """What a node earned in an epoch: points, and wei of $COR once they are paid."""
+    """A node's points in an epoch, and the wei of $COR that were paid for them."""
 
     epoch = models.BigIntegerField()
     node = AddressField()
@@ -137,9 +138,10 @@ class NetworkCredit(Mirrored):
 
 
 class NetworkAsk(models.Model):
-    """What this router asked a node for, which is all that it takes from that node. No mirror.
+    """A request of this router to a node. The router accepts only what it has asked for.
 
-    `number` and `seed` are the request's or the session's, 0 for a ping.
+    The table is not a part of the mirror. `number` and `seed` are those of the network request or
+    session, and 0 for a ping.
     """
 
     node = AddressField()
@@ -164,7 +166,7 @@ class NetworkAsk(models.Model):
 
 
 class NetworkJudgement(models.Model):
-    """What the validator saw of a network task, and how it judged. No mirror."""
+    """What the validator read of a network task, and its judgement. Not a part of the mirror."""
 
     number = models.BigIntegerField()
     seed = Uint256Field()

@@ -1,4 +1,4 @@
-"""Miners: who is heard of (not on chain), and the mirror of nodes and of their results."""
+"""Miners: their presence, which is not on chain, and the mirror of nodes and their results."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from sessions.models import AddressField, Uint256Field
 
 
 class NodeState(models.IntegerChoices):
-    """A node's state, by the contract's numbers."""
+    """A node's state. The values are the contract's."""
 
     UNKNOWN = 0
     REGISTERED = 1
@@ -18,7 +18,7 @@ class NodeState(models.IntegerChoices):
 
 
 class MinerPresence(models.Model):
-    """What a miner said of itself last, and how far its reports have been read. Not a mirror."""
+    """A miner's last heartbeat, and the cursor in its reports. Not a part of the mirror."""
 
     address = AddressField(primary_key=True)
     last_seen_at = models.DateTimeField(null=True)
@@ -55,7 +55,7 @@ class MinerPresence(models.Model):
 
 
 class Node(Mirrored):
-    """A node as NodePool and SessionPayment have it; amounts are wei of $COR."""
+    """A node in the contracts NodePool and SessionPayment. Amounts are in wei of $COR."""
 
     address = AddressField(primary_key=True)
     operator = AddressField(default="")
@@ -72,12 +72,12 @@ class Node(Mirrored):
 
     @property
     def owed_wei(self) -> int:
-        """What the node may withdraw now."""
+        """The amount that the node may withdraw now, in wei of $COR."""
         return int(self.earned_wei - self.withdrawn_wei)
 
 
 class MinerResult(Mirrored):
-    """A miner's part in a task as the chain has it; amounts are wei of $COR."""
+    """A miner's part in a task on chain. Amounts are in wei of $COR."""
 
     session_id = models.BigIntegerField()
     task_id = models.BigIntegerField()

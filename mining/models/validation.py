@@ -1,4 +1,4 @@
-"""How a task's answers were judged."""
+"""The validations of tasks."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,7 +7,7 @@ from sessions.models import Task
 
 
 class ValidationMethod(models.TextChoices):
-    """What the answers were measured by."""
+    """How the answers were judged."""
 
     MAJORITY = "majority"
     RERUN = "rerun", "own run, since no majority agreed"
@@ -16,7 +16,10 @@ class ValidationMethod(models.TextChoices):
 
 
 class Validation(models.Model):
-    """One task's validation. `distances[i][j]` is between the answers of `miners[i]` and `[j]`."""
+    """A task's validation.
+
+    `distances[i][j]` is the cosine distance between the answers of `miners[i]` and `miners[j]`.
+    """
 
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="validation")
     asked_at = models.DateTimeField(default=timezone.now)
