@@ -1,1 +1,1 @@
-"""What each answer is worth: read, compared, run again where that decides, and settled."""
+"""Judges answers: reads them, compares them, runs tasks again if necessary, signs verdicts."""

@@ -1,4 +1,4 @@
-"""A revealed answer as it can be checked: its content, its tokens, and what was streamed of it."""
+"""Reads revealed answers and checks them: their content, their tokens and their streams."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,16 +19,16 @@ from sessions.models import Task
 
 CANCELLED = "cancelled"
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Four times what a report may have."""
+"""The largest content block of an answer: four times the largest report."""
 
 
 class AnswerUnfit(MiningError):
-    """The answer contradicts itself, the task or what was streamed; the text says how."""
+    """The answer contradicts itself, the task or its stream. The text says how."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a content block says."""
+    """An answer as its content block states it."""
 
     text: str
     finish_reason: str
@@ -38,7 +38,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a miner's stream holds of an answer; `complete` if it says that this is all."""
+    """The part of an answer that a miner's stream contains.
+
+    `complete` is True if the stream has its last entry.
+    """
 
     text: str
     complete: bool
@@ -46,12 +49,12 @@ class Streamed:
 
 
 def read_answer(task: Task, assignment: Assignment) -> Answer:
-    """The answer in an assignment's content block.
+    """Read the answer from an assignment's content block.
 
     Raises:
-        AnswerUnfit: it is malformed, or belongs to another task or miner.
+        AnswerUnfit: the content is malformed, or belongs to another task or miner.
         StorageError, OSError: the block cannot be read.
-        EncryptionUnavailable: it is encrypted, and the router's key is missing.
+        EncryptionUnavailable: the content is encrypted, and the router's key is missing.
     """
     content = storage.get(assignment.content_cid, MAX_ANSWER_BYTES)
     if task.encrypted:
@@ -63,7 +66,7 @@ def read_answer(task: Task, assignment: Assignment) -> Answer:
 
 
 def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
-    """Read a content block. Raises AnswerUnfit."""
+    """Parse and check the content block of a miner's answer to a task. Raises AnswerUnfit."""
     try:
         value: Any = json.loads(content)
         said = {
@@ -85,16 +88,16 @@ def parse_answer(content: bytes, task: Task, miner: str) -> Answer:
         if said[name] != expected:
             raise AnswerUnfit(f"content: {name} is not {expected!r}")
     if not isinstance(text, str) or "\x00" in text:
-        raise AnswerUnfit("content: result is no text")
+        raise AnswerUnfit("content: result is not a text without NUL")
     if finish_reason not in ("stop", "length", CANCELLED):
         raise AnswerUnfit(f"content: finish_reason is neither stop nor length nor {CANCELLED}")
     if not isinstance(token_ids, list) or not all(type(token) is int for token in token_ids):
-        raise AnswerUnfit("content: token_ids is no list of numbers")
+        raise AnswerUnfit("content: token_ids is not a list of integers")
     return Answer(text, finish_reason, tuple(token_ids), _logprobs(value, token_ids))
 
 
 def _logprobs(value: dict[str, Any], token_ids: list[int]) -> tuple[TokenLogprob, ...]:
-    """Those of each token, where there are any."""
+    """Return each token's log-probabilities, or an empty tuple if the content has none."""
     if "logprobs" not in value:
         return ()
     try:
@@ -105,9 +108,9 @@ def _logprobs(value: dict[str, Any], token_ids: list[int]) -> tuple[TokenLogprob
 
 
 def require_sealed_for(assignment: Assignment, prompt: Prompt) -> None:
-    """Raise AnswerUnfit unless an encrypted answer is sealed for all whom its prompt is sealed for.
+    """Raise AnswerUnfit if an encrypted answer is not sealed for every recipient of its prompt.
 
-    That each of them can open it, only they can tell.
+    Only the recipients themselves can check that they can open it.
     """
     if not prompt.envelope:
         return
@@ -116,11 +119,14 @@ def require_sealed_for(assignment: Assignment, prompt: Prompt) -> None:
     except EnvelopeError as error:
         raise AnswerUnfit(f"content: {error}") from error
     if not set(recipients(prompt.envelope)) <= set(sealed_for):
-        raise AnswerUnfit("content: it is not sealed for all whom the prompt is sealed for")
+        raise AnswerUnfit("content: it is not sealed for every recipient of the prompt")
 
 
 def require_streamed(answer: Answer, streamed: Streamed | None) -> None:
-    """Raise AnswerUnfit unless what the client saw, if anything, is what is judged."""
+    """Raise AnswerUnfit if the answer differs from the stream that the client could read.
+
+    None for `streamed` stands for a stream that is lost.
+    """
     if streamed is None:
         return
     same = (
@@ -133,15 +139,24 @@ def require_streamed(answer: Answer, streamed: Streamed | None) -> None:
 
 
 def require_logprobs(answer: Answer, count: int) -> None:
-    """Raise AnswerUnfit unless it tells as many log-probabilities as the task asks for."""
+    """Raise AnswerUnfit if the answer does not have the log-probabilities that the task requests.
+
+    Args:
+        answer: the answer.
+        count: how many alternatives of each token the task requests; 0 for no log-probabilities.
+    """
     if bool(count) != bool(answer.logprobs):
-        raise AnswerUnfit(f"content: logprobs of {count} tokens are asked for")
+        raise AnswerUnfit(f"content: the task requests logprobs with {count} alternatives")
     if any(len(each.top) != count for each in answer.logprobs):
-        raise AnswerUnfit(f"content: logprobs has not {count} rivals of each token")
+        raise AnswerUnfit(f"content: logprobs does not have {count} alternatives of each token")
 
 
 def read_stream(entries: Iterable[dict[bytes, bytes]]) -> Streamed | None:
-    """Join the pieces of a miner's stream; None when there are none."""
+    """Join the entries of a miner's stream, or return None if there are none.
+
+    Raises:
+        AnswerUnfit: the entries are malformed.
+    """
     rows = list(entries)
     if not rows:
         return None
@@ -154,13 +169,20 @@ def read_stream(entries: Iterable[dict[bytes, bytes]]) -> Streamed | None:
 
 
 def up_to(answer: Answer, characters: int, stop: Sequence[str], vocabulary: Model) -> Answer:
-    """What counts of an answer that may end after so many characters, and its first token.
+    """Cut an answer after the token that reaches a number of characters.
 
-    An answer that has ended before, by its own end, counts as it is. Those of miners that drew the
-    same tokens are then equal, wherever each of them was told to end.
+    This is the part that counts if the client has allowed the answer to end there. At least one
+    token counts. An answer that ends earlier by itself counts as it is. The results of miners that
+    drew the same tokens are then equal, even if the miners stopped at different places.
+
+    Args:
+        answer: the answer.
+        characters: after how many characters the answer may end.
+        stop: the task's stop texts.
+        vocabulary: the model's vocabulary.
 
     Raises:
-        AnswerUnfit: it says that it was told to end, and ends before that.
+        AnswerUnfit: the answer states that it was cancelled, but ends before that place.
     """
     assembler, text = TextAssembler(stop), ""
     for number, token in enumerate(answer.token_ids, start=1):
@@ -171,28 +193,30 @@ def up_to(answer: Answer, characters: int, stop: Sequence[str], vocabulary: Mode
                 return answer
             return Answer(text, CANCELLED, answer.token_ids[:number], answer.logprobs[:number])
     if answer.finish_reason == CANCELLED:
-        raise AnswerUnfit("content: it ends before it was told to")
+        raise AnswerUnfit("content: it ends earlier than the task allows")
     return answer
 
 
 def count_tokens(answer: Answer, max_tokens: int, stop: Sequence[str], vocabulary: Model) -> int:
-    """How many tokens made the answer, from the tokens themselves.
+    """Check an answer's tokens against its text, and return their number.
 
     Raises:
-        AnswerUnfit: they do not spell the answer, or are more than the task allows.
+        AnswerUnfit: the tokens do not spell the answer, or are more than the task allows.
     """
     tokens = answer.token_ids
     if not 0 < len(tokens) <= max_tokens:
-        raise AnswerUnfit(f"content: {len(tokens)} token_ids, and 1 to {max_tokens} count")
+        raise AnswerUnfit(
+            f"content: it has {len(tokens)} token_ids, and 1 to {max_tokens} are allowed"
+        )
     if not all(0 <= token < vocabulary.vocabulary_size for token in tokens):
-        raise AnswerUnfit("content: token_ids has what is no token of the model")
+        raise AnswerUnfit("content: token_ids has a number that is not a token of the model")
     assembler = TextAssembler(stop)
     spelt = []
     for index, token in enumerate(tokens):
         last = index == len(tokens) - 1
         ends = vocabulary.is_end(token)
         spelt.append(assembler.feed(b"" if ends else vocabulary.piece(token)))
-        # Whoever pads an answer is paid for more than it said.
+        # Refuse padding: the miner would be paid for tokens that are not in the text.
         if (ends or assembler.stopped) and not last:
             raise AnswerUnfit("content: token_ids goes on after the answer's end")
     spelt.append(assembler.finish())

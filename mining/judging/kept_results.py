@@ -1,4 +1,4 @@
-"""A task's answers as the database and the store have them, for when a live stream is lost."""
+"""Reads a task's results from the database and the content store, if its stream is lost."""
 
 import logging
 
@@ -15,7 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def kept_results(session_id: int, task_id: int) -> list[TaskResult]:
-    """The results that count, best first; where no verdict is there yet, all that were revealed."""
+    """Return the results of a task that count, the best first.
+
+    Before the verdict, return all revealed results.
+    """
     task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
     if task is None:
         return []
@@ -36,7 +39,7 @@ def _read(task: Task, assignments: list[Assignment], *, is_judged: bool) -> list
             answer = read_answer(task, assignment)
             results.append(_result(task, assignment, answer, is_judged=is_judged))
         except (AnswerUnfit, storage.StorageError, OSError, EncryptionUnavailable, LookupError):
-            logger.warning("%s: what is kept of it cannot be read", assignment, exc_info=True)
+            logger.warning("%s: its stored answer cannot be read", assignment, exc_info=True)
     return results
 
 

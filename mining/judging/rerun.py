@@ -1,4 +1,4 @@
-"""Running a task on the validator's own machine, as an honest miner would have."""
+"""Runs a task on the validator's machine, in the same way as an honest miner."""
 
 import logging
 import time
@@ -22,24 +22,31 @@ from sessions.logprobs import read_logprobs
 from sessions.models import Task
 
 TIME_S = 45.0
-"""Less than the contract's window for verdicts."""
+"""The longest run, which must be shorter than the contract's verdict window."""
 
 _REASONS = (
-    *(LookupError, LlamaError, PromptError, GenerationError, GrammarInvalid, PromptUnreadable),
+    LookupError,
+    LlamaError,
+    PromptError,
+    GenerationError,
+    GrammarInvalid,
+    PromptUnreadable,
 )
 
 logger = logging.getLogger(__name__)
 
 
 def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
-    """The answer that the task's model, parameters and seed lead to, as far as it counts.
+    """Generate the task's answer with its model, parameters and seed, up to where it may end.
 
     Args:
-        draft: the tokens that a miner says it has: where that is true, this is several times as
-            fast. Where it is not, it changes nothing.
+        task: the task.
+        draft: a miner's tokens. If they are right, the run is several times as fast. If not, they
+            do not change the answer.
 
     Raises:
-        ValidationImpossible: the model is missing here, or takes too long.
+        ValidationImpossible: the model is missing here, the task cannot be run, or the run takes
+            too long.
     """
     started = time.monotonic()
     try:
@@ -73,7 +80,11 @@ def rerun(task: Task, draft: Sequence[int] = ()) -> Answer:
 
 
 def _lark(grammar: BoundGrammar | None) -> str:
-    """A grammar that this machine reads as the task says, or none; raise GrammarInvalid."""
+    """Return a grammar's text, or "" for none.
+
+    Raises:
+        GrammarInvalid: this machine does not have the library and version that the task names.
+    """
     if grammar is None:
         return ""
     require_version(grammar.library, grammar.version)
@@ -86,17 +97,17 @@ def _answer(result: GenerationResult) -> Answer:
 
 
 def preload() -> None:
-    """Load every model that is served; raise LlamaError where one cannot be."""
+    """Load all models of the settings. Raises LookupError, LlamaError."""
     for model_identifier in settings.MODELS:
         engine_of(model_identifier)
 
 
 def first_model() -> int:
-    """The model that answers where nobody asks for one."""
+    """Return the model that is used if a request names none."""
     return min(settings.MODELS)
 
 
 @cache
 def engine_of(model_identifier: int) -> Engine:
-    """The validator's own engine of a model. Raises LookupError, LlamaError."""
+    """Return the validator's engine of a model. Raises LookupError, LlamaError."""
     return Engine(catalog.model_path(model_identifier), slots=1)

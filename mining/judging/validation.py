@@ -1,5 +1,7 @@
-"""Judging a task: read the answers, compare them, run the task again where that has to decide, and
-sign a verdict on all."""
+"""Judges a task: reads and compares the answers, and signs a verdict on all of them.
+
+If the comparison does not decide, or in an audit, the validator runs the task again.
+"""
 
 import hashlib
 import hmac
@@ -46,18 +48,24 @@ from sessions.stages import task_states
 from sessions.streams.bounded_reads import Fields, StreamTooLarge, read_whole
 
 AUDIT_SHARE = 0.1
-"""The share of tasks with one miner only that the validator runs itself."""
+"""The share of tasks with a single miner that the validator runs again."""
 MORE_ENTRIES = 256
-"""A node keeps two entries a token at most; Redis trims by whole blocks of them."""
+"""How many entries a stream may have beyond two for each token, a node's own limit.
+
+Redis trims streams by whole blocks of entries, so they may be somewhat longer.
+"""
 MAX_TOKEN_BYTES = 4096
-"""What a token's log-probabilities may take in a stream."""
+"""The most bytes of a token's log-probabilities in a stream."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Part:
-    """One miner's answer on its way to a verdict. `remark` says why an unfit one is worth 0."""
+    """A miner's part in a verdict.
+
+    `answer` is None if the answer is unfit. `remark` says why an answer is worth 0.
+    """
 
     assignment: Assignment
     answer: Answer | None = None
@@ -69,21 +77,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Measure:
-    """The judgement of the fit answers, and how it was made."""
+    """The judgement of the fit answers, and its method."""
 
     method: ValidationMethod
     judgement: Judgement | None = None
     reference: str = ""
     disbelieved: Collection[int] = ()
-    """Whose log-probabilities are made up."""
+    """The indices of the answers whose log-probabilities are not the model's."""
 
 
 def validate(task_pk: int) -> None:
-    """Judge what a task's miners revealed; once only, however often it is called.
+    """Judge the answers that a task's miners have revealed. Further calls change nothing.
 
     Raises:
-        ValidationImpossible: nothing can decide now; the oracle asks again until the deadline.
-        ValidatorBusy: another validator is at work on it.
+        ValidationImpossible: the answers cannot be judged now. The oracle asks again until the
+            deadline.
+        ValidatorBusy: another validator works on the task.
     """
     task = Task.objects.filter(pk=task_pk, status=TaskStatus.COMMITTED).first()
     if task is None:
@@ -93,7 +102,7 @@ def validate(task_pk: int) -> None:
     except PromptUnreadable as error:
         raise ValidationImpossible(f"{task}: {error}") from error
     if is_behind(task):
-        raise ValidationImpossible(f"{task}: the chain has reveals that were not read yet")
+        raise ValidationImpossible(f"{task}: reveals on chain have not been read yet")
     revealed = task.assignments.filter(status=AssignmentStatus.REVEALED).order_by("position")
     parts = [_examine(task, assignment, prompt) for assignment in revealed]
     if not parts:
@@ -113,7 +122,10 @@ def validate(task_pk: int) -> None:
 
 
 def is_audited(task: Task) -> bool:
-    """Whether a task with one miner is run again; no miner can tell beforehand."""
+    """Return whether a task with a single miner is run again.
+
+    The decision is a keyed hash of the task's digest, so miners cannot predict it.
+    """
     digest = hmac.digest(settings.SECRET_KEY.encode(), task.task_digest.encode(), hashlib.sha256)
     share = getattr(settings, "AUDIT_SHARE", AUDIT_SHARE)
     return int.from_bytes(digest[:8], "big") < share * 2**64
@@ -130,15 +142,17 @@ def _examine(task: Task, assignment: Assignment, prompt: Prompt) -> Part:
         if task.enough_characters is not None:
             answer = up_to(answer, task.enough_characters, prompt.stop, vocabulary)
         elif answer.finish_reason == CANCELLED:
-            raise AnswerUnfit("content: it ends early, and nobody said that it may")
+            raise AnswerUnfit("content: it ends early, and the client has not allowed that")
         return Part(assignment, answer, len(answer.token_ids))
     except AnswerUnfit as error:
         logger.warning("%s: %s", assignment, error)
         return Part(assignment, remark=str(error))
     except (BlockMissing, BlockTooLarge, ContentMalformed, ContentTooLarge) as error:
         if assignment.commit_signature:
-            raise  # the router had it, so the miner has done its part
-        logger.warning("%s: what it revealed by itself cannot be read: %s", assignment, error)
+            raise  # the router has had the content, so the miner has done its part
+        logger.warning(
+            "%s: the result that it sent to the chain is unreadable: %s", assignment, error
+        )
         return Part(assignment, remark=str(error))
 
 
@@ -156,9 +170,9 @@ def _stream_of(assignment: Assignment, max_tokens: int) -> list[Fields]:
     except redis.ResponseError as error:
         if "WRONGTYPE" not in str(error):
             raise
-        raise AnswerUnfit("stream: the miner has put something else in its place") from error
+        raise AnswerUnfit("stream: the miner has replaced it by another type of key") from error
     except redis.RedisError:
-        # Streams may be lost; then there is nothing to compare with.
+        # A lost stream is not the miner's failure. Its answer is judged without it.
         logger.warning("%s: its stream cannot be read", assignment, exc_info=True)
         return []
 
@@ -191,7 +205,10 @@ def _measure(task: Task, answers: Sequence[Answer], *, with_logprobs: bool) -> M
 def _disbelieved(
     judgement: Judgement | None, answers: Sequence[Answer], reference: Logprobs | None = None
 ) -> set[int] | None:
-    """Whose log-probabilities are made up, of the answers that count; None if nobody can tell."""
+    """Return the indices of answers that count and whose log-probabilities are not credible.
+
+    Return None if the answers do not decide it, and a re-run has to.
+    """
     if judgement is None:
         return set()
     counting = [index for index, worth in enumerate(judgement.accuracies_bps) if worth]
@@ -239,7 +256,7 @@ def _conclude(
             "reference": measure.reference,
             "remarks": {p.assignment.miner: p.remark for p in parts if p.remark},
         }
-        # It was asked for, so that the row is there: `update_or_create` takes four statements.
+        # The request has normally created the row. `update_or_create` would take four statements.
         if not Validation.objects.filter(task=task).update(**outcome):
             Validation.objects.create(task=task, **outcome)
         task_states.mark_validated(

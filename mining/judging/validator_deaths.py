@@ -1,11 +1,11 @@
-"""What follows when the validator's process died while it judged a task.
+"""Handles tasks on which the validator's process dies.
 
-To run a task and to embed its answers is native code that strangers feed. It may end the process,
-and the validator that is started again is asked for the same task. So each try is written down
-before it begins, and taken back when it ends, with or without an error: what is left are deaths. A
-death may be an accident, such as an operator's kill, so a task is tried a second time. After that
-it is judged without the validator's own work: answers agree if they are equal, and nobody runs the
-task again.
+Running a task and embedding its answers call native code with input from clients and miners. That
+code may end the process, and the restarted validator gets the same task again. So the count of
+deaths is raised before each try, and lowered when the try ends, with or without an error: tries
+that have not ended are deaths. A death may be an accident, such as an operator's kill, so a task is
+tried a second time. After that it is judged without the validator's own work: answers agree if they
+are equal, and the task is not run again.
 """
 
 import logging
@@ -31,21 +31,29 @@ logger = logging.getLogger(__name__)
 
 
 class ValidatorDied(ValidationImpossible):
-    """The validator died with the task so often that it does not try again."""
+    """The validator has died on the task so often that it does not try again."""
 
 
 class ValidatorBusy(MiningError):
-    """Another validator is at work on the task, which is not a reason to judge with less."""
+    """Another validator works on the task.
+
+    This does not derive from ValidationImpossible: the task must wait for the other validator, and
+    not be judged without a re-run.
+    """
 
 
 class CountedWork:
-    """The validator's own work on a task, as long as the task does not kill it."""
+    """The validator's own work on a task, unless the task has killed it too often."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
 
     def embed(self, texts: Sequence[str]) -> Matrix:
-        """One unit vector a text; after too many deaths texts are alike only if they are equal."""
+        """Return the embeddings of texts, scaled to length 1.
+
+        After too many deaths, return vectors that are equal for equal texts and orthogonal for
+        different ones. Raises ValidatorBusy.
+        """
         try:
             with self._counted():
                 return embed(texts)
@@ -53,16 +61,22 @@ class CountedWork:
             return _exactly(texts)
 
     def rerun(self, draft: Sequence[int]) -> Answer:
-        """The validator's own answer, see `rerun`; raises ValidationImpossible, ValidatorBusy."""
+        """Return the validator's own answer: see `mining.judging.rerun.rerun`.
+
+        Raises:
+            ValidationImpossible: the task cannot be run, or has killed the validator too often.
+            ValidatorBusy: another validator works on the task.
+        """
         with self._counted():
             return rerun(self._task, draft)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        # Another validator that is at work on the task is no death.
+        # Only the holder of the lock may count: the try of another validator that works on the task
+        # is not a death.
         lock = Leadership(f"validation:{self._task.pk}")
         if not lock.held():
-            raise ValidatorBusy(f"{self._task}: another validator is at work on it")
+            raise ValidatorBusy(f"{self._task}: another validator works on it")
         try:
             self._require_alive()
             self._count(1)
@@ -81,8 +95,8 @@ class CountedWork:
         validation, _ = Validation.objects.get_or_create(task=self._task)
         if validation.deaths >= MAX_DEATHS:
             raise ValidatorDied(
-                f"{self._task}: the validator's process died with it {validation.deaths} times; it"
-                " is judged without the validator's own work"
+                f"{self._task}: the validator's process died on it {validation.deaths} times; it is"
+                " judged without the validator's own work"
             )
 
     def _count(self, by: int) -> None:

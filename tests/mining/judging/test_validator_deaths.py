@@ -77,7 +77,7 @@ def test_without_a_majority_nothing_is_decided_and_the_validator_lives(
     # The embedding's own threads do not survive the fork.
     monkeypatch.setattr(validator_deaths, "embed", lambda texts: np.eye(len(texts)))
     die_of(monkeypatch, "rerun", task)
-    with pytest.raises(ValidationImpossible, match="died with it 2 times"):
+    with pytest.raises(ValidationImpossible, match="died on it 2 times"):
         validate(task.pk)
     task.refresh_from_db()
     assert task.status == TaskStatus.COMMITTED
