@@ -1,7 +1,8 @@
-"""What has to happen to a task, and when: docs/reference/deadlines.md as a pure function.
+"""Computes a task's steps and when they are due: docs/reference/deadlines.md as pure functions.
 
-Deadlines count from the chain's own times, since the contract refuses what comes too early. What
-the chain does not show yet cannot be late: only the queue's deadline is the router's own.
+Deadlines count from the chain's times, since the contract refuses calls that come too early. A
+stage that the chain does not show yet cannot be late. Only the queue's deadline counts from the
+router's time.
 """
 
 import enum
@@ -15,52 +16,61 @@ from sessions.models import OnChainStatus, TaskStatus
 
 ACK_WINDOW_S = 10
 ONLINE_S = 10.0
-"""A miner that was not heard of for this long is taken for gone."""
+"""A miner is online if its last heartbeat is at most this old."""
 GRACE_WINDOW_S = 300
-"""After the queue's deadline, and the precommits': only an oracle can end the stage, and until it
-does, assignments and precommits that are late are accepted."""
+"""The contract's window after the deadlines of the queue and of the precommits.
+
+In this window only an oracle can end the stage. Until it does, the contract accepts late
+assignments and precommits.
+"""
 COMMIT_WINDOW_S = 3600
 VERDICT_WINDOW_S = 3600
-"""Both stages end by themselves when all is there; these say how long an outage may last."""
+"""The contract's longest commit and verdict stages, which bridge an outage.
+
+Normally these stages end as soon as all reveals or the verdict have arrived.
+"""
 CHOICE_WINDOW_S = 5
-"""What an oracle has for choosing a late miner's successor, at least."""
+"""The shortest time that an oracle has to choose a late miner's replacement."""
 DRAW_PERIOD_S = 4
 WORK_S = 5.0
-"""A place is not drawn for when less than this is left for the work."""
+"""No replacement is drawn if less than this time is left for its work."""
 GRACE_S = 1.0
-"""The chain's clock is its latest block's: it lags this machine's by up to a block."""
+"""Added to the contract's deadlines: the chain's time is that of its latest block, which lags this
+machine's clock by up to a block."""
 ASK_AGAIN_S = 5.0
-"""A reveal that was asked for and has not come is asked for again after this long."""
+"""How long after a request to reveal it is repeated."""
 REACT_WITHIN_S = 2.0
-"""How long who hears of the chain's news has to ask for reveals, before the oracle does."""
+"""How long the process `react` has to ask for reveals before the oracle does."""
 MAX_DEATHS = 2
-"""A task that so many nodes died with, or one so many times, is not given out again. One that the
-validator died with so many times is judged without the validator's own work."""
+"""After so many deaths of nodes, of one node or of several, a task is not leased again.
+
+After so many deaths of the validator, a task is judged without the validator's own work.
+"""
 VALIDATE_AGAIN_S = 30.0
-"""A validation that has not finished is taken for lost after this long."""
+"""A validation that has not finished after this long is requested again."""
 
 
 class Step(enum.Enum):
-    """What the oracle does to a task or, where it says so, to one of its slots."""
+    """The oracle's steps for a task or one of its slots. The values say why a step is due."""
 
     GIVE_UP = "no miner was free before the queue's deadline"
-    SWITCH_SOURCE = "the miner that the client listens to has fallen silent"
-    FOLLOW = "the chain has what was done without the router"
+    SWITCH_SOURCE = "the miner whose stream the client follows has fallen silent"
+    FOLLOW = "the chain shows changes that the router did not make"
     REPLACE = "a slot's miner is late"
-    TRY_ALONE = "a node died with the task, which gets one more try with a node to itself"
-    DROP = "a node died with the task, which others have done"
-    REFUSE = "nodes died with the task, and it is not given out again"
-    DRAW = "a miner is late, and the choice of its successor is nobody's any more"
+    TRY_ALONE = "a node died on the task, which gets a second try, alone on its node"
+    DROP = "a node died on the task, which other nodes have survived"
+    REFUSE = "nodes died on the task, and it is not leased again"
+    DRAW = "a miner is late, and the oracle's time to choose a replacement has passed"
     END_PRECOMMIT = "the precommit phase has passed its deadline"
     ASK_REVEAL = "a slot's miner may reveal"
     END_COMMIT = "the commit phase has passed its deadline"
-    VALIDATE = "every answer that can come is there"
+    VALIDATE = "no more answers can arrive"
     END_TASK = "the task cannot go on"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place of a task and the miner that holds it. `assigned_at` is the chain's time."""
+    """A place of a task and the miner that holds it. `assigned_at` is the time on chain."""
 
     assignment_id: UUID
     position: int
@@ -70,12 +80,14 @@ class Slot:
     precommitted_on_chain: bool = False
     reveal_asked_at: datetime | None = None
     announced_at: datetime | None = None
-    """When its stream was made the live one; the latest of a task's slots is it."""
+    """When the client was told to follow this miner's stream. The slot with the latest time is the
+    live one."""
     heard_of_at: datetime | None = None
+    """When the miner sent its last heartbeat."""
     deaths: int = 0
-    """How often the miner's process died with it."""
+    """How many times the miner's process died while it worked on the task."""
     alone: bool = False
-    """Whether the miner was given it, or given it again, with a node to itself."""
+    """Whether the miner has to run the task without other jobs beside it."""
 
     @property
     def works(self) -> bool:
@@ -84,7 +96,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a place by the chain's word and has precommitted neither there nor here."""
+    """A miner that holds a place on chain and has not precommitted, on chain or to the router."""
 
     miner: str
     assigned_at: datetime
@@ -92,7 +104,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class OnChain:
-    """A task as the mirror has it."""
+    """The state of a task in the mirror."""
 
     status: OnChainStatus
     created_at: datetime
@@ -103,7 +115,7 @@ class OnChain:
 
 @dataclass(frozen=True)
 class Situation:
-    """All that decides what is due for a task. `chain` is None while the mirror lacks it."""
+    """The facts that decide a task's steps. `chain` is None if the mirror lacks the task."""
 
     status: TaskStatus
     created_at: datetime
@@ -113,17 +125,21 @@ class Situation:
     validation_asked_at: datetime | None = None
     holders: tuple[Holder, ...] = ()
     behind: bool = False
-    """Whether the mirror shows what the assignments do not: see `chain_catch_up`."""
+    """Whether the assignments are behind the mirror: see `chain_catch_up`."""
     deaths: tuple[int, ...] = ()
-    """How often each miner's process died with the task: of all that had it, also the replaced."""
+    """The numbers of deaths, for each miner that died on the task, replaced miners included."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """A step, the time from which on it is due and, if it has one, the time when it is too late.
+    """A step and when it is due.
 
-    What a step is done to is named by `assignment_id` or, where the router may have no assignment
-    of that miner in place, by `miner`.
+    Args:
+        at: when the step becomes due.
+        step: the step.
+        assignment_id: the assignment that the step concerns, if it concerns one.
+        until: when it is too late for the step, or None if it is never too late.
+        miner: the miner that the step concerns, if the router may have no assignment of it.
     """
 
     at: datetime
@@ -134,7 +150,7 @@ class Action:
 
 
 def due(situation: Situation, now: datetime) -> list[Action]:
-    """What has to be done now, the earliest first."""
+    """Return the actions that are due now, the earliest first."""
     return [
         action
         for action in agenda(situation)
@@ -143,20 +159,21 @@ def due(situation: Situation, now: datetime) -> list[Action]:
 
 
 def agenda(situation: Situation) -> list[Action]:
-    """What has to be done now or, if nothing else happens, later; the earliest first."""
+    """Return the actions that are due now or become due if nothing changes, the earliest first."""
     return sorted(_agenda(situation), key=lambda action: action.at)
 
 
 def live_slot(slots: Sequence[Slot]) -> Slot | None:
-    """The slot whose miner the client listens to."""
+    """Return the live slot, whose stream the client follows, or None."""
     announced = [slot for slot in slots if slot.announced_at is not None]
     return max(announced, key=lambda slot: (slot.announced_at, slot.position), default=None)
 
 
 def successor(slots: Sequence[Slot]) -> Slot | None:
-    """The slot that can be listened to in place of the live one: the furthest that is at work.
+    """Return the slot whose stream can replace the live one, or None if there is none.
 
-    It says the same text, by the same rule of sampling.
+    It is the slot that has come furthest. Its text is the same, since all miners of a task sample
+    by the same rule.
     """
     live = live_slot(slots)
     able = [
@@ -168,23 +185,29 @@ def successor(slots: Sequence[Slot]) -> Slot | None:
 
 
 def ack_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
-    """Until when a miner may ack before its place can be given away."""
+    """Return until when a miner has to ack; later it can be replaced."""
     return assigned_at + timedelta(seconds=min(ACK_WINDOW_S, timeout_s // 4))
 
 
 def lease_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
-    """Until when a miner may precommit before its place can be given away."""
+    """Return until when a miner has to precommit; later it can be replaced."""
     return assigned_at + timedelta(seconds=timeout_s // 2)
 
 
 def choice_deadline(assigned_at: datetime, timeout_s: int) -> datetime:
-    """Until when an oracle may choose a late miner's successor; then anyone may have it drawn."""
+    """Return until when an oracle may choose a late miner's replacement.
+
+    After that, anyone may have the contract draw the replacement.
+    """
     window = max(timeout_s // 8, CHOICE_WINDOW_S)
     return assigned_at + timedelta(seconds=timeout_s // 2 + window)
 
 
 def draw_opening(assigned_at: datetime, timeout_s: int) -> datetime:
-    """From when on anyone may have a late miner's successor drawn: the next period's beginning."""
+    """Return when anyone may have the contract draw a late miner's replacement.
+
+    It is the start of the draw period that follows the choice deadline.
+    """
     period = int(choice_deadline(assigned_at, timeout_s).timestamp()) // DRAW_PERIOD_S + 1
     return datetime.fromtimestamp(period * DRAW_PERIOD_S, assigned_at.tzinfo)
 
@@ -223,12 +246,12 @@ def _agenda(situation: Situation) -> Iterator[Action]:
 
 
 def _is_assigned_here(situation: Situation) -> bool:
-    """Whether miners work whose assignment the chain does not show yet."""
+    """Return whether the router has assigned a task that is still queued on chain."""
     return situation.status not in (TaskStatus.QUEUED, TaskStatus.FAILED)
 
 
 def _precommit_on_its_way(situation: Situation) -> bool:
-    """Whether an answer is there whose precommit the chain does not show yet: it is waited for."""
+    """Return whether the router has a precommit that the chain does not show yet."""
     return any(
         slot.status in _HAS_ANSWERED and not slot.precommitted_on_chain for slot in situation.slots
     )
@@ -246,9 +269,10 @@ def _switch(situation: Situation) -> Iterator[Action]:
 
 
 def _after_deaths(situation: Situation) -> Iterator[Action]:
-    """One more try when nobody else works on it; after two deaths none.
+    """Yield the actions after deaths of nodes on a task.
 
-    One miner alone cannot have a task refused that others still work on.
+    A task gets one more try if no other miner works on it, and none after MAX_DEATHS deaths. A
+    single miner cannot cause the refusal of a task that other miners still work on.
     """
     at = situation.created_at
     dead = [slot for slot in situation.slots if slot.works and slot.deaths]
@@ -313,9 +337,14 @@ _HAS_ANSWERED = (AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED)
 _MAY_BE_LATE = (AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.FAILED)
 _AT_WORK = (AssignmentStatus.LEASED, AssignmentStatus.ACKED)
 _IS_HARMLESS = (
-    *(AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED, AssignmentStatus.JUDGED),
+    AssignmentStatus.PRECOMMITTED,
+    AssignmentStatus.REVEALED,
+    AssignmentStatus.JUDGED,
 )
-"""Somebody has done it and lived."""
+"""The states that prove that a miner has run the task and survived."""
 _CAN_BE_LIVE = (
-    *(AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED, AssignmentStatus.REVEALED),
+    AssignmentStatus.ACKED,
+    AssignmentStatus.PRECOMMITTED,
+    AssignmentStatus.REVEALED,
 )
+"""The states of a slot that can become the live one, in order of progress."""
