@@ -1,4 +1,7 @@
-"""Which miners could take work now: heard of lately, of good standing on chain, not full."""
+"""Finds the miners that can take a task now.
+
+Such a miner has sent a heartbeat lately, has good standing on chain and has a free slot.
+"""
 
 import json
 from collections.abc import Collection, Sequence
@@ -34,18 +37,19 @@ _STANDING = (NodeState.EPHEMERAL, NodeState.DEDICATED)
 
 @dataclass(frozen=True)
 class OnlineMiner:
-    """A miner that is there, and how many more tasks it takes."""
+    """A miner that is online, and how many more tasks it can take."""
 
     candidate: Candidate
     free_slots: int
     is_idle: bool
-    """Whether it has no task at all."""
+    """Whether the miner has no task."""
     can_decrypt: bool
     shared: bool
-    """Whether it works for sessions that it does not belong to, too."""
+    """Whether the miner also works for sessions that it does not belong to."""
     canonical: bool
+    """Whether the miner draws tokens by the protocol's rule."""
     software: Collection[str]
-    """What it runs, each a name and a version."""
+    """The libraries that the miner runs, each as a name and a version."""
 
     @property
     def is_free(self) -> bool:
@@ -53,23 +57,23 @@ class OnlineMiner:
 
 
 def lock_slots() -> None:
-    """Be the only one who gives out slots, until the transaction ends.
+    """Lock all miners' slots until the transaction ends, so that no slot is leased twice.
 
-    Leases that are given at the same time see each other by it: no slot is given twice. It is a
-    lock of its own, so that who gives and who reads the miners' reports never wait for each other.
+    This is an advisory lock and not a row lock: transactions that lease slots and transactions
+    that read miners' reports must not wait for each other.
     """
     lock_for_transaction(SLOTS_LOCK)
 
 
 def try_lock_slots() -> bool:
-    """The same without waiting; False if somebody else is at it."""
+    """Lock the slots like `lock_slots`, or return False at once if another transaction has them."""
     return try_lock_for_transaction(SLOTS_LOCK)
 
 
 def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
-    """All miners online that serve a model, have good standing and mean to stay.
+    """Return all online miners that serve a model, have good standing and are not draining.
 
-    What is free counts for whoever has locked the slots.
+    The numbers of free slots are reliable only if the caller's transaction has locked the slots.
     """
     since = now - timedelta(seconds=ONLINE_S)
     present = _PRESENT.rows(since=since, models=json.dumps([model_identifier]))
@@ -100,7 +104,7 @@ def online_miners(model_identifier: int, now: datetime) -> list[OnlineMiner]:
 
 
 def _taken_slots() -> Case:
-    """How many slots an assignment takes: all of them where nothing may run beside it."""
+    """Return how many slots an assignment takes: all of them if it has to run alone."""
     return Case(
         When(alone=True, then=Value(_ALL_SLOTS)), default=Value(1), output_field=IntegerField()
     )
@@ -126,8 +130,15 @@ def _present() -> "QuerySet[MinerPresence, tuple[Any, ...]]":
         .filter(standing__isnull=False)
         .order_by("address")
         .values_list(
-            *("address", "slots", "loaded", "encryption_key", "canonical", "software"),
-            *("reputation", "standing", "leases"),
+            "address",
+            "slots",
+            "loaded",
+            "encryption_key",
+            "canonical",
+            "software",
+            "reputation",
+            "standing",
+            "leases",
         )
     )
 
@@ -138,7 +149,7 @@ _PRESENT = Prepared(_present)
 def without_slots_of(
     miners: Sequence[OnlineMiner], addresses: Collection[str]
 ) -> list[OnlineMiner]:
-    """The same miners, after some of them have been given one more task."""
+    """Return the miners, with one free slot less for each miner in `addresses`."""
     return [
         replace(miner, free_slots=miner.free_slots - 1, is_idle=False)
         if miner.candidate.address in addresses
@@ -148,12 +159,13 @@ def without_slots_of(
 
 
 def suitable(task: Task, mode: int | None, miners: Sequence[OnlineMiner]) -> list[OnlineMiner]:
-    """Those who may work on a task: by its session's mode, the session's own, the shared, or both.
+    """Return the miners that may work on a task.
 
-    The session's own come first in a draw. An encrypted task needs miners whose keys are known, and
-    one with a grammar needs miners that have the library and version to which it is bound.
-    One that draws by another rule than the protocol's is fit where nothing is drawn: at
-    temperature 0.
+    The session's mode decides whether those are the session's own miners, shared miners, or both.
+    The session's own miners come first in a draw. An encrypted task needs a miner whose public key
+    is known. A task with a grammar needs a miner with the library and version to which the task is
+    bound. A miner that draws tokens by another rule than the protocol's (`canonical` is False) gets
+    only tasks at temperature 0, where no token is drawn.
     """
     own = _own_nodes(task.session_id) if mode in (SessionMode.DEDICATED, SessionMode.HYBRID) else ()
     return [
@@ -167,7 +179,7 @@ def suitable(task: Task, mode: int | None, miners: Sequence[OnlineMiner]) -> lis
 
 
 def mode_of(task: Task) -> int | None:
-    """The mode of a task's session; None for a session that the mirror does not have."""
+    """Return the mode of a task's session, or None if the mirror does not have the session."""
     return Session.objects.filter(pk=task.session_id).values_list("mode", flat=True).first()
 
 

@@ -1,4 +1,4 @@
-"""Giving a miner a task: the lease's row, and the job into its mailbox."""
+"""Leases a task to a miner: stores the assignment and sends the job to the miner's mailbox."""
 
 import logging
 from collections.abc import Mapping
@@ -32,13 +32,16 @@ def lease(
     alone: bool = False,
     content: bytes | None = None,
 ) -> list[Assignment]:
-    """Put miners on a task's places; their jobs go out when the transaction commits.
+    """Store assignments of a task, and send their jobs when the transaction commits.
 
     Args:
-        places: position to the miner's address.
-        live: the position whose stream the client gets from now on, if it is a new one.
-        alone: whether the miners may run nothing else beside it.
-        content: the block with the task's prompt, where the caller has it.
+        task: the task.
+        places: the miners' addresses by position.
+        now: the start of the leases.
+        live: the position whose stream the client follows from now on, or None to keep the current
+            one.
+        alone: whether the miners have to run the job without other jobs beside it.
+        content: the block with the task's prompt, if the caller has it.
     """
     assignments = Assignment.objects.bulk_create(
         Assignment(
@@ -60,10 +63,12 @@ def lease(
 def deliver_on_commit(
     task: Task, assignments: list[Assignment], content: bytes | None = None
 ) -> None:
-    """Send the jobs of assignments, once the transaction commits.
+    """Send the jobs of assignments when the transaction commits.
 
     Args:
-        content: the block with the task's prompt; without it, the prompt is read where it lies.
+        task: the task.
+        assignments: the assignments.
+        content: the block with the task's prompt, or None to read it from the content store.
     """
     transaction.on_commit(lambda: _deliver(task, assignments, content), robust=True)
 
@@ -72,20 +77,22 @@ def _deliver(task: Task, assignments: list[Assignment], content: bytes | None) -
     if content is not None:
         prompt = read_prompt(task, content)
     else:
-        # The dispatcher waits meanwhile. Intake stored this content, so the store has it at hand.
+        # The limit is short, because the dispatcher waits meanwhile. Intake has stored this
+        # content, so the content store has it.
         prompt = prompt_of(task, within_s=PROMPT_WITHIN_S)
     for assignment in assignments:
         try:
             mailbox.send_infer(assignment.miner, _job(task, assignment, prompt))
-        except Exception:  # a mailbox that is away, a key that is none: this miner's alone
-            # The ack will be missing, and another miner gets the place.
+        except Exception:
+            # An unreachable mailbox or an invalid key concerns this miner only. It will not send
+            # an ack, and another miner will replace it.
             logger.exception("%s could not be delivered", assignment)
         if assignment.announced_at is not None:
             _announce(assignment)
 
 
 def listen_to(assignment: Assignment, now: datetime) -> None:
-    """Make a working assignment's stream the one that the client sees, from the commit on."""
+    """Let the client follow the stream of a working assignment, from the commit on."""
     assignment.announced_at = now
     assignment.save(update_fields=["announced_at"])
     transaction.on_commit(lambda: _announce(assignment), robust=True)
@@ -141,6 +148,9 @@ def _grammar(prompt: Prompt) -> JobGrammar | None:
 
 
 def _seal_for(assignment: Assignment, task: Task, prompt: Prompt) -> str:
-    """The prompt's envelope for this miner only; it is a candidate because it has told its key."""
+    """Return the prompt's envelope, reduced to this miner's share.
+
+    The miner's key is known: a miner without one is no candidate for an encrypted task.
+    """
     key = MinerPresence.objects.values_list("encryption_key", flat=True).get(pk=assignment.miner)
     return encryption.share_prompt(task, prompt.envelope, read_public_key(key)).decode()

@@ -1,8 +1,8 @@
-"""The assignments follow the chain where something was done without the router.
+"""Updates assignments after changes on chain that this router did not make.
 
-A miner may precommit and reveal by transactions of its own, and anyone may have a late miner
-replaced by a draw. Which of several opinions counts is the chain's to say: what the mirror shows
-is taken over here, whatever the router had meant.
+A miner may send its precommit and its reveal in transactions of its own, and anyone may have the
+contract replace a late miner by a draw. The chain decides: where the mirror and an assignment
+differ, this module changes the assignment.
 """
 
 import logging
@@ -34,7 +34,12 @@ _DECIDED = frozenset({_S.REVEALED, _S.JUDGED})
 
 
 def lags(status: AssignmentStatus | None, result: MinerResult) -> bool:
-    """Whether an assignment, or its lack (None), is behind what the mirror shows of its miner."""
+    """Return whether an assignment is behind the mirror's row of its miner.
+
+    Args:
+        status: the assignment's status, or None if the router has no assignment of that miner.
+        result: the miner's row in the mirror.
+    """
     if result.assigned_at is None:
         return False
     if result.replaced_at is not None:
@@ -47,9 +52,9 @@ def lags(status: AssignmentStatus | None, result: MinerResult) -> bool:
 
 
 def follow(task: Task) -> bool:
-    """Take over what the chain has and the router has not; whether nothing is left to take over.
+    """Update a task's assignments from the chain. Return whether they are up to date afterwards.
 
-    Asks the chain itself for hashes and results, which no event carries.
+    The function reads hashes and results by a call of the contract, since no event contains them.
     """
     behind = _behind(task)
     if not behind:
@@ -79,7 +84,7 @@ def follow(task: Task) -> bool:
 
 
 def behind_among(tasks: Collection[Task]) -> dict[int, list[MinerResult]]:
-    """By the keys of their tasks, what the chain has and the router has not taken over."""
+    """Return the mirror's rows that assignments are behind, by the keys of their tasks."""
     if not tasks:
         return {}
     statuses = {
@@ -102,12 +107,12 @@ def _behind(task: Task) -> list[MinerResult]:
 
 
 def is_behind(task: Task) -> bool:
-    """Whether the chain has what the router has not taken over."""
+    """Return whether any assignment of a task is behind the mirror."""
     return bool(_behind(task))
 
 
 def _give_places(task: Task, rows: Iterable[MinerResult], now: datetime) -> None:
-    """Put out whom the chain has replaced, and lease the places to whom it has put there."""
+    """Close the assignments of replaced miners, and lease their places to the new miners."""
     newcomers = []
     for row in rows:
         assignment = task.assignments.select_for_update().filter(miner=row.miner).first()
@@ -116,12 +121,12 @@ def _give_places(task: Task, rows: Iterable[MinerResult], now: datetime) -> None
         elif row.replaced_at is not None:
             _put_out(assignment, now)
     if newcomers and is_given_up(task):
-        logger.warning("%s: nodes died with it; nobody gets the job again", task)
+        logger.warning("%s: nodes died while they worked on it; it is not leased again", task)
         return
     for miner in newcomers:
         position = _free_position(task, now)
         if position is None:
-            logger.error("%s: the chain has put %s on it, and no place is free", task, miner)
+            logger.error("%s: the chain has assigned %s to it, and no place is free", task, miner)
             continue
         alone = deaths_of(task) > 0
         lease(task, {position: miner}, now, live=_orphaned_stream(task), alone=alone)
@@ -129,14 +134,18 @@ def _give_places(task: Task, rows: Iterable[MinerResult], now: datetime) -> None
 
 
 def _orphaned_stream(task: Task) -> int | None:
-    """The place whose stream the client gets, if its miner has been replaced."""
+    """Return the position of the stream that the client follows, if its miner was replaced."""
     announced = task.assignments.filter(announced_at__isnull=False)
     live = announced.order_by("announced_at", "position").last()
     return live.position if live is not None and live.status == _S.REPLACED else None
 
 
 def _free_position(task: Task, now: datetime) -> int | None:
-    """A place that nobody holds; else one of a miner whom the router chose, the chain did not."""
+    """Return a position for a miner that the chain has assigned, or None if there is none.
+
+    If every position is taken, use that of a miner that the router has chosen and the chain has
+    not, and close its assignment.
+    """
     holders = {assignment.position: assignment for assignment in task.assignments.in_place()}
     for position in range(task.redundancy):
         if position not in holders:
@@ -154,7 +163,7 @@ def _free_position(task: Task, now: datetime) -> int | None:
 
 
 def _return(assignment: Assignment, now: datetime) -> None:
-    """Give its place back to whom the router had replaced, and the chain has not."""
+    """Close the assignment of the miner that replaced this one only in the router's view."""
     others = assignment.task.assignments.select_for_update().in_place()
     for other in others.filter(position=assignment.position):
         if other.status in _BEFORE_REPLACEMENT:
@@ -178,14 +187,17 @@ def _take_over(
             _return(assignment, now)
         hashed = "0x" + result.hash.hex()
         follow_chain(assignment, _S.PRECOMMITTED, now, precommit_hash=hashed)
-        logger.info("%s: it has precommitted by itself", assignment)
+        logger.info("%s: the miner has sent its precommit to the chain itself", assignment)
     if row.commit_at is not None and assignment.status == _S.PRECOMMITTED and result.data:
         follow_chain(assignment, _S.REVEALED, now, commit_data=result.data, content_cid=content_cid)
-        logger.info("%s: it has revealed by itself", assignment)
+        logger.info("%s: the miner has sent its reveal to the chain itself", assignment)
 
 
 def _content_cid(result: ChainResult) -> str:
-    """Where a revealed result can be read: what is no content address is the content itself."""
+    """Return the CID of a revealed result, or "" if there is none.
+
+    A result that is not a content address is the content itself, and is stored first.
+    """
     if not result.data:
         return ""
     if addressed_digest(result.data) is not None:

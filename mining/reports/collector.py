@@ -1,9 +1,9 @@
-"""Collecting what miners report, from each one's mailbox, exactly once.
+"""Collects reports from the miners' mailboxes, exactly once.
 
-How far a mailbox has been read is kept in PostgreSQL and moves in the transaction of the reports'
-own effects. What lies there together is handled together, unless something is wrong with it. A
-miner may do what it likes to its own keys; it must not disturb the others'. A mailbox whose reports
-cannot be handled now rests for a while, and loses none.
+PostgreSQL stores a cursor for each mailbox. The transaction that stores the effects of reports also
+moves the cursor. Reports that arrive together share a transaction; if one of them fails, each gets
+its own. A miner may write anything to its own keys, but must not disturb other miners. A mailbox
+whose reports cannot be handled at the moment is paused, and none of its reports is lost.
 """
 
 import logging
@@ -36,21 +36,21 @@ from sessions.streams.bounded_reads import SizedEntry, StreamPage, read_pages
 
 BLOCK_MS = 1_000
 BATCH = 64
-"""The most entries of one miner that are read before the others' turn."""
+"""The most entries of one miner that are read in one round."""
 TOGETHER = 16
 """The most reports of one miner that are handled in one transaction."""
 MAX_KEPT = 10_000
-"""The most entries that a mailbox keeps, read or not; the miner itself looks at the last ones."""
+"""The most entries that a mailbox keeps, handled or not. The miner itself reads the last ones."""
 MAX_REPORT_BYTES = 1024 * 1024
-"""Of larger reports only the size is read."""
+"""The largest report. The content of a larger one is not read."""
 READ_BYTES = 2 * MAX_REPORT_BYTES
-"""The most that is read of one miner before the others' turn."""
+"""The most bytes of one miner that are read in one round."""
 LOOK_FOR_MINERS_EVERY_S = 2.0
 MAX_TRIES = 10
-"""A report that could not be handled so often, over minutes, is dropped: no task waits longer."""
+"""After so many tries, which take minutes, a report is dropped: no task waits longer."""
 
 Effect = Callable[[datetime], None]
-"""What follows from a report at a time."""
+"""Stores the effect of a report; the argument is the time of the report's handling."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,29 +59,30 @@ def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Read all mailboxes until stopped."""
     collector = Collector(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
     watcher = Watcher(redis.Redis.from_url(settings.REDIS_URL, protocol=2))
-    # Room is made even while nothing else works any more for lack of it.
+    # The watcher has a thread of its own: it has to free memory even when Redis is full and the
+    # collector cannot go on.
     with beside("mailboxes", watcher.look, LOOK_EVERY_S, stop):
         keep_doing(lambda: collector.collect(BLOCK_MS), stop, beat)
 
 
 def reports_key(address: str) -> str:
-    """The stream of a miner's reports."""
+    """Return the key of a miner's stream of reports."""
     return mailbox_prefix(address) + REPORTS_KEY
 
 
 class Collector:
-    """Where the reading of every mailbox is, and the reading itself."""
+    """Reads all mailboxes and keeps their cursors."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self.refused = 0
-        """Reports that were dropped since the start."""
+        """The number of reports that were dropped since the start."""
         self._client = client
         self._cursors: dict[str, str] = {}
         self._looked_at = float("-inf")
         self._isolation = Isolation("collect")
 
     def collect(self, block_ms: int) -> int:
-        """Wait up to `block_ms` for reports and handle a batch; how many there were."""
+        """Wait up to `block_ms` for reports and handle a batch. Return how many were handled."""
         self._look_for_miners()
         now = timezone.now()
         listening = [a for a in self._cursors if not self._isolation.rests(a, now)]
@@ -112,17 +113,18 @@ class Collector:
                 continue
             self._client.xtrim(key, maxlen=MAX_KEPT, approximate=True)
             handled += len(page.entries)
-        # A mailbox that rests holds nobody up.
+        # A paused mailbox is not among the pages, so it does not make the router seem to lag.
         if all(isinstance(page, StreamPage) and page.is_last for page in pages.values()):
             tell(REPORTS, looked_at)
         return handled
 
     def _wait_for_reports(self, addresses: Sequence[str], block_ms: int) -> list[str]:
-        """Whose mailboxes have something new."""
+        """Return the addresses whose mailboxes have new entries."""
         keys = {reports_key(address): address for address in addresses}
         streams: dict[Any, Any] = {key: self._cursors[a] for key, a in keys.items()}
         try:
-            # One entry of each, which is not looked at: it may have any size that Redis takes.
+            # Only tell which streams have entries. An entry may be very large, so `read_pages`
+            # reads their contents, with limits.
             answer: Any = self._client.xread(streams, count=1, block=block_ms)
         except redis.OutOfMemoryError:
             raise
@@ -137,7 +139,7 @@ class Collector:
             self._handle_all(address, page.entries[start : start + TOGETHER])
 
     def _give_up_at_last(self, address: str, page: StreamPage) -> None:
-        """Drop the first report of those that cannot be handled, after very many tries."""
+        """Drop the first report of a page that could not be handled, after MAX_TRIES tries."""
         if page.entries and self._isolation.times(address) >= MAX_TRIES:
             logger.error("a report of %s is dropped after %d tries", address, MAX_TRIES)
             self._drop(address, page.entries[0].id)
@@ -156,7 +158,7 @@ class Collector:
         self._looked_at = time.monotonic()
 
     def _handle_all(self, address: str, entries: Sequence[SizedEntry]) -> None:
-        """Handle reports in one transaction or, where one is to be dropped, each in its own."""
+        """Handle reports in one transaction or, if that fails, each in its own."""
         last = entries[-1].id
         if len(entries) > 1:
             try:
@@ -176,12 +178,12 @@ class Collector:
             _take_in(address, entry.id, [_prepared(address, entry)])
             self._cursors[address] = entry.id
         except _MAY_PASS:
-            raise  # nothing is wrong with the report: it is read again
+            raise  # the report is not the cause, so it will be read again
         except (ReportRefused, Malformed) as refusal:
             self._drop(address, entry.id)
             logger.warning("a report of %s is refused: %s", address, refusal)
         except Exception as error:
-            # A stranger wrote it: whatever it breaks, it must not stop the others' reports.
+            # The miner's input is untrusted: no report may stop those of other miners.
             self._drop(address, entry.id)
             logger.exception("a report of %s could not be handled", address)
             record_fault("collect", f"a report of {address}", error, timezone.now())
@@ -192,18 +194,18 @@ class Collector:
         self._cursors[address] = entry_id
 
     def _remove_wrong_type(self, key: str) -> None:
-        """A miner made its reports something else than a stream; nobody can read that."""
+        """Remove a reports key that a miner has made something else than a stream."""
         if self._client.type(key) not in (b"stream", b"none"):
-            logger.warning("%s is no stream and is removed", key)
+            logger.warning("%s is not a stream and is removed", key)
             self._client.unlink(key)
 
 
 _MAY_PASS = (OperationalError, InterfaceError, redis.RedisError, OSError, StorageError)
-"""What is not the report's fault, as a rule: a deadlock, a full disk, a store that is away."""
+"""Errors that the report usually did not cause: a deadlock, a full disk, an unavailable store."""
 
 
 def _prepared(address: str, entry: SizedEntry) -> Effect:
-    """Do for a report what may be slow, and return what is left to do in a transaction."""
+    """Do the slow part of a report's handling, and return the part for the transaction."""
     texts = _texts(entry)
     if network_reports.is_network_report(texts):
         return partial(network_reports.accept, address, texts)
@@ -212,7 +214,8 @@ def _prepared(address: str, entry: SizedEntry) -> Effect:
 
 @transaction.atomic
 def _take_in(address: str, last_id: str, effects: Sequence[Effect]) -> None:
-    # The miner's row before the tasks', so that two who read the same mailbox take turns.
+    # Update the miner's row before the tasks' rows. Its lock makes two collectors that read the
+    # same mailbox take turns.
     _keep_cursor(address, last_id)
     for effect in effects:
         effect(timezone.now())
@@ -230,4 +233,4 @@ def _texts(entry: SizedEntry) -> dict[str, str]:
     try:
         return {name.decode(): value.decode() for name, value in entry.fields.items()}
     except UnicodeDecodeError as error:
-        raise ReportRefused(f"report: it is no UTF-8 ({error.reason})") from error
+        raise ReportRefused(f"report: it is not UTF-8 ({error.reason})") from error

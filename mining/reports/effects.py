@@ -1,7 +1,7 @@
-"""One report of a miner: is it true, and what follows. Each is one transaction, and idempotent.
+"""Checks a miner's report and stores its effects.
 
-A miner is a stranger: nothing that it says is believed without its signature, and a signature only
-for the assignment that it belongs to.
+Each report has one transaction, and handling a report again changes nothing. Miners are untrusted:
+every claim needs the miner's signature, and a signature counts only for its own assignment.
 """
 
 import logging
@@ -51,20 +51,27 @@ from sessions.models import OnChainTask, Task, TaskStatus
 from sessions.stages import task_states
 
 ACK_RELAY_TIMEOUT_S = 300
-"""Acks go on chain for tasks that may take at least this long, so that whoever waits sees there
-that somebody works. For others the precommit says it soon enough, and an ack would cost gas for
-nothing."""
+"""The shortest task timeout at which acks are sent to the chain.
+
+There the ack shows a waiting client that a miner works. For shorter tasks the precommit shows it
+soon enough, and the ack would only cost gas.
+"""
 MAX_AHEAD_S = 5.0
-"""How far a node's clock may be ahead of this one."""
+"""The most seconds that a node's clock may be ahead of this router's clock."""
 MAX_SLOTS = 256
 MAX_MODELS = 32
 HOPELESS_CODES = frozenset(
     {
-        *("context_exceeded", "grammar_invalid", "grammar_failed", "grammar_too_slow"),
-        *("prompt_empty", "prompt_refused", "template_unusable"),
+        "context_exceeded",
+        "grammar_invalid",
+        "grammar_failed",
+        "grammar_too_slow",
+        "prompt_empty",
+        "prompt_refused",
+        "template_unusable",
     }
 )
-"""Failures that the task itself is the reason of: every other miner would fail, too."""
+"""The codes of failures that the task itself causes, so that every other miner would fail too."""
 _REVEALED = (AssignmentStatus.REVEALED, AssignmentStatus.JUDGED)
 
 logger = logging.getLogger(__name__)
@@ -72,7 +79,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StoredReveal:
-    """A reveal whose content is stored, or need not be."""
+    """A reveal whose content is stored, or does not have to be stored."""
 
     report: CommitReport
 
@@ -81,18 +88,22 @@ PreparedReport = HeartbeatReport | AckReport | PrecommitReport | FailedReport | 
 
 
 def prepare(address: str, report: Report) -> PreparedReport:
-    """Store what a report brings, before its transaction: a slow store must not hold rows locked.
+    """Store the content of a reveal. Other reports are returned as they are.
+
+    This happens before the report's transaction, since a slow content store must not keep rows
+    locked.
 
     Raises:
-        ReportRefused: it brings something that the miner has not precommitted.
-        StorageError: the store does not take it now.
+        ReportRefused: the content is not the one that the miner has precommitted.
+        StorageError: the content store is unavailable.
     """
     if not isinstance(report, CommitReport):
         return report
     task, assignment = _find(address.lower(), report.assignment_id)
     content = report.content.encode()
     if assignment.status in _REVEALED:
-        # What it revealed on chain by itself: there it may have put the address only.
+        # The miner has sent its reveal to the chain itself, perhaps with the content's address
+        # only.
         if assignment.content_cid != raw_cid(content):
             return StoredReveal(report)
     else:
@@ -104,10 +115,15 @@ def prepare(address: str, report: Report) -> PreparedReport:
 
 
 def accept(address: str, report: PreparedReport, now: datetime) -> None:
-    """Take in what the owner of a mailbox says, as one transaction or as a part of the caller's.
+    """Check a report and store its effects, in a transaction or as a part of the caller's.
+
+    Args:
+        address: the owner of the mailbox that the report was in.
+        report: the report, as `prepare` has returned it.
+        now: the time.
 
     Raises:
-        ReportRefused: it is untrue or comes at the wrong time, and nothing has changed.
+        ReportRefused: the report is false or comes at the wrong time. Nothing was changed.
     """
     address = address.lower()
     match report:
@@ -125,9 +141,10 @@ def accept(address: str, report: PreparedReport, now: datetime) -> None:
 
 @transaction.atomic(savepoint=False)
 def _heartbeat(address: str, report: HeartbeatReport, now: datetime) -> None:
-    """Take in a status that is signed and newer than the last one.
+    """Store a miner's status, which must be signed and newer than the last one.
 
-    How old it is counts, not when it was read: one that has waited long makes nobody online.
+    The heartbeat's own time counts, not the time when it is read: an old heartbeat that has waited
+    in the mailbox does not make its miner online.
     """
     miner = to_checksum_address(address)
     _require_signed(Heartbeat(miner, report.status), report.signature, miner, "NodePool")
@@ -192,7 +209,10 @@ def _ack(address: str, report: AckReport, now: datetime) -> None:
 def _precommit(address: str, report: PrecommitReport, now: datetime) -> None:
     task, assignment = _locked(address, report.assignment_id)
     message = Precommit(
-        *(task.session_id, task.task_id, _digest(task), to_checksum_address(address)),
+        task.session_id,
+        task.task_id,
+        _digest(task),
+        to_checksum_address(address),
         hash=report.hash,
     )
     _require_signed(message, report.signature, message.miner)
@@ -247,9 +267,11 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
         return
     _require_open(
         assignment,
-        *(AssignmentStatus.LEASED, AssignmentStatus.ACKED, AssignmentStatus.PRECOMMITTED),
+        AssignmentStatus.LEASED,
+        AssignmentStatus.ACKED,
+        AssignmentStatus.PRECOMMITTED,
     )
-    # Whatever a miner says of an encrypted task might be its content.
+    # The miner's message about an encrypted task might contain parts of the task's content.
     code = _storable(report.code)[:64]
     text = "" if task.encrypted else _storable(report.message)[:500]
     advance(assignment, AssignmentStatus.FAILED, now, failure_code=code, failure_message=text)
@@ -261,11 +283,11 @@ def _failed(address: str, report: FailedReport, now: datetime) -> None:
 
 
 def _storable(text: str) -> str:
-    return text.replace("\x00", "\ufffd")  # which the database refuses
+    return text.replace("\x00", "\ufffd")  # PostgreSQL cannot store NUL characters
 
 
 def _known_key(text: str) -> str:
-    """A miner's public key; a miner whose key is none gets no encrypted tasks."""
+    """Return a miner's public key, or "" if it is invalid: the miner gets no encrypted tasks."""
     try:
         read_public_key(text)
     except InvalidKey:
@@ -274,7 +296,7 @@ def _known_key(text: str) -> str:
 
 
 def _require_sealed(task: Task, content: bytes) -> None:
-    """Nothing in clear is kept of an encrypted task, whoever sends it."""
+    """Refuse a result in clear of an encrypted task, so that it is not stored."""
     try:
         encryption.unseal(task, Role.RESULT, content)
     except EnvelopeError as error:
@@ -282,7 +304,7 @@ def _require_sealed(task: Task, content: bytes) -> None:
 
 
 def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:
-    """The assignment and its task, the task locked first as everywhere."""
+    """Lock and return a task and its assignment, the task first as everywhere."""
     key = UUID(assignment_id)
     task = (
         Task.objects.select_for_update(of=("self",))
@@ -295,7 +317,7 @@ def _locked(address: str, assignment_id: str) -> tuple[Task, Assignment]:
 
 
 def _find(address: str, assignment_id: str) -> tuple[Task, Assignment]:
-    """The same without locks."""
+    """Return a task and its assignment without locking them."""
     found = Assignment.objects.select_related("task").filter(pk=UUID(assignment_id), miner=address)
     assignment = found.first()
     if assignment is None:
@@ -315,7 +337,7 @@ def _require_open(assignment: Assignment, *statuses: AssignmentStatus) -> None:
 
 
 def _require_precommitted(task: Task, assignment: Assignment, report: CommitReport) -> None:
-    """Refuse a reveal of anything but what the miner has precommitted."""
+    """Refuse a reveal that differs from what the miner has precommitted."""
     _require_open(assignment, AssignmentStatus.PRECOMMITTED)
     miner = to_checksum_address(assignment.miner)
     hashed = commit_hash(task.session_id, task.task_id, miner, report.data)

@@ -1,10 +1,10 @@
-"""When the first of an answer was there, for the task's record (`Task.first_token_at`).
+"""Records when a task's first token was generated (`Task.first_token_at`).
 
-The live miner's stream has it: the field `at` of the first entry, in milliseconds since the epoch.
-Where an entry has no such field, its id may be the time at which Redis took it. It is read once a
-task, when that miner has precommitted. A miner may write what it likes: a time before the lease or
-after the precommit is none, and the record then has no first token. Nothing but the record depends
-on it.
+The live miner's stream contains the time: the field `at` of the first entry, in milliseconds since
+the Unix epoch. If the entry lacks the field, the time in its id counts, at which Redis stored it.
+The router reads it once for each task, when that miner has precommitted. The miner is untrusted: a
+time before the lease or after the precommit is ignored, and the record then has no time. Only the
+record depends on it.
 """
 
 import logging
@@ -20,14 +20,14 @@ from sessions.stages import task_states
 from sessions.streams.bounded_reads import SizedEntry, read_page
 
 MAX_ENTRY_BYTES = 64 * 1024
-"""A first piece is small. Of an entry that is larger only the id is read."""
+"""The largest first entry, which is normally small. Of a larger one only the id is read."""
 _MAX_DIGITS = 16
 
 logger = logging.getLogger(__name__)
 
 
 def note(task: Task, assignment: Assignment, now: datetime) -> None:
-    """Note the time, if this miner's stream is the one that the client was told to follow."""
+    """Record the time if the client was told to follow this miner's stream."""
     if task.first_token_at is not None or assignment.announced_at is None:
         return
     try:
@@ -39,8 +39,8 @@ def note(task: Task, assignment: Assignment, now: datetime) -> None:
             total=MAX_ENTRY_BYTES,
             largest=MAX_ENTRY_BYTES,
         )
-    except redis.RedisError:  # streams may be lost, and may be no streams
-        logger.info("%s: its stream does not tell its first token's time", assignment)
+    except redis.RedisError:  # the stream may be lost, or the key may not be a stream
+        logger.info("%s: the time of the first token could not be read", assignment)
         return
     at = _time_of(page.entries[0], now) if page.entries else None
     if at is not None and at >= assignment.leased_at:
@@ -48,7 +48,7 @@ def note(task: Task, assignment: Assignment, now: datetime) -> None:
 
 
 def _time_of(entry: SizedEntry, now: datetime) -> datetime | None:
-    """What a stranger's entry says, if it is a time no later than now."""
+    """Return the time that an entry states, or None if it is not a time up to now."""
     told = entry.fields.get(b"at", entry.id.partition("-")[0].encode())
     if not told.isdigit() or len(told) > _MAX_DIGITS:
         return None
