@@ -1,4 +1,4 @@
-"""The admin's view of mining: to read, since processes and the chain write it."""
+"""The admin of the `mining` app. It is read-only, since processes and the chain write the rows."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -40,14 +40,21 @@ class NodeAdmin(ReadOnlyAdmin):
 @admin.register(MinerPresence)
 class MinerPresenceAdmin(ReadOnlyAdmin):
     list_display = [
-        *("address", "last_seen_at", "slots", "in_flight", "tokens_per_s", "draining", "software"),
-        *("suspended_at", "suspended_for"),
+        "address",
+        "last_seen_at",
+        "slots",
+        "in_flight",
+        "tokens_per_s",
+        "draining",
+        "software",
+        "suspended_at",
+        "suspended_for",
     ]
     list_filter = [("suspended_at", admin.EmptyFieldListFilter)]
     search_fields = ["address"]
     actions = ["let_in_again"]
 
-    @admin.action(description="Let suspended miners in again", permissions=["suspend"])
+    @admin.action(description="Admit suspended miners again", permissions=["suspend"])
     def let_in_again(self, request: HttpRequest, rows: "QuerySet[MinerPresence]") -> None:
         count = let_in_again(list(rows.values_list("pk", flat=True)))
         self.message_user(request, f"{count} miners may enrol again")

@@ -12,11 +12,11 @@ class MiningConfig(AppConfig):
     label = "mining"
 
     def ready(self) -> None:
-        """Register the projections, and listen to what clients do."""
+        """Register the projections, and the receivers of signals about clients."""
         from mining import projections  # noqa: F401
         from mining.network import projections as network_projections  # noqa: F401
         from mining.progress import client_news  # noqa: F401
 
-        # py_ecc, which eth_account brings in, raises the limit to 100,000. Then a stranger's JSON
-        # of brackets alone overflows the C stack and kills the process that reads it.
+        # py_ecc, a dependency of eth_account, raises the limit to 100,000. With that limit, a
+        # client's JSON of many nested brackets overflows the C stack and kills the process.
         sys.setrecursionlimit(RECURSION_LIMIT)

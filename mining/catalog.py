@@ -1,4 +1,4 @@
-"""The models that this router knows, by the identifiers that sessions name them by."""
+"""The models of this router's settings, by their identifiers in sessions."""
 
 import threading
 from functools import cache
@@ -17,7 +17,11 @@ _loading = threading.Lock()
 
 
 def model_path(model_identifier: int) -> Path:
-    """Where a model's file is. Raises LookupError: no such model, or no file of it."""
+    """Return the path of a model's file.
+
+    Raises:
+        LookupError: the settings do not have the model, or its file is missing.
+    """
     source = settings.MODELS.get(model_identifier)
     if source is None:
         known = ", ".join(map(str, sorted(settings.MODELS))) or "none"
@@ -29,28 +33,36 @@ def model_path(model_identifier: int) -> Path:
 
 
 def model_digest(model_identifier: int) -> str:
-    """The SHA-256 of a model's file, in hex. Raises LookupError."""
+    """Return the SHA-256 of a model's file, in hex. Raises LookupError, as `model_path`."""
     path = model_path(model_identifier)
     return _digest(path, path.stat().st_mtime_ns)
 
 
 def vocabulary(model_identifier: int) -> Model:
-    """A model's tokens, without its weights. Raises LookupError."""
+    """Return a model without its weights.
+
+    Raises:
+        LookupError: the model is missing (see `model_path`) or cannot be read.
+    """
     with _loading:
         return _vocabulary(model_identifier)
 
 
 class PromptCounter:
-    """Reads what miners read, as they do. Threads may share it."""
+    """Reads prompts as miners read them. Threads may share it.
+
+    All methods raise LookupError if the model is missing.
+    """
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
     ) -> int:
-        """Input tokens of a prompt in its template.
+        """Return the number of input tokens of a prompt in its template.
 
         Raises:
-            LookupError: no such model.
-            PromptUnfit: the prompt is empty, of an unknown type, or no conversation for this model.
+            LookupError: the model is missing, or its chat template cannot be used.
+            PromptUnfit: the prompt is empty, has an unknown type, or is not a conversation that
+                this model can read.
         """
         prompts = _prompts(model_identifier)
         try:
@@ -61,16 +73,16 @@ class PromptCounter:
             raise PromptUnfit(str(error)) from error
 
     def token_bytes(self, model_identifier: int, token: int) -> bytes:
-        """What a token spells; nothing, if it is none. Raises LookupError: no such model."""
+        """Return a token's bytes, or b"" if the model has no such token."""
         model = vocabulary(model_identifier)
         return model.piece(token) if 0 <= token < model.vocabulary_size else b""
 
     def require_grammar(self, model_identifier: int, grammar: str) -> None:
-        """Have a grammar (llguidance's Lark) read as a miner would.
+        """Read a grammar in llguidance's Lark syntax as a miner does.
 
         Raises:
-            LookupError: no such model.
-            PromptUnfit: it is none.
+            LookupError: the model is missing.
+            PromptUnfit: the grammar is invalid.
         """
         try:
             Grammar(vocabulary(model_identifier), grammar)
@@ -78,11 +90,11 @@ class PromptCounter:
             raise PromptUnfit(str(error)) from error
 
     def context_length(self, model_identifier: int) -> int:
-        """Tokens that input and output have together. Raises LookupError: no such model."""
+        """Return the most tokens that input and output may have together."""
         return _prompts(model_identifier).context_tokens
 
     def defaults(self, model_identifier: int) -> LlmParams:
-        """What a client gets that does not say. Raises LookupError: no such model."""
+        """Return the model's default parameters, for requests that do not set them."""
         return _prompts(model_identifier).defaults
 
 
@@ -108,6 +120,6 @@ def _prompts(model_identifier: int) -> ModelPrompts:
 
 
 def forget() -> None:
-    """Let go of the models that are loaded, after the settings name others."""
+    """Forget the loaded models, so that changed settings take effect."""
     _vocabulary.cache_clear()
     _prompts.cache_clear()

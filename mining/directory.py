@@ -1,6 +1,6 @@
-"""What the layers below ask of mining: who is online, and each miner's part in a task.
+"""Functions for the layers below: the miners that are online, and each miner's part in a task.
 
-`cortensor_site.router_ports` registers these functions; `sessions.ports` has their types.
+`cortensor_site.router_ports` registers them, and `sessions.ports` defines their types.
 """
 
 from datetime import datetime, timedelta
@@ -18,17 +18,17 @@ from sessions.models import Task
 from sessions.ports import Distance, MinerEntry, MinerRecord, TaskRecords
 
 SHOWN_S = 24 * 3600.0
-"""Miners that were not heard of for longer are not listed."""
+"""The directory lists miners whose last heartbeat is at most this old."""
 
 
 def miners_online() -> int:
-    """How many miners have been heard of lately."""
+    """Return the number of miners that are online."""
     since = timezone.now() - timedelta(seconds=ONLINE_S)
     return MinerPresence.objects.filter(last_seen_at__gte=since).count()
 
 
 def miner_directory() -> list[MinerEntry]:
-    """The miners that were heard of within a day, those online first."""
+    """Return the miners with a heartbeat within SHOWN_S, those online first."""
     now = timezone.now()
     present = MinerPresence.objects.filter(last_seen_at__gte=now - timedelta(seconds=SHOWN_S))
     nodes = Node.objects.in_bulk([presence.address for presence in present])
@@ -37,7 +37,7 @@ def miner_directory() -> list[MinerEntry]:
 
 
 def task_records(task: Task) -> TaskRecords:
-    """Every miner's part in a task, in the order of places, the replaced last."""
+    """Return every miner's part in a task, ordered by position, with replaced miners last."""
     assignments = sorted(
         task.assignments.all(),
         key=lambda a: (a.status == AssignmentStatus.REPLACED, a.position, a.leased_at),
@@ -54,7 +54,7 @@ def task_records(task: Task) -> TaskRecords:
 
 
 def sessions_of_result(cid: str) -> list[int]:
-    """The sessions for whose tasks a miner has revealed the content of this address."""
+    """Return the sessions with a task for which a miner has revealed the content with this CID."""
     revealed = Assignment.objects.filter(content_cid=cid, revealed_at__isnull=False)
     return list(revealed.order_by().values_list("task__session_id", flat=True).distinct()[:1_000])
 

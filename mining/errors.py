@@ -1,17 +1,20 @@
-"""What can go wrong in mining; each has one base, `MiningError`."""
+"""The errors of this app. All derive from `MiningError`."""
 
 
 class MiningError(Exception):
-    """The base of this package's errors."""
+    """Base class of this app's errors."""
 
 
 class ReportRefused(MiningError):
-    """A miner's report that does not hold; it is logged and dropped. The text is the reason."""
+    """A miner's report is false or comes at the wrong time. It is logged and dropped.
+
+    The text says why.
+    """
 
 
 class MailboxUnavailable(MiningError):
-    """Redis did not take a message; the sender may try again."""
+    """Redis did not accept a message. The sender may try again."""
 
 
 class ValidationImpossible(MiningError):
-    """A task cannot be judged now; the text says what is missing."""
+    """A task cannot be judged now. The text says what is missing."""

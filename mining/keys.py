@@ -1,4 +1,4 @@
-"""The validator's key, read once."""
+"""Reads the validator's key, once in each process."""
 
 from functools import cache
 
@@ -10,6 +10,6 @@ from chain.deployed.keys import load
 
 @cache
 def validator() -> LocalAccount:
-    """The account whose verdicts count; its keystore is made when the network is prepared."""
+    """Return the account that signs verdicts. The network's deployment creates its keystore."""
     password = settings.KEYSTORE_PASSWORD_FILE.read_text().strip()
     return load(settings.KEYSTORE_DIR / "validator.json", password)

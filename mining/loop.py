@@ -1,4 +1,4 @@
-"""The loops of a long-running process: a step, a wait, and no end for a passing failure."""
+"""Loops of long-running processes, which continue after temporary failures."""
 
 import logging
 import threading
@@ -11,22 +11,23 @@ from redis import RedisError
 
 PAUSE_S = 1.0
 JOIN_S = 5.0
-"""How long the process's end waits for a step beside its loop. The next process repeats it."""
+"""How long a process that ends waits for a step in another thread. The next process repeats it."""
 
 logger = logging.getLogger(__name__)
 
 
 def keep_doing(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Do `step` until `stop` is set. A database or Redis that is away for a while is waited for.
+    """Call `beat` and `step` until `stop` is set.
 
-    Any other error ends the loop, and the process with it: its supervisor starts a fresh one.
+    If PostgreSQL or Redis is unavailable, log the error, pause and continue. Any other exception
+    ends the loop and the process, and the supervisor starts a new one.
     """
     while not stop.is_set():
         try:
             beat()
             step()
         except (OperationalError, InterfaceError, RedisError, ConnectionError):
-            logger.exception("a server is away; going on in %s s", PAUSE_S)
+            logger.exception("a server is unavailable; trying again in %s s", PAUSE_S)
             close_old_connections()
             stop.wait(PAUSE_S)
 
@@ -35,10 +36,10 @@ def keep_doing(step: Callable[[], object], stop: threading.Event, beat: Callable
 def beside(
     name: str, step: Callable[[], object], every_s: float, stop: threading.Event
 ) -> Iterator[None]:
-    """Do `step` every so often in a thread of its own, as long as the block lasts.
+    """Call `step` in a thread of its own every `every_s` seconds while the block runs.
 
-    For work that may be slow: the block's loop does not wait for it, and no failure of it ends
-    anything.
+    Use it for work that may be slow: the block does not wait for it. A failure of `step` is logged,
+    and the thread continues.
     """
     ends = threading.Event()
 
@@ -48,7 +49,7 @@ def beside(
                 try:
                     step()
                 except Exception:
-                    logger.exception("%s: going on in %s s", name, every_s)
+                    logger.exception("%s: trying again in %s s", name, every_s)
                 close_old_connections()
                 ends.wait(every_s)
         finally:

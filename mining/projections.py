@@ -1,4 +1,4 @@
-"""How the chain's events become rows of `Node` and `MinerResult`."""
+"""Projections of the chain's events onto `Node` and `MinerResult`."""
 
 from collections.abc import Sequence
 from typing import Any

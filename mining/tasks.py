@@ -1,4 +1,4 @@
-"""Celery's entrance to the validator: `celery -A cortensor_site worker -Q validation -P solo`."""
+"""The validator's Celery tasks: `celery -A cortensor_site worker -Q validation -P solo`."""
 
 import logging
 from typing import Any
@@ -27,11 +27,11 @@ def judge_network_task(number: int) -> None:
 
 @worker_process_init.connect
 def _preload(**_: Any) -> None:
-    """Load what judges before the worker counts as ready: no task is to wait for it."""
+    """Load the models before the worker counts as ready, so that no task waits for them."""
     try:
         embeddings.preload()
         rerun.preload()
     except Exception:
-        # Celery logs what a receiver raises, and would take tasks all the same.
-        logger.exception("the validator cannot load what it judges by; it ends")
+        # Celery only logs exceptions of receivers, and the worker would then accept tasks.
+        logger.exception("the validator cannot load its models, and ends")
         raise SystemExit(1) from None

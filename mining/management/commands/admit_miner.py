@@ -1,4 +1,4 @@
-"""Let a registered miner work for users, or stop it."""
+"""Admit a registered miner to users' tasks, or dismiss it."""
 
 import uuid
 from argparse import ArgumentParser
@@ -14,15 +14,15 @@ from mining.models import Node, NodeState
 
 class Command(BaseCommand):
     help = (
-        "Let a miner that has registered itself with NodePool work for users. The oracle's account"
-        " sends the change, so the sender has to run. A mailbox is another matter: the miner asks"
-        " for it by itself, or see enrol_miner."
+        "Admit a miner that is registered with NodePool to users' tasks. The oracle's account sends"
+        " the change, so the sender has to run. This does not create a mailbox: the miner requests"
+        " one itself, or use enrol_miner."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--address", required=True, help="the miner's account, 0x…")
         parser.add_argument(
-            "--dismiss", action="store_true", help="give it no tasks any more; it stays registered"
+            "--dismiss", action="store_true", help="stop its tasks; the miner stays registered"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,8 +31,8 @@ class Command(BaseCommand):
         node = Node.objects.filter(pk=address.lower()).first()
         if node is None or node.state == NodeState.UNKNOWN:
             raise CommandError(
-                f"--address: NodePool does not know {address}; its owner registers it first, by"
-                " `python -m mining.node register`"
+                f"--address: NodePool does not know {address}; its owner has to register it first"
+                " with `python -m mining.node register`"
             )
         if node.state == wanted:
             self.stdout.write(f"{address} is {wanted.label.lower()} already")

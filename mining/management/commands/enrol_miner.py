@@ -1,4 +1,4 @@
-"""Give a miner its mailbox."""
+"""Create a miner's mailbox."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,14 +11,14 @@ from mining.enrolment.redis_users import NoSuchAddress, enrol
 
 class Command(BaseCommand):
     help = (
-        "Give a miner a mailbox of its own and print the REDIS_URL for it, once: it is kept"
-        " nowhere. Run it again for a new password; Redis forgets its users at a restart. A miner"
-        " that was suspended is let in again."
+        "Create a mailbox for a miner and print its REDIS_URL, which is not stored. Run the command"
+        " again for a new password, and after a restart of Redis, which forgets its users. A"
+        " suspended miner is admitted again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--address", required=True, help="the miner's account, 0x…")
-        parser.add_argument("--url-only", action="store_true", help="print the URL and no more")
+        parser.add_argument("--url-only", action="store_true", help="print only the URL")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
