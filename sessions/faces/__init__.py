@@ -1,1 +1,1 @@
-"""How clients meet the network: REST, OpenAI's interface, pay per call, WebSocket."""
+"""The interfaces for clients: REST, OpenAI's API, payment per call (x402) and WebSocket."""

@@ -1,1 +1,1 @@
-"""What the faces share: who asks, how errors look, how bodies are read and events sent."""
+"""Code that several interfaces share: authentication, errors, bodies and event streams."""

@@ -1,4 +1,4 @@
-"""A task's answer for a client that waits for the whole of it, and how long that is worth while."""
+"""The complete answer of a task, for clients that do not stream, and how long to wait for it."""
 
 from django.utils import timezone
 
@@ -16,17 +16,22 @@ SHORTEST_WAIT_S = 2.0
 
 
 def wait_s(task: Task) -> float:
-    """How long an answer is worth waiting for: a timeout in the queue, and one at the miners."""
+    """Return how many seconds to wait for an answer.
+
+    A task may spend one timeout in the queue and one at the miners. Its age is subtracted.
+    """
     age_s = (timezone.now() - task.created_at).total_seconds()
     return max(SHORTEST_WAIT_S, 2 * task.timeout_s + GRACE_S - age_s)
 
 
 async def results_of(task: Task) -> list[TaskResult]:
-    """A task's answer, best first: judged where several miners are compared (if a verdict is to
-    be had), else as it came.
+    """Wait for a task's results and return them, best first.
+
+    When several miners answer a task, these are the judged results if a verdict comes in time.
+    When one miner does, it is that miner's answer as it was streamed.
 
     Raises:
-        RelayError: none will come, or not in time.
+        RelayError: no answer will come, or none came in time.
     """
     if task.redundancy > 1:
         results = list(
@@ -54,12 +59,12 @@ async def results_of(task: Task) -> list[TaskResult]:
 
 
 def judged_header(results: list[TaskResult]) -> dict[str, str]:
-    """Whether a validator has judged what is shown."""
+    """Return a header that says whether a validator has judged all of these results."""
     return {"X-Judged": str(all(result.is_judged for result in results)).lower()}
 
 
 def completion_object(task: Task, results: list[TaskResult], max_miners: int) -> dict[str, object]:
-    """A task's answer as a text completion, with a choice for each result."""
+    """Return a task's answer as a text completion object, with one choice for each result."""
     shown = results[: max_miners or None]
     return header(task) | {
         "choices": [

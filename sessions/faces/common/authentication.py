@@ -1,4 +1,4 @@
-"""Who asks: a program with `Authorization: Bearer <api key>`, or a person who has signed in."""
+"""Authentication: an API key (`Authorization: Bearer <api key>`) or a signed-in browser."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -22,11 +22,11 @@ if TYPE_CHECKING:  # the framework imports this module while it imports its view
 USE_NOTED_EVERY = timedelta(minutes=1)
 CHALLENGE = 'Bearer realm="cortensor"'
 ACCOUNT = "cortensor_account"
-"""The member of Django's session that holds the account which has signed in."""
+"""The key in Django's session that holds the signed-in account."""
 
 
 class CallerAuthentication(BaseAuthentication):
-    """For the REST framework's views."""
+    """Authenticate the requests of REST framework views."""
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiKey | None]:
         caller = identify(request._request)
@@ -37,7 +37,7 @@ class CallerAuthentication(BaseAuthentication):
 
 
 class ScopeNeeded(BasePermission):
-    """A view's `scope`, which its caller must have."""
+    """Require that the caller has the view's `scope` (`Scope.READ` by default)."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         scope: Scope = getattr(view, "scope", Scope.READ)
@@ -48,17 +48,17 @@ class ScopeNeeded(BasePermission):
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller that `CallerAuthentication` has found."""
+    """Return the caller that `CallerAuthentication` has identified."""
     return cast(Caller, request.user)
 
 
 def identify(request: HttpRequest) -> Caller:
-    """Who sends this request; it is counted against the caller's limits.
+    """Identify the caller of a request, and count the request against the caller's limits.
 
     Raises:
-        AuthenticationFailed: nobody that is known.
-        OriginRefused: a cookie alone, in a request that changes something.
-        LimitReached: the caller, or the client's address, asks too often.
+        AuthenticationFailed: the request has neither a valid API key nor a signed-in session.
+        OriginRefused: the request changes something, has only a cookie, and lacks a CSRF token.
+        LimitReached: the caller or the client's address sends too many requests.
     """
     header = request.headers.get("Authorization", "")
     account = "" if header else signed_in_account(request)
@@ -71,13 +71,13 @@ def identify(request: HttpRequest) -> Caller:
 
 
 def signed_in_account(request: HttpRequest) -> str:
-    """The account that this browser has signed in for; empty for none."""
-    # Without the cookie there is no session to be read from the database.
+    """Return the account that has signed in from this browser, or an empty string."""
+    # Skip the database query for a session when the request has no session cookie.
     return str(request.session.get(ACCOUNT, "")) if request.session.session_key else ""
 
 
 def require_same_origin(request: HttpRequest) -> None:
-    """Raise OriginRefused unless a request that changes something carries the CSRF token."""
+    """Raise OriginRefused if a request that changes something lacks a valid CSRF token."""
     refusal = _CsrfCheck(lambda _: HttpResponse()).refusal(request)
     if refusal:
         raise OriginRefused(
@@ -86,11 +86,11 @@ def require_same_origin(request: HttpRequest) -> None:
 
 
 def bearer(header: str) -> ApiKey:
-    """The key of an Authorization header.
+    """Return the API key in an Authorization header.
 
     Raises:
-        AuthenticationFailed: there is none, or it is not in force.
-        LimitReached: the key, or the client's address, asks too often.
+        AuthenticationFailed: the header has no API key, or the key is unknown, revoked or expired.
+        LimitReached: the key or the client's address sends too many requests.
     """
     scheme, _, secret = header.partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
@@ -99,11 +99,11 @@ def bearer(header: str) -> ApiKey:
 
 
 def authenticate(secret: str) -> ApiKey:
-    """The key whose secret this is; the request is counted against its limits.
+    """Return the API key with this secret, and count the request against the key's limits.
 
     Raises:
-        AuthenticationFailed: it is unknown, revoked or expired.
-        LimitReached: the key, or the client's address, asks too often.
+        AuthenticationFailed: the key is unknown, revoked or expired.
+        LimitReached: the key or the client's address sends too many requests.
     """
     key = ApiKey.find(secret)
     if key is None:
@@ -119,11 +119,11 @@ def authenticate(secret: str) -> ApiKey:
 
 
 class _CsrfCheck(CsrfViewMiddleware):
-    """Django's own check, where a view is exempt from it for callers with a key."""
+    """Django's CSRF check, for views that are exempt from it when the caller sends an API key."""
 
     def refusal(self, request: HttpRequest) -> str | None:
         self.process_request(request)
-        # A view that is not exempt, whatever the one that asks is.
+        # Pass a view that is not exempt, so that the check runs for every view.
         return cast("str | None", self.process_view(request, _not_exempt, (), {}))
 
     def _reject(self, request: HttpRequest, reason: str) -> str:

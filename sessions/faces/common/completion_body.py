@@ -1,4 +1,4 @@
-"""Reading the body of a completion request: strict about types, deaf to unknown members."""
+"""Parsing of completion requests. Types are checked strictly; unknown members are ignored."""
 
 import json
 import re
@@ -22,16 +22,16 @@ MAX_PROMPT_CHARACTERS = 1_000_000
 MAX_TEMPLATE_CHARACTERS = 4_096
 MAX_REFERENCE_CHARACTERS = 128
 LARGEST = 2**31 - 1
-"""The largest number of anything that a client may ask for."""
+"""The largest value of any number in a request."""
 MAX_DEPTH = 32
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _NOT_BELOW_ZERO = "penalties below 0 are not served yet; send a number from 0 to 2"
 
 
 class AnswerSerializer(serializers.Serializer):
-    """What every face's completions have in common: how an answer is drawn, sent and paid.
+    """The members that completion requests share: sampling, streaming, timeout and payer.
 
-    How tokens are drawn, and how many at most, is left to the model where a client does not say.
+    An omitted sampling parameter or `max_tokens` takes the model's default.
     """
 
     session_id = session_number(required=False)
@@ -46,7 +46,7 @@ class AnswerSerializer(serializers.Serializer):
 
 
 def asked_params(values: Mapping[str, Any], max_tokens: int | None) -> AskedParams:
-    """How an answer is to be drawn, from the values of an `AnswerSerializer`."""
+    """Return the sampling parameters that a client asked for, from an `AnswerSerializer`."""
     return AskedParams(
         max_tokens=max_tokens,
         temperature_x100=values.get("temperature"),
@@ -58,7 +58,7 @@ def asked_params(values: Mapping[str, Any], max_tokens: int | None) -> AskedPara
 
 
 def timeout_s(values: Mapping[str, Any]) -> int:
-    """How long the task may take: what the client asks, within the contract's bounds."""
+    """Return the timeout that a client asked for, limited to the contract's bounds."""
     return int(min(max(values["timeout"], MIN_TIMEOUT_S), MAX_TIMEOUT_S))
 
 
@@ -88,14 +88,14 @@ class CompletionSerializer(AnswerSerializer):
 
 @dataclass(frozen=True)
 class CompletionBody:
-    """A well-formed request: which session, what, and whether the answer is to be streamed."""
+    """A validated request: the session that pays, the task, and whether to stream the answer."""
 
     session_id: int
     stream: bool
     request: CompletionRequest
 
 
-# Made once: to make a serializer is to copy each of its fields.
+# Shared by all requests: constructing a serializer copies each of its fields.
 _BODY = CompletionSerializer()
 
 
@@ -106,19 +106,19 @@ def read_completion(
     *,
     key: str = "",
 ) -> CompletionBody:
-    """Read a request's body.
+    """Parse and validate the body of a completion request.
 
     Args:
-        session_id: the one in the address, if there is one.
-        default_session_id: the one that is meant where neither address nor body name one.
-        key: what the client calls this request, to send it again.
+        session_id: the session in the URL, if the URL names one.
+        default_session_id: the session to use when neither URL nor body name one.
+        key: the request's idempotency key, or an empty string.
 
     Raises:
-        ParseError: it is no JSON object.
-        ValidationError: a member is wrong; the error names it.
+        ParseError: the body is not a JSON object.
+        ValidationError: a member is invalid; the error names it.
     """
     members = json_object(body)
-    # A member that is null says no more than one that is missing.
+    # Treat null like a missing member.
     given = {name: value for name, value in members.items() if value is not None}
     values: dict[str, Any] = dict(_BODY.run_validation(given))
     return CompletionBody(
@@ -139,10 +139,10 @@ def read_completion(
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """A request's body as a JSON object of bounded depth.
+    """Parse a request's body as a JSON object of at most `MAX_DEPTH` levels.
 
     Raises:
-        ParseError: it is none.
+        ParseError: the body is not a JSON object, or it is nested too deeply.
     """
     _require_shallow(body)
     try:
@@ -159,7 +159,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def _require_shallow(body: bytes) -> None:
-    # The parser calls itself for each level: a body of brackets only could crash this process.
+    # The JSON parser recurses once a level, so deep nesting could overflow this process's stack.
     depth = 0
     for token in _STRUCTURE.finditer(body):
         if token[0] in b"[{":

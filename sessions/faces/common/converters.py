@@ -1,10 +1,10 @@
-"""Numbers in the addresses of the interfaces: `<number:session_id>`."""
+"""URL path converters: `<number:session_id>`."""
 
 from django.urls import register_converter
 
 
 class Number:
-    """A whole number that the database can hold."""
+    """A whole number that fits the database's integer column."""
 
     regex = "[0-9]{1,18}"
 

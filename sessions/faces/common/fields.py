@@ -1,4 +1,7 @@
-"""Fields that take exactly their JSON type; the REST framework's own read '12' as a number."""
+"""Serializer fields that accept only their own JSON type.
+
+The REST framework's fields also accept other types, for example the string '12' as a number.
+"""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -6,11 +9,11 @@ from typing import Any
 from rest_framework import serializers
 
 MAX_DIGITS = 19
-"""Those of the largest number that the database holds."""
+"""The number of digits of the largest integer that the database can store."""
 
 
 class Whole(serializers.IntegerField):
-    """A JSON number without a fraction: `60.0`, which Python's clients write, is one as well."""
+    """A whole JSON number. `60.0` is accepted too, because some Python clients send it."""
 
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, float) and data.is_integer() and abs(data) < 2**53:
@@ -21,9 +24,9 @@ class Whole(serializers.IntegerField):
 
 
 class Identifier(Whole):
-    """The number of a session or a task. A string of its digits is one too.
+    """The number of a session or a task, as a JSON number or a string of digits.
 
-    Clients read session numbers from their environment, where everything is a string.
+    Many clients read session numbers from environment variables, which are strings.
     """
 
     def to_internal_value(self, data: Any) -> int:
@@ -37,17 +40,17 @@ class Identifier(Whole):
 
 
 def session_number(**options: Any) -> Identifier:
-    """A field for a session's number."""
+    """Return a field for a session number."""
     return Identifier(min_value=1, max_value=2**63 - 1, **options)
 
 
 def task_number(**options: Any) -> Identifier:
-    """A field for a task's number in its session."""
+    """Return a field for the number of a task in its session."""
     return Identifier(min_value=0, max_value=2**53 - 1, **options)
 
 
 class Text(serializers.CharField):
-    """A JSON string, kept as it is."""
+    """A JSON string. Its whitespace is kept."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
@@ -59,7 +62,7 @@ class Text(serializers.CharField):
 
 
 class Wei(serializers.Field):
-    """An amount of wei: a string of digits, or an integer that JSON can say exactly."""
+    """An amount in wei: a string of digits, or a JSON integer."""
 
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, int) and not isinstance(data, bool):
@@ -86,7 +89,7 @@ class Flag(serializers.BooleanField):
 
 
 class Hundredths(serializers.Field):
-    """A JSON number, read as a whole number of hundredths, as the chain has it."""
+    """A JSON number, converted to whole hundredths, which is the unit on the chain."""
 
     def __init__(self, *, least: float, most: float, too_low: str = "", **kwargs: Any) -> None:
         self.least, self.most, self.too_low = least, most, too_low
@@ -106,7 +109,7 @@ class Hundredths(serializers.Field):
 
 
 def json_type(value: Any) -> str:
-    """What a JSON value is called."""
+    """Return the name of a JSON value's type, with its article."""
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
     names |= {list: "a list", dict: "an object"}
     return names.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""A task that a client wants to follow: may it, and is the stream still kept?"""
+"""Checks before a client follows a task: its permission, and whether the stream still exists."""
 
 from django.db import connection
 
@@ -14,11 +14,11 @@ from sessions.streams.task_stream import task_stream_key
 
 
 def find_task(authorization: str, session_id: int, task_id: int) -> Task:
-    """A task that the key may follow; no connection of the database is kept.
+    """Return a task that the API key may follow, and release the database connection.
 
     Raises:
-        AuthenticationFailed: the header holds no key in force.
-        RequestError: there is no such session or task, or the key follows too many streams.
+        AuthenticationFailed: the header holds no valid API key.
+        RequestError: the session or task does not exist, or the key follows too many streams.
     """
     try:
         key = bearer(authorization)
@@ -26,7 +26,7 @@ def find_task(authorization: str, session_id: int, task_id: int) -> Task:
         rates.admit_stream(Caller.of_key(key), (session_id, task_id))
         task = Task.objects.filter(session_id=session_id, task_id=task_id).first()
     finally:
-        # The answer may take minutes, and the pool has few connections.
+        # The stream may last minutes, and the connection pool is small.
         if not connection.in_atomic_block:
             connection.close()
     if task is None:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request under the same key is the same task, as often as it comes."""
+"""The header `Idempotency-Key`. Requests with the same key and body result in the same task."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ MAX_KEY_BYTES = 125
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str:
-    """The key that a request came under; "" for none.
+    """Return the idempotency key of a request, or an empty string if it has none.
 
     Raises:
-        InvalidField: it is too long, or has what cannot be printed.
+        InvalidField: the key is too long or has characters that are not printable.
     """
     key = headers.get(IDEMPOTENCY_KEY, "").strip()
     if len(key.encode(errors="replace")) > MAX_KEY_BYTES or not key.isprintable():

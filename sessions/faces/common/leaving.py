@@ -1,7 +1,7 @@
-"""Clients that leave: an answer that nobody waits for any more ends where it is.
+"""Ending a task early when its client disconnects.
 
-It does not where somebody else follows the task, or where the client has given its task a name
-under which it may ask again.
+The task goes on if another client follows it, or if the client sent an idempotency key with which
+it can ask for the answer again.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ OnEnd = Callable[[], None]
 
 
 class LiveAnswer(EventStream):
-    """Answers as they are made. Closed before their end, they end where they are.
+    """A stream of live answers. Closing it before its end ends the tasks that it streams.
 
     Args:
-        events: makes the events; what it is given is to be called when nothing more is waited for.
-        awaited: the tasks that end with this client.
-        resumed_within_s: how long the client has to come back and go on.
+        events: makes the events. Its argument is a function to call when the answer is complete.
+        awaited: the tasks to end when this client disconnects.
+        resumed_within_s: how long to wait for the client to resume before ending the tasks.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LiveAnswer(EventStream):
         super().__init__(events(self._forget), headers)
 
     def close(self) -> None:
-        """Called in a thread when the client has all, and when it has left."""
+        """End the tasks if the client left before their end. Django calls this in a thread."""
         super().close()
         awaited, self._awaited = self._awaited, ()
         if not awaited:
@@ -54,7 +54,7 @@ class LiveAnswer(EventStream):
         if not self._resumed_within_s:
             early_end.leave(awaited)
             return
-        with suppress(RuntimeError):  # a process that has stopped ends nobody's answer
+        with suppress(RuntimeError):  # the event loop has stopped: this process ends no tasks
             asyncio.run_coroutine_threadsafe(
                 _leave_later(awaited, self._resumed_within_s), self._loop
             )
@@ -64,10 +64,10 @@ class LiveAnswer(EventStream):
 
 
 async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) -> T:
-    """Have tasks taken; those of a client that leaves meanwhile are not left behind.
+    """Await the acceptance of tasks, and end these tasks if the client disconnects meanwhile.
 
     Args:
-        awaited: which tasks end with the client.
+        awaited: selects the tasks to end from the result of `taking`.
     """
     work = asyncio.ensure_future(taking)
     try:
@@ -75,7 +75,7 @@ async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) ->
     except asyncio.CancelledError:
         try:
             found = await work
-        except Exception as error:  # nothing was taken, and nobody is left to be told
+        except Exception as error:  # no task was accepted, and the client cannot receive the error
             unknown = not isinstance(error, SessionsError)
             logger.info("a client left before it was refused: %s", error, exc_info=unknown)
             raise asyncio.CancelledError from error
@@ -88,11 +88,11 @@ async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) ->
 
 @asynccontextmanager
 async def waiting_for(awaited: Sequence[Task], *, asks_anew: bool = False) -> AsyncGenerator[None]:
-    """What is done inside is for a client that waits; when it leaves, its tasks end.
+    """Run the body for a client that waits for these tasks. If the client disconnects, end them.
 
     Args:
-        asks_anew: whether a client that this process sends away as it stops makes new tasks when
-            it asks again. Then these end as well: nobody would ever fetch them.
+        asks_anew: whether the client will create new tasks when it retries after this process
+            stops. If so, RouterRestarting ends these tasks too, since no client will fetch them.
     """
     ending = (asyncio.CancelledError, RouterRestarting) if asks_anew else asyncio.CancelledError
     try:

@@ -1,4 +1,4 @@
-"""`X-Max-Tokens`: how long an answer may be, where that is less than its client asked for."""
+"""The header `X-Max-Tokens`: the tasks' token limits, when lower than the client asked for."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ HEADER = "X-Max-Tokens"
 def max_tokens_header(
     requests: Sequence[CompletionRequest], tasks: Sequence[Task]
 ) -> dict[str, str]:
-    """The header of an answer, with a number a task; none where each has what was asked for."""
+    """Return the header with each task's limit, or nothing if no limit is below the request's."""
     pairs = zip(requests, tasks, strict=True)
     if all((request.params.max_tokens or 0) <= task.max_tokens for request, task in pairs):
         return {}
@@ -20,7 +20,7 @@ def max_tokens_header(
 
 
 def generation_defaults(params: LlmParams) -> dict[str, int | float]:
-    """What a model does where a client does not say, in the names and units of requests."""
+    """Return a model's default sampling parameters, with the names and units of requests."""
     return {
         "max_tokens": params.max_tokens,
         "temperature": params.temperature_x100 / 100,

@@ -1,8 +1,9 @@
-"""Lists in pages, filtered and sorted by query parameters; the published shapes stay as they are.
+"""Pagination, filters and ordering of lists by query parameters.
 
-`limit` and `offset` cut a page out, `ordering` sorts (`-` for descending), other parameters filter.
-Where there is more, the header `Link` (RFC 8288) has the next and the previous page, and
-`X-Total-Count` says how many there are. A value that makes no sense is a 400 that names it.
+`limit` and `offset` select a page, `ordering` sorts (`-` means descending), and the other
+parameters filter. The shape of the body does not depend on them. For a page, the header `Link`
+(RFC 8288) has the URLs of the next and the previous page, and `X-Total-Count` the number of rows on
+all pages. An invalid value results in status 400, and the error names the parameter.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,13 +22,13 @@ Reader = Callable[[str], Any]
 
 
 class Page(LimitOffsetPagination):
-    """A page, if one is asked for: without `limit` a list comes as a whole."""
+    """A page of a list. A request without `limit` gets the whole list."""
 
     default_limit = None
     max_limit = LARGEST_PAGE
 
     def headers(self) -> dict[str, str]:
-        """What says how to go on."""
+        """Return the headers `X-Total-Count` and `Link`."""
         links = {"next": self.get_next_link(), "prev": self.get_previous_link()}
         parts = [f'<{link}>; rel="{name}"' for name, link in links.items() if link]
         return {"X-Total-Count": str(self.count)} | ({"Link": ", ".join(parts)} if parts else {})
@@ -41,11 +42,12 @@ def page_of(
     *,
     is_counted: bool = False,
 ) -> Response:
-    """The page of these rows that the request asks for, as `{name: [...]}`.
+    """Return the page of these rows that the request asks for, as `{name: [...]}`.
 
     Args:
-        show: makes what is shown of a page's rows; all at once, so that it asks for all at once.
-        is_counted: whether the answer has `count` as well, of the rows on all pages.
+        show: makes the representations of a page's rows. It gets all rows at once, so that it can
+            load related rows with one query.
+        is_counted: whether the body also has `count`, the number of rows on all pages.
     """
     for parameter in ("limit", "offset"):
         if parameter in request.query_params:
@@ -59,7 +61,7 @@ def page_of(
 
 
 def filters_of(request: Request, readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """The values of the filters that a request has, read; a wrong one is a ValidationError."""
+    """Parse a request's filters. An invalid value raises ValidationError."""
     values = {}
     for name, read in readers.items():
         if (text := request.query_params.get(name, "")) != "":
@@ -71,7 +73,7 @@ def filters_of(request: Request, readers: Mapping[str, Reader]) -> dict[str, Any
 
 
 def ordering_of(request: Request, fields: Sequence[str], default: str) -> str:
-    """The field to sort by, with its sign."""
+    """Return the field to sort by, with `-` for descending order."""
     asked = request.query_params.get("ordering", "") or default
     if asked.removeprefix("-") not in fields:
         known = ", ".join(f"{name}, -{name}" for name in fields)
@@ -80,7 +82,7 @@ def ordering_of(request: Request, fields: Sequence[str], default: str) -> str:
 
 
 def whole(text: str, name: str, *, least: int = 0) -> int:
-    """A whole number that the database can hold. Raises ValidationError."""
+    """Parse a whole number that fits the database's integer column, or raise ValidationError."""
     if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) >= least):
         kind = "a positive whole number" if least else "a whole number from 0"
         raise ValidationError({name: f"must be {kind}"})
@@ -88,31 +90,31 @@ def whole(text: str, name: str, *, least: int = 0) -> int:
 
 
 def number(text: str) -> int:
-    """A filter's whole number."""
+    """Parse a filter's whole number."""
     if not (text.isascii() and text.isdecimal() and len(text) < 79):
         raise ValueError("must be a whole number")
     return int(text)
 
 
 def word(text: str) -> str:
-    """A filter's text."""
+    """Return a filter's text."""
     if "\x00" in text or len(text) > 1_000:
         raise ValueError("must be a text of at most 1,000 characters without NUL")
     return text
 
 
 def flag(text: str) -> bool:
-    """A filter's yes or no."""
+    """Parse a filter's boolean."""
     if text not in ("true", "false"):
         raise ValueError("must be true or false")
     return text == "true"
 
 
 def moment(text: str) -> datetime:
-    """A filter's time, in UTC unless it says otherwise."""
+    """Parse a filter's time. A time without an offset is in UTC."""
     try:
         value = parse_datetime(text)
-        # In UTC, since the database takes no displacement of more than 16 hours.
+        # Convert to UTC, because PostgreSQL rejects offsets of more than 16 hours.
         in_utc = value and (value if is_aware(value) else make_aware(value)).astimezone(UTC)
     except (ValueError, OverflowError):
         in_utc = None
@@ -122,7 +124,7 @@ def moment(text: str) -> datetime:
 
 
 def one_of(values: Sequence[str]) -> Reader:
-    """A filter that takes one of a few words."""
+    """Return a reader that accepts only these values."""
 
     def read(text: str) -> str:
         if text not in values:

@@ -1,7 +1,8 @@
-"""Every error of `/api` in one form: problem documents (RFC 9457).
+"""Errors of `/api` as problem documents (RFC 9457).
 
-`{"type", "title", "status", "detail", "errors": [{"field", "reason"}]}`, and where they help
-`remedy` and `field`, as `application/problem+json`.
+The content type is `application/problem+json`, and the body
+`{"type", "title", "status", "detail", "errors": [{"field", "reason"}]}`. Some errors also have
+`remedy` and `field`.
 """
 
 import logging
@@ -37,7 +38,7 @@ _TITLES = {
 
 
 class OtherMethod(MethodNotAllowed):
-    """A request whose method the address does not take; `allowed` is the one that it does."""
+    """The request has a method that the view does not allow. `allowed` is the one that it does."""
 
     def __init__(self, method: str, allowed: str) -> None:
         super().__init__(method)
@@ -45,24 +46,24 @@ class OtherMethod(MethodNotAllowed):
 
 
 def require_method(request: HttpRequest, method: str) -> None:
-    """Raise OtherMethod unless the request has this method."""
+    """Raise OtherMethod if the request has another method."""
     if request.method != method:
         raise OtherMethod(request.method or "", method)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """The REST framework's `EXCEPTION_HANDLER`."""
+    """Convert an exception to a response: the REST framework's `EXCEPTION_HANDLER`."""
     return problem_response(error)
 
 
 @csrf_exempt
 def not_found(request: HttpRequest) -> HttpResponse:
-    """The answer for every unknown address under `/api`."""
+    """Answer every unknown path under `/api`."""
     return problem_response(Http404(f"{request.path} is not part of this API"))
 
 
 def problem_response(error: Exception) -> HttpResponse:
-    """An error as an answer; one that nobody expected is logged and tells nothing."""
+    """Return the response for an error. An unexpected error is logged, and its text is not sent."""
     problem = to_problem(error)
     response = JsonResponse(problem, status=problem["status"], content_type=CONTENT_TYPE)
     if isinstance(error, RequestError) and error.retry_after_s is not None:
@@ -77,7 +78,7 @@ def problem_response(error: Exception) -> HttpResponse:
 
 
 def to_problem(error: Exception) -> dict[str, Any]:
-    """An error as a problem document."""
+    """Return the problem document for an error."""
     match error:
         case RequestError():
             return error.to_problem()
@@ -101,7 +102,7 @@ def to_problem(error: Exception) -> dict[str, Any]:
             logger.exception("a server that the router needs does not answer")
             return _problem(503, "a server that the router needs does not answer; try again")
         case _:
-            logger.error("an error that nobody expected", exc_info=error)
+            return _problem(500, "an unexpected error; the router's log has the details")
             return _problem(500, "an error that nobody expected; it is in the router's log")
 
 

@@ -1,4 +1,4 @@
-"""`X-Request-ID`: echoed, logged with every request of the API, made up where none was sent."""
+"""The header `X-Request-ID`: echoed to the client and logged. A missing one is generated."""
 
 import logging
 import re
@@ -21,17 +21,17 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 def request_id(request: HttpRequest) -> str:
-    """The id of a request that has passed the middleware."""
+    """Return the id that the middleware has given to a request."""
     return str(request.META.get("cortensor.request_id", ""))
 
 
 def echoed(sent: str) -> str:
-    """What is echoed of a header: itself, or a new id for one that is no line of 128 characters."""
+    """Return the id that a client sent, or a new one if it is not 1 to 128 printable characters."""
     return sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
 
 
 class RequestIdMiddleware:
-    """Middleware for both kinds of handlers, so that it never costs a thread."""
+    """Middleware that is sync and async capable, so that no request needs an additional thread."""
 
     sync_capable = True
     async_capable = True

@@ -1,8 +1,9 @@
-"""Server-sent events of an answer, in the form of OpenAI's text completions.
+"""Answers as server-sent events, in the shape of OpenAI's streamed text completions.
 
-Every event that moves the answer on has an id, `sessions.streams.answer.AnswerPosition`. A client
-whose connection broke sends the last one it has to `GET /tasks/{sessionId}/{taskId}/stream`, at any
-router process, and gets what follows it.
+Each event that carries a part of the answer has an id, an
+`sessions.streams.answer.AnswerPosition`. A client that lost its connection sends the last id that
+it received to `GET /tasks/{sessionId}/{taskId}/stream`, at any router process, and receives the
+events after it.
 """
 
 import json
@@ -20,15 +21,15 @@ from sessions.streams import answer_stream
 from sessions.streams.answer import AnswerDone, AnswerPiece, AnswerPosition
 
 PING_S = 25.0
-"""Proxies commonly close what has been silent for 30 or 60 seconds."""
+"""Seconds between pings. Proxies commonly close connections that are silent for 30 or 60 s."""
 _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
 _TEXT = "\x00"
-"""Stands for the text in the form of a chunk: no JSON has it unescaped."""
+"""A placeholder for the text in a chunk's JSON. It is unique, because JSON escapes it elsewhere."""
 
 
 class EventStream(StreamingHttpResponse):
-    """A response of server-sent events, which nobody on its way keeps or gathers."""
+    """A response of server-sent events, with headers that disable caching and proxy buffering."""
 
     def __init__(
         self, events: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None
@@ -47,13 +48,13 @@ async def answer_events(
     after: AnswerPosition | None = None,
     on_end: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[bytes]:
-    """The live answer of a task as an event stream; an error is its last event.
+    """Yield a task's live answer as server-sent events. An error becomes the last event.
 
     Args:
-        on_end: called when nothing more is waited for, before the last event is given away.
+        on_end: called when the answer is complete or has failed, before the last event is yielded.
     """
     log_context.bind(session_id=task.session_id, task_id=task.task_id)
-    # The ids come at once, so that a client can look for its task whatever happens.
+    # Send the ids first, so that the client can find its task again after any failure.
     yield _event(chunk(task, ""))
     before, behind = (json.dumps(chunk(task, _TEXT), ensure_ascii=False)).split(json.dumps(_TEXT))
     last_id = str(after) if after else ""
@@ -87,7 +88,7 @@ async def answer_events(
 
 
 def failure(error: Exception, task: Task, last_id: str) -> dict[str, Any]:
-    """An error that ends a stream; one that passes says where to go on."""
+    """Return the event for an error that ends a stream. A temporary error says where to resume."""
     problem = to_problem(error)
     event = {"error": problem, "session_id": task.session_id, "task_id": task.task_id}
     if problem["status"] == 503:
@@ -96,12 +97,12 @@ def failure(error: Exception, task: Task, last_id: str) -> dict[str, Any]:
 
 
 def stream_url(task: Task) -> str:
-    """Where a task's answer can be followed; on this host unless the settings name another."""
+    """Return the URL of a task's stream, relative if the setting `PUBLIC_URL` is empty."""
     return f"{settings.PUBLIC_URL}/api/v1/tasks/{task.session_id}/{task.task_id}/stream"
 
 
 def chunk(task: Task, text: str, done: AnswerDone | None = None) -> dict[str, Any]:
-    """One piece of an answer; the last one has the finish reason and the usage."""
+    """Return one chunk of an answer. The last chunk has the finish reason and the usage."""
     piece: dict[str, Any] = header(task) | {
         "choices": [
             {
@@ -119,7 +120,7 @@ def chunk(task: Task, text: str, done: AnswerDone | None = None) -> dict[str, An
 
 
 def header(task: Task) -> dict[str, Any]:
-    """What every completion object and chunk begins with."""
+    """Return the members that every completion object and chunk begins with."""
     return {
         "id": f"cmpl-{task.session_id}-{task.task_id}",
         "object": "text_completion",
@@ -131,7 +132,7 @@ def header(task: Task) -> dict[str, Any]:
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
-    """OpenAI's `usage`."""
+    """Return OpenAI's `usage` object."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
@@ -144,5 +145,5 @@ def _event(body: dict[str, Any]) -> bytes:
 
 
 def _encoded(text: str) -> bytes:
-    # Half of a surrogate pair is no character; a miner that sends one must not end the stream.
+    # A lone surrogate cannot be encoded. Replace it, so that a miner's text cannot end the stream.
     return text.encode(errors="replace")
