@@ -1,1 +1,1 @@
-"""What the descriptions of all faces share."""
+"""Code that the OpenAPI descriptions of several interfaces share."""

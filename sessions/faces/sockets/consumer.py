@@ -1,15 +1,16 @@
-"""What every WebSocket of the router shares: who may, slow readers, and an orderly end.
+"""The base of the router's WebSocket consumers: authentication, slow clients and closing.
 
-A client shows its key in the Authorization header or, from a browser, in the first message:
-`{"type": "auth", "api_key": …}`. `?last_event_id=` resumes. Every message has `session_id` and
-`task_id`, and an `id` where it can be resumed from.
+A client sends its API key in the Authorization header. A browser, which cannot set this header,
+sends it in the first message: `{"type": "auth", "api_key": …}`. The query parameter
+`last_event_id` resumes a stream. Every message has `session_id` and `task_id`, and an `id` if the
+stream can be resumed after it.
 
-| close code | why |
+| close code | reason |
 |---|---|
-| 1000 | there is nothing more |
-| 1012 | this process stops: the last message, `reconnect`, says where to go on |
-| 4008 | the client reads too slowly, or the feed has moved on |
-| 4400, 4401, 4404 | the request, the key or the address is wrong |
+| 1000 | the stream is complete |
+| 1012 | this process stops; the last message, `reconnect`, says where to resume |
+| 4008 | the client reads too slowly, or the feed no longer has the events that come next |
+| 4400, 4401, 4404 | the request is invalid, the API key is invalid, or nothing has this address |
 | 4429 | too many requests, open sockets or streams; the last message says when to try again |
 | 4500 | no answer will come; the last message, `error`, says why |
 """
@@ -45,30 +46,30 @@ Message = dict[str, Any]
 
 
 class TooSlow(Exception):
-    """The client has not taken a message for `SLOWEST_READ_S` seconds."""
+    """The client has not read a message within `SLOWEST_READ_S` seconds."""
 
 
 class FollowingConsumer(AsyncWebsocketConsumer):
-    """Hands on what `messages` yields. What waits for a slow client is one message, no more."""
+    """Sends the messages of `messages` one by one, so at most one waits for a slow client."""
 
     ids: Message = {"session_id": None, "task_id": None}
-    """What every message has; a consumer serves one connection."""
+    """The ids that every message has. Each connection has a consumer of its own."""
     last_id = ""
     _first_message: "asyncio.Future[str]"
     _work: "asyncio.Task[None]"
 
     def messages(self) -> AsyncGenerator[Message]:
-        """What the client gets, after it was found to be entitled to it."""
+        """Yield the messages for the client, after checking that the client may see them."""
         raise NotImplementedError
 
     async def connect(self) -> None:
         await self.accept()
         self._first_message = asyncio.get_running_loop().create_future()
-        # Work of its own, so that this consumer keeps listening for the client's leaving.
+        # Send from a separate asyncio task, so that this consumer still notices a disconnect.
         self._work = asyncio.create_task(self._serve())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The first message may be the key; others have no meaning."""
+        """Take the first message, which may hold the API key. Ignore the others."""
         if not self._first_message.done():
             self._first_message.set_result(text_data or "")
 
@@ -77,16 +78,20 @@ class FollowingConsumer(AsyncWebsocketConsumer):
         await asyncio.gather(self._work, return_exceptions=True)
 
     def number(self, name: str) -> int:
-        """A number in the address."""
+        """Return a number from the URL."""
         return int(self.scope["url_route"]["kwargs"][name])
 
     def resumes_after(self) -> str:
-        """The `last_event_id` of the query."""
+        """Return the query parameter `last_event_id`."""
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
         return str(query.get("last_event_id", [""])[-1])
 
     async def authorization(self) -> str:
-        """The client's Authorization header, or what stands for it. Raises AuthenticationFailed."""
+        """Return the client's Authorization header, or the equivalent from its first message.
+
+        Raises:
+            AuthenticationFailed: no API key came within `AUTH_WITHIN_S` seconds.
+        """
         header = dict(self.scope["headers"]).get(b"authorization")
         if header is not None:
             return str(header.decode("latin-1"))
@@ -133,7 +138,7 @@ class FollowingConsumer(AsyncWebsocketConsumer):
                         await self._tell(message | self._resume(), LAST_WORDS_S)
                 await self.close(_close_code(error))
         except (TimeoutError, TooSlow):
-            # It does not even take the news: the server closes the connection.
+            # The client does not read this message either: abort the connection.
             await asyncio.shield(_abandon(self))
 
     def _resume(self) -> Message:
@@ -143,10 +148,10 @@ class FollowingConsumer(AsyncWebsocketConsumer):
 
 @asynccontextmanager
 async def _admitted(remote: str) -> AsyncGenerator[None]:
-    """A place for this socket, and for the stream that it is found to be entitled to.
+    """Count this socket against the limit of its address, and release its stream at the end.
 
     Raises:
-        LimitReached: too many sockets are open at that address.
+        LimitReached: too many sockets are open from that address.
     """
     place = await sync_to_async(take_socket, thread_sensitive=False)(remote)
     try:

@@ -1,6 +1,6 @@
-"""`/ws/network`, for everybody, and `/ws/sessions/{sessionId}`, for the session's owner.
+"""Event feeds: `/ws/network` for everybody, `/ws/sessions/{sessionId}` for the session's owner.
 
-Both tell who went through which stage: ids, never contents.
+Both report which task or node reached which stage. They carry ids, never prompts or answers.
 """
 
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ from sessions.streams.feeds import NETWORK_FEED, follow_feed, read_position, ses
 
 
 class NetworkConsumer(FollowingConsumer):
-    """Hands the network's feed on."""
+    """Sends the network's feed."""
 
     async def messages(self) -> AsyncGenerator[Message]:
         async with aclosing(self._feed(NETWORK_FEED)) as messages:
@@ -35,7 +35,7 @@ class NetworkConsumer(FollowingConsumer):
 
 
 class SessionConsumer(NetworkConsumer):
-    """Hands one session's feed on."""
+    """Sends the feed of one session."""
 
     async def messages(self) -> AsyncGenerator[Message]:
         session_id = self.number("session_id")

@@ -1,7 +1,7 @@
-"""Which pages may open a socket: those of this host, and those of `CSRF_TRUSTED_ORIGINS`.
+"""The origin check of WebSockets: pages of this host and of `CSRF_TRUSTED_ORIGINS` may connect.
 
-A browser sends its cookies with every socket that any page opens, and says which page it was in
-`Origin`. Clients that are no browsers send none, and no cookie that somebody else could use.
+A browser sends its cookies with every WebSocket that any page opens, and states the page's origin
+in the header `Origin`. Other clients send no `Origin`, and no cookies that a page could abuse.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,7 +15,7 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 class OriginCheck:
-    """ASGI middleware that refuses (403) what a page of another origin opens."""
+    """ASGI middleware that refuses (403) a connection from a page of another origin."""
 
     def __init__(self, application: Application) -> None:
         self._application = application

@@ -1,4 +1,4 @@
-"""The addresses of the WebSocket side."""
+"""The URL patterns of WebSockets."""
 
 from typing import Any, cast
 
@@ -10,7 +10,11 @@ from sessions.faces.sockets.task import TaskConsumer
 
 
 async def unknown(scope: Any, receive: Any, send: Any) -> None:
-    """Close a socket that nobody serves; it is opened first, since browsers show no status."""
+    """Close a WebSocket of an unknown path.
+
+    It is accepted first, because browsers hide the HTTP status of a refused connection but show a
+    close code.
+    """
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": CLOSE_NOT_FOUND})

@@ -1,6 +1,7 @@
-"""`/ws/tasks/{sessionId}/{taskId}`: one task's answer as it is made, for the session's owner.
+"""`/ws/tasks/{sessionId}/{taskId}`: the live answer of one task, for the session's owner.
 
-`source`, `stage`, `token` and, last, `done`.
+The messages have the types `source`, `stage`, `token` and, at the end, `done`. The type `results`
+lists the miners whose results count.
 """
 
 from collections.abc import AsyncGenerator
@@ -44,7 +45,7 @@ class TaskConsumer(FollowingConsumer):
 
 
 def to_message(event: StreamEvent) -> dict[str, Any]:
-    """An event of a task's stream as the client gets it."""
+    """Return the message for an event of a task's stream."""
     match event:
         case SourceChosen(miner):
             return {"type": "source", "miner": miner}
