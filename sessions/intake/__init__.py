@@ -1,1 +1,1 @@
-"""From a request to a queued task: its options, price, reserve, number and row."""
+"""Intake of a request: options, price, reservation, task number and the queued task's row."""

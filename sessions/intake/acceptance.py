@@ -1,4 +1,4 @@
-"""Taking a client's task: decide, price, reserve, write it down, and leave the rest to others."""
+"""Acceptance of a client's task: check it, price it, reserve the price and store the task."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ from sessions.stages.task_states import announce_stage
 logger = logging.getLogger(__name__)
 
 TASK_QUEUED = "task_queued"
-"""The channel that wakes the dispatcher."""
+"""The notification channel that wakes the dispatcher."""
 
 
 def accept(
@@ -57,20 +57,23 @@ def accept(
     account: str = "",
     also: Callable[[Task], None] | None = None,
 ) -> Task:
-    """Take a task: its row, its reservation, its outbox operation and, where miners are free, its
-    assignment, in one transaction.
+    """Accept a task.
 
-    The same request under the same `idempotency_key` gives the same task. A `max_tokens`
-    that is too large is cut to what the model's context has room for.
+    One transaction writes the task's row, its reservation, its outbox operation and, if miners are
+    free, its assignment. A repeated request with the same `idempotency_key` returns the same task.
+    A `max_tokens` that exceeds the room in the model's context is reduced to that room.
 
     Args:
-        account: who asks, where no key says it; with neither, nobody's rate is limited.
-        also: done with a new task in the same transaction; what it raises undoes all of it. The
-            dispatcher gives out such a task, so that nobody waits for this while slots are locked.
+        account: the caller's account, if there is no API key. Without a key and an account, no
+            rate limit applies.
+        also: called with a new task in the same transaction. If it raises, the whole transaction
+            is rolled back. Such a task is assigned by the dispatcher and not here, so that the
+            slots are not locked while this function runs.
 
     Raises:
-        IntakeError: it is not taken, and nothing has changed.
-        ScopeMissing, LimitReached: nor is it then.
+        IntakeError: the task is refused, and nothing has changed.
+        ScopeMissing: the caller's key may not create tasks; nothing has changed.
+        LimitReached: a rate or budget of the caller is exhausted; nothing has changed.
     """
     taking = _Taking(session, api_key, account, request_id)
     draft = taking.prepare(request)
@@ -87,10 +90,10 @@ def accept_all(
     api_key: ApiKey | None,
     request_id: str = "",
 ) -> list[Task]:
-    """Take several tasks of one session, or none of them; otherwise like `accept`.
+    """Accept several tasks of one session, or none of them. Otherwise it is like `accept`.
 
-    All contents are stored before the transaction. The dispatcher gives out several tasks, so that
-    the slots, which all intakes share, are not locked while they are written.
+    All contents are stored before the transaction. The dispatcher assigns the tasks, so that the
+    slots, which all intakes share, are not locked while the tasks are written.
     """
     if len(requests) == 1:
         [request] = requests
@@ -106,9 +109,9 @@ def accept_all(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A task that can be written down: its content is stored, or is on its way to the disk.
+    """A checked task, ready to be written. Its content is stored or is being stored.
 
-    `content` is the block under `cid`. `task_id` is taken before where the content binds it.
+    `content` is the block with the id `cid`. `task_id` is set if the content already contains it.
     """
 
     request: CompletionRequest
@@ -121,7 +124,7 @@ class _Draft:
 
 
 class _Taking:
-    """One client's request for tasks, in two steps: what may take long, and the transaction."""
+    """A client's request for tasks, in two steps: slow preparation and a short transaction."""
 
     def __init__(
         self, session: Session, api_key: ApiKey | None, account: str, request_id: str
@@ -133,9 +136,10 @@ class _Taking:
         self._router_index = 0
 
     def prepare(self, request: CompletionRequest) -> _Draft | Task:
-        """Decide all that needs no lock, and store the content; or the task that is there already.
+        """Check everything that needs no lock, and store the content.
 
-        No row is locked meanwhile: the content store may be slow.
+        No row is locked here, because the content store may be slow. If the client sent this
+        request before, return its task.
         """
         session, caller = self._session, self._caller
         admission.require_right(caller, session, request.prompt)
@@ -165,9 +169,9 @@ class _Taking:
         give_at_once: bool,
         also: Callable[[Task], None] | None = None,
     ) -> Task:
-        """Reserve for a task and write it down. In the caller's transaction."""
+        """Reserve a task's price and write its row, in the caller's transaction."""
         request, fitted = draft.request, draft.fitted
-        # The row's lock makes the intakes of a session, and its mirror's changes, take turns.
+        # The lock serializes the intakes of a session and the mirror's changes to its row.
         session = _locked(self._session.pk)
         earlier = _earlier(request, session)
         if earlier is not None:
@@ -202,12 +206,12 @@ class _Taking:
         task.save(force_insert=True)
         submission = submission_of(task, request, fitted)
         if miners:
-            # Assign before the announcement: on commit, the jobs go out before anybody is told.
+            # Assign before the announcement: on commit, miners get their jobs before clients hear.
             assignment = ports.assign(task, miners, draft.content)
             outbox.enqueue(submission, assignment)
             announce_stage(task, miners, passed=[TaskStatus.QUEUED])
         else:
-            # The submission is new, as the task's number is, so this always wakes the dispatcher.
+            # The task's number is new and so is the operation, so this always wakes the dispatcher.
             outbox.enqueue(submission, wake=[TASK_QUEUED])
             announce_stage(task)
         if also is not None:
@@ -215,10 +219,11 @@ class _Taking:
         return task
 
     def _seal(self, request: CompletionRequest, fitted: Fitted, client_key: bytes) -> _Draft:
-        """Seal and store a prompt. The envelope binds the task's number, so that is taken here.
+        """Encrypt and store a prompt.
 
-        If the task is not taken after all, the number is never used; numbers need not be without
-        gaps. It is not taken for a client who could not pay anyway.
+        The envelope contains the task's number, so the number is taken here. If the task is
+        refused later, the number stays unused; gaps between numbers are harmless. The balance is
+        checked first, so that a client that cannot pay uses no number.
         """
         _reserve(fitted, self._session)
         with transaction.atomic():
@@ -231,10 +236,10 @@ class _Taking:
 
 
 def _reserve(fitted: Fitted, session: Session) -> int:
-    """What a task takes of its session's free balance at most, in wei.
+    """Return the most that a task can cost, in wei, after checking that the session can pay it.
 
     Raises:
-        IntakeError: the session cannot pay that, or may run no further task.
+        IntakeError: the session's free balance is too small, or it may run no further task.
     """
     promised = promised_to(session.session_id)
     require_task_left(session, promised)
@@ -245,7 +250,7 @@ def _reserve(fitted: Fitted, session: Session) -> int:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a task would cost at most, in wei, and the tokens that this is reckoned from."""
+    """The most that a task can cost, in wei, and the token counts of that price."""
 
     reserve_wei: int
     input_tokens: int
@@ -253,10 +258,10 @@ class Quote:
 
 
 def quote(request: CompletionRequest, session: Session) -> Quote:
-    """What `accept` would reserve for a task now.
+    """Return what `accept` would reserve for a task now.
 
     Raises:
-        IntakeError: it would not take it, whoever asks.
+        IntakeError: `accept` would refuse the task, whoever the caller is.
     """
     admission.require_right(None, session, request.prompt)
     require_parts()
@@ -305,7 +310,7 @@ def _storing() -> Iterator[None]:
 
 def _locked(session_id: int) -> Session:
     session = _LOCKED.first(session_id=session_id)
-    if session is None:  # a fork has taken it back
+    if session is None:  # a fork has removed the session
         raise SessionNotFound.of(session_id)
     return session
 
@@ -329,7 +334,7 @@ def _earlier(request: CompletionRequest, session: Session) -> Task | None:
 
 
 def _request_hash(request: CompletionRequest, encrypted: bool) -> str:
-    # Who guesses a prompt must not be able to confirm it from the database.
+    # A keyed hash: without the key, a guess of an encrypted prompt cannot be checked against it.
     return encryption.fingerprint(request) if encrypted else request.hash
 
 

@@ -1,7 +1,7 @@
-"""Whether new tasks are taken while a part of the router is away: docs/operations.md has the table.
+"""Refusal of new tasks while a part of the router is down. docs/operations.md has the table.
 
-A part may be away for as long as what it leaves undone harms nobody. After that a task would cost
-somebody something: its client time, its miners their pay.
+A part may be down for as long as this harms nobody. After that a task would cost its client time or
+its miners their pay, so the router refuses it.
 """
 
 import math
@@ -16,13 +16,13 @@ TRY_AGAIN_S = 5
 
 @dataclass(frozen=True)
 class Rule:
-    """Tasks are refused once `part` was not heard of for `after_s` seconds, and has been missed."""
+    """Refuse tasks once `part` is missing and has not been heard of for `after_s` seconds."""
 
     part: str
     after_s: float
     why: str
     for_queued_only: bool = False
-    """Whether a task that miners begin at once is taken all the same."""
+    """Whether the rule applies only to tasks that have to wait for a free miner."""
 
 
 RULES = (
@@ -36,14 +36,14 @@ RULES = (
     Rule("react", 60, "nobody sees to what the chain has ended or refused"),
     Rule("chain", 60, "the chain does not answer, or the router is behind it"),
 )
-"""Those not named (webhooks, network tasks) make up for what they miss, and no task waits."""
+"""Parts that are not listed (webhooks, network tasks) catch up later; no task waits for them."""
 
 
 def require_parts(*, is_queued: bool = False) -> None:
-    """Raise PartAway if a task could not be served as it should be.
+    """Raise PartAway if a part that a new task needs is down.
 
     Args:
-        is_queued: it has found no miner that is free, and would have to wait for one.
+        is_queued: whether the task would have to wait, since no miner is free.
     """
     rule = broken_rule(ports.parts_away(), is_queued=is_queued)
     if rule is not None:
@@ -55,7 +55,11 @@ def require_parts(*, is_queued: bool = False) -> None:
 
 
 def broken_rule(away_s: Mapping[str, float], *, is_queued: bool = False) -> Rule | None:
-    """The first rule by which a task is refused, with parts away for so long."""
+    """Return the first rule that refuses a task, or None.
+
+    Args:
+        away_s: for how many seconds each missing part has not been heard of.
+    """
     for rule in RULES:
         if rule.for_queued_only and not is_queued:
             continue

@@ -1,9 +1,9 @@
-"""Sessions that ask for encryption: whom their contents are sealed for, and the router's own key.
+"""Encrypted sessions: the recipients of their contents, and the router's encryption key.
 
-A session asks with its metadata on chain: `{"encryption": {"public_key": "0x…"}}`, the X25519 key
-of its client. The prompts of its tasks are then kept as envelopes for that key and this router's,
-and so are the results. A task is encrypted when its prompt is.
-`docs/reference/envelopes.md` says what that protects and what it does not.
+A session asks for encryption in its metadata on chain: `{"encryption": {"public_key": "0x…"}}`. The
+key is the client's X25519 key. The prompts and results of the session's tasks are then stored as
+envelopes for the client and this router. A task is encrypted if its prompt is.
+`docs/reference/envelopes.md` says what this protects and what it does not.
 """
 
 import fcntl
@@ -30,10 +30,11 @@ logger = logging.getLogger(__name__)
 
 
 def client_key(session: Session) -> bytes | None:
-    """The public key that a session asks to encrypt for; None if it does not ask.
+    """Return the public key that a session asks to encrypt for, or None if it does not ask.
 
     Raises:
-        EncryptionUnusable: it asks in a way that cannot be followed. Nothing is kept in clear then.
+        EncryptionUnusable: the session asks for encryption without a usable key. Its tasks are
+            refused, so that nothing is stored in clear.
     """
     if '"encryption"' not in session.metadata:
         return None
@@ -53,7 +54,7 @@ def client_key(session: Session) -> bytes | None:
 
 
 def require_encryptable(request: CompletionRequest) -> None:
-    """Raise InvalidField for what would stand on chain in clear."""
+    """Raise InvalidField if a part of the request would be visible on chain."""
     if request.prompt_template:
         raise InvalidField(
             "a template stands on chain in clear, and this session asks for encryption",
@@ -63,22 +64,22 @@ def require_encryptable(request: CompletionRequest) -> None:
 
 
 def public_key() -> bytes:
-    """The key that contents for this router are sealed for. Raises EncryptionUnavailable."""
+    """Return the router's public key. Raises EncryptionUnavailable."""
     return envelopes.public_key(_private_key())
 
 
 def seal_prompt(content: bytes, session_id: int, task_id: int, client: bytes) -> bytes:
-    """The envelope of a prompt, for its client and this router. Raises EncryptionUnavailable."""
+    """Encrypt a prompt for its client and this router. Raises EncryptionUnavailable."""
     return envelopes.seal(
         content, _context(session_id, task_id, Role.PROMPT), [client, public_key()]
     )
 
 
 def share_prompt(task: Task, envelope: bytes, miner: bytes) -> bytes:
-    """The envelope of a prompt, for one miner only.
+    """Return the envelope of a prompt with one miner as its only recipient.
 
     Raises:
-        EnvelopeError: it is none of this task's, or the miner's key cannot be encrypted to.
+        EnvelopeError: the envelope belongs to another task, or the miner's key is unusable.
         EncryptionUnavailable: the router's key is missing.
     """
     context = _context(task.session_id, task.task_id, Role.PROMPT)
@@ -86,12 +87,14 @@ def share_prompt(task: Task, envelope: bytes, miner: bytes) -> bytes:
 
 
 def unseal(task: Task, role: Role, envelope: bytes) -> bytes:
-    """A content of a task in clear; it stays in memory. Raises like `share_prompt`."""
+    """Decrypt a content of a task, in memory only. Raises the same errors as `share_prompt`."""
     return envelopes.unseal(envelope, _context(task.session_id, task.task_id, role), _private_key())
 
 
 def fingerprint(request: CompletionRequest) -> str:
-    """Tells a repeated request from another, and nobody without the key what it asked: 64 digits.
+    """Return a keyed hash of a request, 64 hex digits, to recognize the same request again.
+
+    Without the router's key it reveals nothing about the request.
 
     Raises:
         EncryptionUnavailable: the router's key is missing.
@@ -109,7 +112,7 @@ def _private_key() -> bytes:
 
 @cache
 def _load(folder: Path, password_file: Path) -> bytes:
-    """The router's key, which is made on first use by whichever process comes first."""
+    """Return the router's key. The first process that needs it creates it."""
     try:
         password = password_file.read_text().strip()
         with (folder / f".{KEYSTORE}.lock").open("w") as lock:

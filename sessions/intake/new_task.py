@@ -1,4 +1,4 @@
-"""What a new task is written down as: its row, and the operation that submits it."""
+"""The records of a new task: its row, and the operation that submits it on chain."""
 
 from eth_utils.conversions import to_bytes
 
@@ -10,7 +10,7 @@ from sessions.models import ApiKey, Session, Task, TaskOrigin
 
 
 def submission_of(task: Task, request: CompletionRequest, fitted: Fitted) -> operations.Op:
-    """The operation that puts a task on chain."""
+    """Return the operation that submits a task on chain."""
     return operations.submit_task(
         session_id=task.session_id,
         task_id=task.task_id,
@@ -37,7 +37,7 @@ def new_task(
     request_id: str,
     request_hash: str,
 ) -> Task:
-    """The row of a task, not written yet."""
+    """Return an unsaved row for a task."""
     address, params = storage.address(cid), fitted.params
     digest = task_digest(
         to_bytes(hexstr=session.sid),

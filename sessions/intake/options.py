@@ -1,7 +1,7 @@
-"""How an answer is to be drawn, beyond what the chain's `llmParams` say. Pure.
+"""Sampling options that the chain's `llmParams` cannot express. Pure.
 
-These options lie in the prompt's content block, beside `stop`, so that the task's digest binds
-them. An inline prompt has none.
+They are stored in the prompt's content block beside `stop`, so the task's digest covers them. An
+inline prompt has no options.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ SMALLEST_SEED, LARGEST_SEED = -(2**63), 2**63 - 1
 
 
 class OptionsUnreadable(ValueError):
-    """A member of a content block is no such option; the text names it."""
+    """A content block has an invalid option. The text names the member."""
 
 
 @dataclass(frozen=True)
 class BoundGrammar:
-    """What an answer may be, and the library and version by which every miner reads it."""
+    """The grammar of an answer, and the library and version with which all miners read it."""
 
     lark: str
     library: str = GRAMMAR_LIBRARY
@@ -40,14 +40,15 @@ class BoundGrammar:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """What a miner has to heed.
+    """The options that a miner must apply.
 
     Args:
-        grammar: what every answer has to follow; any text will do if None.
-        logprobs: how many of the likeliest tokens are told at each position; 0 tells none.
-        logit_bias: token ids and what is added to their logits, -100 to 100.
-        seed: what the noise of every draw is made of; the task's digest, if None.
-        min_p: how likely a token has to be beside the likeliest, to be drawn; 0 leaves none out.
+        grammar: the grammar that the answer must match, or None for free text.
+        logprobs: how many of the likeliest tokens to report at each position; 0 reports none.
+        logit_bias: numbers from -100 to 100 to add to logits, by token id.
+        seed: the seed of the sampling noise. If it is None, the task's digest seeds it.
+        min_p: a token is sampled only if its probability is at least this fraction of the
+            likeliest token's; 0 excludes none.
     """
 
     grammar: BoundGrammar | None = None
@@ -63,18 +64,18 @@ class GenerationOptions:
 
     @property
     def seed_bytes(self) -> bytes:
-        """The seed as it is drawn from: 8 bytes, or none where there is no seed."""
+        """The seed as 8 bytes, or no bytes if there is no seed."""
         return b"" if self.seed is None else self.seed.to_bytes(8, "big", signed=True)
 
     def of_choice(self, index: int) -> "GenerationOptions":
-        """Those of one of several answers to the same prompt, which are not to be alike."""
+        """Return the options of one of several choices. Each choice gets a seed of its own."""
         if self.seed is None:
             return self
         range_ = LARGEST_SEED - SMALLEST_SEED + 1
         return replace(self, seed=(self.seed + index - SMALLEST_SEED) % range_ + SMALLEST_SEED)
 
     def to_content(self) -> dict[str, Any]:
-        """The members of the content block; an option that says nothing is left out."""
+        """Return the members for the content block. Options with their default are omitted."""
         members = {
             "grammar": asdict(self.grammar) if self.grammar else {},
             "logprobs": self.logprobs,
@@ -86,10 +87,10 @@ class GenerationOptions:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "GenerationOptions":
-        """Read a content block, which a stranger may have written.
+        """Read the options in a content block, which may come from an untrusted client.
 
         Raises:
-            OptionsUnreadable: an option has the wrong type or passes its bounds.
+            OptionsUnreadable: an option has the wrong type or is out of bounds.
         """
         grammar = _grammar(content["grammar"]) if "grammar" in content else None
         logprobs = content.get("logprobs", 0)
@@ -126,7 +127,7 @@ def read_biases(value: object) -> dict[int, float]:
     """Read `{"<token id>": bias}`.
 
     Raises:
-        OptionsUnreadable: it is something else.
+        OptionsUnreadable: the value has another shape, or a bias is out of bounds.
     """
     if not isinstance(value, dict) or len(value) > MAX_BIASES:
         raise OptionsUnreadable(f"'logit_bias' may be an object of {MAX_BIASES} members")

@@ -1,4 +1,4 @@
-"""What a task can cost. Pure; amounts are wei of $COR, by the contract's own rule."""
+"""The highest price of a task. Pure. Amounts are in wei of $COR, computed as the contract does."""
 
 from dataclasses import dataclass
 
@@ -14,5 +14,5 @@ class TokenPrice:
 def worst_case_wei(
     price: TokenPrice, *, redundancy: int, max_input_tokens: int, max_tokens: int
 ) -> int:
-    """What the contract reserves for a task: every miner at full length and full accuracy."""
+    """Return what the contract reserves: every miner at full length and with full accuracy."""
     return redundancy * (max_input_tokens * price.input_wei + max_tokens * price.output_wei)

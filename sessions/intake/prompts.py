@@ -1,4 +1,4 @@
-"""The prompt of a task, wherever it lies: on chain, or in the content-addressed storage."""
+"""The prompt of a task, read from the chain or from content-addressed storage."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,26 +12,26 @@ from sessions.intake.request import MAX_STOP_CHARACTERS, MAX_STOPS
 from sessions.models import Task
 
 MAX_PROMPT_BYTES = 4 * 1024 * 1024
-"""More than any model reads; a client may have stored anything under its address."""
+"""More than any model reads. The limit guards against arbitrary content at a client's address."""
 
 
 class PromptUnreadable(SessionsError):
-    """The task's content is not there, or no prompt; the text says which."""
+    """The task's content is missing or is not a prompt. The text says which."""
 
 
 class PromptUnreachable(PromptUnreadable):
-    """Nobody can tell now: the store or the router's key does not answer. It may later."""
+    """The content store or the router's key is unavailable. A later attempt may succeed."""
 
 
 class PromptMissing(PromptUnreadable):
-    """Nobody has the content under its address, or is heard of in time. It may be put there yet."""
+    """The content was not found under its address in time. It may be stored there later."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What miners are to answer, where they have to stop, and how they draw.
+    """A prompt: the text to answer, where to stop, and the sampling options.
 
-    `envelope` is how it is stored, if it is encrypted.
+    `envelope` is the stored envelope of an encrypted prompt, and empty for others.
     """
 
     text: str
@@ -41,13 +41,14 @@ class Prompt:
 
 
 def prompt_of(task: Task, *, within_s: float = storage.CONTENT_WITHIN_S) -> Prompt:
-    """The prompt of a task.
+    """Return the prompt of a task.
 
     Args:
-        within_s: seconds for its content.
+        within_s: how many seconds reading the content may take.
 
     Raises:
-        PromptUnreadable: it cannot be had; PromptUnreachable or PromptMissing if it may be later.
+        PromptUnreadable: the prompt cannot be read. It is a PromptUnreachable or a PromptMissing
+            if a later attempt may succeed.
     """
     if task.inline:
         return Prompt(task.task_data)
@@ -63,16 +64,17 @@ def prompt_of(task: Task, *, within_s: float = storage.CONTENT_WITHIN_S) -> Prom
 
 
 def read_prompt(task: Task, block: bytes) -> Prompt:
-    """The prompt in the block that a task's content address names.
+    """Return the prompt in a content block of a task.
 
     Raises:
-        PromptUnreadable: there is none; PromptUnreachable where the router's key is missing.
+        PromptUnreadable: the block holds no prompt.
+        PromptUnreachable: the router's key, which decrypts the block, is missing.
     """
     envelope = block if is_envelope(block) else b""
     try:
         if envelope:
             block = encryption.unseal(task, Role.PROMPT, envelope)
-            recipients(envelope)  # a result could not be sealed for a key that is none
+            recipients(envelope)  # check the keys now: the result must be sealed for them later
         content = json.loads(block)
     except EncryptionUnavailable as error:
         raise PromptUnreachable(f"{task.task_data}: {error}") from error

@@ -1,4 +1,4 @@
-"""What a client asks for, once it is known to be well-formed. Pure."""
+"""A client's validated request. Pure."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -10,19 +10,21 @@ from sessions.intake.options import GenerationOptions
 DEFAULT_TIMEOUT_S = 60
 MAX_STOPS, MAX_STOP_CHARACTERS = 4, 64
 IDEMPOTENCY_KEY = "Idempotency-Key"
-"""The header that names a request, so that it can be sent again."""
+"""The header with a client's name for a request, which makes the request safe to repeat."""
 
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """A prompt and how it is to be answered; decimals are in hundredths, as on chain.
+    """A prompt and how to answer it. Decimals are in hundredths, as on chain.
 
-    What `params` leaves out is the model's own choice (`sessions.ports.PromptCounter`).
-    `max_miners` limits only how many choices come back: the contract reserves by the session's
-    redundancy, and the comparison needs every answer. 0 is all. An answer with less room in the
-    model's context than `max_tokens` gets what room there is.
-    `client_reference` is a label, which many tasks may have; it is on chain. `idempotency_key`
-    names this request alone in its session.
+    Parameters that `params` omits take the model's defaults (`sessions.ports.PromptCounter`).
+    `max_tokens` is reduced to the room that the model's context has left.
+
+    `max_miners` limits only the number of returned choices; 0 returns all. The contract reserves by
+    the session's redundancy, and the comparison of results needs every answer.
+
+    `client_reference` is a label that many tasks may share, and it is stored on chain.
+    `idempotency_key` identifies this request within its session.
     """
 
     prompt: str
@@ -42,14 +44,14 @@ class CompletionRequest:
 
     @property
     def content(self) -> bytes:
-        """The block that the task's content address names; so the digest binds all of it."""
+        """The content block of the prompt. The task's digest covers its address and so all of it."""
         return canonical_json(
             {"prompt": self.prompt, "stop": list(self.stop)} | self.options.to_content()
         )
 
     @property
     def hash(self) -> str:
-        """Tells a repeated request from another one: 64 hex digits."""
+        """A hash of the request without its idempotency key, 64 hex digits."""
         members = asdict(self) | {"options": self.options.to_content()}
-        del members["idempotency_key"]  # what it is found by
+        del members["idempotency_key"]  # the key finds the earlier request to compare with
         return hashlib.sha256(canonical_json(members)).hexdigest()

@@ -1,6 +1,7 @@
-"""What of a session is free: its balance and its tasks, less what this router has promised.
+"""The free balance and the remaining tasks of a session.
 
-A router takes tasks before the chain has seen them, so that its own word counts beside the mirror.
+A router accepts tasks before the chain has them. So it subtracts the tasks that it has accepted and
+that the mirror does not show yet.
 """
 
 from dataclasses import dataclass
@@ -35,23 +36,23 @@ _PROMISED = Prepared(_promised)
 
 @dataclass(frozen=True)
 class Promised:
-    """The tasks of a session that the mirror does not show yet: what they reserve, how many."""
+    """The accepted tasks of a session that the mirror does not show yet: their price and number."""
 
     wei: int
     tasks: int
 
 
 def promised_to(session_id: int) -> Promised:
-    """What this router has promised of a session and the mirror does not show yet."""
-    # A task may fail while its submission is still under way; one that has not landed long after
-    # was refused or lost, and holds the session's money no longer.
+    """Return what this router has reserved of a session and the mirror does not show yet."""
+    # The submission of a failed task may still be under way, so the task counts for a while. If it
+    # has not landed long after, it was refused or lost, and holds no money any more.
     since = timezone.now() - SUBMISSION_LANDS_WITHIN
     [(wei, tasks)] = _PROMISED.rows(session_id=session_id, since=since)
     return Promised(int(wei or 0), tasks)
 
 
 def require_task_left(session: Session, promised: Promised) -> None:
-    """Raise TooManyTasks where the session may run no further one."""
+    """Raise TooManyTasks if the session may run no further task."""
     if session.max_task_execution_count == 0:
         return
     run = session.task_count + promised.tasks
@@ -65,8 +66,8 @@ def require_task_left(session: Session, promised: Promised) -> None:
 
 
 def require_balance(session: Session, needed_wei: int, promised: Promised) -> None:
-    """Raise InsufficientBalance where the session cannot reserve so much."""
-    # Miners are not put to work for a deposit that a fork may take back.
+    """Raise InsufficientBalance if the session's free balance is smaller than `needed_wei`."""
+    # A fork may revert an unconfirmed deposit, so it does not pay for miners' work.
     unconfirmed_wei = unconfirmed_deposits_wei(session.session_id)
     available_wei = session.balance_wei - unconfirmed_wei - promised.wei
     if needed_wei > available_wei:

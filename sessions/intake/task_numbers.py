@@ -1,4 +1,4 @@
-"""Which number a task gets: each router numbers in its own lane of a session."""
+"""Task numbers: each router of a session numbers its tasks in a lane of its own."""
 
 from django.db import connection
 from django.db.models import Max
@@ -9,18 +9,18 @@ LANE_SIZE = 1_000_000
 
 
 def lane_start(index: int) -> int:
-    """The first task id of the router with this index in a session's list."""
+    """Return the first task id of the router with this index in the session's list."""
     return (index + 1) * LANE_SIZE
 
 
 def take_task_id(session: Session, index: int) -> int:
-    """The next id of this router's lane. The caller holds the session's row locked.
+    """Take the next id of this router's lane. The caller must have locked the session's row.
 
-    A lane that is new here starts behind what the chain has of it already, so that a router which
-    lost its database takes no number twice.
+    A new lane starts after the highest number that the chain has in it. So a router that lost its
+    database takes no number twice.
 
     Raises:
-        OverflowError: the lane is used up.
+        OverflowError: the lane has no numbers left.
     """
     number = _next_number(session.sid, index)
     if number is None:
@@ -31,8 +31,8 @@ def take_task_id(session: Session, index: int) -> int:
 
 
 def _next_number(sid: str, index: int) -> int | None:
-    """Count a lane on and return the number before; None if it is not open yet."""
-    # One statement, which Django cannot say: it lies on the path of every task.
+    """Increment a lane and return its previous number, or None if the lane is not open yet."""
+    # One statement, since every task needs it. Django has no UPDATE with RETURNING.
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {SessionLane._meta.db_table} SET next_number = next_number + 1"  # noqa: S608 - our name

@@ -1,4 +1,4 @@
-"""What a task can take at most: tokens that the model's context has room for, and their price."""
+"""The most that a task can use: tokens within the model's context, and their price."""
 
 from dataclasses import dataclass, replace
 
@@ -13,25 +13,26 @@ from sessions.models import ModelPrice, Session, Uint256Field
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a task says on chain: every parameter, and the tokens of its prompt."""
+    """The parameters that a task has on chain, and the token count of its prompt."""
 
     params: LlmParams
     input_tokens: int
 
     @property
     def tokens(self) -> int:
-        """The most that prompt and answer have together."""
+        """The most tokens that prompt and answer can have together."""
         return self.input_tokens + self.params.max_tokens
 
 
 def fit(request: CompletionRequest, session: Session) -> Fitted:
-    """The request's parameters, the model's own where it names none, within the model's context.
+    """Complete a request's parameters with the model's defaults and fit them to its context.
 
-    As on chain, a longer answer is cut: those who ask do not know every model's context.
+    A `max_tokens` that is too large is reduced and not refused, as on chain: clients do not know
+    the context of every model.
 
     Raises:
-        ModelNotServed: the session's model is none of this router's.
-        InvalidField: the model cannot read the prompt, or there is no room for an answer.
+        ModelNotServed: this router does not serve the session's model.
+        InvalidField: the model cannot read the prompt, or its context has no room for an answer.
     """
     counter, model = ports.prompt_counter(), session.model_identifier
     try:
@@ -52,14 +53,14 @@ def fit(request: CompletionRequest, session: Session) -> Fitted:
             extra=figures,
         )
     if request.options.grammar:
-        # A grammar repeats its marks; whoever pays for quotes ends no string.
+        # A grammar repeats tokens such as quotes. A penalty on them would keep strings from ending.
         defaults = defaults.without_penalties()
     params = request.params.filled(defaults)
     return Fitted(replace(params, max_tokens=min(params.max_tokens, context - count)), count)
 
 
 def price_wei(fitted: Fitted, session: Session) -> int:
-    """What the task can cost at the chain's present prices. Raises ModelNotServed."""
+    """Return the highest price of a task at the chain's current prices. Raises ModelNotServed."""
     prices = _PRICES.rows(model_identifier=session.model_identifier)
     if not prices:
         raise _not_served(session)
