@@ -1,1 +1,1 @@
-"""Tasks that clients submit by transactions of their own, on their way into the queue."""
+"""Direct tasks: clients submit them by their own transactions, and the router queues them."""

@@ -1,8 +1,7 @@
-"""Reads the contents of many submissions at once, so that none waits for a slow one.
+"""Threads that read the contents of many submissions at once, so that slow contents delay no other.
 
-New submissions have threads of their own. One whose content did not come at once is tried again in
-others, and a session has only a share of either, so that nobody holds up the others by submitting
-what is never found.
+First attempts and repeated attempts have separate threads, and a session may use only a share of
+each. So a client cannot delay the others by submitting contents that are never found.
 """
 
 import logging
@@ -25,18 +24,18 @@ logger = logging.getLogger(__name__)
 
 
 class Lane(NamedTuple):
-    """Whose threads, of which kind: a session's number, and whether it is a first attempt."""
+    """The threads that an attempt uses: a share of one session, for first or repeated attempts."""
 
     session_id: int
     is_first: bool
 
 
 def choose(due: Sequence[DirectSubmission], busy: Mapping[int, Lane]) -> list[DirectSubmission]:
-    """Which of those that are due begin now.
+    """Return the due submissions to start now.
 
     Args:
-        due: in their order.
-        busy: those that threads work on, by primary key.
+        due: the due submissions, in their order.
+        busy: the submissions that threads work on, by primary key.
     """
     lanes = Counter(busy.values())
     room = {True: FIRST_THREADS, False: AGAIN_THREADS}
@@ -58,12 +57,12 @@ def choose(due: Sequence[DirectSubmission], busy: Mapping[int, Lane]) -> list[Di
 
 
 def lane_of(submission: DirectSubmission) -> Lane:
-    """The threads that a submission's next attempt takes."""
+    """Return the lane of a submission's next attempt."""
     return Lane(submission.session_id, submission.attempts == 0)
 
 
 class SubmissionThreads:
-    """Threads that take submissions. `start_due` may be called from any thread."""
+    """Threads that process submissions. Any thread may call `start_due`."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(FIRST_THREADS + AGAIN_THREADS, "submission")
@@ -72,7 +71,7 @@ class SubmissionThreads:
         self._is_closed = False
 
     def start_due(self, now: datetime) -> None:
-        """Begin with what is due, as far as there are threads for it."""
+        """Start the due submissions for which threads are free."""
         with self._lock:
             if self._is_closed:
                 return
@@ -81,7 +80,7 @@ class SubmissionThreads:
                 self._threads.submit(self._attempt, submission)
 
     def close(self) -> None:
-        """Wait for what was begun, and begin nothing more."""
+        """Start nothing more, and wait for the attempts under way."""
         with self._lock:
             self._is_closed = True
         self._threads.shutdown()
@@ -89,7 +88,7 @@ class SubmissionThreads:
     def _attempt(self, submission: DirectSubmission) -> None:
         try:
             submissions.attempt(submission)
-        except Exception:  # the claim has set when it is tried again
+        except Exception:  # the claim has already scheduled the next attempt
             logger.exception("%s was not taken from the chain", submission)
         finally:
             with self._lock:
@@ -97,7 +96,7 @@ class SubmissionThreads:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Begin with what has waited for this thread."""
+        """Start a submission that has waited for this thread."""
         try:
             self.start_due(timezone.now())
         except Exception:

@@ -1,4 +1,4 @@
-"""Tasks that clients submitted by their own transactions: their rows, and who can be served."""
+"""Direct tasks, which clients submit by their own transactions: their rows, and their checks."""
 
 from chain.protocol.digests import ADDRESS_SCHEME
 from chain.protocol.params import AskedParams, InvalidParams, LlmParams, RequestParams
@@ -12,22 +12,22 @@ _LARGEST_KEPT = 2**31 - 1
 
 
 def task_of(on_chain: OnChainTask, session: Session) -> Task:
-    """The queue's row of a task whose money the chain has reserved; it is not written yet."""
+    """Return an unsaved row for a task that the chain has already reserved money for."""
     return Task(**_row(on_chain, session))
 
 
 def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, str] | None:
-    """Why a task cannot be served: a code and a message.
+    """Return a code and a message that say why a task cannot be served, or None if it can.
 
-    Sets what its content tells: `stop`, what reads its grammar, and whether it is encrypted. It
-    asks the content store and the tokeniser, and no database: it may take long, and no transaction
-    may be open meanwhile.
+    Set the task's fields that depend on its content: `stop`, `encrypted`, and the grammar's library
+    and version. This function uses the content store and the tokenizer, and may take long. Call it
+    outside of transactions.
 
     Args:
-        within_s: seconds for the content.
+        within_s: how many seconds reading the content may take.
 
     Raises:
-        PromptUnreachable, PromptMissing: nobody can tell now whether it can be served.
+        PromptUnreachable, PromptMissing: the content is not available now.
     """
     if task.max_tokens == 0:
         return "invalid_params", "llmParams[0], the maximum of tokens, is missing or 0"
@@ -94,15 +94,16 @@ def _row(on_chain: OnChainTask, session: Session) -> dict[str, object]:
 
 
 def _params_of(on_chain: OnChainTask, session: Session) -> LlmParams:
-    """The task's own list, with the model's defaults in the place of what a short one leaves out.
+    """Return the task's parameters, completed with the model's defaults if its list is short.
 
-    Miners and the validator draw by it; the digest has 0 there, which the list's length explains.
+    Miners and the validator sample by these values. The task's digest has 0 for a missing one; the
+    length of the list tells it from a 0 that the client chose.
     """
     try:
         asked = AskedParams.from_words([int(word) for word in on_chain.llm_params])
         return asked.filled(ports.prompt_counter().defaults(session.model_identifier))
     except (InvalidParams, LookupError):
-        # Neither is served: `problem_of` says why.
+        # The task will be refused: `problem_of` says why.
         return LlmParams(max_tokens=0)
 
 
@@ -114,5 +115,5 @@ def _asks_for_encryption(session: Session) -> bool:
 
 
 def _kept(value: int) -> int:
-    # The chain takes any 256-bit number; nothing beyond this bound has another meaning here.
+    # The chain accepts any 256-bit number. No value above this bound differs in its meaning here.
     return min(int(value), _LARGEST_KEPT)

@@ -1,7 +1,7 @@
-"""Bringing the queue in step with the mirror after the chain's news.
+"""Updates of the queue after events on chain.
 
-Each event is handled as soon as it is read. `sweep` compares all open tasks with the mirror now and
-then, and so makes up for whatever no event told of.
+`react` handles each event as soon as it is read. `sweep` occasionally compares all open tasks with
+the mirror, and so corrects whatever no event has reported.
 """
 
 import logging
@@ -19,13 +19,13 @@ from sessions.stages.task_states import mark_ended
 
 SUBMITTED, ENDED = "TaskSubmitted", "TaskEnded"
 EVENTS = frozenset({SUBMITTED, ENDED})
-"""The names of the events that `react` takes."""
+"""The names of the events that `react` handles."""
 
 logger = logging.getLogger(__name__)
 
 
 def react(events: Sequence[EventRecord], isolation: Isolation) -> None:
-    """Note what clients submitted on chain, and end what the chain has ended."""
+    """Record the tasks that clients submitted on chain, and end those that the chain has ended."""
     submitted = _numbers(events, SUBMITTED)
     if submitted:
         _drop_superseded(Task.objects.filter(numbered(submitted)))
@@ -36,7 +36,7 @@ def react(events: Sequence[EventRecord], isolation: Isolation) -> None:
 
 
 def sweep(isolation: Isolation) -> None:
-    """The same for every open task, whatever the events have told."""
+    """Do the same for every open task, independent of events."""
     _drop_superseded(Task.objects.open())
     submissions.note_missed()
     _end(Task.objects.open(), isolation)
@@ -49,9 +49,9 @@ def _numbers(events: Iterable[EventRecord], name: str) -> list[Numbers]:
 
 
 def _drop_superseded(tasks: TaskQuerySet) -> None:
-    """Forget direct tasks whose number a fork has given to another task.
+    """Delete direct tasks whose number a fork has given to another task.
 
-    One that has only gone stays: as a rule a fork brings it back, as the same task.
+    A task that is only missing stays, because a fork usually includes it again.
     """
     another = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id")

@@ -1,9 +1,9 @@
-"""How tasks that clients submit on chain join the queue.
+"""The way of direct tasks, which clients submit on chain, into the queue.
 
-A submission is a row from the moment its event is read until its task is in the queue, so that
-nothing of it is lost in a crash. Its content may be slow or missing. It is looked for again, with
-growing pauses, until the task's time in the queue is over; then the task fails, and the chain
-refunds it. No transaction is open while the content is read.
+A submission has a row from the moment that its event is read until its task is queued, so that a
+crash loses nothing. Its content may be slow or missing. The router tries to read it with growing
+pauses until the task's time in the queue ends. Then the task fails, and the chain refunds it. No
+transaction is open while a content is read.
 """
 
 import logging
@@ -43,22 +43,22 @@ from sessions.stages.task_states import announce_stage, mark_failed
 
 FIRST_CONTENT_WITHIN_S = 5.0
 CONTENT_WITHIN_S = 30.0
-"""From the second attempt on."""
+"""The time limit of the second and later attempts."""
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 15.0
 SESSION_SHARE = 4
-"""How many of a session's new submissions are tried at once, and how many of its others."""
+"""How many first attempts of a session run at once, and also how many of its later attempts."""
 WAITING_AT_ONCE = 500
-"""The most submissions that one look returns."""
+"""The most submissions that `due` returns."""
 
 Numbers = tuple[int, int]
-"""A session's number, and that of a task in it."""
+"""The numbers of a session and of a task in it."""
 
 logger = logging.getLogger(__name__)
 
 
 def note(submitted: Collection[Numbers]) -> None:
-    """Write down that clients have submitted these tasks; idempotent."""
+    """Record that clients have submitted these tasks. Idempotent."""
     direct = [numbers for numbers in submitted if numbers[1] < LANE_SIZE]
     if not direct:
         return
@@ -75,8 +75,11 @@ def note(submitted: Collection[Numbers]) -> None:
 
 
 def note_missed() -> None:
-    """Write down every open submission that no event told of: before this reader's first one, say,
-    or before its session listed this router."""
+    """Record every open submission that no event has reported.
+
+    For example, the chain had it before this reader's first event, or before its session listed
+    this router.
+    """
     known = Task.objects.filter(session_id=OuterRef("session_id"), task_id=OuterRef("task_id"))
     waiting = OnChainTask.objects.filter(
         Exists(_listings(OuterRef("session_id"))), ~Exists(known), ended_at=None
@@ -85,9 +88,9 @@ def note_missed() -> None:
 
 
 def due(now: datetime) -> list[DirectSubmission]:
-    """The submissions that can be tried now, the longest due first, `SESSION_SHARE` of a session.
+    """Return the submissions to try now, the longest due first, at most `SESSION_SHARE` a session.
 
-    Miners are put to work once no fork is expected to undo the submission.
+    Unconfirmed submissions are omitted: miners start work once no fork is expected to undo it.
     """
     is_first = ExpressionWrapper(Q(attempts=0), BooleanField())
     rows = (
@@ -107,16 +110,16 @@ def due(now: datetime) -> list[DirectSubmission]:
 
 
 def next_due_at(now: datetime) -> datetime | None:
-    """When the next submission falls due, beside those that are."""
+    """Return when the next submission becomes due, apart from those that are due already."""
     later = DirectSubmission.objects.filter(due_at__gt=now).order_by("due_at")
     return later.values_list("due_at", flat=True).first()
 
 
 def attempt(submission: DirectSubmission) -> None:
-    """Take a task whose money the chain has reserved already, if its content can be had now.
+    """Queue a task for which the chain has already reserved money, if its content is available.
 
-    One that cannot be served is taken and failed at once, so that its client is told; the chain
-    refunds it when its time in the queue is over.
+    A task that cannot be served is written and failed at once, so that its client learns why. The
+    chain refunds it when its time in the queue ends.
     """
     if not _claim(submission, timezone.now()):
         return
@@ -125,15 +128,15 @@ def attempt(submission: DirectSubmission) -> None:
     ).first()
     session = Session.objects.filter(pk=submission.session_id).first()
     if (
-        on_chain is None  # a fork has undone it, or it has ended
+        on_chain is None  # a fork has undone the task, or the task has ended
         or session is None
-        or not _listings(submission.session_id).exists()  # another router serves it
+        or not _listings(submission.session_id).exists()  # the session uses another router
     ):
         submission.delete()
         return
     try:
         task = task_of(on_chain, session)
-    except Exception:  # tried again after the claim's pause, in case that another release can
+    except Exception:  # the claim's pause has scheduled a retry: a newer release may read the task
         logger.exception("%s cannot be read", submission)
         return
     is_first = submission.attempts == 1
@@ -149,24 +152,24 @@ def attempt(submission: DirectSubmission) -> None:
     except Exception:
         logger.exception("%s cannot be looked at", submission)
         if timezone.now() < queued_until(task):
-            _postpone(submission, "an error that nobody expected", queued_until(task))
+            _postpone(submission, "an unexpected error", queued_until(task))
             return
         problem = "prompt_unreadable", "this router fails to read the task"
     _take(task, problem, submission)
 
 
 def queued_until(task: Task) -> datetime:
-    """When a task's time in the queue is over: the chain refunds it from then on."""
+    """Return when a task's time in the queue ends. From then on the chain refunds it."""
     return task.created_at + timedelta(seconds=task.timeout_s)
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long to wait after so many attempts that have failed."""
+    """Return how long to wait after this many failed attempts."""
     return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 16), MAX_PAUSE_S))
 
 
 def _claim(submission: DirectSubmission, now: datetime) -> bool:
-    """Set the next attempt before this one: whatever it dies of, others come before it again."""
+    """Schedule the next attempt before making this one, so that a crash does not repeat at once."""
     attempts = submission.attempts + 1
     due_at = now + timedelta(seconds=CONTENT_WITHIN_S) + pause_after(attempts)
     mine = DirectSubmission.objects.filter(pk=submission.pk, attempts=submission.attempts)
@@ -178,7 +181,7 @@ def _claim(submission: DirectSubmission, now: datetime) -> bool:
 
 def _postpone(submission: DirectSubmission, problem: str, last_at: datetime) -> None:
     logger.info("%s waits for its content: %s", submission, problem)
-    # The last attempt is made when the queue's time ends, so that the client is told then.
+    # The last attempt runs when the task's time in the queue ends, and reports the failure.
     submission.due_at = min(timezone.now() + pause_after(submission.attempts), last_at)
     submission.problem = problem
     DirectSubmission.objects.filter(pk=submission.pk, attempts=submission.attempts).update(
@@ -192,7 +195,7 @@ def _take(task: Task, problem: tuple[str, str] | None, submission: DirectSubmiss
         session_id=task.session_id, task_id=task.task_id, digest=task.task_digest
     )
     if not same.exists():
-        # A fork came in between. If the number is another task's now, its event comes as well.
+        # A fork has replaced the task. If another task has its number now, that has its own event.
         DirectSubmission.objects.filter(pk=submission.pk).update(due_at=timezone.now())
         return
     values = {
@@ -214,13 +217,13 @@ def _take(task: Task, problem: tuple[str, str] | None, submission: DirectSubmiss
 
 
 def _listings(session_id: int | OuterRef) -> QuerySet[SessionRouter]:
-    """This router on a session's list; another router serves the others."""
+    """Return this router's entry in the session's list of routers, if it has one."""
     return SessionRouter.objects.filter(
         session_id=session_id, address=ports.router_address(), removed=False
     )
 
 
 def _give_back_connection() -> None:
-    # Contents may take long, and the pool has few connections.
+    # Reading a content may take long, and the connection pool is small.
     if not connection.in_atomic_block:
         connection.close()
