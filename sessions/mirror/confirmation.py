@@ -1,4 +1,4 @@
-"""What a session's or a task's rows say that the chain may still take back."""
+"""The mirrored facts about sessions and tasks that a fork of the chain may still revert."""
 
 from collections.abc import Collection
 
@@ -9,14 +9,14 @@ from chain.models import Event
 
 
 def unconfirmed_deposits_wei(session_id: int) -> int:
-    """The deposits in a session's balance that money may not depend on yet."""
+    """Return the sum of a session's unconfirmed deposits, in wei."""
     return unconfirmed_deposits([session_id]).get(session_id, 0)
 
 
 def unconfirmed_deposits(session_ids: Collection[int]) -> dict[int, int]:
-    """The same of several sessions, in wei; those without any are left out."""
+    """Return the unconfirmed deposits of these sessions, in wei. Sessions without any are omitted."""
     events = finality.unconfirmed_events()
-    if events.query.is_empty():  # then there is nothing to be asked
+    if events.query.is_empty():  # spare the query
         return {}
     deposits = events.filter(
         contract="SessionPayment", name="SessionDeposited", args__sessionId__in=session_ids
@@ -29,20 +29,20 @@ def unconfirmed_deposits(session_ids: Collection[int]) -> dict[int, int]:
 
 
 def unconfirmed_submissions() -> set[tuple[int, int]]:
-    """The tasks, by session and number, whose submission may still be undone."""
+    """Return the session and task numbers of submissions that may still be reverted."""
     submissions = finality.unconfirmed_events().filter(contract="Session", name="TaskSubmitted")
     return {(event.args["sessionId"], event.args["taskId"]) for event in submissions}
 
 
 def unconfirmed_sessions(session_ids: Collection[int]) -> set[int]:
-    """Those of which the mirror shows something (but for their tasks) that is not settled."""
+    """Return the sessions with unconfirmed events, other than the events of their tasks."""
     events = finality.unconfirmed_events().filter(args__sessionId__in=session_ids)
     found = events.exclude(args__has_key="taskId").values_list("args__sessionId", flat=True)
     return set(map(int, found))
 
 
 def is_task_confirmed(session_id: int, task_id: int) -> bool:
-    """Whether all that the mirror shows of a task is settled."""
+    """Return whether all mirrored events of a task are confirmed."""
     return not _of_session(session_id).filter(args__taskId=task_id).exists()
 
 

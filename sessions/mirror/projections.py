@@ -1,6 +1,6 @@
-"""How the chain's events become rows of sessions, tasks, prices and money. Pure.
+"""Projections of chain events to the rows of sessions, tasks, prices and balances. Pure.
 
-Clients write what they like into their transactions; whatever it is, it must not stop the mirror.
+Clients choose the contents of their transactions. No content may stop the mirror.
 """
 
 from collections.abc import Sequence
@@ -157,11 +157,11 @@ def task_assigned(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionQueue", "TaskAcked")
 def task_acked(event: EventRecord) -> Sequence[Change]:
-    # Acks come in the precommit phase only, so that this never takes a task back.
+    # Acks occur in the precommit phase only, so this never moves a task back.
     return [_task(event, status=OnChainStatus.ACKED.value, acked_at=event.timestamp)]
 
 
-# A phase ends by itself once all have done their part, or by force: each has its event.
+# A phase ends when all miners have done their part, or by force. Each way has its own event.
 @projection("SessionQueue", "TaskAllPrecommitted")
 @projection("SessionQueue", "TaskPrecommitEnded")
 def task_precommit_ended(event: EventRecord) -> Sequence[Change]:
@@ -227,7 +227,7 @@ def session_withdrawn(event: EventRecord) -> Sequence[Change]:
 
 @projection("SessionPayment", "TaskReserved")
 def task_reserved(event: EventRecord) -> Sequence[Change]:
-    """A task that says more than its terms says the rest afterwards, in TaskDescribed."""
+    """Store the packed terms. If they cannot express all of a task, TaskDescribed follows."""
     amount = event.args["amount"]
     terms = read_terms(event.args["terms"])
     return [
@@ -256,7 +256,7 @@ def task_settled(event: EventRecord) -> Sequence[Change]:
 
 
 def _node_id(address: str) -> str:
-    """As Session.getNodeId."""
+    """Return a node's id, as Session.getNodeId computes it."""
     return "0x" + keccak(hexstr=address).hex()
 
 
@@ -274,5 +274,5 @@ def _task(event: EventRecord, **values: Any) -> Upsert:
 
 
 def _text(value: str) -> str:
-    # PostgreSQL's text has no NUL, and UTF-8 no lone surrogate.
+    # PostgreSQL's text type has no NUL character, and UTF-8 has no lone surrogates.
     return value.replace("\x00", "�").encode(errors="replace").decode()

@@ -1,1 +1,1 @@
-"""The stages of a task's life: the state machine, early ends, refusals, the wait for a verdict."""
+"""The stages of a task: the state machine, early ends, refusals and the wait for a verdict."""

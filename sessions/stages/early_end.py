@@ -1,7 +1,7 @@
-"""Answers that end early, since nobody waits for more: a client has left, or says so.
+"""Early ends of answers, when a client disconnects or asks to stop.
 
-The live miner's stream says how far its answer is. That many characters are enough: every miner of
-the task ends there, what it has is judged up to there, and no more is paid.
+The live miner's stream tells the length of the answer so far. Every miner of the task stops at that
+length, the validator judges results up to it, and nothing after it is paid.
 """
 
 import logging
@@ -17,7 +17,7 @@ from sessions.stages import task_states
 from sessions.streams import answer_stream
 
 task_shortened = Signal()
-"""Sent on commit with `task`; who knows the miners tells them."""
+"""Sent on commit with `task`. The receivers tell the task's miners."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _UNFINISHED = (TaskStatus.ASSIGNED, TaskStatus.ACKED)
 
 
 def leave(tasks: Sequence[Task]) -> None:
-    """A client waits for these answers no more. Those that nobody else follows end here."""
+    """End the answers that a client no longer waits for, unless another client follows them."""
     try:
         for task in tasks:
             if not is_followed((task.session_id, task.task_id)):
@@ -38,10 +38,10 @@ def leave(tasks: Sequence[Task]) -> None:
 
 
 def shorten(task: Task) -> bool:
-    """End an answer where it is; whether anything was left of it to do without.
+    """End an answer at its current length. Return whether this changed anything.
 
     Raises:
-        RedisError: nobody knows how far it is.
+        RedisError: Redis is unavailable, so the current length is unknown.
     """
     made = answer_stream.made_so_far(task.session_id, task.task_id)
     if made.is_whole:

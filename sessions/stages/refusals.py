@@ -1,7 +1,7 @@
-"""What follows from operations that the chain has refused for good.
+"""Consequences of operations that the chain has finally refused.
 
-The failed operation itself says that something is still to be done (`journal.untold_failures`), so
-no crash and no lost wake-up leaves a task open with its money and its place.
+The failed operation's own row says that its consequences are pending (`journal.untold_failures`).
+So neither a crash nor a lost notification can leave a task open with its money reserved.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from sessions.stages.task_states import mark_failed
 
 
 def take_note(isolation: Isolation) -> None:
-    """Do what follows from every failure that nobody has taken note of."""
+    """Process every failed operation whose consequences are pending."""
     for operation in journal.untold_failures():
         key = "refusal", operation.pk
         isolation.attempt(key, f"the failure of {operation}", partial(_take_note, operation))
@@ -25,7 +25,7 @@ def take_note(isolation: Isolation) -> None:
 
 @transaction.atomic
 def _take_note(operation: Operation) -> None:
-    # A fork may have given it another chance meanwhile.
+    # A fork may have made the operation pending again meanwhile.
     if not journal.untold_failures().select_for_update().filter(pk=operation.pk).exists():
         return
     if operation.kind == OperationKind.SUBMIT_TASK:
@@ -34,7 +34,7 @@ def _take_note(operation: Operation) -> None:
 
 
 def _fail_task(operation: Operation) -> None:
-    """Fail a task whose submission the chain refused; nothing is reserved for it any more."""
+    """Fail a task whose submission the chain refused, and release its reservation."""
     payload = operation.payload
     task = (
         Task.objects.select_for_update()

@@ -1,11 +1,11 @@
-"""The state machine of a task, written once.
+"""The state machine of a task.
 
-Each function is one transaction that locks the row, is idempotent (a stage that the task has
-passed is no news), records its time, and announces the change once it has committed. All return
-whether they changed anything, and bring the instance that they are given up to date.
+Each function runs in one transaction and locks the row. It records the time of the new stage and,
+on commit, announces the change. It is idempotent: a stage that the task has already passed changes
+nothing. It returns whether it changed anything, and updates the instance that it is given.
 
-`is_locked` says that the caller's transaction has made or locked the row, and that the instance is
-what it holds: then it is not read again.
+`is_locked=True` states that the caller's transaction has created or locked the row and that the
+instance is up to date. The row is then not read again.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,19 +54,19 @@ _LARGEST_COUNT = 2**31 - 1
 def mark_assigned(
     task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
 ) -> bool:
-    """Miners have the job."""
+    """Record that miners have the job."""
     return _advance(task, TaskStatus.ASSIGNED, at, miners=miners, is_locked=is_locked)
 
 
 def mark_acked(
     task: Task, miner: str, at: datetime | None = None, *, is_locked: bool = False
 ) -> bool:
-    """The first miner works on it."""
+    """Record that the first miner works on the task."""
     return _advance(task, TaskStatus.ACKED, at, miners=[miner], is_locked=is_locked)
 
 
 def mark_first_token(task: Task, at: datetime | None = None) -> bool:
-    """The first piece of the answer was there. It changes no status, and is shown as a stage."""
+    """Record the first piece of the answer. It is shown as a stage, but the status stays."""
     at = at or timezone.now()
     changed = Task.objects.filter(pk=task.pk, first_token_at=None).update(first_token_at=at)
     if changed:
@@ -77,14 +77,14 @@ def mark_first_token(task: Task, at: datetime | None = None) -> bool:
 def mark_precommitted(
     task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
 ) -> bool:
-    """The precommit phase is over."""
+    """Record the end of the precommit phase."""
     return _advance(task, TaskStatus.PRECOMMITTED, at, miners=miners, is_locked=is_locked)
 
 
 def mark_committed(
     task: Task, miners: Sequence[str], at: datetime | None = None, *, is_locked: bool = False
 ) -> bool:
-    """The commit phase is over."""
+    """Record the end of the commit phase."""
     return _advance(task, TaskStatus.COMMITTED, at, miners=miners, is_locked=is_locked)
 
 
@@ -95,7 +95,7 @@ def mark_validated(
     *,
     is_locked: bool = False,
 ) -> bool:
-    """Every revealed result is judged; those that count go to who waits, best first."""
+    """Record that every revealed result is judged, and announce those that count, best first."""
     longest = max((result.completion_tokens for result in results), default=0)
     task.answer_tokens = min(longest, _LARGEST_COUNT)
     return _advance(
@@ -112,12 +112,15 @@ def mark_validated(
 def mark_ended(
     task: Task, code: str = "settled", message: str = "", at: datetime | None = None
 ) -> bool:
-    """The chain has settled it: `code` is `settled`, or `refunded` when nobody was paid."""
+    """Record that the chain has settled the task.
+
+    `code` is `settled`, or `refunded` if no miner was paid.
+    """
     return _advance(task, TaskStatus.ENDED, at, code=code, message=message)
 
 
 def mark_failed(task: Task, code: str, message: str, at: datetime | None = None) -> bool:
-    """It will have no result; the client is told why. What the chain reserved, it gives back."""
+    """Record that the task will have no result, and why. The chain refunds what it reserved."""
     return _advance(
         task,
         TaskStatus.FAILED,
@@ -140,7 +143,7 @@ def _advance(
     fields: Sequence[str] = (),
     is_locked: bool = False,
 ) -> bool:
-    # Without a savepoint: nobody goes on after an error in here.
+    # No savepoint: no caller catches an error of this block and continues its transaction.
     with transaction.atomic(savepoint=False):
         row = task if is_locked else Task.objects.select_for_update().get(pk=task.pk)
         current = TaskStatus(row.status)
@@ -159,7 +162,7 @@ def _advance(
             row.save(update_fields=changes)
             if to.is_final:
                 webhooks.record(row)
-            # Results go out before the stage that says that there will be no others.
+            # Announce results before the stage after which followers expect no more results.
             if announce is not None:
                 transaction.on_commit(announce, robust=True)
             announce_stage(row, miners)
@@ -171,16 +174,16 @@ def _advance(
 def announce_stage(
     task: Task, miners: Sequence[str] = (), *, passed: Sequence[TaskStatus] = ()
 ) -> None:
-    """Tell the task's followers and the network, on commit, which stage it is in.
+    """On commit, announce a task's stage to its followers and on the network's feed.
 
     Args:
-        miners: who has brought it there.
-        passed: stages that nobody has been told of yet.
+        miners: the miners that brought the task to this stage.
+        passed: earlier stages that were not announced yet.
     """
     status = TaskStatus(task.status)
     additions = [news for stage in passed for news in _news(task, stage)]
     additions += _news(task, status, miners)
-    # Redis may be away: the change itself has committed, and the database says what is.
+    # Robust: if Redis is down, the change is committed nevertheless, and the database has it.
     transaction.on_commit(lambda: task_stream.write(*additions), robust=True)
 
 

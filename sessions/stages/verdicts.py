@@ -1,7 +1,8 @@
-"""Waiting for results that are judged, though not for ever: an answer that is there is handed out.
+"""The wait for judged results. Without a timely verdict, the unjudged answer is returned.
 
-Without a verdict (the validator, the sender or the chain is away) that happens once all miners have
-revealed theirs, or once the time is over within which they could have: nobody can copy it any more.
+A verdict fails to come when the validator, the sender or the chain is down. The answer is then
+returned once all miners have revealed their results, or once their time to do so is over. From then
+on no miner can copy it.
 """
 
 import math
@@ -23,19 +24,21 @@ from sessions.streams.answer import (
 )
 
 VERDICT_WITHIN_S = 30.0
-"""What a verdict may take, and the chain before it, until an answer goes out without one."""
+"""Seconds to wait for a verdict and its transaction before an answer is returned unjudged."""
 
 
 async def wait_for_results(
     session_id: int, task_id: int, deadline_s: float, timeout_s: float = math.inf
 ) -> tuple[TaskResult, ...]:
-    """The results that count, best first; not judged (`Result.is_judged`) if that takes too long.
+    """Return the results that count, best first.
+
+    If a verdict takes too long, return the live miner's answer with `is_judged=False`.
 
     Args:
-        timeout_s: the task's, within which its miners have to answer.
+        timeout_s: the task's timeout, within which its miners have to answer.
 
     Raises:
-        RelayError: none will come, or not in time.
+        RelayError: no result will come, or none came in time.
     """
     seen = _Seen(timeout_s)
     batches = answer_stream.follow_batches(session_id, task_id, deadline_s, left_s=seen.take)
@@ -55,7 +58,7 @@ async def wait_for_results(
 
 @dataclass
 class _Seen:
-    """What who waits has seen of the live answer."""
+    """The live answer as far as this waiting client has read it."""
 
     timeout_s: float
     text: str = ""
@@ -63,7 +66,7 @@ class _Seen:
     done: AnswerDone | None = None
 
     def take(self, events: Sequence[StreamEvent]) -> float:
-        """Take note of events; for how many seconds more a verdict is waited for then."""
+        """Read events, and return for how many more seconds to wait for a verdict."""
         left_s = math.inf
         for event in events:
             match event:
@@ -79,7 +82,7 @@ class _Seen:
         return left_s
 
     def answer(self) -> TaskResult | None:
-        """The live miner's answer, if it is whole."""
+        """Return the live miner's answer, or None if it is incomplete."""
         if self.done is None:
             return None
         return TaskResult(
