@@ -44,7 +44,7 @@ class CompletionRequest:
 
     @property
     def content(self) -> bytes:
-        """The content block of the prompt. The task's digest covers its address and so all of it."""
+        """The content block of the prompt. The task's digest covers its address, so all of it."""
         return canonical_json(
             {"prompt": self.prompt, "stop": list(self.stop)} | self.options.to_content()
         )

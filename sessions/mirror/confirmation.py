@@ -14,7 +14,7 @@ def unconfirmed_deposits_wei(session_id: int) -> int:
 
 
 def unconfirmed_deposits(session_ids: Collection[int]) -> dict[int, int]:
-    """Return the unconfirmed deposits of these sessions, in wei. Sessions without any are omitted."""
+    """Return the unconfirmed deposits of these sessions, in wei, without those that have none."""
     events = finality.unconfirmed_events()
     if events.query.is_empty():  # spare the query
         return {}
