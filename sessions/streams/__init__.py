@@ -1,1 +1,1 @@
-"""Live answers: written into Redis Streams, read once a process, followed by thousands."""
+"""Live answers in Redis Streams. Each process reads a stream once for all of its followers."""

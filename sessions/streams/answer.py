@@ -1,8 +1,9 @@
-"""One follower's way through a task's stream and its miners': what it reads, what it hands on.
+"""The state of one follower of an answer: what it has read, and the events that it passes on.
 
-A position in an answer is its length so far and a checksum of it, `120-5f3a9c1e`: it means the same
-in every miner's stream, so a client that comes back goes on behind it whoever makes the answer now,
-and is refused if the text before it is not the one that it has.
+A position in an answer is the length so far and a checksum of the text, such as `120-5f3a9c1e`. It
+means the same in every miner's stream. So a client that reconnects continues after its position,
+whichever miner makes the answer now. If the text before the position differs from the client's, the
+follower raises SourceDiverged.
 """
 
 import json
@@ -19,17 +20,17 @@ from sessions.results import TaskResult
 from sessions.streams.buffer import StreamEntry
 
 MAX_TEXT_CHARACTERS = 1_000_000
-"""A miner that streams more than this is not believed any further."""
+"""The most characters that are read of a miner's answer. A longer answer fails."""
 JOINED_CHARACTERS = 4_096
-"""Pieces that are there together are handed on as one, up to about this size."""
+"""Pieces that arrive together are joined up to about this size."""
 END_GRACE_S = 2.0
-"""How long a follower still waits for what comes with the end of a task."""
+"""Seconds that a follower waits for entries that arrive shortly after the end of a task."""
 _END = "-end"
 
 
 @dataclass(frozen=True)
 class SourceChosen:
-    """From now on this miner's stream is the live one."""
+    """From now on, the answer comes from this miner's stream."""
 
     miner: str
 
@@ -43,7 +44,7 @@ class StageReached:
 
 @dataclass(frozen=True)
 class AnswerPiece:
-    """The next piece of the answer, and the position behind it."""
+    """The next piece of the answer, and the position after it."""
 
     text: str
     position: str = field(default="", compare=False)
@@ -52,7 +53,7 @@ class AnswerPiece:
 
 @dataclass(frozen=True)
 class AnswerDone:
-    """The live miner's answer is complete. The counts are its own and not judged yet."""
+    """The live miner's answer is complete. Its token counts are not judged yet."""
 
     miner: str
     finish_reason: str
@@ -63,7 +64,7 @@ class AnswerDone:
 
 @dataclass(frozen=True)
 class ResultsCounted:
-    """The results that count, best first. Only what is still missing of the answer follows."""
+    """The results that count, best first. Only the missing rest of the answer may follow."""
 
     results: tuple[TaskResult, ...]
 
@@ -73,7 +74,7 @@ StreamEvent = SourceChosen | StageReached | AnswerPiece | AnswerDone | ResultsCo
 
 @dataclass(frozen=True)
 class AnswerPosition:
-    """How much of an answer a client has."""
+    """How much of an answer a client has received."""
 
     characters: int = 0
     checksum: int = 0
@@ -81,7 +82,11 @@ class AnswerPosition:
 
     @classmethod
     def parse(cls, text: str, field: str = "Last-Event-ID") -> "AnswerPosition":
-        """Read what `str` writes; empty is the start. Raises InvalidField, which names `field`."""
+        """Parse the output of `str`. An empty text is the start.
+
+        Raises:
+            InvalidField: the text is not a position. The error names `field`.
+        """
         if not text:
             return cls()
         characters, _, checksum = text.removesuffix(_END).partition("-")
@@ -102,7 +107,7 @@ class AnswerPosition:
 
 @dataclass
 class _Said:
-    """What a miner has said in entries that were read together."""
+    """The text and log-probabilities in entries that were read together."""
 
     text: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -115,13 +120,13 @@ class _Said:
 
 @dataclass
 class AnswerRelay:
-    """Where one follower is in the two streams, and what it has handed on."""
+    """One follower's place in the task's and the miner's stream, and what it has passed on."""
 
     task_key: str
     deadline: float
-    """On the monotonic clock."""
+    """A time on the monotonic clock."""
     resume: AnswerPosition = field(default_factory=AnswerPosition)
-    """What the client has had on another connection."""
+    """The position that the client reached on an earlier connection."""
     miner: str = ""
     source_key: str | None = None
     done: bool = False
@@ -131,20 +136,20 @@ class AnswerRelay:
     _pieces: list[str] = field(default_factory=list)
     _to_match: str = ""
     _tokens: int = 0
-    """Of how many tokens the log-probabilities were read, of whichever source."""
+    """The number of tokens whose log-probabilities were read, from any source."""
     _tokens_to_match: int = 0
-    """How many of the source's next ones were read from an earlier source."""
+    """How many of the current source's next tokens were already read from an earlier source."""
     _untold: list[TokenLogprob] = field(default_factory=list)
-    """Those whose text is still to come."""
+    """Log-probabilities whose text has not arrived yet."""
 
     @property
     def position(self) -> str:
-        """How much of the answer the client has now."""
+        """The position that the client has reached."""
         reached = AnswerPosition(self._characters, self._checksum)
         return str(reached if self._characters >= self.resume.characters else self.resume)
 
     def too_late(self) -> RelayError:
-        """The error for when nothing more is awaited."""
+        """Return the error to raise when the time to wait is over."""
         if self.ended:
             return TaskFailed(
                 "the task ended without a result; what was reserved for it and not paid"
@@ -156,16 +161,16 @@ class AnswerRelay:
         )
 
     def end_soon(self) -> None:
-        """Nothing but what is on its way is awaited any more."""
+        """Wait only for entries that are already under way."""
         self.deadline = min(self.deadline, time.monotonic() + END_GRACE_S)
 
     def read(self, found: Mapping[str, Sequence[StreamEntry]]) -> list[StreamEvent]:
-        """Take new entries, by stream."""
+        """Read new entries, given by stream, and return the events for the client."""
         events: list[StreamEvent] = []
         read_from = self.source_key
         for entry in found.get(self.task_key, ()):
             events += self._read_task(entry.fields)
-        # What a replaced source said last, nobody has seen: its successor says it.
+        # Skip the last entries of a replaced source: its successor sends the same text.
         if read_from is not None and read_from == self.source_key and not self.done:
             events += self._read_source(found.get(read_from, ()))
         return events
@@ -189,10 +194,10 @@ class AnswerRelay:
         return []
 
     def _begin_source(self, miner: str, key: str | None) -> None:
-        # As long as the client has more than was read here, only its checksum counts.
+        # While the client is ahead of this reader, only the checksum can verify the text.
         ahead = self._characters >= self.resume.characters
         self._to_match = "".join(self._pieces) if ahead else ""
-        # Equal texts are drawn as equal tokens.
+        # The same text means the same tokens.
         self._tokens_to_match = self._tokens if ahead else 0
         if not ahead:
             self._characters, self._checksum, self._pieces = 0, 0, []
@@ -200,7 +205,7 @@ class AnswerRelay:
         self.miner, self.source_key = miner, key
 
     def _read_source(self, entries: Sequence[StreamEntry]) -> Iterator[StreamEvent]:
-        # A miner is a stranger: whatever it leaves out or makes up must not hurt.
+        # Miners are untrusted: missing or invented fields must do no harm.
         said = _Said()
         end = None
         for entry in entries:
@@ -220,13 +225,13 @@ class AnswerRelay:
             )
 
     def make_up(self, results: Sequence[TaskResult]) -> list[StreamEvent]:
-        """What is missing of the answer, from results that are kept elsewhere."""
+        """Return the events that are missing of an answer, made from stored results."""
         if not results:
             return []
         return [*([] if self.done else self._tell(results[0])), ResultsCounted(tuple(results))]
 
     def _tell_unheard(self, results: Sequence[TaskResult]) -> Iterator[StreamEvent]:
-        """The best result as if it were streamed, where the word of whose stream it is was lost."""
+        """Pass on the best result like a stream, if the stream's `source` entry was lost."""
         if results and self.source_key is None and not self.done:
             yield from self._tell(results[0])
 
@@ -255,10 +260,10 @@ class AnswerRelay:
             told, self._untold = tuple(self._untold), []
             yield AnswerPiece(piece, str(AnswerPosition(self._characters, self._checksum)), told)
         elif self._characters <= self.resume.characters:
-            self._untold = []  # the client has had them with their text
+            self._untold = []  # the client received them with their text
 
     def _unseen(self, text: str) -> str:
-        """What of a piece the client has not had, from an earlier source or connection."""
+        """Return the part of a text that the client has not received yet."""
         if self._to_match:
             common = min(len(text), len(self._to_match))
             if text[:common] != self._to_match[:common]:
@@ -303,7 +308,7 @@ def _result(row: dict[str, Any]) -> TaskResult:
 
 
 def _logprobs(text: str) -> tuple[TokenLogprob, ...]:
-    """What a miner tells of a piece; nothing, if it is nonsense: the validator looks at it."""
+    """Parse a miner's log-probabilities. Malformed ones are dropped; the validator judges them."""
     try:
         return read_logprobs(json.loads(text))
     except (ValueError, RecursionError):

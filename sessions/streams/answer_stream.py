@@ -1,7 +1,7 @@
-"""A task's answer as its followers get it: the events of its stream and of the live miner's.
+"""The events of a task's answer, from the task's own stream and the live miner's stream.
 
-`task:<session>:<task>` says which miner's stream is live and how the task goes on; a follower reads
-both together (`docs/reference/streams.md`).
+The stream `task:<session>:<task>` names the live miner's stream and reports the task's stages. A
+follower reads both together (`docs/architecture.md`, "Live relay").
 """
 
 import logging
@@ -34,19 +34,22 @@ from sessions.streams.task_stream import task_stream_key, writer
 logger = logging.getLogger(__name__)
 
 SOURCES_AMONG_LAST = 64
-"""The last entry that names a source is among so many: a task has fewer stages."""
+"""The last `source` entry is among this many entries, because a task has fewer stages."""
 MAX_PIECES = 100_000
 MAX_STREAM_BYTES = 16 * 1024 * 1024
-"""What is read of a miner's stream at most."""
+"""The most bytes that `made_so_far` reads of a miner's stream."""
 
 
 async def follow_answer(
     session_id: int, task_id: int, deadline_s: float, after: AnswerPosition | None = None
 ) -> AsyncGenerator[StreamEvent]:
-    """The live miner's answer as it comes; ends after `Done`. `after` is what the client has.
+    """Yield the live miner's answer as it arrives, up to `AnswerDone`.
+
+    Args:
+        after: the position that the client has reached.
 
     Raises:
-        RelayError: no answer (any more); the subclass says why.
+        RelayError: no answer, or no more of it, will come. The subclass says why.
     """
     async with aclosing(follow_batches(session_id, task_id, deadline_s, after)) as batches:
         async for events in batches:
@@ -64,18 +67,18 @@ async def follow_batches(
     tick_s: float = math.inf,
     left_s: Callable[[Sequence[StreamEvent]], float] = lambda _: math.inf,
 ) -> AsyncGenerator[list[StreamEvent]]:
-    """Everything about a task from its start, as much at a time as there is.
+    """Yield all events of a task from its start, in batches of what is available.
 
-    What its stream has lost (Redis may lose all) is made up for from what is kept of the results.
-
-    Ends once `Results` and all of the answer are told: one that is asked for again when it is
-    judged already has both at once. A batch is empty when `tick_s` seconds passed without anything.
+    Events that the streams have lost (Redis may lose all data) are made from the stored results.
+    The generator ends after `ResultsCounted` and the complete answer. For a task that is already
+    judged, both are available at once.
 
     Args:
-        left_s: for how many seconds more is waited for after these events, at most.
+        tick_s: yield an empty batch after so many seconds without an event.
+        left_s: returns for how many more seconds to wait, at most, after these events.
 
     Raises:
-        RelayError: nothing more will come; the subclass says why.
+        RelayError: nothing more will come. The subclass says why.
     """
     task_key = task_stream_key(session_id, task_id)
     relay = AnswerRelay(task_key, time.monotonic() + deadline_s, after or AnswerPosition())
@@ -134,20 +137,20 @@ def _read_kept(session_id: int, task_id: int) -> list[TaskResult]:
     try:
         return ports.kept_results(session_id, task_id)
     finally:
-        # The pool has few connections.
+        # Keep no connection: the pool is small.
         if not connection.in_atomic_block:
             connection.close()
 
 
 class Made(NamedTuple):
-    """How much there is of an answer, and whether that is all."""
+    """The length of an answer so far, and whether it is complete."""
 
     characters: int
     is_whole: bool
 
 
 def made_so_far(session_id: int, task_id: int) -> Made:
-    """What the live miner has streamed of an answer. Raises RedisError."""
+    """Return how much of an answer the live miner has streamed. Raises RedisError."""
     client = writer(settings.REDIS_URL)
     newest_first: Any = client.xrevrange(
         task_stream_key(session_id, task_id), count=SOURCES_AMONG_LAST
@@ -158,7 +161,7 @@ def made_so_far(session_id: int, task_id: int) -> Made:
     try:
         entries = read_whole(client, source, entries=MAX_PIECES, total=MAX_STREAM_BYTES)
     except StreamTooLarge:
-        # No answer is so large: nothing of it is worth waiting for.
+        # No answer is so large, so none of it is worth waiting for.
         return Made(0, is_whole=False)
     text = b"".join(fields.get(b"text", b"") for fields in entries).decode(errors="replace")
     return Made(len(text), any(b"done" in fields for fields in entries))

@@ -1,7 +1,7 @@
-"""Reading streams that strangers write: sizes are looked at in Redis, before anything is sent here.
+"""Bounded reads of streams that untrusted miners write.
 
-A miner may put as much as it likes into its own keys. What is read of them at a time is bounded in
-entries and in bytes, whatever lies there.
+A miner may write as much as it likes under its own keys. A script in Redis checks sizes before it
+sends entries, so each read is bounded in entries and in bytes.
 """
 
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ return {found, 0}
 
 
 class StreamTooLarge(Exception):
-    """A stream holds more than is read of it; the text says what."""
+    """A stream exceeds a limit. The text says which."""
 
 
 @dataclass(frozen=True)
 class SizedEntry:
-    """An entry of a stream. One that is too large is there with its size, and has no fields."""
+    """An entry of a stream. An entry that is too large has its size, but no fields."""
 
     id: str
     size: int
@@ -51,7 +51,7 @@ class SizedEntry:
 
 @dataclass(frozen=True)
 class StreamPage:
-    """Some entries behind a position; `is_last` if there are no more."""
+    """The entries after a position. `is_last` says whether there are no more after them."""
 
     entries: Sequence[SizedEntry]
     is_last: bool
@@ -60,10 +60,10 @@ class StreamPage:
 def read_page(
     client: "redis.Redis", key: str, after: str, *, entries: int, total: int, largest: int
 ) -> StreamPage:
-    """Read at most so many entries, of so many bytes in total.
+    """Read the entries after a position, at most `entries` of them and `total` bytes.
 
     Args:
-        largest: the most bytes that an entry may have; of a larger one only the size is read.
+        largest: the most bytes that an entry may have. A larger entry is returned without fields.
 
     Raises:
         ResponseError: the key holds no stream.
@@ -74,7 +74,7 @@ def read_page(
 def read_pages(
     client: "redis.Redis", positions: dict[str, str], *, entries: int, total: int, largest: int
 ) -> dict[str, StreamPage | redis.ResponseError]:
-    """The same for several streams in one go; the error of each that is no stream."""
+    """Read several streams at once. A key that holds no stream is returned with its error."""
     pipeline = client.pipeline(transaction=False)
     for key, after in positions.items():
         pipeline.eval(_SCRIPT, 1, key, after, entries, max(total, largest), largest)
@@ -87,10 +87,10 @@ def read_pages(
 
 
 def read_whole(client: "redis.Redis", key: str, *, entries: int, total: int) -> list[Fields]:
-    """Read all of a stream, page by page.
+    """Read a complete stream, page by page.
 
     Raises:
-        StreamTooLarge: it has more entries or bytes than that.
+        StreamTooLarge: the stream exceeds `entries` entries or `total` bytes.
         ResponseError: the key holds no stream.
     """
     found: list[SizedEntry] = []

@@ -1,4 +1,4 @@
-"""The last entries of one Redis Stream, kept once for all who follow it in this process."""
+"""A buffer of a Redis Stream's last entries, shared by all its followers in this process."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ START = "0-0"
 """The position before a stream's first entry."""
 KEPT_ENTRIES = 1_024
 KEPT_CHARACTERS = 4 * 1024 * 1024
-"""A follower that needs what is no longer kept reads it from Redis."""
+"""A follower that needs older entries reads them from Redis."""
 MAX_ENTRY_CHARACTERS = 1024 * 1024
-"""No piece of an answer comes near it. A stream with a larger entry is not read any further."""
+"""Much more than any piece of an answer. A stream with a larger entry is not read any further."""
 
 
 class StreamEntry(NamedTuple):
@@ -21,35 +21,35 @@ class StreamEntry(NamedTuple):
 
 
 class Wakeable(Protocol):
-    """Whoever is to be woken when there is something new."""
+    """An object that is notified of new entries."""
 
     def wake(self) -> None:
-        """Look again."""
+        """Check for new entries."""
 
 
 @dataclass(eq=False)
 class StreamBuffer:
-    """The last entries of one stream, and who follows it."""
+    """The last entries of one stream, and its followers."""
 
     before: str
-    """The position before the first entry that is kept."""
+    """The position before the first kept entry."""
     entries: list[StreamEntry] = field(default_factory=list)
     followers: set[Wakeable] = field(default_factory=set)
     appended: int = 0
     taken: int = 0
-    """How many of the appended entries the fastest follower has."""
+    """How many of the appended entries the fastest follower has taken."""
     held: bool = False
-    """Whether reading waits for somebody who takes what is here."""
+    """Whether reading is paused until a follower takes entries."""
     is_readable: bool = True
-    """False for a key that is no stream, or none that anybody can want."""
+    """False if the key holds no stream, or the stream has an entry that is too large."""
     sizes: list[int] = field(default_factory=list)
-    """The characters of each entry that is kept. Each entry is measured once."""
+    """The number of characters in each kept entry. Each entry is measured once."""
     size: int = 0
     """The sum of `sizes`."""
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody has taken most of what is here."""
+        """Whether no follower has taken the last half of what the buffer can keep."""
         return self.appended - self.taken > KEPT_ENTRIES // 2
 
     @property
@@ -78,7 +78,7 @@ class StreamBuffer:
             follower.wake()
 
     def after(self, position: str) -> list[StreamEntry] | None:
-        """The entries behind a position; None if they are no longer all here."""
+        """Return the entries after a position, or None if some are no longer kept."""
         if position == self.last:
             return []
         place = order(position)
@@ -89,11 +89,11 @@ class StreamBuffer:
 
 
 def characters_in(fields: dict[str, str]) -> int:
-    """The characters of an entry's names and values."""
+    """Return the number of characters in an entry's names and values."""
     return sum(map(len, fields)) + sum(map(len, fields.values()))
 
 
 def order(position: str) -> tuple[int, int]:
-    """Positions of a stream compare as this does."""
+    """Return a sort key for a position in a stream."""
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number or 0)

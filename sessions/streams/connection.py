@@ -1,4 +1,4 @@
-"""The shared reader's connections to Redis: how they are made, watched and closed."""
+"""The shared reader's connections to Redis."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,10 @@ _INVALIDATIONS = "__redis__:invalidate"
 
 @asynccontextmanager
 async def tracking(url: str) -> AsyncIterator[tuple["redis.asyncio.Redis", Any, str]]:
-    """A connection to read by, one that hears what has changed since, and Redis' run id."""
+    """Open a connection for reading, one for notices of changes to what it read, and the run id.
+
+    The run id identifies the Redis server process.
+    """
     commands = connection(url, single_connection_client=True)
     listener = connection(url, socket_timeout=None, decode_responses=False)
     notices = listener.pubsub()
@@ -30,12 +33,12 @@ async def tracking(url: str) -> AsyncIterator[tuple["redis.asyncio.Redis", Any, 
         await _track(commands, client_id)
         yield commands, notices, run_id
     finally:
-        # Who is cancelled still gives its connections back.
+        # Close the connections even if this asyncio task is cancelled.
         await asyncio.shield(close(notices, listener, commands))
 
 
 def connection(url: str, **options: Any) -> "redis.asyncio.Redis":
-    """A client that gives text, waits `COMMAND_TIMEOUT_S` for it, and tries nothing twice."""
+    """Return a client that decodes text, times out after `COMMAND_TIMEOUT_S` and never retries."""
     defaults: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
     defaults |= {"protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": COMMAND_TIMEOUT_S}
     options = defaults | options
@@ -43,7 +46,7 @@ def connection(url: str, **options: Any) -> "redis.asyncio.Redis":
 
 
 async def close(*connections: Any) -> None:
-    """Close them, whatever state they are in."""
+    """Close connections in any state."""
     for one in connections:
         with contextlib.suppress(redis.RedisError, OSError):
             await one.aclose()
@@ -51,7 +54,7 @@ async def close(*connections: Any) -> None:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what the client raises into RelayUnavailable."""
+    """Convert errors of the Redis client to RelayUnavailable."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
@@ -59,19 +62,19 @@ def clear_errors() -> Iterator[None]:
 
 
 def unavailable() -> RelayUnavailable:
-    """The error for when Redis is away."""
+    """Return the error for when Redis is down."""
     return RelayUnavailable(
         "the router's live streams are not reachable", remedy="look at the task later; it goes on"
     )
 
 
 async def _client_id(notices: Any) -> int:
-    # Once it has subscribed, a connection may no longer ask.
+    # Ask before subscribing: a subscribed connection does not accept this command.
     await notices.connect()
     await notices.connection.send_command("CLIENT", "ID")
     return int(await notices.connection.read_response())
 
 
 async def _track(commands: Any, client_id: int) -> None:
-    """Have Redis tell that connection when something changes that this one has read."""
+    """Have Redis notify that connection when a key changes that this one has read."""
     await commands.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", client_id)

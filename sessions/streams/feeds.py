@@ -1,7 +1,7 @@
-"""Feeds: what happens on the network or in one session, as a stream that can be resumed.
+"""Feeds of events on the network or in one session. A client can resume them.
 
-An event's id is its place in the stream, the same at every router process. Feeds carry stages and
-ids, never a prompt or an answer.
+The id of an event is its position in the stream, which is the same at every router process. Feeds
+carry stages and ids, never prompts or answers.
 """
 
 import json
@@ -22,7 +22,7 @@ KEPT_S = 24 * 3600
 
 
 class FeedBehind(RelayError):
-    """What would come next is no longer kept."""
+    """The events after the client's position are no longer kept."""
 
     code, title, status = "feed_behind", "The feed has moved on", 410
 
@@ -36,12 +36,12 @@ class FeedEvent:
 
 
 def session_feed(session_id: int) -> str:
-    """The key of one session's feed."""
+    """Return the key of a session's feed."""
     return f"feed:session:{session_id}"
 
 
 def additions(event: dict[str, Any]) -> list[task_stream.Addition]:
-    """What adds an event to the network's feed and to that of its session, if it has one."""
+    """Return the additions of an event to the network's feed and to its session's, if any."""
     entry = {"event": json.dumps(event)}
     found = [task_stream.Addition(NETWORK_FEED, entry, KEPT_NETWORK_EVENTS, KEPT_S)]
     if event.get("session_id"):
@@ -51,7 +51,7 @@ def additions(event: dict[str, Any]) -> list[task_stream.Addition]:
 
 
 def read_position(text: str) -> str | None:
-    """An event's id as a client sends it back; None for none. Raises InvalidField."""
+    """Return an event's id as a client sends it, or None if it is empty. Raises InvalidField."""
     if not text:
         return None
     if not fullmatch(r"[0-9]{1,15}-[0-9]{1,9}", text):
@@ -66,13 +66,13 @@ def read_position(text: str) -> str | None:
 async def follow_feed(
     key: str, after: str | None = None, tick_s: float = math.inf
 ) -> AsyncGenerator[list[FeedEvent]]:
-    """The events of a feed from the next one on, or from behind `after`; it does not end.
+    """Yield the events of a feed after `after`, or from the next one on. The feed has no end.
 
-    A batch is empty when `tick_s` seconds passed without an event.
+    A batch is empty if `tick_s` seconds passed without an event.
 
     Raises:
-        FeedBehind: events behind the position may have been dropped.
-        RelayError: Redis is away, or this process is about to stop.
+        FeedBehind: events after the position may have been dropped.
+        RelayError: Redis is down, or this process is about to stop.
     """
     reader = current_reader()
     position = after or await reader.last_id(key)

@@ -1,4 +1,4 @@
-"""One follower of streams: a position in each, and a way to wait that thousands can afford."""
+"""One follower of streams, cheap enough for thousands of them in a process."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ LONG_WAIT_S = 5.0
 
 
 class StreamFollower:
-    """Reads several streams, each from a position of its own."""
+    """Reads several streams, each from its own position."""
 
     def __init__(self, reader: "StreamReader") -> None:
         self._loop = asyncio.get_running_loop()
@@ -24,26 +24,26 @@ class StreamFollower:
         self._reader = reader
 
     def wake(self) -> None:
-        """Have `read` look again."""
+        """Have `read` check for new entries."""
         self._is_woken = True
         if self._waiting is not None:
             _resolve(self._waiting)
 
     def add(self, key: str, after: str = START) -> None:
-        """Follow one more stream, from behind this position."""
+        """Follow another stream, from after this position."""
         stream = self._reader.open(key, after, self)
         self.cursors[key] = _Cursor(key, stream, after)
 
     def remove(self, key: str) -> None:
-        """Follow a stream no longer."""
+        """Stop following a stream."""
         if self.cursors.pop(key, None) is not None:
             self._reader.leave(key, self)
 
     async def read(self, timeout_s: float) -> dict[str, list[StreamEntry]]:
-        """What is new, by stream, as soon as there is something; empty after the timeout.
+        """Return new entries by stream as soon as there are any, or nothing after the timeout.
 
         Raises:
-            RelayError: Redis is away, or this process is about to stop.
+            RelayError: Redis is down, or this process is about to stop.
         """
         until = self._loop.time() + timeout_s
         while True:
@@ -61,7 +61,10 @@ class StreamFollower:
                 return {}
 
     async def _woken(self, until: float) -> bool:
-        """Wait; False when the time is over. Thousands do: it takes no task and no exception."""
+        """Wait until woken; return False after `until`.
+
+        Thousands of followers wait here, so this uses neither an asyncio task nor an exception.
+        """
         if self._is_woken:
             return True
         if self._loop.time() >= until:
@@ -69,7 +72,7 @@ class StreamFollower:
         self._waiting = self._loop.create_future()
         timer: asyncio.TimerHandle | None = None
         if until != math.inf:
-            # Those that wait for long are woken together, once a second.
+            # Long waits end on whole seconds, so that many followers wake together.
             at = math.ceil(until) if until - self._loop.time() > LONG_WAIT_S else until
             timer = self._loop.call_at(at, _resolve, self._waiting)
         try:
@@ -88,13 +91,13 @@ def _resolve(waiting: "asyncio.Future[None]") -> None:
 
 @dataclass
 class _Cursor:
-    """Where a follower is in one stream."""
+    """A follower's position in one stream."""
 
     key: str
     stream: StreamBuffer
     position: str
     count: int = -1
-    """How many entries the stream had had when this follower had read them all; -1: not so yet."""
+    """The stream's entry count when this follower had read them all, or -1 before that."""
 
     async def take(self, reader: "StreamReader") -> list[StreamEntry]:
         stream = self.stream
@@ -108,7 +111,7 @@ class _Cursor:
             self.count = -1
             found = await reader.history(self.key, self.position)
         else:
-            # Who is ahead of the reading has yet to be caught up with.
+            # A position after the buffer's last entry is ahead of the reader: compare it again.
             self.count = stream.appended if found or self.position == stream.last else -1
             stream.taken = stream.appended
             if stream.held:

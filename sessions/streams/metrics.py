@@ -1,7 +1,7 @@
-"""What a relay measures about answers, with names after the GenAI conventions of OpenTelemetry.
+"""Metrics of live answers, named after the GenAI conventions of OpenTelemetry.
 
-Each process counts for itself; `cortensor_site.metrics` shows the sum. The requests of those who
-resume a stream, or watch another's, are not counted: one answer counts once.
+Each process counts for itself; `cortensor_site.metrics` shows the sum. An answer counts once:
+requests that resume a stream or follow another client's are not counted.
 """
 
 import time
@@ -39,14 +39,14 @@ STREAMS_OPEN = Gauge(
 
 
 class AnswerClock:
-    """Measures one answer from its beginning."""
+    """Measures one answer from its start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._first: float | None = None
 
     def see(self, events: list[StreamEvent]) -> None:
-        """Take note of what has come."""
+        """Record events of the answer."""
         now = time.monotonic()
         for event in events:
             match event:

@@ -1,11 +1,11 @@
-"""One reader of Redis Streams for everybody who follows any of them in this process.
+"""One reader of Redis Streams for all followers in a process.
 
-A follower holds a position in each of its streams and nothing else. The reader keeps the last
-entries of every followed stream once, for all of its followers; who is new or has fallen behind
-reads the rest from Redis at its own pace. So memory is bounded by streams, not by readers.
+A follower has only a position in each of its streams. The reader keeps the last entries of every
+followed stream once for all of its followers. A follower that is new or slow reads older entries
+from Redis at its own pace. So memory depends on the number of streams, not of followers.
 
-Nothing polls and nothing blocks on thousands of keys: Redis itself remembers which streams were
-read (`CLIENT TRACKING`) and says, once, that one of them has changed; then it is read again.
+The reader neither polls nor blocks on thousands of keys. Redis remembers which streams it has read
+(`CLIENT TRACKING`) and notifies it once when one of them changes. Then it reads the stream again.
 """
 
 import asyncio
@@ -35,39 +35,39 @@ from sessions.streams.follower import StreamFollower
 ENTRIES_A_READ = 256
 KEYS_A_READ = 500
 SWEEP_S = 15.0
-"""How often every stream is read without a notice: one may be lost with its connection."""
+"""How often every stream is read without a notice, because a lost connection can lose a notice."""
 RECONNECT_WITHIN_S = 3.0
 RECONNECT_EVERY_S = 0.05
 LINGER_S = 5.0
-"""How long the connections outlive the last follower."""
+"""How many seconds the connections stay open after the last follower has left."""
 
 logger = logging.getLogger(__name__)
 
 
 class StreamReader:
-    """The shared reader of one event loop; `current_reader` finds it."""
+    """The shared reader of one event loop. `current_reader` returns it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.failure: RelayError | None = None
-        """Why nothing more will be read; a failed reader is replaced by the next follower."""
+        """Why this reader has stopped. The next follower gets a new reader."""
         self._loop = asyncio.get_running_loop()
         self._streams: dict[str, StreamBuffer] = {}
         self._unread: set[str] = set()
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._run_id = ""
-        # Connections of their own for who catches up, so that nobody waits for the others.
+        # Separate connections for reading old entries, so that slow reads delay no one else.
         self._history: redis.asyncio.Redis = connection(url)
 
     @property
     def followed(self) -> int:
-        """How many streams somebody follows."""
+        """The number of streams that have followers."""
         return len(self._streams)
 
     @asynccontextmanager
     async def follower(self) -> AsyncIterator[StreamFollower]:
-        """A follower of no stream yet."""
+        """Create a follower, which follows no stream yet."""
         follower = StreamFollower(self)
         try:
             yield follower
@@ -76,30 +76,30 @@ class StreamReader:
                 follower.remove(key)
 
     def fail(self, error: RelayError) -> None:
-        """End all following with this error; may be called from any thread."""
-        with contextlib.suppress(RuntimeError):  # a loop that is closed has no followers
+        """End all followers with this error. Any thread may call it."""
+        with contextlib.suppress(RuntimeError):  # a closed loop has no followers
             self._loop.call_soon_threadsafe(self._fail, error)
 
     async def last_id(self, key: str) -> str:
-        """The position behind a stream's last entry. Raises RelayUnavailable."""
+        """Return the id of a stream's last entry. Raises RelayUnavailable."""
         with clear_errors():
             newest: Any = await self._history.xrevrange(key, count=1)
         return newest[0][0] if newest else START
 
     async def first_id(self, key: str) -> str:
-        """The id of the oldest entry that is still there. Raises RelayUnavailable."""
+        """Return the id of a stream's oldest kept entry. Raises RelayUnavailable."""
         with clear_errors():
             oldest: Any = await self._history.xrange(key, count=1)
         return oldest[0][0] if oldest else START
 
     async def history(self, key: str, after: str) -> list[StreamEntry]:
-        """Some entries behind a position, from Redis. Raises RelayUnavailable."""
+        """Read entries after a position from Redis. Raises RelayUnavailable."""
         with clear_errors():
             found: Any = await self._history.xrange(key, min=f"({after}", count=ENTRIES_A_READ)
         return [StreamEntry(*entry) for entry in found]
 
     def open(self, key: str, after: str, follower: StreamFollower) -> "StreamBuffer":
-        """The stream of this name, followed by this follower from now on."""
+        """Return the buffer of a stream, and register the follower with it."""
         stream = self._streams.get(key)
         if stream is None:
             stream = self._streams[key] = StreamBuffer(before=after)
@@ -110,7 +110,7 @@ class StreamReader:
         return stream
 
     def leave(self, key: str, follower: StreamFollower) -> None:
-        """Forget a follower, and with the last one the stream."""
+        """Remove a follower, and the stream's buffer with its last one."""
         stream = self._streams.get(key)
         if stream is not None:
             stream.followers.discard(follower)
@@ -120,7 +120,7 @@ class StreamReader:
                     self._work.set()
 
     def read_soon(self, key: str) -> None:
-        """Have a stream read, since there may be something new in it."""
+        """Have a stream read soon, because it may have new entries."""
         self._unread.add(key)
         self._work.set()
 
@@ -144,13 +144,13 @@ class StreamReader:
                     self._fail(unavailable())
                 await asyncio.sleep(RECONNECT_EVERY_S)
             except Exception:
-                # Whatever it is: who follows must not wait for ever.
+                # Fail on any error, so that followers do not wait for ever.
                 logger.exception("the reading of live streams has failed")
                 self._fail(unavailable())
             if not self._streams:
                 break
-        # Before anything is awaited: whoever opens a stream from here on starts another run, with
-        # connections that are not about to be closed.
+        # Clear `_task` before the next await. A follower that opens a stream from here on starts
+        # another run, with connections that are not about to be closed.
         self._task = None
         history, self._history = self._history, connection(self.url)
         await asyncio.shield(close(history))
@@ -159,7 +159,7 @@ class StreamReader:
     async def _connected(self) -> AsyncIterator[tuple["redis.asyncio.Redis", Any]]:
         async with tracking(self.url) as (commands, notices, run_id):
             if self._run_id not in ("", run_id):
-                # Another Redis has other streams: what was in between is lost.
+                # The server process is another one, and the entries in between are lost.
                 self._fail(unavailable())
             self._run_id = run_id
             yield commands, notices
@@ -170,11 +170,11 @@ class StreamReader:
             if isinstance(data, list):
                 for key in data:
                     self.read_soon(key.decode())
-            elif data is None:  # Redis has forgotten what it tracked
+            elif data is None:  # Redis has dropped its table of tracked keys
                 self._sweep()
 
     async def _read(self, commands: "redis.asyncio.Redis", listening: "asyncio.Task[None]") -> None:
-        """Read what has changed until nobody has followed anything for a while."""
+        """Read changed streams until there have been no followers for `LINGER_S` seconds."""
         self._sweep()
         while self.failure is None:
             wait_s = SWEEP_S if self._streams else LINGER_S
@@ -206,12 +206,12 @@ class StreamReader:
                 for key in keys:
                     await self._read_keys(commands, [key])
             elif keys[0] in self._streams:
-                # A miner may make of its keys what it likes; the others' are not touched by it.
+                # A miner may store anything under its keys. It must not affect other streams.
                 self._streams[keys[0]].is_readable = False
             return
         for key, found in answer:
             stream = self._streams.get(key)
-            # Somebody may have left it and another come to it while Redis was asked.
+            # While Redis answered, the stream may have been left and opened anew.
             if stream is not None and stream.last == positions[key]:
                 sizes = [characters_in(fields) for _, fields in found]
                 if max(sizes, default=0) > MAX_ENTRY_CHARACTERS:
@@ -223,7 +223,7 @@ class StreamReader:
                 self.read_soon(key)
 
     def _wants(self, key: str) -> bool:
-        """Whether to read a stream; one that nobody takes from waits until somebody does."""
+        """Return whether to read a stream. A full buffer is paused until a follower takes it."""
         stream = self._streams.get(key)
         if stream is None or not stream.is_readable:
             return False
@@ -248,7 +248,7 @@ _stopping: RelayError | None = None
 
 
 def current_reader() -> StreamReader:
-    """The running loop's reader.
+    """Return the running event loop's reader.
 
     Raises:
         RelayError: this process is about to stop.
@@ -263,12 +263,12 @@ def current_reader() -> StreamReader:
 
 
 def is_stopping() -> bool:
-    """Whether this process sends its followers away."""
+    """Return whether this process is disconnecting its followers."""
     return _stopping is not None
 
 
 def stop_following() -> None:
-    """Send every follower of this process to another one, once and for all."""
+    """Disconnect all followers of this process for good, so that they use another process."""
     global _stopping
     _stopping = RouterRestarting(
         "this router process stops; the task goes on", remedy="reconnect, with the last event's id"

@@ -1,6 +1,6 @@
-"""What the router writes into Redis Streams: which miner's stream is live, how a task goes on.
+"""The router's writes to Redis Streams: a task's live source, its stages and its results.
 
-All of it may be lost: the database has the task, and a follower ends with an error.
+Redis may lose all of it. The database has the task, and a follower then ends with an error.
 """
 
 import json
@@ -18,16 +18,16 @@ from sessions.models import Task, TaskStatus
 from sessions.results import TaskResult
 
 MAX_ENTRIES = 1_000
-"""A task's stream has a few entries a stage; the bound only guards against a runaway writer."""
+"""A limit against a runaway writer. A task's stream has only a few entries per stage."""
 WRITE_TIMEOUT_S = 1.0
 WRITE_RETRIES = 3
 KEPT_S = 600
-"""How long a task's stream outlives the task's timeout."""
+"""How many seconds a task's stream is kept after the task's timeout."""
 
 
 @dataclass(frozen=True)
 class Addition:
-    """An entry to be added to a stream: how many that keeps at most, and for how long."""
+    """An entry to add to a stream, and how many entries the stream keeps for how long."""
 
     key: str
     entry: dict[str, str]
@@ -44,31 +44,31 @@ def miner_stream_key(address: str, assignment_id: object) -> str:
 
 
 def announce_source(task: Task, miner: str, key: str) -> None:
-    """Make a miner's stream the live one; a later call replaces it. Call it on commit."""
+    """Make a miner's stream the live source, instead of an earlier one. Call it on commit."""
     write(_of_task(task, {"type": "source", "miner": miner, "key": key}))
 
 
 def stage(task: Task, status: TaskStatus) -> Addition:
-    """What tells followers the task's stage, to be written together with more."""
+    """Return the addition that announces a task's stage, to be written with others."""
     return _of_task(task, {"type": "stage", "status": status.value})
 
 
 def announce_results(task: Task, results: Sequence[TaskResult]) -> None:
-    """Hand the results that count to who waits, best first. Call it on commit."""
+    """Announce the results that count, best first. Call it on commit."""
     body = json.dumps([asdict(result) for result in results])
     write(_of_task(task, {"type": "results", "body": body}))
 
 
 def announce_failure(task: Task, code: str, message: str) -> None:
-    """Tell followers that no result will come, and why. Call it on commit."""
+    """Announce that no result will come, and why. Call it on commit."""
     write(_of_task(task, {"type": "failed", "code": code, "message": message}))
 
 
 @cache
 def writer(url: str) -> redis.Redis:
-    """The connection pool of what this process writes."""
-    # What is lost here, a client waits for: a connection that stalls is soon given up for another.
-    # An entry that comes twice says nothing new.
+    """Return this process's connection pool for writing."""
+    # A client waits for what is written here, so give up a stalled connection soon and retry with
+    # another. A repeated entry does no harm.
     return redis.Redis.from_url(
         url,
         protocol=2,
@@ -79,10 +79,10 @@ def writer(url: str) -> redis.Redis:
 
 
 def write(*additions: Addition) -> None:
-    """Add entries to streams that forget what is old, all in one go."""
+    """Add entries to their streams in one round trip. The streams drop their oldest entries."""
     pipeline = writer(settings.REDIS_URL).pipeline(transaction=False)
     for addition in additions:
-        fields: dict[Any, Any] = {**addition.entry}  # the client's types want no dict of strings
+        fields: dict[Any, Any] = {**addition.entry}  # redis-py's types reject dict[str, str]
         pipeline.xadd(addition.key, fields, maxlen=addition.max_entries, approximate=True)
         pipeline.expire(addition.key, addition.kept_s)
     pipeline.execute()
