@@ -1,1 +1,1 @@
-"""Who may: keys, sign-in, signed requests, limits and budgets, and who sees which session."""
+"""Access control: keys, sign-in, signed orders, rate limits, budgets and visible sessions."""

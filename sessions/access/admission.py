@@ -1,4 +1,4 @@
-"""What intake asks before it takes a task: the caller's rights, rates and room."""
+"""The checks of a caller before intake accepts a task: rights, rates, open tasks and budgets."""
 
 from django.conf import settings
 
@@ -9,18 +9,18 @@ from sessions.models import ApiKey, Scope, Session
 
 
 def caller_of(api_key: ApiKey | None, account: str) -> Caller | None:
-    """Who asks; None stands for the router itself."""
+    """Return the caller, or None for a request of the router itself."""
     if api_key is not None:
         return Caller.of_key(api_key)
     return Caller(account) if account else None
 
 
 def require_right(caller: Caller | None, session: Session, prompt: str) -> None:
-    """Make sure that the caller may have this session pay, and for a prompt of this size.
+    """Check that the caller may charge this session, and that the prompt is not too large.
 
     Raises:
-        ScopeMissing: its key does not submit.
-        SessionNotFound: its key names another session.
+        ScopeMissing: the key lacks the scope `submit`.
+        SessionNotFound: the key is restricted to another session.
         InvalidField: the prompt is too large.
     """
     largest = int(settings.LIMITS["prompt_bytes"])
@@ -39,17 +39,17 @@ def require_right(caller: Caller | None, session: Session, prompt: str) -> None:
 
 
 def admit(caller: Caller | None, tokens: int) -> None:
-    """Count a task's tokens against the caller's rate; raise LimitReached or InvalidField."""
+    """Count a task's tokens against the caller's rate. Raises LimitReached or InvalidField."""
     if caller is not None:
         rates.admit_tokens(caller, tokens)
 
 
 def require_room(caller: Caller | None, session: Session, reserve_wei: int, tokens: int) -> None:
-    """Make sure of an open task and of the day's budgets, inside the intake's transaction.
+    """Check the limit of open tasks and the daily budgets, inside the intake's transaction.
 
     Raises:
         LimitReached: too many tasks are open.
-        BudgetSpent: the key's budget does not cover the worst case.
+        BudgetSpent: the key's budget does not cover the task's highest price.
     """
     if caller is None:
         return

@@ -1,8 +1,8 @@
-"""Token buckets in Redis: so much a minute, taken by one script, so that no two can both be last.
+"""Token buckets in Redis: limits per minute. One script takes from them, so this is atomic.
 
-A bucket refills within a minute and is forgotten after one: whatever crashes, nobody is locked out
-for longer. Where Redis does not answer nobody is limited here: limits guard the router, and the
-limits that guard money are in the database.
+A bucket refills within a minute and expires after one, so no crash locks a caller out for longer.
+If Redis is down, no limit of this module applies. These limits protect the router; the limits that
+protect money are in the database.
 """
 
 import logging
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bucket:
-    """Whose bucket, and how much a minute it gives; it is full when it is new."""
+    """A bucket's name and its rate per minute. A new bucket is full."""
 
     name: str
     per_minute: int
@@ -58,9 +58,10 @@ class Bucket:
 
 @dataclass(frozen=True)
 class RateAllowance:
-    """What a taking left, in the bucket that is the nearest to empty.
+    """The state of the emptiest bucket after an attempt to take from several.
 
-    `wait_ms` is 0 when everything was taken, and otherwise when to try again: then nothing was.
+    `wait_ms` is 0 if everything was taken. Otherwise nothing was taken, and it says how long to
+    wait before trying again.
     """
 
     limit: int
@@ -74,7 +75,7 @@ class RateAllowance:
 
 
 def take(cost: int, buckets: Sequence[Bucket]) -> RateAllowance | None:
-    """Take `cost` from all the buckets or from none. None: there is no limit (that works)."""
+    """Take `cost` from all the buckets or from none. Return None if no limit applies."""
     limited = [bucket for bucket in buckets if bucket.per_minute > 0]
     if not limited:
         return None
@@ -92,7 +93,7 @@ def take(cost: int, buckets: Sequence[Bucket]) -> RateAllowance | None:
 
 
 def wait_s(allowance: RateAllowance) -> int:
-    """Whole seconds to wait, at least one."""
+    """Return how many whole seconds to wait, at least one."""
     return max(math.ceil(allowance.wait_ms / 1000), 1)
 
 
@@ -103,7 +104,7 @@ def _script(url: str) -> Any:
 
 @cache
 def client(url: str) -> "redis.Redis":
-    """The connection pool of what this package keeps in Redis."""
+    """Return the connection pool that this package uses."""
     return redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_S,

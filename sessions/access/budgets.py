@@ -1,9 +1,10 @@
-"""What a key may spend in a day of UTC, and how many tasks may be open at once.
+"""Daily budgets of API keys (by UTC day), and the limits of open tasks.
 
-Nothing is counted up: both are sums over the tasks themselves. A task weighs its worst case until
-the chain has settled it, and from then on what was paid; so a budget is never overspent, corrects
-itself at the settlement, and survives crashes and forks. The caller holds a transaction open; the
-locks here make intakes of the same key, and of the same payer, take turns.
+No counters are stored: both are sums over the tasks themselves. A task counts with its highest
+price until the chain has settled it, and with the amount paid from then on. So a budget is never
+overspent, corrects itself at settlement, and survives crashes and forks. The caller must have a
+transaction open. The locks in this module serialize the intakes of the same key and of the same
+payer.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ TRY_AGAIN_S = 2
 
 @dataclass(frozen=True)
 class Usage:
-    """What the tasks of a key weigh that were taken since the day began."""
+    """The sums of a key's tasks since the day began."""
 
     since: datetime
     wei: int
@@ -47,12 +48,12 @@ class Usage:
 
 
 def day_start(now: datetime) -> datetime:
-    """When the day of UTC began."""
+    """Return the start of the UTC day."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def usage_today(key: ApiKey) -> Usage:
-    """What a key has used today; a task weighs on the day on which it was taken."""
+    """Return what a key has used today. A task counts on the day on which it was accepted."""
     since = day_start(timezone.now())
     settled = OnChainTask.objects.filter(
         session_id=OuterRef("session_id"), task_id=OuterRef("task_id"), ended_at__isnull=False
@@ -74,14 +75,14 @@ def usage_today(key: ApiKey) -> Usage:
 
 
 def require_budget(key: ApiKey, reserve_wei: int, tokens: int) -> None:
-    """Make sure that the worst case of one more task is within the key's budgets.
+    """Check that a task at its highest price is within the key's budgets.
 
     Raises:
         BudgetSpent: it is not.
     """
     if key.daily_wei is None and key.daily_tokens is None:
         return
-    # Until this transaction ends, the key's other intakes wait here. It may have changed as well.
+    # Other intakes with this key wait here. Read the key again, since it may have changed.
     key = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     used = usage_today(key)
     if key.daily_wei is not None and used.wei + reserve_wei > key.daily_wei:
@@ -95,10 +96,10 @@ def require_budget(key: ApiKey, reserve_wei: int, tokens: int) -> None:
 
 
 def require_open_task(session: Session, key: ApiKey | None) -> None:
-    """Make sure that the account which pays, and the key, may have one more task open.
+    """Check that the paying account and the key may each have one more task open.
 
     Raises:
-        LimitReached: as many as they may have are open.
+        LimitReached: the account or the key has as many open tasks as it may.
     """
     account_limit = int(settings.LIMITS["account_open_tasks"])
     key_limit = int(settings.LIMITS["key_open_tasks"]) if key is not None else 0
@@ -107,7 +108,7 @@ def require_open_task(session: Session, key: ApiKey | None) -> None:
     if not account_limit and not key_limit:
         return
     _take_turns(session.owner, key)
-    # No key has the number 0.
+    # No key has the primary key 0.
     [counts] = _OPEN_TASKS.rows(owner=session.owner, key=0 if key is None else key.pk)
     limits = (("account", account_limit), ("key", key_limit))
     for count, (whose, limit) in zip(counts, limits, strict=True):

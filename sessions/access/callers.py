@@ -1,4 +1,4 @@
-"""Who a request is from, once it is known."""
+"""The authenticated sender of a request."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from sessions.models import ApiKey, Scope
 
 @dataclass(frozen=True)
 class Caller:
-    """An account, and the key by which it came, if it was one.
+    """An account, and the API key that it used, if any.
 
-    It stands where Django expects a user. Without a key the account itself is here, by its
-    signature or by the session cookie that it signed in for, and may do all that is its own.
+    REST framework has this object in the place of a Django user. Without a key, the account has
+    authenticated itself, by a signature or a session cookie, and has all scopes.
     """
 
     address: str
@@ -27,6 +27,6 @@ class Caller:
         return self.key is None or self.key.allows(scope)
 
     def require(self, scope: Scope) -> None:
-        """Raise ScopeMissing where the caller may not."""
+        """Raise ScopeMissing if the caller lacks this scope."""
         if not self.may(scope):
             raise ScopeMissing.of(scope)

@@ -1,11 +1,11 @@
-"""Why a caller is turned away."""
+"""The errors of access control."""
 
 from sessions.errors import RequestError
 from sessions.models import Scope
 
 
 class ScopeMissing(RequestError):
-    """The key was not made for this."""
+    """The API key lacks the scope that the request needs."""
 
     code, title, status = "scope_missing", "The API key may not do this", 403
 
@@ -18,19 +18,19 @@ class ScopeMissing(RequestError):
 
 
 class CredentialsRefused(RequestError):
-    """A signature, message or token that proves nothing."""
+    """A signature, message or token is not valid."""
 
     code, title, status = "credentials_refused", "The credentials are not accepted", 401
 
 
 class OriginRefused(RequestError):
-    """A cookie alone may not change anything."""
+    """A request with only a cookie would change something, and its CSRF token is not valid."""
 
     code, title, status = "csrf_refused", "The CSRF token is missing or wrong", 403
 
 
 class LimitReached(RequestError):
-    """Too much at once. What would have been done was not done."""
+    """A limit is reached, and the request had no effect."""
 
     code, title, status = "rate_limited", "Too many requests", 429
 
@@ -40,6 +40,6 @@ class LimitReached(RequestError):
 
 
 class BudgetSpent(LimitReached):
-    """The key's budget of the day does not cover the worst case of this task."""
+    """The key's daily budget does not cover the task's highest price."""
 
     code, title = "budget_spent", "The key's budget is spent"

@@ -1,4 +1,4 @@
-"""Making keys: what a caller may put into one."""
+"""Creation of API keys, and the limits on what a caller may grant."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -18,7 +18,7 @@ TRY_AGAIN_S = 60
 
 @dataclass(frozen=True)
 class KeyTerms:
-    """What a key may do, for how long, and how much. None is no limit of the key's own."""
+    """The rights, expiry and limits of a key. None means no limit of the key's own."""
 
     scopes: tuple[Scope, ...] = (Scope.READ, Scope.SUBMIT)
     session_id: int | None = None
@@ -31,20 +31,20 @@ class KeyTerms:
     max_open_streams: int | None = None
 
     def to_fields(self) -> dict[str, Any]:
-        """The members of an `ApiKey`'s row."""
+        """Return the fields of an `ApiKey` row."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {"scopes": [scope.value for scope in self.scopes]}
 
 
 def make_key(caller: Caller, name: str, terms: KeyTerms) -> tuple[ApiKey, str]:
-    """Make a key of the caller's account; the second value is the key itself.
+    """Create a key for the caller's account. The second value is the secret key itself.
 
-    A key can make none that may more than itself, or lives longer.
+    A key cannot create a key with more scopes or a later expiry than its own.
 
     Raises:
-        ScopeMissing, InvalidField: the caller may not make this one.
-        SessionNotFound: the caller does not see the session.
-        LimitReached: the account has as many keys as it may.
+        ScopeMissing, InvalidField: the caller may not create a key with these terms.
+        SessionNotFound: the session is not visible to the caller.
+        LimitReached: the account has as many valid keys as it may.
     """
     caller.require(Scope.MANAGE)
     for scope in terms.scopes:

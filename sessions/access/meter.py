@@ -1,7 +1,8 @@
-"""What a request is told about its limits: the `x-ratelimit-*` headers of its answer.
+"""The headers `x-ratelimit-*`, which tell a client its limits.
 
-A middleware puts an empty meter where the code that answers finds it, in whatever thread; who takes
-from a limit notes it there. The middleware also gives a stream's place back when it is over.
+A middleware sets an empty meter in a context variable, so that it is available in any thread. The
+code that takes from a limit records it in the meter. The middleware also releases a stream's slot
+when the stream ends.
 """
 
 import weakref
@@ -25,14 +26,14 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 @dataclass
 class Meter:
-    """The limits of one request, as far as they were asked. `remote` is the client's IP address."""
+    """The limits that one request has been checked against. `remote` is the client's IP address."""
 
     remote: str
     allowances: dict[str, RateAllowance] = field(default_factory=dict)
     slot: StreamSlot | None = None
 
     def headers(self) -> dict[str, str]:
-        """OpenAI's headers: `x-ratelimit-limit-requests`, `-remaining-`, `-reset-` and so on."""
+        """Return OpenAI's headers: `x-ratelimit-limit-requests`, `-remaining-`, `-reset-` etc."""
         said: dict[str, str] = {}
         for name, allowance in self.allowances.items():
             said[f"x-ratelimit-limit-{name}"] = str(allowance.limit)
@@ -45,12 +46,12 @@ _current: ContextVar[Meter | None] = ContextVar("cortensor_meter", default=None)
 
 
 def current() -> Meter | None:
-    """The meter of the request that is being answered; None outside of HTTP."""
+    """Return the meter of the current request, or None outside of a request."""
     return _current.get()
 
 
 class MeterMiddleware:
-    """Middleware for both kinds of handlers, so that it never costs a thread."""
+    """Middleware that is sync and async capable, so that no request needs an additional thread."""
 
     sync_capable = True
     async_capable = True
@@ -86,7 +87,7 @@ def _remote_of(request: HttpRequest) -> str:
 
 @contextmanager
 def metered(remote: str) -> Iterator[Meter]:
-    """A meter for what is answered inside; a place that was taken is given back on failure."""
+    """Set a meter for the body. If the body fails, release its stream slot."""
     meter = Meter(remote)
     token = _current.set(meter)
     try:
@@ -106,14 +107,14 @@ def _told(response: HttpResponseBase, meter: Meter) -> HttpResponseBase:
 
 
 def _hold(meter: Meter, response: HttpResponseBase) -> bool:
-    """Let a stream keep its place until it is over; False where there is nothing to keep."""
+    """Keep a streaming response's slot until the stream ends. Return False if there is none."""
     if meter.slot is None or not isinstance(response, StreamingHttpResponse):
         return False
     if not response.is_async:
         return False
     stream = cast(AsyncIterator[Any], response.streaming_content)
     response.streaming_content = _until_over(stream, meter.slot)
-    # A client may leave before the first piece is asked for, and then nothing is ever "over".
+    # If the client leaves before the first piece is read, the generator never runs its `finally`.
     weakref.finalize(response, meter.slot.release)
     return True
 

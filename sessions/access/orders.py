@@ -1,13 +1,14 @@
-"""Requests that an account signs itself (EIP-712), so that no router holds a key of its.
+"""Completion orders, which an account signs itself (EIP-712) instead of using an API key.
 
-Two headers beside the body:
+An order consists of two headers and the request's body:
 
     Cortensor-Order: client=0x…; deadline=<seconds since 1970>; nonce=<0 … 2^256-1>
     Cortensor-Signature: 0x…
 
-What the `CompletionOrder` says besides is in the body, which it binds byte for byte. A nonce is
-spent as soon as the signature is accepted, whether or not the task is taken then: to try again,
-sign again, with the same `Idempotency-Key` if the first may have been taken.
+The other members of the `CompletionOrder` come from the body, and the signature covers the body
+byte for byte. The nonce is spent when the signature is accepted, whether the task is accepted or
+not. To try again, a client signs again. If the first task may have been accepted, the client sends
+the same `Idempotency-Key`.
 """
 
 import re
@@ -37,7 +38,7 @@ _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}")
 
 @dataclass(frozen=True)
 class OrderHeaders:
-    """The two headers, well-formed."""
+    """The two headers, parsed."""
 
     client: str
     deadline: int
@@ -46,10 +47,10 @@ class OrderHeaders:
 
 
 def read_headers(headers: Mapping[str, str]) -> OrderHeaders | None:
-    """The order of a request; None where it has none.
+    """Parse the order headers of a request, or return None if it has none.
 
     Raises:
-        CredentialsRefused: a header is missing or malformed.
+        CredentialsRefused: one of the headers is missing or malformed.
     """
     order, signature = headers.get(ORDER_HEADER), headers.get(SIGNATURE_HEADER)
     if order is None and signature is None:
@@ -68,7 +69,7 @@ def read_headers(headers: Mapping[str, str]) -> OrderHeaders | None:
 
 
 def signing_domain() -> SigningDomain:
-    """Where an order counts: this network's Session contract."""
+    """Return the EIP-712 domain of orders: this network's Session contract."""
     network = deployment()
     return SigningDomain(network.chain_id, network.addresses["Session"])
 
@@ -76,10 +77,11 @@ def signing_domain() -> SigningDomain:
 def verify(
     headers: OrderHeaders, *, body: bytes, session_id: int, prompt: str, client_reference: str
 ) -> Caller:
-    """The account that ordered just this; its nonce is spent.
+    """Return the account that signed exactly this order, and spend the order's nonce.
 
     Raises:
-        CredentialsRefused: it did not, its time is over, or it was heard before.
+        CredentialsRefused: the signature is another's, the deadline has passed or is too far away,
+            or the nonce was used before.
     """
     now = time.time()
     if headers.deadline <= now:

@@ -1,4 +1,4 @@
-"""Guessing an operator's password: the administration hears only so many wrong ones a minute."""
+"""A limit on wrong passwords per minute for the sign-in to Django's admin."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ from sessions.access.buckets import Bucket, take
 
 
 class PatienceBackend:
-    """Stands before the backend that knows the passwords; who failed too often gets no further.
+    """An authentication backend that only refuses addresses with too many wrong passwords.
 
-    Wrong passwords are counted by IP address: a stranger cannot lock an operator out. It is no
-    `BaseBackend`, since those claim to know the users.
+    It comes before the backend that checks passwords. Wrong passwords are counted by IP address, so
+    a stranger cannot lock an operator out. It does not inherit from `BaseBackend`, because Django
+    asks such backends for users.
     """
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
@@ -28,7 +29,7 @@ class PatienceBackend:
 
 @receiver(user_login_failed, dispatch_uid="sessions.wrong_password")
 def count_wrong_password(request: HttpRequest | None = None, **_: Any) -> None:
-    """One more from this address."""
+    """Count a wrong password against the client's IP address."""
     if request is not None:
         take(1, [_bucket(request)])
 

@@ -1,4 +1,4 @@
-"""How often and how much: requests and tokens a minute, of a key and of its account."""
+"""Rate limits of keys and accounts: requests and tokens per minute."""
 
 from django.conf import settings
 
@@ -11,21 +11,21 @@ from sessions.errors import InvalidField
 
 
 def admit_request(caller: Caller) -> None:
-    """Count a request.
+    """Count a request against its caller's limits.
 
     Raises:
-        LimitReached: it is one too many for this minute.
+        LimitReached: the caller has no request left for now.
     """
     buckets = _buckets("requests", caller, caller.key.requests_per_minute if caller.key else None)
     _take("requests", 1, buckets)
 
 
 def admit_tokens(caller: Caller, tokens: int) -> None:
-    """Count the tokens of a task: those of its prompt, and as many of answer as it asks for.
+    """Count the tokens of a task: those of its prompt, and the most that its answer may have.
 
     Raises:
-        LimitReached: they are too many for this minute.
-        InvalidField: they are too many for any minute.
+        LimitReached: the caller has fewer tokens left for now.
+        InvalidField: the task has more tokens than the caller may use in a minute.
     """
     buckets = _buckets("tokens", caller, caller.key.tokens_per_minute if caller.key else None)
     largest = min((bucket.per_minute for bucket in buckets if bucket.per_minute), default=0)
@@ -39,13 +39,13 @@ def admit_tokens(caller: Caller, tokens: int) -> None:
 
 
 def admit_stream(caller: Caller, task: TaskNumbers | None = None) -> None:
-    """Take a place for this request's stream; the middleware gives it back.
+    """Take a stream slot for this request. The middleware releases it.
 
     Args:
-        task: which task it follows, where it is one that somebody else has asked for.
+        task: the task that the stream follows, if another request has created it.
 
     Raises:
-        LimitReached: the caller reads as many streams as it may.
+        LimitReached: the caller has as many open streams as it may.
     """
     metered = meter.current()
     if metered is not None:
@@ -53,10 +53,10 @@ def admit_stream(caller: Caller, task: TaskNumbers | None = None) -> None:
 
 
 def admit_visitor() -> None:
-    """Count a request of somebody who needs no account, by the client's IP address.
+    """Count a request without credentials against the client's IP address.
 
     Raises:
-        LimitReached: too many come from there.
+        LimitReached: too many such requests come from this address.
     """
     metered = meter.current()
     if metered is None:
@@ -75,7 +75,7 @@ def count_failure() -> None:
     """Count a request with wrong credentials against the client's IP address.
 
     Raises:
-        LimitReached: whoever is there tries too often.
+        LimitReached: too many such requests come from this address.
     """
     metered = meter.current()
     if metered is None:

@@ -1,8 +1,8 @@
-"""Sign-in with Ethereum (EIP-4361): a person proves an account by signing a text that it reads.
+"""Sign-in with Ethereum (EIP-4361): a person signs a readable message to prove an account.
 
-Nothing is stored when a nonce is given out: it proves itself by its time and a MAC, and is spent
-when a message with it is accepted. The account must hold a key of its own: contract wallets
-(EIP-1271) are not asked.
+Issuing a nonce stores nothing: the nonce contains its time and a MAC. It is spent when a message
+with it is accepted. The account must have a private key of its own; contract wallets (EIP-1271) are
+not supported.
 """
 
 import re
@@ -49,7 +49,7 @@ _MESSAGE = re.compile(
 
 @dataclass(frozen=True)
 class SignInMessage:
-    """What a sign-in says, as far as it is judged here."""
+    """The fields of a sign-in message that are checked."""
 
     domain: str
     address: str
@@ -64,28 +64,28 @@ class SignInMessage:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """An account that has proved itself; `until` is what its message says, if it says so."""
+    """An account that has signed in. `until` is the expiry in its message, if it has one."""
 
     address: str
     until: datetime | None
 
 
 def new_nonce(now: float | None = None) -> str:
-    """A nonce that this router will know as its own for `NONCE_TTL`; 66 letters and digits."""
+    """Return a nonce that is valid for `NONCE_TTL`: 66 letters and digits."""
     stamp = int(time.time() if now is None else now)
     body = f"{stamp:0{_TIME_CHARACTERS}x}" + secrets.token_hex(_RANDOM_CHARACTERS // 2)
     return body + _mac(body)
 
 
 def sign_in(text: str, signature: str, *, domain: str, chain_id: int) -> SignedIn:
-    """Judge a signed message, and spend its nonce.
+    """Verify a signed message, and spend its nonce.
 
     Args:
         domain: the authority that the message must name: this router's own.
-        chain_id: of the network's chain.
+        chain_id: the id of the network's chain.
 
     Raises:
-        CredentialsRefused: it proves nothing here and now; the text says why.
+        CredentialsRefused: the message or its signature is not valid; the text says why.
     """
     message = parse(text)
     now = timezone.now()
@@ -113,10 +113,10 @@ def sign_in(text: str, signature: str, *, domain: str, chain_id: int) -> SignedI
 
 
 def parse(text: str) -> SignInMessage:
-    """Read a message by the grammar of EIP-4361, to the letter.
+    """Parse a message strictly by the grammar of EIP-4361.
 
     Raises:
-        CredentialsRefused: it is none.
+        CredentialsRefused: the message does not match the grammar.
     """
     match = _MESSAGE.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
     _require(match is not None, "the message does not have the form of EIP-4361")
@@ -166,7 +166,7 @@ def _is_of(uri: str, domain: str) -> bool:
 
 
 def _time(text: str) -> datetime:
-    # Python's clock has microseconds.
+    # Python's datetime has microsecond precision: drop further digits.
     try:
         parsed = parse_datetime(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:

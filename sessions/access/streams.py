@@ -1,8 +1,7 @@
-"""How many answers a key or an account reads at once.
+"""Limits of open streams per key, account and IP address.
 
-Each process counts its own open streams in Redis, under a name that it keeps alive. What a process
-held that has died is not counted any more after `PROCESS_TTL_S`, and nothing is written while a
-stream is idle, however many there are.
+Each process counts its open streams in Redis under its own name, and renews that name. The streams
+of a dead process stop counting after `PROCESS_TTL_S` seconds. An idle stream costs no writes.
 """
 
 import logging
@@ -63,20 +62,20 @@ end
 """
 
 TaskNumbers = tuple[int, int]
-"""A session's number, and that of a task in it."""
+"""The numbers of a session and of a task in it."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class StreamSlot:
-    """A place that must be released, once or more often."""
+    """A slot of an open stream. It must be released; releasing it again does nothing."""
 
     names: list[str]
     held: bool = True
 
     def release(self) -> None:
-        """Give the place back. What Redis does not hear now it forgets with this process."""
+        """Release the slot. If Redis is down, the slot expires with this process."""
         if not self.held:
             return
         self.held = False
@@ -85,13 +84,13 @@ class StreamSlot:
 
 
 def take_slot(caller: Caller, task: TaskNumbers | None = None) -> StreamSlot:
-    """A place for one more stream of this caller; release it when the stream ends.
+    """Take a slot for a stream of this caller. Release it when the stream ends.
 
     Args:
-        task: which task it follows, for `is_followed`.
+        task: the task that the stream follows, for `is_followed`.
 
     Raises:
-        LimitReached: the key or the account reads as many as it may.
+        LimitReached: the key or the account has as many open streams as it may.
     """
     wanted = {f"streams:account:{caller.address}": int(settings.LIMITS["account_open_streams"])}
     if caller.key is not None:
@@ -104,16 +103,16 @@ def take_slot(caller: Caller, task: TaskNumbers | None = None) -> StreamSlot:
 
 
 def take_socket(remote: str) -> StreamSlot:
-    """A place for one more WebSocket of this IP address; release it when the socket closes.
+    """Take a slot for a WebSocket from this IP address. Release it when the socket closes.
 
     Raises:
-        LimitReached: as many are open there as may be.
+        LimitReached: the address has as many open sockets as it may.
     """
     return _take({f"streams:address:{remote}": int(settings.LIMITS["address_open_sockets"])})
 
 
 def _take(wanted: dict[str, int]) -> StreamSlot:
-    """Places under these names, all or none; each name's number is its limit, 0 for none."""
+    """Take slots under all these names, or none. The numbers are limits; 0 means no limit."""
     slot = StreamSlot(list(wanted))
     try:
         full = _scripts(settings.REDIS_URL)[0](
@@ -136,7 +135,7 @@ def _take(wanted: dict[str, int]) -> StreamSlot:
 
 
 def is_followed(task: TaskNumbers) -> bool:
-    """Whether somebody follows a task's stream, at whichever router process. Raises RedisError."""
+    """Return whether any router process has a follower of this task. Raises RedisError."""
     connection = client(settings.REDIS_URL)
     held: Any = connection.hgetall(_followers_key(task))
     if not held:

@@ -1,8 +1,8 @@
-"""Whose a session is to see and to use: its owner's, and theirs whom its metadata names.
+"""The visibility of sessions: to their owners, and to the users that their metadata names.
 
-The metadata is on chain, where only the owner writes it: `{"users": ["0x…", …]}`. So every router
-knows the same users, and a router that lost its database has lost none of them. Users see and use
-the whole session, each other's tasks included; what is the owner's alone stays with the contract.
+The metadata is on chain, where only the owner can write it: `{"users": ["0x…", …]}`. So all routers
+know the same users, even a router that lost its database. Users may see and use the whole session,
+including each other's tasks. What only the owner may do is done by transactions to the contract.
 """
 
 import json
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 def users_in(metadata: str) -> list[str]:
-    """The accounts that a session's metadata names, in lower case. Pure; whatever it is given."""
+    """Return the accounts that a session's metadata names, in lower case. Pure; never raises."""
     if len(metadata) > MAX_METADATA_CHARACTERS:
         return []
     try:
@@ -37,7 +37,7 @@ def users_in(metadata: str) -> list[str]:
 
 
 def sessions_of(caller: Caller) -> SessionQuerySet:
-    """The sessions that the caller sees; a key that names its session sees that one only."""
+    """Return the sessions that the caller may see. A key may be restricted to one session."""
     visible = Session.objects.visible_to(caller.address)
     if caller.key is not None and caller.key.session_id is not None:
         return visible.filter(session_id=caller.key.session_id)
@@ -45,11 +45,14 @@ def sessions_of(caller: Caller) -> SessionQuerySet:
 
 
 def find_session(session_id: int, who: Caller | ApiKey, scope: Scope = Scope.READ) -> Session:
-    """A session that the caller sees, to read it or to submit to it.
+    """Return a session that the caller may see.
+
+    Args:
+        scope: what the caller's key must allow.
 
     Raises:
-        ScopeMissing: the caller's key was not made for that.
-        SessionNotFound: there is none; one that the caller may not see counts as none.
+        ScopeMissing: the caller's key lacks the scope.
+        SessionNotFound: the session does not exist, or the caller may not see it.
     """
     caller = Caller.of_key(who) if isinstance(who, ApiKey) else who
     caller.require(scope)
