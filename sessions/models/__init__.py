@@ -1,4 +1,4 @@
-"""The rows of sessions: mirrors of the chain, and what the chain does not hold."""
+"""The models of sessions: mirrors of the chain, and data that the chain does not hold."""
 
 from sessions.models.api_key import ApiKey, Scope
 from sessions.models.fields import AddressField, Uint256Field

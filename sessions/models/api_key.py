@@ -1,4 +1,4 @@
-"""The keys by which programs are known, what each may do, and how much."""
+"""API keys: their scopes, budgets and limits."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ _WELL_FORMED = re.compile(r"cor_[A-Za-z0-9_-]{43}")
 
 
 class Scope(models.TextChoices):
-    """What a key may do."""
+    """A right of an API key."""
 
     READ = "read"  # see sessions and tasks
     SUBMIT = "submit"  # send prompts, and spend by it
@@ -27,22 +27,23 @@ class Scope(models.TextChoices):
 
 
 def usual_scopes() -> list[str]:
-    """What a key may do where nothing else was asked for."""
+    """Return the scopes of a key for which none were asked for."""
     return [Scope.READ.value, Scope.SUBMIT.value]
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """Keys by what is asked of them."""
+    """Queries for API keys."""
 
     def in_force(self, now: datetime | Parameter) -> "ApiKeyQuerySet":
-        """Those that are neither revoked nor expired."""
+        """Return the keys that are neither revoked nor expired."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
 
 
 class ApiKey(models.Model):
-    """A client's key. Only its hash is kept; `owner` is the account whose sessions it may use.
+    """A client's API key. Only its hash is stored. It may use the sessions of the account `owner`.
 
-    A limit that is null is the router's own (`settings.LIMITS`); a budget that is null is none.
+    If a limit is null, the router's own limit applies (`settings.LIMITS`). If a budget is null, the
+    key has no budget.
     """
 
     name = models.CharField(max_length=100)
@@ -76,10 +77,10 @@ class ApiKey(models.Model):
 
     @classmethod
     def issue(cls, name: str, owner: str, **terms: Any) -> tuple["ApiKey", str]:
-        """Make and store a key; the second value is the key itself, which is kept nowhere.
+        """Create and store a key. The second value is the secret itself, which is not stored.
 
         Args:
-            terms: further fields: scopes, session, expiry, budgets, limits.
+            terms: other fields of the row: scopes, session, expiry, budgets, limits.
         """
         secret = "cor_" + secrets.token_urlsafe(32)
         key = cls.objects.create(
@@ -93,16 +94,16 @@ class ApiKey(models.Model):
 
     @classmethod
     def find(cls, secret: str) -> "ApiKey | None":
-        """The key in force whose secret this is, or None."""
+        """Return the valid key with this secret, or None."""
         if not _WELL_FORMED.fullmatch(secret):
-            return None  # nor could the database be asked for every string
+            return None  # an arbitrary string may have characters that PostgreSQL rejects
         key = _IN_FORCE.first(prefix=secret[:PREFIX_CHARACTERS], now=timezone.now())
-        # Compared even when there is none, so that time does not tell which prefixes exist.
+        # Compare also if there is no key, so that the duration does not reveal existing prefixes.
         known = key.hashed_secret if key else _digest("")
         return key if hmac.compare_digest(known, _digest(secret)) and key else None
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it was made for this."""
+        """Return whether the key has this scope."""
         return scope.value in self.scopes
 
 
@@ -114,5 +115,5 @@ _IN_FORCE = Prepared(
 
 
 def _digest(secret: str) -> str:
-    # 256 random bits need no slow hash: there is nothing to guess.
+    # A fast hash is safe here: 256 random bits cannot be guessed.
     return hashlib.sha256(secret.encode()).hexdigest()

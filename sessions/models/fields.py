@@ -1,4 +1,4 @@
-"""A field for the EVM's integers, which pass what PostgreSQL's bigint holds."""
+"""Fields for the EVM's 256-bit integers and addresses."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Uint256Field(models.DecimalField):
-    """An integer of up to 256 bits; a plain `int` in Python. Amounts of money are wei of $COR."""
+    """An integer of up to 256 bits, an `int` in Python. Amounts of money are in wei of $COR."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs |= {"max_digits": 78, "decimal_places": 0}

@@ -1,4 +1,4 @@
-"""Numbers that counted once and never will again."""
+"""Spent nonces, which are never accepted again."""
 
 from datetime import datetime
 
@@ -9,9 +9,10 @@ from sessions.models.fields import AddressField
 
 
 class SpentNonce(models.Model):
-    """A nonce of a signed message that was accepted; kept until the message would expire anyway.
+    """A nonce of an accepted signed message. It is kept until the message expires.
 
-    In the database, not in Redis: what is forgotten here could be played again.
+    It is in the database and not in Redis, because Redis may lose data. A message whose nonce is
+    lost could be replayed.
     """
 
     account = AddressField(blank=True, default="", help_text="empty: a sign-in's nonce")
@@ -28,7 +29,7 @@ class SpentNonce(models.Model):
 
     @classmethod
     def spend(cls, nonce: str, expires_at: datetime, account: str = "") -> bool:
-        """Spend a nonce; False when it is spent already. Of two at once, one succeeds."""
+        """Spend a nonce. Return False if it is already spent. Concurrent calls succeed once."""
         cls.objects.filter(account=account, expires_at__lt=timezone.now()).delete()
         try:
             with transaction.atomic():

@@ -1,4 +1,4 @@
-"""What was paid for single tasks, by signature (x402)."""
+"""Payments for single tasks (x402)."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from sessions.models.task import Task, TaskStatus
 
 
 class PaymentStatus(models.TextChoices):
-    """`sessions.faces.x402.settlement` has the ways between them."""
+    """The states of a payment. `sessions.faces.x402.settlement` has the transitions."""
 
     PENDING = "pending", "its transfer is under way"
     SETTLED = "settled", "the till has it, and the task goes on"
@@ -23,14 +23,14 @@ class PaymentStatus(models.TextChoices):
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
-    """Payments by what is asked of them."""
+    """Queries for payments."""
 
     def open(self) -> "PaymentQuerySet":
-        """Those with which something has still to happen."""
+        """Return the payments that are not in a final state."""
         return self.filter(status__in=OPEN)
 
     def due(self, now: datetime) -> "PaymentQuerySet":
-        """Those that can go on now."""
+        """Return the payments whose next transition is possible now."""
         over = [OperationStatus.CONFIRMED, OperationStatus.FAILED]
         return self.open().filter(
             Q(status=PaymentStatus.PENDING, settlement__status__in=over)
@@ -51,7 +51,7 @@ OPEN = (PaymentStatus.PENDING, PaymentStatus.SETTLED, PaymentStatus.REFUNDING)
 
 
 class Payment(models.Model):
-    """A payer's authorization (ERC-3009), and the task that it pays for: one for one, for good."""
+    """A payer's transfer authorization (ERC-3009), and the one task that it pays for."""
 
     payer = AddressField()
     nonce = models.CharField(max_length=66)

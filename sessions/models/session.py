@@ -1,4 +1,4 @@
-"""The mirror of sessions, their routers, their money and the prices of models."""
+"""The mirror of sessions, their routers, nodes and balances, and of the models' prices."""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -11,14 +11,14 @@ WEI_PER_COR = 10**18
 
 
 class SessionState(models.IntegerChoices):
-    """A session's state, by the contract's numbers."""
+    """A session's state, numbered as in the contract."""
 
     ACTIVE = 0
     INACTIVE = 1
 
 
 class SessionMode(models.IntegerChoices):
-    """Whose miners work for a session, by the contract's numbers."""
+    """Which miners work for a session, numbered as in the contract."""
 
     EPHEMERAL = 0
     DEDICATED = 1
@@ -26,24 +26,24 @@ class SessionMode(models.IntegerChoices):
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """Sessions by what clients ask for."""
+    """Queries for sessions."""
 
     def active(self) -> "SessionQuerySet":
-        """Those that take tasks."""
+        """Return the sessions that accept tasks."""
         return self.filter(state=SessionState.ACTIVE)
 
     def owned_by(self, address: str) -> "SessionQuerySet":
-        """Those of one account."""
+        """Return the sessions of one account."""
         return self.filter(owner=address)
 
     def visible_to(self, address: str) -> "SessionQuerySet":
-        """Those that an account may see and use: its own, and those that name it."""
+        """Return the sessions that an account may use: its own, and those that list it."""
         address = address.lower()
         return self.filter(Q(owner=address) | Q(users__contains=[address]))
 
 
 class Session(Mirrored):
-    """A session as the chain has it; amounts are wei of $COR. Written by projections only."""
+    """A session on chain. Amounts are in wei of $COR. Only projections write these rows."""
 
     session_id = models.BigIntegerField(primary_key=True)
     sid = models.CharField(max_length=66, db_index=True)
@@ -85,12 +85,12 @@ class Session(Mirrored):
         return f"session {self.session_id}"
 
     def is_visible_to(self, address: str) -> bool:
-        """Whether an account may see and use it, as `visible_to` says."""
+        """Return whether an account may see and use the session, by the rule of `visible_to`."""
         return address.lower() in (self.owner, *self.users)
 
     @property
     def balance_wei(self) -> int:
-        """What the contract would still let this session reserve or withdraw."""
+        """The amount that the contract would let this session reserve or withdraw now."""
         return int(self.deposited_wei - self.withdrawn_wei - self.reserved_wei - self.paid_wei)
 
     @property
@@ -99,7 +99,7 @@ class Session(Mirrored):
 
 
 class SessionRouter(Mirrored):
-    """A router on a session's list. A removed one keeps its index, hence its lane of task ids."""
+    """A router on a session's list. A removed router keeps its index and so its task numbers."""
 
     session_id = models.BigIntegerField()
     address = AddressField()
@@ -119,15 +119,15 @@ class SessionRouter(Mirrored):
 
 
 class SessionNodeQuerySet(models.QuerySet["SessionNode"]):
-    """Dedicated nodes by what a session may use."""
+    """Queries for dedicated nodes."""
 
     def of_session(self, session_id: int) -> "SessionNodeQuerySet":
-        """Those on a session's list now."""
+        """Return the nodes that are on a session's list now."""
         return self.filter(session_id=session_id, released=False)
 
 
 class SessionNode(Mirrored):
-    """A node and the session whose list of dedicated nodes it is on, or was on last."""
+    """A node, and the session that lists it or listed it last as a dedicated node."""
 
     node_id = models.CharField(max_length=66, primary_key=True)
     address = AddressField(default="")
@@ -142,7 +142,7 @@ class SessionNode(Mirrored):
 
 
 class ModelPrice(Mirrored):
-    """What a token of a model costs, in wei of $COR."""
+    """The prices of a model's tokens, in wei of $COR."""
 
     model_identifier = Uint256Field(primary_key=True)
     input_price_wei = Uint256Field(default=0)
@@ -155,7 +155,7 @@ class ModelPrice(Mirrored):
 
 
 class SessionLane(models.Model):
-    """The next number in this router's lane of task ids. No mirror: it runs ahead of the chain."""
+    """The next number in this router's lane of task ids. It is not a mirror: the chain lags it."""
 
     sid = models.CharField(max_length=66)
     index = models.PositiveIntegerField()

@@ -1,13 +1,13 @@
-"""Tasks that clients have submitted on chain and that have not joined the queue yet."""
+"""Tasks that clients have submitted on chain and that are not queued yet."""
 
 from django.db import models
 from django.utils import timezone
 
 
 class DirectSubmission(models.Model):
-    """One submission that waits; `sessions.from_chain.submissions` takes it and removes the row.
+    """A submission that waits. `sessions.from_chain.submissions` queues it and deletes the row.
 
-    Ids are plain numbers: the mirror can be dropped and rebuilt beside it.
+    The ids are plain numbers and not foreign keys, so that the mirror can be rebuilt.
     """
 
     session_id = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""A client's task as the router has it (`Task`), and as the chain has it (`OnChainTask`)."""
+"""Clients' tasks: the router's rows (`Task`) and the mirror of the chain (`OnChainTask`)."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,7 +14,7 @@ from sessions.models.fields import Uint256Field
 
 
 class TaskStatus(models.TextChoices):
-    """The stages of a task's life, in their order; `failed` ends it from anywhere."""
+    """The stages of a task, in order. A task may fail from any stage."""
 
     QUEUED = "queued"
     ASSIGNED = "assigned"
@@ -31,14 +31,14 @@ class TaskStatus(models.TextChoices):
 
 
 class TaskOrigin(models.TextChoices):
-    """Who gave a task its number: this router, or a client by its own transaction."""
+    """The source of a task's number: this router, or a client's own transaction."""
 
     REST = "rest"
     CHAIN = "chain"
 
 
 class OnChainStatus(models.TextChoices):
-    """The contract's stages."""
+    """The contract's stages of a task."""
 
     QUEUED = "queued"
     ASSIGNED = "assigned"
@@ -49,8 +49,11 @@ class OnChainStatus(models.TextChoices):
 
 
 class _IsNumbered(models.Func):
-    """Whether a row is of one of some tasks. The numbers are two parameters, however many they are,
-    and PostgreSQL looks each pair up in the index of the table's identity."""
+    """Whether a row belongs to one of the given tasks.
+
+    The SQL has two parameters, for any number of tasks. PostgreSQL looks each pair up in the index
+    of `session_id` and `task_id`.
+    """
 
     output_field = models.BooleanField()
 
@@ -60,7 +63,7 @@ class _IsNumbered(models.Func):
             models.Value(list(column), output_field=ArrayField(models.BigIntegerField()))
             for column in (zip(*pairs, strict=True) if pairs else ([], []))
         ]
-        # `F` is resolved with the rest, so that a join or an alias gets its own table's columns.
+        # Django resolves `F` expressions, so that joins and aliases get the right table's columns.
         super().__init__(models.F("session_id"), models.F("task_id"), *arrays)
 
     def as_sql(
@@ -84,26 +87,26 @@ class _IsNumbered(models.Func):
 
 
 def numbered(numbers: Collection[tuple[int, int]]) -> models.Q:
-    """Rows of the tasks with these (`session_id`, `task_id`), and no others."""
+    """Return a filter for the tasks with these pairs of `session_id` and `task_id`."""
     return models.Q(_IsNumbered(numbers))
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
-    """Tasks by what the parts of the router ask for."""
+    """Queries for tasks."""
 
     def queued(self) -> "TaskQuerySet":
-        """Those that wait for miners, first come first."""
+        """Return the tasks that wait for miners, in order of arrival."""
         return self.filter(status=TaskStatus.QUEUED).order_by("created_at", "id")
 
     def open(self) -> "TaskQuerySet":
-        """Those that have neither ended nor failed."""
+        """Return the tasks that have neither ended nor failed."""
         return self.exclude(status__in=[TaskStatus.ENDED, TaskStatus.FAILED])
 
     def of_session(self, session_id: int) -> "TaskQuerySet":
         return self.filter(session_id=session_id)
 
     def unseen_on_chain(self) -> "TaskQuerySet":
-        """Those of this router whose submission the mirror does not show (yet)."""
+        """Return the tasks of this router whose submission the mirror does not show (yet)."""
         mirrored = OnChainTask.objects.filter(
             session_id=models.OuterRef("session_id"), task_id=models.OuterRef("task_id")
         )
@@ -111,7 +114,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
 
 class Task(models.Model):
-    """A row of the queue. Ids are plain numbers, so that the mirror can be dropped and rebuilt."""
+    """A task of the router. Its ids are no foreign keys, so that the mirror can be rebuilt."""
 
     session_id = models.BigIntegerField()
     task_id = models.BigIntegerField()
@@ -216,7 +219,7 @@ class Task(models.Model):
 
 
 class OnChainTask(Mirrored):
-    """A task as the chain has it; amounts are wei of $COR. Written by projections only."""
+    """A task on chain. Amounts are in wei of $COR. Only projections write these rows."""
 
     session_id = models.BigIntegerField()
     task_id = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Where clients want to be told of their tasks, and what they were told."""
+"""Webhook endpoints of clients, and the messages to them."""
 
 import base64
 import secrets
@@ -11,18 +11,18 @@ from django.utils.crypto import salted_hmac
 from sessions.models.fields import AddressField
 from sessions.models.task import Task
 
-SECRET_PREFIX = "whsec_"  # noqa: S105, it only marks one
+SECRET_PREFIX = "whsec_"  # noqa: S105, a prefix is not a secret
 
 
 class WebhookEvent(models.TextChoices):
-    """What a client can be told of."""
+    """An event that a webhook reports."""
 
     TASK_ENDED = "task.ended"
     TASK_FAILED = "task.failed"
 
 
 class DeliveryStatus(models.TextChoices):
-    """What became of a message."""
+    """The state of a message."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -30,17 +30,17 @@ class DeliveryStatus(models.TextChoices):
 
 
 def all_events() -> list[str]:
-    """What an endpoint is told of where nothing else was asked for."""
+    """Return the events of an endpoint for which none were asked for."""
     return [event.value for event in WebhookEvent]
 
 
 def new_salt() -> str:
-    """What tells one endpoint's secret from another's."""
+    """Return a salt, which gives an endpoint a secret of its own."""
     return secrets.token_hex(16)
 
 
 class WebhookEndpoint(models.Model):
-    """A client's address for messages. Its signing secret is derived, and stored nowhere."""
+    """A client's URL for messages. Its signing secret is derived and not stored."""
 
     owner = AddressField(db_index=True)
     session_id = models.BigIntegerField(
@@ -67,17 +67,17 @@ class WebhookEndpoint(models.Model):
 
     @property
     def signing_key(self) -> bytes:
-        """32 bytes, from the installation's SECRET_KEY and this endpoint's salt."""
+        """32 bytes, derived from the setting SECRET_KEY and this endpoint's salt."""
         return salted_hmac("cortensor.webhook", self.salt, algorithm="sha256").digest()
 
     @property
     def secret(self) -> str:
-        """The signing key as clients of Standard Webhooks take it. Shown once."""
+        """The signing key in the format of Standard Webhooks. It is shown to its owner once."""
         return SECRET_PREFIX + base64.b64encode(self.signing_key).decode()
 
 
 class WebhookDelivery(models.Model):
-    """A message to one endpoint: an outbox row, written with the change that it tells of."""
+    """A message to one endpoint: an outbox row, written in the transaction of the change."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(
@@ -121,5 +121,5 @@ class WebhookDelivery(models.Model):
 
     @property
     def message_id(self) -> str:
-        """The same at every attempt, so that a receiver can tell a repetition."""
+        """The message's id, the same at every attempt, so that receivers can detect repetitions."""
         return f"msg_{self.pk.hex}"
