@@ -1,1 +1,1 @@
-"""Telling clients what became of their tasks, by signed HTTP requests."""
+"""Webhooks: signed HTTP requests that report the end of tasks to clients."""

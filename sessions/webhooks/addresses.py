@@ -1,4 +1,4 @@
-"""Which addresses a message may go to: the public internet, and what the operator allows."""
+"""The addresses that webhooks may use: the public internet, and networks that operators allow."""
 
 import asyncio
 import ipaddress
@@ -16,13 +16,13 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Unreachable(httpcore.ConnectError):
-    """There is no address to connect to, or none that a client may have this router speak to."""
+    """The host has no address, or has an address that webhooks may not use."""
 
 
 def url_problem(url: str) -> str | None:
-    """What is wrong with an address that a client registers; None: nothing that can be seen yet.
+    """Return what is wrong with a URL that a client registers, or None.
 
-    Names are not looked up here: what counts is the address that is connected to.
+    Host names are not resolved here. The address is checked when the router connects to it.
     """
     try:
         parts = urlsplit(url)
@@ -44,7 +44,7 @@ def url_problem(url: str) -> str | None:
 
 
 def is_allowed(address: Address) -> bool:
-    """Whether a message may go there."""
+    """Return whether webhooks may connect to an address."""
     inner = _carried(address)
     if any(inner in network for network in _allowed_networks()):
         return True
@@ -52,7 +52,7 @@ def is_allowed(address: Address) -> bool:
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses that it has checked, so that no second look-up can differ."""
+    """Connects to exactly the addresses that it has checked, without a second DNS query."""
 
     def __init__(self) -> None:
         self._inner = httpcore.AnyIOBackend()
@@ -68,7 +68,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = await _resolve(host, port)
         refused = [address for address in addresses if not is_allowed(address)]
         if refused or not addresses:
-            # One bad address is enough: such a name is made to be chosen from.
+            # Refuse the host if any address is refused: a mixed answer is a sign of an attack.
             raise Unreachable("the host is not an address on the public internet")
         problem: httpcore.NetworkError | httpcore.TimeoutException | None = None
         for address in addresses:
@@ -91,7 +91,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unreachable("the host's name is not known") from error
-    # A scope ("%eth0") makes an address a local one.
+    # An address with a scope id ("%eth0") is a link-local one.
     return [ipaddress.ip_address(str(entry[4][0])) for entry in found]
 
 
@@ -102,14 +102,14 @@ def _literal(host: str) -> Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         pass
-    try:  # 2130706433, 0x7f.1 and the like, which resolvers take for addresses
+    try:  # forms such as 2130706433 and 0x7f.1, which resolvers accept as addresses
         return ipaddress.ip_address(socket.inet_aton(host))
     except OSError:
         return None
 
 
 def _carried(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
+    """Return the IPv4 address inside an IPv6 address, or the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     carried = address.ipv4_mapped or address.sixtofour

@@ -1,4 +1,4 @@
-"""One attempt to deliver one message, and what follows from it."""
+"""One attempt to deliver a message, and the update of its delivery and endpoint."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from sessions.webhooks.sending import ReceiverAnswer, post
 from sessions.webhooks.signing import signature_headers
 
 DISABLED_AFTER = timedelta(days=3)
-"""An endpoint that has only failed for so long is told nothing more, until its owner enables it."""
+"""An endpoint that has only failed for this long is disabled until its owner enables it."""
 JITTER = 0.2
 GONE = 410
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def deliver(delivery_id: str) -> None:
-    """Try once, if it is time. The next attempt is set first, so that a crash loses none."""
+    """Try once, if the attempt is due. The next attempt is scheduled first, in case of a crash."""
     delivery = _claim(delivery_id, timezone.now())
     if delivery is None:
         return
     try:
         answer = _post(delivery)
     except Exception as error:
-        # Whatever this one message breaks: its attempts are counted, so that they have an end.
+        # Count attempts that fail with any error, so that they end at some time.
         logger.exception("%s was not sent", delivery)
         answer = ReceiverAnswer(None, f"not sent: {type(error).__name__}")
     _conclude(delivery, answer, timezone.now())
@@ -74,7 +74,7 @@ def _conclude(delivery: WebhookDelivery, answer: ReceiverAnswer, now: datetime) 
 
 
 def _judge(endpoint: WebhookEndpoint, answer: ReceiverAnswer, now: datetime) -> None:
-    """Whether an endpoint is worth any more."""
+    """Disable an endpoint that is gone or has failed for too long."""
     if answer.is_success:
         endpoint.failing_since = None
     else:
@@ -85,7 +85,7 @@ def _judge(endpoint: WebhookEndpoint, answer: ReceiverAnswer, now: datetime) -> 
 
 
 def _pause(attempts: int) -> timedelta:
-    """How long after an attempt the next one is due; a little differently each time."""
+    """Return the pause after an attempt, with some jitter."""
     index = min(attempts - 1, len(RETRY_AFTER_S) - 1)
-    spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311, nothing depends on its secrecy
+    spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311, jitter needs no secrecy
     return timedelta(seconds=RETRY_AFTER_S[index] * spread)

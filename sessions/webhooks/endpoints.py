@@ -1,4 +1,4 @@
-"""An account's endpoints: made within bounds, and enabled again after they had failed."""
+"""An account's webhook endpoints: registration, enabling and repeated deliveries."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ TRY_AGAIN_S = 60
 def register(
     caller: Caller, url: str, session_id: int | None, events: Sequence[WebhookEvent]
 ) -> WebhookEndpoint:
-    """Register an address for the events of one session that the caller sees, or of all its own.
+    """Register a URL for the events of one session, or of all sessions that the caller owns.
 
     Raises:
-        InvalidField: the address is none that may be spoken to.
-        SessionNotFound: the caller does not see the session.
+        InvalidField: webhooks may not use this URL.
+        SessionNotFound: the caller may not see the session.
         LimitReached: the account has as many endpoints as it may.
     """
     problem = url_problem(url)
@@ -45,13 +45,13 @@ def register(
 
 
 def enable(endpoint: WebhookEndpoint) -> None:
-    """Tell an endpoint of what happens from now on."""
+    """Enable an endpoint again. It receives events from now on."""
     endpoint.disabled_at, endpoint.failing_since = None, None
     endpoint.save(update_fields=["disabled_at", "failing_since"])
 
 
 def send_again(delivery: WebhookDelivery) -> None:
-    """Make a message due now, with all its attempts; its id stays the same."""
+    """Make a message due now, with a full number of attempts. Its id stays the same."""
     delivery.status, delivery.attempts = DeliveryStatus.PENDING, 0
     delivery.next_attempt_at, delivery.woken_at = timezone.now(), None
     delivery.save(update_fields=["status", "attempts", "next_attempt_at", "woken_at"])

@@ -1,7 +1,7 @@
-"""What is to be told, written down with the change itself, and who is asked to tell it.
+"""The outbox of webhooks: messages are written with the change that they report.
 
-The row is the truth. Celery carries a wake-up, which may be lost: the oracle hands over again what
-is due and has not been tried (`hand_over_due`).
+The row is authoritative. Celery only carries a notification, which may get lost. The oracle
+notifies the workers again about messages that are due (`hand_over_due`).
 """
 
 import logging
@@ -27,16 +27,16 @@ from sessions.models import (
 DELIVER, QUEUE = "sessions.deliver_webhook", "webhooks"
 """The Celery task that delivers one message, and its queue."""
 RETRY_AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
-"""Pauses after each failed attempt, as Standard Webhooks advises; then a message has failed."""
+"""Seconds to wait after each failed attempt, as Standard Webhooks advises. Then it has failed."""
 HANDED_OVER_AT_ONCE = 100
 WAKE_AGAIN = timedelta(minutes=5)
-"""When a wake-up that nothing came of counts as lost."""
+"""A notification that has had no effect for this long counts as lost."""
 
 logger = logging.getLogger(__name__)
 
 
 def record(task: Task) -> None:
-    """Write down whom to tell that a task is over. The caller's transaction is the change's own."""
+    """Write the messages that report a task's end, in the transaction that ends the task."""
     event = (
         WebhookEvent.TASK_FAILED if task.status == TaskStatus.FAILED else WebhookEvent.TASK_ENDED
     )
@@ -64,7 +64,7 @@ def record(task: Task) -> None:
 
 
 def hand_over_due(now: datetime) -> int:
-    """Wake the deliverers for what is due; returns how many. Doing it too often does no harm."""
+    """Notify the workers about due messages, and return how many. Repeating it does no harm."""
     due = WebhookDelivery.objects.filter(
         Q(woken_at=None) | Q(woken_at__lt=F("next_attempt_at")) | Q(woken_at__lt=now - WAKE_AGAIN),
         status=DeliveryStatus.PENDING,
@@ -80,7 +80,7 @@ def hand_over_due(now: datetime) -> int:
 
 
 def _message(event: WebhookEvent, task: Task) -> dict[str, Any]:
-    # No prompt and no answer: whoever may see them fetches the task.
+    # No prompt and no answer: a client that may see them fetches the task.
     assert task.ended_at is not None
     return {
         "type": event.value,
@@ -110,7 +110,7 @@ def _wake(delivery: WebhookDelivery) -> bool:
             retry=False,
             expires=int(WAKE_AGAIN.total_seconds()),
         )
-    except Exception:  # whatever the broker's client raises, the row is written
+    except Exception:  # the row is written, whatever the broker's client raises
         logger.warning("%s waits for the broker", delivery, exc_info=True)
         WebhookDelivery.objects.filter(pk=delivery.pk).update(woken_at=None)
         return False

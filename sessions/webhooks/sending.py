@@ -1,4 +1,4 @@
-"""One HTTP request with a message: no redirect followed, no proxy, no patience."""
+"""One HTTP request with a message, without redirects or proxies and with a short timeout."""
 
 import asyncio
 import ssl
@@ -12,12 +12,12 @@ from chain.version import VERSION
 from sessions.webhooks.addresses import CheckedBackend, Unreachable
 
 PATIENCE_S = 10.0
-"""From the look-up of the name to the end of the answer's headers."""
+"""Seconds from the DNS query to the end of the answer's headers."""
 
 
 @dataclass(frozen=True)
 class ReceiverAnswer:
-    """What a receiver said: a status, or why there is none. Its body is nobody's business."""
+    """A receiver's status code, or why there is none. The body of its answer is not read."""
 
     status: int | None
     problem: str = ""
@@ -28,7 +28,7 @@ class ReceiverAnswer:
 
 
 async def post(url: str, headers: Mapping[str, str], body: bytes) -> ReceiverAnswer:
-    """Send a message; whatever happens becomes an ReceiverAnswer."""
+    """Send a message. Every failure becomes a `ReceiverAnswer`."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await _post(url, headers, body)

@@ -1,4 +1,4 @@
-"""Signatures of messages as Standard Webhooks has them: HMAC-SHA256 over id, time and body."""
+"""Signatures of messages by Standard Webhooks: HMAC-SHA256 over id, time and body."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 
 
 def signature_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that prove a message: its id, its time in seconds, its signature."""
+    """Return the headers that authenticate a message: id, time in seconds and signature."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     mac = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     return {
