@@ -1,8 +1,8 @@
-"""Pay per call: a client that has a wallet and nothing else pays for each task, by x402.
+"""Payment per call by x402, for clients that have a wallet and no API key.
 
-`docs/x402.md` is for those who use it; the protocol's own words are kept: requirements, payload,
-settlement. The *till* is the account that payments go to.
+`docs/x402.md` is the guide for clients. The code uses the protocol's terms: requirements, payload,
+settlement. The *till* is the account that receives the payments.
 """
 
 TILL_KEYSTORE = "x402.json"
-"""In `KEYSTORE_DIR`. Its key signs refunds, which others send: it needs no gas money."""
+"""In `KEYSTORE_DIR`. Its key only signs refunds, which another account sends: it needs no gas."""

@@ -1,4 +1,4 @@
-"""Why a payment is not taken, in the protocol's words, and what else can go wrong."""
+"""The errors of payment per call. Refusals of payments have the protocol's codes."""
 
 import enum
 
@@ -6,7 +6,7 @@ from sessions.errors import RequestError, SessionsError
 
 
 class Reason(enum.StrEnum):
-    """The codes of x402 for its scheme `exact` on EVM chains, and three of our own at the end."""
+    """The codes of x402's scheme `exact` on EVM chains. The last three codes are our own."""
 
     REQUIRED = "payment_required"
     PAYLOAD = "invalid_payload"
@@ -28,11 +28,11 @@ class Reason(enum.StrEnum):
 
 
 class PaymentRefused(SessionsError):
-    """A payment that is missing or not good; it is answered with 402 and what would be.
+    """A payment is missing or not valid. The answer is 402, with the terms of a valid payment.
 
     Args:
-        reason: for programs.
-        detail: the same for people, with figures.
+        reason: the code, for programs.
+        detail: the explanation for people, with figures.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -42,27 +42,27 @@ class PaymentRefused(SessionsError):
 
 
 class NotOffered(RequestError):
-    """No session here is paid per call, or not this one."""
+    """This router offers no payment per call, or not for this session."""
 
     code, title, status = "pay_per_call_not_offered", "Not offered per call", 404
 
 
 class TillEmpty(RequestError):
-    """The session that pays the network has too little, whatever the client pays."""
+    """The session that pays the network has too little balance, whatever the client pays."""
 
     code, title, status = "pay_per_call_unfunded", "The router's session is not funded", 503
     retry_after_s = 60
 
 
 class PaymentUncheckable(RequestError):
-    """The chain cannot be asked whether a payment is good."""
+    """The chain cannot be asked whether a payment is valid."""
 
     code, title, status = "chain_unavailable", "The chain does not answer", 503
     retry_after_s = 5
 
 
 class SettlementSlow(RequestError):
-    """The chain has not made the transfer yet; it may still, and the task goes on."""
+    """The chain has not made the transfer yet. It still may, and the task goes on."""
 
     code, title, status = "settlement_pending", "The payment is under way", 503
     retry_after_s = 5

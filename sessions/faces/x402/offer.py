@@ -1,4 +1,4 @@
-"""What a call costs and how it is to be paid: the requirements of x402, in both its versions."""
+"""The price of a call and its terms of payment: the requirements of x402, versions 1 and 2."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from sessions.errors import cor
 
 SCHEME = "exact"
 MAX_TIMEOUT_S = 120
-"""How long an authorization is to count: for a clock that is off, a queue, a few blocks."""
+"""How long an authorization should be valid: it covers clock skew, a queue and a few blocks."""
 MIME_TYPE = "application/json"
 OUTPUT_SCHEMA: dict[str, Any] = {
     "input": {"type": "http", "method": "POST", "bodyType": "json"},
@@ -39,9 +39,9 @@ _NAMES_IN_VERSION_1 = {
 
 @dataclass(frozen=True)
 class Offer:
-    """One call at its price. Addresses are checksummed; `amount_wei` is in wei of $COR.
+    """One call at its price. Addresses are checksummed, and `amount_wei` is in wei of $COR.
 
-    `resource` is the URL that was asked.
+    `resource` is the URL of the request.
     """
 
     amount_wei: int
@@ -54,12 +54,12 @@ class Offer:
 
     @property
     def network(self) -> str:
-        """As version 2 names chains (CAIP-2)."""
+        """The chain's name in version 2 (CAIP-2)."""
         return f"eip155:{self.chain_id}"
 
     @property
     def network_in_version_1(self) -> str:
-        """Version 1 has a name for each chain that it knows; for others we say CAIP-2 as well."""
+        """The chain's name in version 1. A chain without such a name has its CAIP-2 name."""
         return _NAMES_IN_VERSION_1.get(self.chain_id, self.network)
 
     @property
@@ -71,11 +71,11 @@ class Offer:
 
     @property
     def extra(self) -> dict[str, str]:
-        """The token's signing domain, and that the transfer comes before the answer."""
+        """The token's signing domain. `paymentFlow` says that the transfer precedes the answer."""
         return {"name": DOMAIN_NAME, "version": DOMAIN_VERSION, "paymentFlow": "upfront"}
 
     def to_requirements(self) -> dict[str, Any]:
-        """The member of `accepts` in version 2."""
+        """Return the member of `accepts` in version 2."""
         return {
             "scheme": SCHEME,
             "network": self.network,
@@ -87,7 +87,7 @@ class Offer:
         }
 
     def to_requirements_in_version_1(self) -> dict[str, Any]:
-        """The member of `accepts` in version 1."""
+        """Return the member of `accepts` in version 1."""
         return {
             "scheme": SCHEME,
             "network": self.network_in_version_1,
@@ -103,7 +103,7 @@ class Offer:
         }
 
     def to_resource(self) -> dict[str, str]:
-        """The `resource` of version 2."""
+        """Return the `resource` of version 2."""
         return {
             "url": self.resource,
             "description": self.description,

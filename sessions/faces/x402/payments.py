@@ -1,4 +1,4 @@
-"""Taking a paid task: task, payment and transfer are written together, or none of them is."""
+"""Acceptance of paid tasks. One transaction writes the task, its payment and the transfer."""
 
 import logging
 from dataclasses import replace
@@ -28,7 +28,7 @@ from sessions.models import Payment, PaymentStatus, Session, Task
 
 RISK_WINDOW = timedelta(hours=1)
 UNKNOWN_PAYER_PENDING = 1
-"""Transfers that a payer may have under way before one of its has gone through."""
+"""How many pending transfers a payer may have before one of its transfers has succeeded."""
 TRY_AGAIN_S = 3
 
 logger = logging.getLogger(__name__)
@@ -43,18 +43,18 @@ def take(
     stream: bool = False,
     request_id: str = "",
 ) -> Payment:
-    """Take a task and what is paid for it, in one transaction.
+    """Accept a task and its payment, in one transaction.
 
-    The same payment with the same request is the same task, however often it comes. Nothing is
-    counted against a payer before its signature is known to be good.
+    A repeated request with the same payment returns the same task. Nothing is counted against a
+    payer before its signature is verified.
 
     Args:
-        stream: whether the answer takes one of the payer's streams.
+        stream: whether the answer is streamed, which takes one of the payer's stream slots.
 
     Raises:
-        PaymentRefused: the payment is not good, or was made for something else.
-        LimitReached: too much waits for the chain already.
-        IntakeError: the task is not taken, and the payment is not touched.
+        PaymentRefused: the payment is not valid, or was made for another request.
+        LimitReached: too many payments wait for the chain.
+        IntakeError: the task is refused, and the payment is not used.
     """
     payer = payment.transfer.payer.lower()
     reference = reference_of(payment)
@@ -99,7 +99,7 @@ def take(
 
 
 def find(payment: SignedPayment) -> Payment | None:
-    """The row of a payment that was taken before."""
+    """Return the row of a payment that was accepted before, or None."""
     nonce = "0x" + payment.transfer.nonce.hex()
     return (
         Payment.objects.select_related("task")
@@ -109,7 +109,7 @@ def find(payment: SignedPayment) -> Payment | None:
 
 
 def reference_of(payment: SignedPayment) -> str:
-    """The task's `client_reference` and key: it says on chain which payment it was, and no more."""
+    """Return the task's label and idempotency key, which identify the payment on chain."""
     transfer = payment.transfer
     named = bytes.fromhex(transfer.payer[2:]) + transfer.nonce
     return f"x402:{keccak(named)[:16].hex()}"
@@ -127,7 +127,7 @@ def _verify(payment: SignedPayment, offer: Offer) -> int:
 
 
 def _require_same(earlier: Payment, payment: SignedPayment, session: Session) -> None:
-    # Nonces can be read on chain; who does not have the signature is not the payer.
+    # Nonces are public on chain, so a client without the signature may not be the payer.
     if earlier.signature != "0x" + payment.signature.hex():
         raise PaymentRefused(Reason.NONCE_USED, "the nonce was used for another authorization")
     if earlier.task.session_id != session.session_id:
@@ -141,9 +141,9 @@ def _of_another_request() -> PaymentRefused:
 
 
 def _require_bounded_risk(session: Session, payer: str, amount_wei: int) -> None:
-    """Bound what is lost when transfers fail that were good when they were looked at.
+    """Limit the loss from transfers that were valid when verified and fail later.
 
-    The session's row is locked, so that no two are the last that fits.
+    The session's row is locked, so that concurrent payments cannot exceed the limit together.
     """
     of_payer = Payment.objects.filter(payer=payer)
     is_known = of_payer.filter(settled_at__isnull=False).exists()

@@ -1,4 +1,4 @@
-"""The paths that are paid per call, described by hand; the answers are those of completions."""
+"""The OpenAPI description of the paths that are paid per call."""
 
 from typing import Any
 

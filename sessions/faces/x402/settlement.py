@@ -1,15 +1,15 @@
-"""What becomes of a payment: settled or refused by the chain, then earned or paid back.
+"""The state machine of payments.
 
 | from | when | to |
 |---|---|---|
-| pending | its transfer is mined, whoever has sent it | settled |
-| pending | the chain refuses it for good | refused; the answer stays here |
+| pending | the transfer is mined, whoever sent it | settled |
+| pending | the chain finally refuses the transfer | refused; the client gets no answer |
 | settled | the task has ended, and a miner was paid | earned |
-| settled | the task has come to nothing | refunding |
+| settled | the task ended without a paid result, or failed | refunding |
 | refunding | the transfer back is mined | refunded |
 
-Each step is one transaction that locks the row, and safe to repeat. `sweep` takes all that can go
-on; the `react` process calls it whenever the chain has news.
+Each step is one transaction that locks the row, and is safe to repeat. `sweep` advances all
+payments that are due. The `react` process calls it whenever the chain has news.
 """
 
 import logging
@@ -38,9 +38,9 @@ from sessions.stages import task_states
 from sessions.streams import task_stream
 
 REFUND_AGAIN_AFTER = timedelta(minutes=10)
-"""A refund that the chain refuses (the till is empty, say) costs gas each time it is tried."""
+"""Pause before a refused refund is retried, since each try costs gas even if the till is empty."""
 FOR_GOOD = 2**47 - 1
-"""The last second that the token counts as one."""
+"""The largest `valid_before` that the token accepts."""
 KEPT_S = 3_600
 USED = "ERC3009UsedAuthorization"
 
@@ -48,32 +48,32 @@ logger = logging.getLogger(__name__)
 
 
 def sweep(now: datetime) -> None:
-    """Bring on every payment that can go on."""
+    """Advance every payment that can change its state now."""
     for payment in Payment.objects.due(now):
-        # Its own error, or one that nobody expected: either way the others go on.
+        # An error of one payment, expected or not, does not stop the others.
         _isolation.attempt(payment.pk, payment, partial(_try, payment, now), now)
 
 
 _isolation = Isolation("payments")
-"""For the one thread of the `react` process that settles payments."""
+"""Used by the one thread of the `react` process that settles payments."""
 
 
 def _try(payment: Payment, now: datetime) -> None:
     try:
         advance(payment, now)
-    except ChainError as error:  # an endpoint, or the till, is away
+    except ChainError as error:  # an RPC endpoint or the till's keystore is unavailable
         logger.error("%s has to wait: %s", payment, error)
 
 
 def advance(payment: Payment, now: datetime | None = None) -> Payment:
-    """Take a payment as far as it can go now, and return it as it is then.
+    """Advance a payment as far as possible now, and return its current row.
 
     Raises:
-        RpcError: the chain has to be asked who used the nonce, and cannot be.
-        KeystoreError: the till cannot be opened, and something is to be paid back.
+        RpcError: the chain must be asked who used the nonce, and does not answer.
+        KeystoreError: a refund is necessary, and the till's keystore cannot be opened.
     """
     now = now or timezone.now()
-    # Asked before the row is locked: it may take seconds.
+    # Ask the chain before locking the row, because this may take seconds.
     elsewhere = _made_by_another(payment) if payment.status == PaymentStatus.PENDING else None
     with transaction.atomic():
         rows = Payment.objects.select_related(
@@ -87,12 +87,12 @@ def advance(payment: Payment, now: datetime | None = None) -> Payment:
                 break
             logger.info("%s: %s, then %s", payment, before, payment.status)
     if payment.status == PaymentStatus.PENDING and _has_lost_its_nonce(payment.settlement):
-        return advance(payment, now)  # the chain has refused it since we asked
+        return advance(payment, now)  # the chain has refused it since the chain was asked
     return payment
 
 
 def stream_key(payment: Payment) -> str:
-    """The stream of word that a payment has gone on."""
+    """Return the key of the stream that announces a payment's changes."""
     return f"payment:{payment.pk}"
 
 
@@ -128,7 +128,7 @@ def _settle(payment: Payment, elsewhere: str | None, now: datetime) -> None:
 
 
 def _call_off(payment: Payment) -> None:
-    """Spare the task where no miner has it yet; who has begun is not to suffer for the payer."""
+    """Fail a task that no miner has yet. If miners have begun, they are paid nevertheless."""
     if payment.task.status == TaskStatus.QUEUED:
         why = f"the chain refused the payment: {payment.error}"
         task_states.mark_failed(payment.task, "payment_refused", why)
@@ -159,7 +159,7 @@ def _complete_refund(payment: Payment, now: datetime) -> None:
 
 
 def transfer_of(payment: Payment) -> TransferWithAuthorization:
-    """What the payer has signed."""
+    """Return the transfer that the payer has signed."""
     return TransferWithAuthorization(
         payer=to_checksum_address(payment.payer),
         to=to_checksum_address(payment.pay_to),
@@ -171,7 +171,7 @@ def transfer_of(payment: Payment) -> TransferWithAuthorization:
 
 
 def _refund_of(payment: Payment) -> TransferWithAuthorization:
-    """The transfer back. The token makes it once: its nonce follows from the payment's."""
+    """Return the refund. Its nonce derives from the payment, so the token transfers it once."""
     return TransferWithAuthorization(
         payer=to_checksum_address(payment.pay_to),
         to=to_checksum_address(payment.payer),
@@ -198,15 +198,16 @@ def _pay_back(payment: Payment, now: datetime) -> None:
 
 
 def _hash_of(operation: Operation) -> str:
-    """The hash of the transaction that an operation went by."""
+    """Return the hash of an operation's transaction."""
     return operation.transaction.hash if operation.transaction else ""
 
 
 def _made_by_another(payment: Payment) -> str | None:
-    """The transaction of somebody else that has made this very transfer; "" for none.
+    """Return the hash of another account's transaction that made this transfer, or "" for none.
 
-    Who sees an authorization may send it first. Our own is refused then, and yet we were paid.
-    None where ours was not refused for that, and nobody was asked.
+    Anyone who sees an authorization may submit it first. Then the router's own transaction fails,
+    but the payment arrives. Return None, without asking the chain, if this was not the reason of
+    the failure.
     """
     if not _has_lost_its_nonce(Operation.objects.get(pk=payment.settlement_id)):
         return None
@@ -229,5 +230,5 @@ def _tell(payment: Payment) -> None:
         task_stream.write(
             task_stream.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S)
         )
-    except (redis.RedisError, OSError):  # who waits looks by itself now and then
+    except (redis.RedisError, OSError):  # waiting clients also check by themselves
         logger.warning("%s: nobody was told", payment, exc_info=True)

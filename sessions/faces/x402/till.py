@@ -1,7 +1,7 @@
-"""The till: the account that payments go to.
+"""The till: the account that receives payments.
 
-The sessions that it owns are the ones that are paid per call: they pay the network, and what comes
-in and what goes out is the same account's.
+The sessions that the till owns can be paid per call. They pay the network, so the same account
+receives the payments and bears the costs.
 """
 
 from functools import cache
@@ -18,10 +18,10 @@ from sessions.models.session import SessionQuerySet
 
 
 def address() -> str:
-    """The till's checksum address.
+    """Return the till's checksum address.
 
     Raises:
-        NotOffered: this router has none.
+        NotOffered: this router has no till.
     """
     try:
         return _address(Path(settings.KEYSTORE_DIR) / TILL_KEYSTORE)
@@ -30,17 +30,17 @@ def address() -> str:
 
 
 def account() -> LocalAccount:
-    """The till with its key, to pay back from. Raises KeystoreError."""
+    """Return the till's account with its key, for refunds. Raises KeystoreError."""
     return _account(
         Path(settings.KEYSTORE_DIR) / TILL_KEYSTORE, Path(settings.KEYSTORE_PASSWORD_FILE)
     )
 
 
 def default_session_id() -> int:
-    """The session of those who name none: the oldest active one of the till's.
+    """Return the session for requests that name none: the till's oldest active session.
 
     Raises:
-        NotOffered: there is none.
+        NotOffered: the till has no active session.
     """
     oldest = _sessions().active().order_by("session_id").first()
     if oldest is None:
@@ -49,10 +49,10 @@ def default_session_id() -> int:
 
 
 def find_session(session_id: int) -> Session:
-    """A session of the till's.
+    """Return a session of the till.
 
     Raises:
-        NotOffered: it is somebody else's, or not known (yet).
+        NotOffered: the session belongs to another account, or is not known (yet).
     """
     found = _sessions().filter(pk=session_id).first()
     if found is None:

@@ -1,4 +1,4 @@
-"""The addresses of what is paid per call, below `/api/v1/x402/`."""
+"""The URL patterns of payment per call, below `/api/v1/x402/`."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Whether a payment is good, before anything is done for it."""
+"""Verification of a payment, before anything is done for it."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from sessions.faces.x402.offer import SCHEME, Offer
 from sessions.faces.x402.wire import SignedPayment
 
 SHORTEST_VALIDITY_S = 15
-"""What has to be left of an authorization's time, so that its transfer can still be mined."""
+"""The validity that an authorization must have left, so that its transfer can be mined in time."""
 _REASONS = {
     "ERC3009InvalidSignature": Reason.SIGNATURE,
     "ERC3009InvalidAuthorizationTime": Reason.EXPIRED,
@@ -28,10 +28,10 @@ _thread = threading.local()
 
 
 def require_terms(payment: SignedPayment, offer: Offer, now: datetime) -> None:
-    """Make sure that a payment is what was asked for, and in time. Pure.
+    """Check that a payment matches the offer and is valid now. Pure.
 
     Raises:
-        PaymentRefused: it is something else.
+        PaymentRefused: it is not.
     """
     transfer = payment.transfer
     networks = {1: offer.network_in_version_1, 2: offer.network}
@@ -61,12 +61,12 @@ def require_terms(payment: SignedPayment, offer: Offer, now: datetime) -> None:
 
 
 def require_good(payment: SignedPayment, offer: Offer, now: datetime) -> int:
-    """Make sure that the chain would make this payment now; the number of the block that says so.
+    """Check that the chain would make this payment now. Return the number of the block checked.
 
     Raises:
-        PaymentRefused: it would not.
-        LimitReached: too many bad signatures come from the client's address.
-        RpcError: the chain cannot be asked.
+        PaymentRefused: the chain would refuse it.
+        LimitReached: too many invalid signatures come from the client's address.
+        RpcError: the chain does not answer.
     """
     require_terms(payment, offer, now)
     trial = try_payment(chain_node(), deployment(), payment.transfer, payment.signature)
@@ -79,7 +79,7 @@ def require_good(payment: SignedPayment, offer: Offer, now: datetime) -> int:
 
 
 def chain_node() -> Endpoints:
-    """The chain's endpoints, which are not for two threads."""
+    """Return this thread's chain endpoints, because threads cannot share them."""
     kept: tuple[list[str], Endpoints] | None = getattr(_thread, "node", None)
     if kept is None or kept[0] != settings.RPC_URLS:
         kept = _thread.node = (list(settings.RPC_URLS), Endpoints(settings.RPC_URLS))
@@ -99,7 +99,7 @@ def _refused(refusal: Refusal, payment: SignedPayment) -> PaymentRefused:
 
 
 def _signer(payment: SignedPayment) -> str:
-    """Who signed this, for people who look for their mistake."""
+    """Say which account made a wrong signature, to help people find their mistake."""
     try:
         signer = recover(payment.transfer, domain_of(deployment()), payment.signature)
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""`POST /api/v1/x402/completions`: a completion for whoever pays for it."""
+"""`POST /api/v1/x402/completions`: a completion for a client that pays for it."""
 
 import time
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ from sessions.streams.reader import current_reader
 
 SETTLEMENT_WAIT_S = 60.0
 LOOK_EVERY_S = 2.0
-"""Word that a payment has gone on may be lost."""
+"""Seconds between checks of a payment, because its announcement may be lost."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request: what is asked, at which price, and the payment that was taken for it."""
+    """One request: its body, its price, and the payment that was accepted for it."""
 
     body: CompletionBody
     offer: Offer
@@ -43,7 +43,7 @@ class Call:
 
     @property
     def settlement(self) -> dict[str, str]:
-        """The header that says what came of the payment."""
+        """The header that reports the payment's state."""
         return wire.settlement(self.payment, self._network, self.version)
 
     @property
@@ -53,7 +53,7 @@ class Call:
 
 
 class _NotPaid(Exception):
-    """A refused payment, with what would be a good one."""
+    """A payment was refused. `offer` has the terms of a valid payment."""
 
     def __init__(self, offer: Offer, refusal: PaymentRefused) -> None:
         super().__init__(refusal.detail)
@@ -62,9 +62,9 @@ class _NotPaid(Exception):
 
 @csrf_exempt
 async def paid_completions(request: HttpRequest, session_id: int | None = None) -> HttpResponseBase:
-    """Take the task and its payment, wait for the transfer, then answer as `completions` does.
+    """Accept the task and its payment, wait for the transfer, then answer like `completions`.
 
-    Miners begin at once; nothing of the answer goes out before the chain has made the transfer.
+    Miners begin at once. No part of the answer is sent before the chain has made the transfer.
     """
     try:
         require_method(request, "POST")
@@ -126,10 +126,10 @@ def _offer(request: HttpRequest, quote: acceptance.Quote) -> Offer:
 
 
 async def _settled(payment: Payment) -> Payment:
-    """Wait until the chain has made the transfer, or has refused it.
+    """Wait until the chain has made or refused the transfer.
 
     Raises:
-        SettlementSlow: it has done neither for a minute.
+        SettlementSlow: it has done neither within `SETTLEMENT_WAIT_S` seconds.
         RelayError: live streams are down, or this process is about to stop.
     """
     until = time.monotonic() + SETTLEMENT_WAIT_S
@@ -186,6 +186,6 @@ def _with(response: HttpResponseBase, headers: dict[str, Any]) -> HttpResponseBa
 
 
 def _give_back_connection() -> None:
-    # The answer may take minutes, and the pool has few connections.
+    # The answer may take minutes, and the connection pool is small.
     if not connection.in_atomic_block:
         connection.close()

@@ -1,12 +1,12 @@
-"""x402 over HTTP, versions 1 and 2: what is in which header and body. Pure.
+"""The headers and bodies of x402 over HTTP, versions 1 and 2. Pure.
 
 | | version 1 | version 2 |
 |---|---|---|
-| what is asked | the body of the 402 | `PAYMENT-REQUIRED` |
-| what the client pays with | `X-PAYMENT` | `PAYMENT-SIGNATURE` |
-| what came of it | `X-PAYMENT-RESPONSE` | `PAYMENT-RESPONSE` |
+| the required payment | the body of the 402 | `PAYMENT-REQUIRED` |
+| the client's payment | `X-PAYMENT` | `PAYMENT-SIGNATURE` |
+| the result of the payment | `X-PAYMENT-RESPONSE` | `PAYMENT-RESPONSE` |
 
-Headers are JSON in base64.
+The headers hold JSON in base64.
 """
 
 import base64
@@ -30,7 +30,7 @@ RESPONSE_HEADERS = {2: "PAYMENT-RESPONSE", 1: "X-PAYMENT-RESPONSE"}
 MAX_HEADER_CHARACTERS = 16_384
 MAX_SIGNATURE_BYTES = 2_048
 LATEST = 2**63 - 1
-"""The latest second that we keep."""
+"""The latest time, in seconds since 1970, that the database can store."""
 _NUMBER = re.compile(r"[0-9]{1,78}")
 _NONCE = re.compile(r"0x[0-9a-fA-F]{64}")
 _SIGNATURE = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{MAX_SIGNATURE_BYTES}}}")
@@ -38,7 +38,7 @@ _SIGNATURE = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{MAX_SIGNATURE_BYTES}}}")
 
 @dataclass(frozen=True)
 class SignedPayment:
-    """What a client pays with, well-formed and not yet believed. `asset` is "" in version 1."""
+    """A client's payment, parsed but not verified. `asset` is empty in version 1."""
 
     version: int
     scheme: str
@@ -49,7 +49,7 @@ class SignedPayment:
 
 
 def payment_required(offer: Offer, refusal: PaymentRefused) -> tuple[dict[str, Any], str]:
-    """The body and the header of a 402: both versions at once, since nobody knows the client's."""
+    """Return body and header of a 402, in both versions, as the client's version is unknown."""
     body = {
         "x402Version": 1,
         "error": refusal.reason.value,
@@ -66,10 +66,10 @@ def payment_required(offer: Offer, refusal: PaymentRefused) -> tuple[dict[str, A
 
 
 def read_payment(headers: Mapping[str, str]) -> SignedPayment | None:
-    """The payment of a request; None where it has none.
+    """Parse the payment of a request, or return None if it has none.
 
     Raises:
-        PaymentRefused: it is malformed.
+        PaymentRefused: the payment is malformed.
     """
     for version, name in PAYMENT_HEADERS.items():
         header = headers.get(name)
@@ -79,7 +79,7 @@ def read_payment(headers: Mapping[str, str]) -> SignedPayment | None:
 
 
 def settlement(payment: Payment, network: str, version: int) -> dict[str, str]:
-    """The header that says what came of a payment."""
+    """Return the header that reports the result of a payment."""
     said: dict[str, Any] = {
         "success": bool(payment.transaction),
         "transaction": payment.transaction,
