@@ -1,4 +1,4 @@
-"""The addresses of `/api/v1` by which accounts manage who may: sign-in, keys, webhooks."""
+"""The URL patterns below `/api/v1` for access: sign-in, API keys and webhooks."""
 
 from django.urls import path
 

@@ -1,7 +1,7 @@
-"""Which form an answer has: JSON, whatever a client says that it accepts.
+"""Content negotiation: the answer is JSON, whatever the client's `Accept` header says.
 
-The completions answer so as well, and a client that asks for HTML or an event stream out of habit
-is better served by an answer than by a 406.
+Completions behave in the same way. Many clients send `Accept: text/html` or an event stream by
+default. An answer in JSON helps them more than a 406.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 
 class JsonAnyway(DefaultContentNegotiation):
-    """As the framework chooses; its first form where nothing that is asked for exists."""
+    """The framework's choice, or its first renderer if the client accepts none of them."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: Any = None

@@ -1,4 +1,4 @@
-"""Bodies of the REST framework's views: JSON objects of a bounded depth."""
+"""Parsing of request bodies in REST framework views: JSON objects of bounded depth."""
 
 from collections.abc import Mapping
 from typing import IO, Any, cast
@@ -10,7 +10,7 @@ from sessions.faces.common.completion_body import json_object
 
 
 class ObjectParser(BaseParser):
-    """As the completions read theirs; the framework's own parser follows any depth."""
+    """Parses bodies like the completions do. The framework's own parser has no limit of depth."""
 
     media_type = "application/json"
 
@@ -24,6 +24,6 @@ class ObjectParser(BaseParser):
 
 
 def given(request: Request) -> dict[str, Any]:
-    """The members of a body; one that is null says no more than one that is missing."""
+    """Return the members of a body, without those that are null."""
     members = cast(dict[str, Any], request.data)
     return {name: value for name, value in members.items() if value is not None}

@@ -1,7 +1,7 @@
-"""How sessions and tasks look in JSON.
+"""The JSON representations of sessions and tasks.
 
-Amounts are decimal strings of wei, since they pass 2^53; addresses have their checksum (EIP-55),
-since clients hand them to libraries that take no others.
+Amounts are decimal strings of wei, since they exceed 2^53. Addresses have their checksum (EIP-55),
+since some libraries of clients accept no others.
 """
 
 from collections import defaultdict
@@ -37,18 +37,18 @@ STATUS_NUMBERS = {
     TaskStatus.ENDED: 5,
     TaskStatus.FAILED: 5,
 }
-"""The contract's numbers. It knows no validated task, and one that fails has ended."""
+"""The contract's status numbers. It has no status for validated; a failed task has ended."""
 REPLACED = "replaced"
-"""A miner's part that another miner has taken over."""
+"""The status of a miner that another miner has replaced."""
 
 
 def session(row: Session) -> dict[str, Any]:
-    """A session, its routers, its own nodes and its money."""
+    """Return a session with its routers, dedicated nodes and balances."""
     return sessions([row])[0]
 
 
 def sessions(rows: Iterable[Session]) -> list[dict[str, Any]]:
-    """Sessions as `session` shows them, in as many queries as one takes."""
+    """Return sessions in the form of `session`, with as many queries as for one session."""
     rows = list(rows)
     ids = [row.session_id for row in rows]
     routers = SessionRouter.objects.filter(session_id__in=ids, removed=False).order_by("index")
@@ -74,12 +74,12 @@ def sessions(rows: Iterable[Session]) -> list[dict[str, Any]]:
 
 
 def miner(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A miner of the directory."""
+    """Return a miner of the directory."""
     return {**entry, "active": entry["online"]}
 
 
 def miner_stats(entries: Collection[Mapping[str, Any]]) -> dict[str, int]:
-    """What there is of miners altogether."""
+    """Return the totals of all miners."""
     online = [entry for entry in entries if entry["online"]]
     return {
         "total": len(entries),
@@ -90,7 +90,7 @@ def miner_stats(entries: Collection[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def task(row: Task) -> dict[str, Any]:
-    """A task without its miners."""
+    """Return a task without its miners."""
     return {
         "session_id": row.session_id,
         "task_id": row.task_id,
@@ -123,7 +123,7 @@ def task(row: Task) -> dict[str, Any]:
 
 
 def task_with_miners(row: Task) -> dict[str, Any]:
-    """A task with what the chain has of it and every miner's part in it."""
+    """Return a task with its state on chain and every miner's part in it."""
     records = ports.task_records(row)
     answered = [record for record in records.miners if record["text"] is not None]
     on_chain = OnChainTask.objects.filter(session_id=row.session_id, task_id=row.task_id).first()
@@ -142,7 +142,7 @@ def task_with_miners(row: Task) -> dict[str, Any]:
 
 
 def published(shown: dict[str, Any]) -> dict[str, Any]:
-    """A task as clients of the deployed network read it: `status` by the contract's number."""
+    """Return a task in the form of the deployed network: `status` is the contract's number."""
     status = TaskStatus(shown["status"])
     number = STATUS_NUMBERS[status]
     return shown | {
@@ -154,14 +154,14 @@ def published(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def outcome(row: Task) -> dict[str, str] | None:
-    """How a task ended, once it has."""
+    """Return how a task ended, or None if it has not."""
     if not row.outcome_code:
         return None
     return {"code": row.outcome_code, "message": row.outcome_message}
 
 
 def stages(row: Task) -> list[dict[str, Any]]:
-    """The stages that a task has passed, each with its time, in their order."""
+    """Return the stages that a task has passed, with their times, in order."""
     passed = [
         {"status": status.value, "at": getattr(row, name)}
         for status, name in TIMESTAMPS.items()
@@ -175,7 +175,7 @@ def stages(row: Task) -> list[dict[str, Any]]:
 
 
 def models() -> list[dict[str, Any]]:
-    """The models that are both served here and priced on chain."""
+    """Return the models that are both served by this router and priced on chain."""
     counter = ports.prompt_counter()
     served = []
     for price in ModelPrice.objects.order_by("model_identifier"):
@@ -197,7 +197,7 @@ def models() -> list[dict[str, Any]]:
 
 
 def _session(row: Session) -> dict[str, Any]:
-    """What the session's own row says."""
+    """Return the values in the session's own row."""
     return {
         "session_id": row.session_id,
         "sid": row.sid,

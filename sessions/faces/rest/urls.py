@@ -1,4 +1,4 @@
-"""The addresses of `/api/v1`."""
+"""The URL patterns of `/api/v1`."""
 
 from django.urls import include, path, re_path
 

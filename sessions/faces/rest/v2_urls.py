@@ -1,8 +1,8 @@
-"""The addresses of `/api/v2`.
+"""The URL patterns of `/api/v2`.
 
-Its completions have off-chain payloads, which those of `/api/v1` have here as well: a prompt and
-its results lie in the content-addressed storage, and the chain has their addresses. Its tasks have
-the `status` that clients of the deployed network read, the contract's number.
+In version 2, completions have off-chain payloads. In this router those of version 1 have them too:
+prompts and results are in content-addressed storage, and the chain has their addresses. The tasks
+of version 2 have the `status` that clients of the deployed network expect, the contract's number.
 """
 
 from django.urls import path, re_path

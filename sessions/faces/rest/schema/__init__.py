@@ -1,1 +1,1 @@
-"""The description of the API: OpenAPI 3.1, at `/api/schema`, rendered at `/api/docs`."""
+"""The OpenAPI 3.1 description of the API, at `/api/schema` and rendered at `/api/docs`."""

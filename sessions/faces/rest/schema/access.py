@@ -1,4 +1,4 @@
-"""What accounts manage (sign-in, keys, webhooks), described by hand; see `docs/access.md`."""
+"""The hand-written description of sign-in, keys and webhooks; see `docs/access.md`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The paths that are plain asynchronous views, described by hand."""
+"""The hand-written description of the paths that are plain asynchronous views."""
 
 from typing import Any
 

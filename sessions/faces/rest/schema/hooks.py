@@ -1,6 +1,6 @@
-"""What is done to the generated description: paths and answers that no serializer has.
+"""Hooks that complete the generated description with paths and errors that no serializer has.
 
-`SCHEMA_PATHS` and `SCHEMA_COMPONENTS` in the settings name the dictionaries to add, by dotted path.
+The settings `SCHEMA_PATHS` and `SCHEMA_COMPONENTS` name the dictionaries to add, by dotted path.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ _ERROR = {
 
 
 def published_only(endpoints: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out what is not published, or described by hand (`PREPROCESSING_HOOKS`)."""
+    """Remove paths that are not published or described by hand (`PREPROCESSING_HOOKS`)."""
     by_hand = {path for name in settings.SCHEMA_PATHS for path in import_string(name)}
     return [
         endpoint
@@ -50,7 +50,7 @@ def published_only(endpoints: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the hand-written paths, and the form of errors to all (`POSTPROCESSING_HOOKS`)."""
+    """Add the hand-written paths, and the errors of all paths (`POSTPROCESSING_HOOKS`)."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
     for name in settings.SCHEMA_COMPONENTS:

@@ -1,4 +1,4 @@
-"""The REST framework's views, described: parameters, answers, an example each."""
+"""The descriptions of the REST framework's views: parameters, answers and examples."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""The views of `/api`, one subject a module."""
+"""The views of `/api`, one module per subject."""

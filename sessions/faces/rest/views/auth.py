@@ -1,7 +1,8 @@
 """`/auth`: sign-in with Ethereum for people, who get a session cookie.
 
-From a browser: `GET nonce`, have the wallet sign the message, `POST sign-in`. Whatever changes
-something then needs the CSRF token of the answer as the header `X-CSRFToken`.
+A browser gets a nonce (`GET nonce`), lets the wallet sign the message, and sends it (`POST
+sign-in`). The answer has a CSRF token. Each later request that changes something sends the token in
+the header `X-CSRFToken`.
 """
 
 from django.conf import settings
@@ -41,7 +42,7 @@ class _PublicView(APIView):
 
 
 class NonceView(_PublicView):
-    """`GET /auth/nonce`: what a message must say to be accepted here."""
+    """`GET /auth/nonce`: the values that a sign-in message must have."""
 
     def get(self, request: Request) -> Response:
         return Response(
@@ -57,7 +58,7 @@ class NonceView(_PublicView):
 
 
 class SignInView(_PublicView):
-    """`POST /auth/sign-in`: a signed message becomes a session cookie."""
+    """`POST /auth/sign-in`: exchange a signed message for a session cookie."""
 
     def post(self, request: Request) -> Response:
         asked = SignInSerializer(data=request.data)
@@ -73,7 +74,7 @@ class SignInView(_PublicView):
             rates.count_failure()
             raise
         session = request._request.session
-        # A new name for the session: one that a stranger has set is not signed in.
+        # A new session key prevents session fixation.
         session.cycle_key()
         session[ACCOUNT] = signed_in.address
         session.set_expiry(_lasts_s(signed_in.until))
@@ -82,7 +83,7 @@ class SignInView(_PublicView):
 
 
 class SignedInView(_PublicView):
-    """`GET /auth/session`: who has signed in here."""
+    """`GET /auth/session`: the account that has signed in from this browser."""
 
     def get(self, request: Request) -> Response:
         account = signed_in_account(request._request)
@@ -92,7 +93,7 @@ class SignedInView(_PublicView):
 
 
 class SignOutView(_PublicView):
-    """`POST /auth/sign-out`: the cookie is worth nothing from here on."""
+    """`POST /auth/sign-out`: end the session and invalidate its cookie."""
 
     def post(self, request: Request) -> Response:
         require_same_origin(request._request)
@@ -109,7 +110,7 @@ def _signed_in(request: Request, account: str) -> dict[str, object]:
 
 
 def _domain(request: Request) -> str:
-    # One of ALLOWED_HOSTS: Django has checked it.
+    # Django has checked that it is one of ALLOWED_HOSTS.
     return request._request.get_host()
 
 

@@ -1,4 +1,4 @@
-"""`POST /completions`: a prompt goes in, the answer comes out, at once or as it is made."""
+"""`POST /completions`: answer a prompt, completely or as a stream."""
 
 from asgiref.sync import sync_to_async
 from django.db import connection
@@ -23,12 +23,12 @@ from sessions.intake import acceptance
 from sessions.models import Scope, Task
 
 RESUMED_WITHIN_S = 5.0
-"""How long a client whose connection broke has to follow its task again, before that ends."""
+"""How many seconds a disconnected client has to follow its task again, before the task ends."""
 
 
 @csrf_exempt
 async def completions(request: HttpRequest, session_id: int | None = None) -> HttpResponseBase:
-    """Take the task in a thread of its own, then wait for it without one."""
+    """Accept the task in a thread, then wait for the answer without one."""
     try:
         require_method(request, "POST")
         body, task = await leaving.taken(sync_to_async(_take)(request, session_id), _awaited)
@@ -55,7 +55,7 @@ async def completions(request: HttpRequest, session_id: int | None = None) -> Ht
 
 
 def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:
-    """What ends when the client leaves; one that has named its request may ask again."""
+    """Return the tasks to end on disconnect: none if the client can repeat its request."""
     body, task = taken
     return [] if body.request.idempotency_key else [task]
 
@@ -63,7 +63,7 @@ def _awaited(taken: tuple[CompletionBody, Task]) -> list[Task]:
 def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody, Task]:
     try:
         order = orders.read_headers(request.headers)
-        # A signature over the body can only be judged once the body is read.
+        # A signature covers the body, so it can only be verified after the body is read.
         caller = identify(request) if order is None else None
         body = read_completion(request.body, session_id, key=idempotency_key(request.headers))
         if caller is None:
@@ -78,7 +78,7 @@ def _take(request: HttpRequest, session_id: int | None) -> tuple[CompletionBody,
             account=caller.address,
         )
     finally:
-        # The answer may take minutes, and the pool has few connections.
+        # The answer may take minutes, and the connection pool is small.
         if not connection.in_atomic_block:
             connection.close()
     return body, task

@@ -1,10 +1,10 @@
-"""`GET /ipfs/{cid}`: results and prompts by the addresses that the chain has of them.
+"""`GET /ipfs/{cid}`: results and prompts by their content addresses on chain.
 
-Results are for everybody who has the address, as they are on a public chain: those of clear tasks
-in clear, those of encrypted ones as the envelopes that they are (`PUBLIC_RESULTS=0` ends that).
-Prompts, and results that are not public, are for callers who see their session. Nothing else is
-served: what neither this router has stored nor a miner has revealed for one of its tasks does not
-exist here, so nobody reads strangers' contents through this router's store.
+Results are public to everyone who has the address, like the chain itself. Results of encrypted
+tasks are envelopes. The setting `PUBLIC_RESULTS=0` makes results private. Prompts and private
+results are only for callers that may see their session. No other content is served: it must be a
+prompt that this router has stored, or a result that a miner has revealed for one of its tasks. So
+nobody can read arbitrary contents through this router's store.
 """
 
 import json
@@ -27,7 +27,7 @@ from sessions.faces.common.problems import OtherMethod, problem_response
 from sessions.models import Task, TaskOrigin
 
 MAX_CONTENT_BYTES = 4 * 1024 * 1024
-"""As much as is read of a prompt or a result anywhere."""
+"""The limit that also applies where the router itself reads prompts and results."""
 FETCH_WITHIN_S = 10.0
 _YEAR_S = 365 * 24 * 3600
 _CID = re.compile(r"b[a-z2-7]{20,98}")
@@ -35,26 +35,26 @@ _RANGE = re.compile(r"bytes=(\d{0,9})-(\d{0,9})")
 
 
 class ContentUnknown(RequestError):
-    """No content of that address that this caller may read."""
+    """This caller may read no content of that address."""
 
     code, title, status = "content_not_found", "No such content", 404
 
 
 class ContentAway(RequestError):
-    """The store does not have it now."""
+    """The store does not have the content at the moment."""
 
     code, title, status, retry_after_s = "content_away", "The content cannot be had now", 504, 10
 
 
 class ContentUnfit(RequestError):
-    """What lies under the address is no prompt and no result."""
+    """The content under the address is neither a prompt nor a result."""
 
     code, title, status = "content_unfit", "The content is none of a task", 502
 
 
 @csrf_exempt
 def content(request: HttpRequest, cid: str) -> HttpResponse:
-    """A result or a prompt. Its address says what it is, so it never changes."""
+    """Return a result or a prompt. Its address is its hash, so the content never changes."""
     try:
         if request.method not in ("GET", "HEAD"):
             raise OtherMethod(request.method or "", "GET")
@@ -74,12 +74,12 @@ def content(request: HttpRequest, cid: str) -> HttpResponse:
 
 
 def _admit(request: HttpRequest, cid: str) -> bool:
-    """Count the request, and find out whether its content is everybody's.
+    """Count the request, and return whether its content is public.
 
     Raises:
-        ContentUnknown: the caller may not read it, or there is none; nobody can tell which.
-        AuthenticationFailed: the caller's credentials are wrong.
-        LimitReached: it asks too often.
+        ContentUnknown: the content does not exist, or the caller may not read it.
+        AuthenticationFailed: the caller's credentials are not valid.
+        LimitReached: the caller sends too many requests.
     """
     caller = None
     if "Authorization" in request.headers or signed_in_account(request):
@@ -132,7 +132,7 @@ def _read(cid: str) -> bytes:
         ) from error
     except storage.StorageError as error:
         raise ContentUnfit(f"{cid} is no content that is read here") from error
-    # A miner may have named anything as its result.
+    # A miner may have named any content as its result.
     if not is_envelope(body) and not _is_of_task(body):
         raise ContentUnfit(f"{cid} is neither a prompt nor a result")
     return body
@@ -149,7 +149,7 @@ def _is_of_task(body: bytes) -> bool:
 
 
 def _part(request: HttpRequest, etag: str, size: int) -> range | None:
-    """The part of the content that is asked for; empty if there is none such, None for all."""
+    """Return the requested range, which may be empty, or None for the complete content."""
     asked = _RANGE.fullmatch(request.headers.get("Range", "").strip())
     if asked is None or request.headers.get("If-Range", etag) != etag:
         return None
@@ -166,7 +166,7 @@ def _headers(cid: str) -> Iterator[tuple[str, str]]:
     yield "X-Ipfs-Path", f"/ipfs/{cid}"
     yield "X-Ipfs-Roots", cid
     yield "Accept-Ranges", "bytes"
-    # Pages of any origin may read it with a script of their own; it is none itself.
+    # Scripts of any origin may read the content. The other headers keep it from being run as one.
     yield "Access-Control-Allow-Origin", "*"
     yield "Access-Control-Expose-Headers", "Content-Range, ETag, X-Ipfs-Path, X-Ipfs-Roots"
     yield "Cross-Origin-Resource-Policy", "cross-origin"

@@ -1,4 +1,4 @@
-"""`/keys`: an account's API keys, made, listed and revoked by the account itself."""
+"""`/keys`: an account creates, lists and revokes its API keys."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ LARGEST_ID = 2**63 - 1
 
 
 class KeyNotFound(RequestError):
-    """No such key of this account."""
+    """The account has no such key."""
 
     code, title, status = "key_not_found", "No such key", 404
 
 
 class KeySerializer(serializers.Serializer):
-    """What a new key is to be."""
+    """The terms of a new key."""
 
     name = Text(max_length=100)
     scopes = serializers.ListField(
@@ -49,7 +49,7 @@ class KeySerializer(serializers.Serializer):
         return value
 
     def terms(self) -> KeyTerms:
-        """What was asked for besides the name."""
+        """Return the terms, without the name."""
         values = {name: value for name, value in self.validated_data.items() if name != "name"}
         if "scopes" in values:
             values["scopes"] = tuple(Scope(scope) for scope in dict.fromkeys(values["scopes"]))
@@ -57,7 +57,7 @@ class KeySerializer(serializers.Serializer):
 
 
 class KeysView(APIView):
-    """`GET /keys`: the account's keys. `POST /keys`: a new one, shown in this answer only."""
+    """`GET /keys`: the account's keys. `POST /keys`: create one, shown in this answer only."""
 
     permission_classes = (ScopeNeeded,)
     scope = Scope.MANAGE
@@ -76,7 +76,7 @@ class KeysView(APIView):
 
 
 class KeyView(APIView):
-    """`GET /keys/{id}`: a key and what it used today. `DELETE /keys/{id}`: revoke it."""
+    """`GET /keys/{id}`: a key and its usage today. `DELETE /keys/{id}`: revoke it."""
 
     permission_classes = (ScopeNeeded,)
     scope = Scope.MANAGE

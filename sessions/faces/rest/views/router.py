@@ -1,4 +1,4 @@
-"""The router about itself and its miners."""
+"""Information about the router and its miners."""
 
 from collections.abc import Iterable
 from operator import itemgetter
@@ -25,7 +25,7 @@ MINER_ORDERINGS = ("reputation", "tokens_per_s", "in_flight")
 
 
 class AboutView(APIView):
-    """`GET /about`: who this is; for everybody."""
+    """`GET /about`: name and version, without authentication."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -58,7 +58,7 @@ def _encryption_key() -> str | None:
 
 
 class StatusView(APIView):
-    """`GET /status`: which of the router's parts are alive."""
+    """`GET /status`: which parts of the router are alive."""
 
     def get(self, request: Request) -> Response:
         components = {"router": True, "miners": ports.miners_online() > 0} | ports.router_health()
@@ -86,7 +86,7 @@ class MinersView(APIView):
             ordering = ordering_of(request, MINER_ORDERINGS, "reputation")
             rows.sort(key=itemgetter(ordering.removeprefix("-")), reverse=ordering[0] == "-")
         page = page_of(request, rows, _shown, "miners", is_counted=True)
-        # The deployed network's names for the same.
+        # Members with the names that the deployed network uses.
         page.data |= {"nodes": page.data["miners"], "stats": representations.miner_stats(known)}
         return page
 

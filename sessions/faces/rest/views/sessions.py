@@ -1,4 +1,4 @@
-"""The sessions that a client sees, and their tasks. What belongs to others does not exist here."""
+"""The sessions that a caller may see, and their tasks. Those of others are answered with 404."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def _as_it_is(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 class SessionsView(APIView):
-    """`GET /sessions`: the active sessions that the caller sees, in pages if `limit` is given."""
+    """`GET /sessions`: the active sessions that the caller may see, paged if `limit` is given."""
 
     permission_classes = (ScopeNeeded,)
 
@@ -68,9 +68,10 @@ class SessionView(APIView):
 
 
 class TasksView(APIView):
-    """`GET /tasks/{sessionId}?limit=&before=`: a session's tasks, the newest first.
+    """`GET /tasks/{sessionId}?limit=&before=`: a session's tasks, newest first.
 
-    `next` is the `before` of the next page, or null. `ordering=created_at` turns the order round.
+    `next` is the value of `before` for the next page, or null. `ordering=created_at` lists the
+    oldest tasks first.
     """
 
     permission_classes = (ScopeNeeded,)
@@ -124,10 +125,10 @@ class PublishedTaskView(TaskView):
 
 
 class TaskCancelView(APIView):
-    """`POST /tasks/{sessionId}/{taskId}/cancel`: end an answer where it is.
+    """`POST /tasks/{sessionId}/{taskId}/cancel`: end an answer at its current length.
 
-    `cancelled` is false where nothing was left to end. What there is of the answer is judged and
-    paid like any other.
+    `cancelled` is false if there was nothing left to end. The answer so far is judged and paid like
+    any other.
     """
 
     permission_classes = (ScopeNeeded,)

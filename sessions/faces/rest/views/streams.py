@@ -1,4 +1,4 @@
-"""`GET /tasks/{sessionId}/{taskId}/stream`: a task's answer as it is made, from any point on."""
+"""`GET /tasks/{sessionId}/{taskId}/stream`: follow a task's live answer from any position."""
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -16,14 +16,14 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 @csrf_exempt
 async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> HttpResponseBase:
-    """Follow a task that any router process took; `Last-Event-ID` says what the client has."""
+    """Follow a task, which may run at any router process, from after `Last-Event-ID`."""
     try:
         require_method(request, "GET")
         authorization = request.headers.get("Authorization", "")
         task = await sync_to_async(find_task)(authorization, session_id, task_id)
         after = AnswerPosition.parse(request.headers.get(LAST_EVENT_ID, ""))
         if after.is_end:
-            # Nothing follows: a browser's EventSource asks again until it is told so.
+            # A 204 stops a browser's EventSource, which would otherwise reconnect for ever.
             return HttpResponse(status=204)
         await require_stream(task)
     except Exception as error:
@@ -32,5 +32,5 @@ async def task_stream(request: HttpRequest, session_id: int, task_id: int) -> Ht
 
 
 def event_stream(task: Task, after: AnswerPosition | None = None) -> EventStream:
-    """A task's answer as the body of a response."""
+    """Return a response that streams a task's answer."""
     return EventStream(answer_events(task, wait_s(task), after=after))

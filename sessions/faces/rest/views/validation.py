@@ -1,9 +1,9 @@
-"""`POST /api/v2/validate`: is a given answer what the network says?
+"""`POST /api/v2/validate`: compare a given answer with the network's.
 
-`session_id` and `answer`, and one of
-- `task_id`: the answer is compared with that task's results that count; nothing is spent;
-- `prompt` (with any member of a completion request): the network answers it first, as a task of the
-  session that is paid like any other.
+The body has `session_id`, `answer` and one of these members:
+- `task_id`: the answer is compared with that task's results that count. This costs nothing.
+- `prompt`, with any other member of a completion request: the network answers the prompt first, as
+  a task of the session that is paid like any other.
 """
 
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ MAX_ANSWER_CHARACTERS = 1_000_000
 
 
 class ValidationBody(serializers.Serializer):
-    """What is to be validated; the members of a completion request are read apart."""
+    """The validation's own members. Those of a completion request are parsed separately."""
 
     session_id = session_number()
     task_id = task_number(required=False)
@@ -41,7 +41,7 @@ class ValidationBody(serializers.Serializer):
 
 @dataclass(frozen=True)
 class Reference:
-    """A result that counts, of one miner."""
+    """A miner's result that counts."""
 
     address: str
     text: str
@@ -49,7 +49,7 @@ class Reference:
 
 @csrf_exempt
 async def validate(request: HttpRequest) -> HttpResponse:
-    """Compare an answer with a task's results, the best match first."""
+    """Compare an answer with a task's results. The best match comes first."""
     try:
         require_method(request, "POST")
         answer, task, references = await sync_to_async(_read)(request)
@@ -71,11 +71,11 @@ async def validate(request: HttpRequest) -> HttpResponse:
 
 
 def _read(request: HttpRequest) -> tuple[str, Task, list[Reference]]:
-    """The answer, its task, and the results of one that is there already."""
+    """Return the answer, its task, and the results of an existing task."""
     try:
         key = bearer(request.headers.get("Authorization", ""))
         members = json_object(request.body)
-        # A member that is null says no more than one that is missing.
+        # Treat null like a missing member.
         given = {name: value for name, value in members.items() if value is not None}
         body = ValidationBody(data=given)
         body.is_valid(raise_exception=True)
@@ -99,7 +99,7 @@ def _read(request: HttpRequest) -> tuple[str, Task, list[Reference]]:
         )
         return values["answer"], task, []
     finally:
-        # The answer may take minutes, and the pool has few connections.
+        # The answer may take minutes, and the connection pool is small.
         if not connection.in_atomic_block:
             connection.close()
 

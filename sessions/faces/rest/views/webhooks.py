@@ -1,4 +1,4 @@
-"""`/webhooks`: where an account wants to be told of its tasks, and what it was told."""
+"""`/webhooks`: an account's webhook endpoints, and the messages to them."""
 
 from typing import Any
 from uuid import UUID
@@ -20,13 +20,13 @@ DELIVERIES_SHOWN = 100
 
 
 class WebhookNotFound(RequestError):
-    """No such webhook, or message, of this account."""
+    """The account has no such webhook or message."""
 
     code, title, status = "webhook_not_found", "No such webhook", 404
 
 
 class WebhookSerializer(serializers.Serializer):
-    """What a new webhook is to be."""
+    """The members of a new webhook."""
 
     url = Text(max_length=MAX_URL_CHARACTERS)
     session_id = session_number(required=False)
@@ -51,7 +51,7 @@ class _WebhookView(APIView):
 
 
 class WebhooksView(_WebhookView):
-    """`GET /webhooks`: the account's. `POST /webhooks`: a new one; its secret is shown once."""
+    """`GET /webhooks`: the account's webhooks. `POST /webhooks`: create one; shows its secret."""
 
     def get(self, request: Request) -> Response:
         rows = WebhookEndpoint.objects.filter(owner=caller_of(request).address).order_by("id")
@@ -71,7 +71,7 @@ class WebhooksView(_WebhookView):
 
 
 class WebhookView(_WebhookView):
-    """`GET /webhooks/{id}`; `DELETE /webhooks/{id}`: forget it and its messages."""
+    """`GET /webhooks/{id}`: one webhook. `DELETE /webhooks/{id}`: delete it and its messages."""
 
     def get(self, request: Request, webhook_id: int) -> Response:
         return Response(_shown(self.endpoint(request, webhook_id)))
@@ -82,7 +82,7 @@ class WebhookView(_WebhookView):
 
 
 class WebhookEnableView(_WebhookView):
-    """`POST /webhooks/{id}/enable`: try it again after it was disabled for failing."""
+    """`POST /webhooks/{id}/enable`: enable a webhook that was disabled for failing."""
 
     def post(self, request: Request, webhook_id: int) -> Response:
         endpoint = self.endpoint(request, webhook_id)
@@ -91,7 +91,7 @@ class WebhookEnableView(_WebhookView):
 
 
 class DeliveriesView(_WebhookView):
-    """`GET /webhooks/{id}/deliveries`: the latest messages, the newest first."""
+    """`GET /webhooks/{id}/deliveries`: the latest messages, newest first."""
 
     def get(self, request: Request, webhook_id: int) -> Response:
         rows = self.endpoint(request, webhook_id).deliveries.select_related("task")
@@ -99,7 +99,7 @@ class DeliveriesView(_WebhookView):
 
 
 class DeliveryAgainView(_WebhookView):
-    """`POST /webhooks/{id}/deliveries/{messageId}/again`: send a message once more."""
+    """`POST /webhooks/{id}/deliveries/{messageId}/again`: send a message again."""
 
     def post(self, request: Request, webhook_id: int, delivery_id: UUID) -> Response:
         delivery = self.endpoint(request, webhook_id).deliveries.filter(pk=delivery_id).first()
