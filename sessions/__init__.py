@@ -1,1 +1,1 @@
-"""What a client sees: sessions, tasks, live streams, REST and WebSocket."""
+"""Sessions and tasks as clients see them: intake, stages, live streams and the interfaces."""

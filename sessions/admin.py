@@ -1,4 +1,4 @@
-"""The operator's view. What mirrors the chain can be looked at only."""
+"""The admin for operators. The mirrors of the chain are read-only."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from sessions.models import (
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """For rows that other parts write."""
+    """An admin for rows that only the router writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -37,8 +37,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     list_display = (
-        *("session_id", "name", "owner", "state", "mode", "redundancy", "model_identifier"),
-        *("balance_wei", "reserved_wei", "paid_wei", "created_at"),
+        "session_id",
+        "name",
+        "owner",
+        "state",
+        "mode",
+        "redundancy",
+        "model_identifier",
+        "balance_wei",
+        "reserved_wei",
+        "paid_wei",
+        "created_at",
     )
     list_filter = ("state", "mode", "redundancy", "model_identifier")
     search_fields = ("=session_id", "name", "owner", "sid")
@@ -72,8 +81,16 @@ class ModelPriceAdmin(ReadOnlyAdmin):
 @admin.register(Task)
 class TaskAdmin(ReadOnlyAdmin):
     list_display = (
-        *("__str__", "status", "origin", "outcome_code", "redundancy", "max_tokens"),
-        *("reserve_wei", "created_at", "first_token_at", "ended_at"),
+        "__str__",
+        "status",
+        "origin",
+        "outcome_code",
+        "redundancy",
+        "max_tokens",
+        "reserve_wei",
+        "created_at",
+        "first_token_at",
+        "ended_at",
     )
     list_filter = ("status", "origin", "outcome_code", "model_identifier", "created_at")
     search_fields = (
@@ -91,8 +108,14 @@ class TaskAdmin(ReadOnlyAdmin):
 @admin.register(OnChainTask)
 class OnChainTaskAdmin(ReadOnlyAdmin):
     list_display = (
-        *("__str__", "status", "reserved_wei", "paid_wei", "refunded_wei"),
-        *("created_at", "ended_at", "submit_tx"),
+        "__str__",
+        "status",
+        "reserved_wei",
+        "paid_wei",
+        "refunded_wei",
+        "created_at",
+        "ended_at",
+        "submit_tx",
     )
     list_filter = ("status", "created_at")
     search_fields = ("=session_id", "=task_id", "digest", "client_reference", "submit_tx", "end_tx")
@@ -100,22 +123,46 @@ class OnChainTaskAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):
-    """Keys are made where they can be shown once; here they get their limits, and end."""
+    """API keys. They are created elsewhere, where they are shown once. Here they are edited."""
 
     list_display = (
-        *("name", "prefix", "owner", "scopes", "session_id"),
-        *("created_at", "expires_at", "last_used_at", "revoked_at"),
+        "name",
+        "prefix",
+        "owner",
+        "scopes",
+        "session_id",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
     )
     list_filter = ("revoked_at", "expires_at", "created_at")
     search_fields = ("name", "prefix", "owner", "=session_id")
     fields = (
-        *("name", "prefix", "owner", "scopes", "session_id"),
-        *("created_at", "expires_at", "last_used_at", "revoked_at", "daily_wei", "daily_tokens"),
-        *("requests_per_minute", "tokens_per_minute", "max_open_tasks", "max_open_streams"),
+        "name",
+        "prefix",
+        "owner",
+        "scopes",
+        "session_id",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+        "daily_wei",
+        "daily_tokens",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "max_open_tasks",
+        "max_open_streams",
     )
     readonly_fields = (
-        *("prefix", "owner", "scopes", "session_id"),
-        *("created_at", "last_used_at", "revoked_at"),
+        "prefix",
+        "owner",
+        "scopes",
+        "session_id",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
     )
     actions = ("revoke",)
 
@@ -129,7 +176,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ReadOnlyAdmin):
-    """The signing secret is nowhere to be seen: it is derived when a message is sent."""
+    """Webhook endpoints. The signing secret is not shown, because it is not stored."""
 
     list_display = ("owner", "session_id", "url", "created_at", "failing_since", "disabled_at")
     list_filter = ("disabled_at", "created_at")
@@ -139,8 +186,16 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_display = (
-        *("id", "endpoint", "event", "status", "attempts"),
-        *("created_at", "next_attempt_at", "delivered_at", "answer_status", "problem"),
+        "id",
+        "endpoint",
+        "event",
+        "status",
+        "attempts",
+        "created_at",
+        "next_attempt_at",
+        "delivered_at",
+        "answer_status",
+        "problem",
     )
     list_filter = ("status", "event", "created_at")
     list_select_related = ("endpoint",)
@@ -150,8 +205,15 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
     list_display = (
-        *("payer", "amount_wei", "status", "task", "created_at", "settled_at"),
-        *("transaction", "refund_transaction", "error"),
+        "payer",
+        "amount_wei",
+        "status",
+        "task",
+        "created_at",
+        "settled_at",
+        "transaction",
+        "refund_transaction",
+        "error",
     )
     list_filter = ("status",)
     list_select_related = ("task",)

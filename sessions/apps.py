@@ -1,4 +1,4 @@
-"""The Django application of sessions; its label differs from `django.contrib.sessions`."""
+"""The Django application of sessions. Its label avoids a clash with `django.contrib.sessions`."""
 
 from django.apps import AppConfig
 

@@ -1,6 +1,6 @@
-"""One thread for all that the router embeds itself, so that it never takes the streams' time.
+"""The thread that computes embeddings, so that they take no time from live streams.
 
-When too many wait for it, the next are sent away for a moment.
+Requests beyond `MAX_WAITING` are refused for the moment.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What can go wrong with a client's request: the catalogue, with one base.
+"""The errors of clients' requests, with one base class.
 
-Every error names what is wrong, why, and what to do about it; the REST face shows it as a problem
-document (`sessions.faces.common.problems`), the WebSocket face as an `error` event.
+Every error says what is wrong, why, and what to do about it. The REST interface returns it as a
+problem document (`sessions.faces.common.problems`), a WebSocket as an `error` message.
 """
 
 import dataclasses
@@ -11,20 +11,20 @@ from sessions.models.session import WEI_PER_COR
 
 
 class SessionsError(Exception):
-    """The base of this package's errors."""
+    """Base class of this package's errors."""
 
 
 class IllegalTaskTransition(SessionsError):
-    """A task cannot go from its stage to that one; a defect of the caller."""
+    """A task cannot change from its stage to that one. This is a bug in the calling code."""
 
 
 @dataclasses.dataclass(eq=False)
 class RequestError(SessionsError):
-    """A request that cannot be served; the base of what clients see.
+    """A request cannot be served. Base class of all errors that clients see.
 
     Args:
         detail: what is wrong, with figures.
-        field: the member of the request that is at fault, if one is.
+        field: the member of the request that is wrong, if it is one.
         remedy: what the client can do.
         extra: further members of the problem document.
     """
@@ -43,7 +43,7 @@ class RequestError(SessionsError):
         return self.detail
 
     def to_problem(self) -> dict[str, Any]:
-        """This error as a problem document (RFC 9457)."""
+        """Return this error as a problem document (RFC 9457)."""
         errors = [{"field": self.field, "reason": self.detail}] if self.field else []
         return {
             "type": f"urn:cortensor:problem:{self.code}",
@@ -58,7 +58,7 @@ class RequestError(SessionsError):
 
 
 class IntakeError(RequestError):
-    """A task that is not taken; nothing was reserved."""
+    """A task was not accepted, and nothing was reserved."""
 
 
 class InvalidField(IntakeError):
@@ -68,7 +68,7 @@ class InvalidField(IntakeError):
 
 
 class SessionNotFound(IntakeError):
-    """No such session, or one of somebody else: a client cannot tell which."""
+    """The session does not exist, or the client may not see it. The client cannot tell which."""
 
     code, title, status = "session_not_found", "No such session", 404
 
@@ -82,7 +82,7 @@ class SessionNotFound(IntakeError):
 
 
 class TaskNotFound(RequestError):
-    """No such task in a session of this client."""
+    """The task does not exist in a session that the client may see."""
 
     code, title, status = "task_not_found", "No such task", 404
 
@@ -94,13 +94,13 @@ class SessionInactive(IntakeError):
 
 
 class RouterNotListed(IntakeError):
-    """The session does not trust this router."""
+    """The session's list of routers does not contain this router."""
 
     code, title, status = "router_not_listed", "This router is not on the session's list", 403
 
 
 class InsufficientBalance(IntakeError):
-    """The worst case of the task costs more than the session has."""
+    """The task's highest price exceeds the session's free balance."""
 
     code, title, status = "insufficient_balance", "The session's balance is too low", 402
 
@@ -124,56 +124,56 @@ class InsufficientBalance(IntakeError):
 
 
 class IdempotencyKeyTaken(IntakeError):
-    """The Idempotency-Key came with another request before."""
+    """The client sent another request with this Idempotency-Key before."""
 
     code, title, status = "idempotency_key_taken", "The Idempotency-Key is taken", 409
 
 
 class TooManyTasks(IntakeError):
-    """The session has run as many tasks as it may."""
+    """The session has run as many tasks as it may, or this router has no task number left."""
 
     code, title, status = "too_many_tasks", "The session has no task left", 409
 
 
 class ModelNotServed(IntakeError):
-    """No price, or no such model here."""
+    """The model has no price, or this router does not serve it."""
 
     code, title, status = "model_not_served", "The session's model is not served", 409
 
 
 class NoMiners(IntakeError):
-    """No miner has been heard of."""
+    """No miner has been online lately."""
 
     code, title, status, retry_after_s = "no_miners", "No miner is online", 503, 10
 
 
 class PartAway(IntakeError):
-    """A part of the router is away without which a task would come to nothing."""
+    """A part of the router that a task needs is down."""
 
     code, title, status, retry_after_s = "part_away", "A part of the router is away", 503, 5
 
 
 class TooFewNodes(IntakeError):
-    """A session that works with its own nodes only has too few of them."""
+    """A session that uses only its own nodes has fewer nodes than its redundancy."""
 
     code, title, status = "too_few_nodes", "The session has too few nodes of its own", 409
 
 
 class EncryptionUnusable(IntakeError):
-    """The session asks for encryption, and its metadata does not say to which key."""
+    """The session asks for encryption, but its metadata has no usable key."""
 
     code, title, status = "encryption_unusable", "The session's encryption cannot be used", 409
 
 
 class EncryptionUnavailable(IntakeError):
-    """The router's own key is missing; nothing is kept in clear instead."""
+    """The router's own key is missing. Nothing is stored in clear instead."""
 
     code, title, status = "encryption_unavailable", "The router cannot encrypt", 503
     retry_after_s = 30
 
 
 class StorageDown(IntakeError):
-    """Prompts cannot be stored now."""
+    """Prompts cannot be stored at the moment."""
 
     code, title, status, retry_after_s = "storage_down", "The store of contents is down", 503, 10
 
@@ -185,13 +185,13 @@ class EmbeddingsBusy(RequestError):
 
 
 class NothingToCompare(RequestError):
-    """The task has no result that counts, or none that the router can read (yet)."""
+    """The task has no result that counts, or none that the router can read yet."""
 
     code, title, status = "nothing_to_compare", "There is no result to compare with", 409
 
 
 class RelayError(RequestError):
-    """An answer that cannot be relayed (any further)."""
+    """An answer cannot be relayed, or not any further."""
 
     code, title, status = "relay_failed", "The answer cannot be relayed", 502
 
@@ -209,31 +209,31 @@ class SourceDiverged(RelayError):
 
 
 class DeadlinePassed(RelayError):
-    """Nothing more is awaited here; the task may still end."""
+    """The time to wait is over. The task may still end."""
 
     code, title, status = "deadline_passed", "The task took too long", 504
 
 
 class StreamGone(RelayError):
-    """The stream of a task that has ended is kept for a while only."""
+    """The task has ended, and its stream is not kept any more."""
 
     code, title, status = "stream_gone", "The stream is no longer kept", 410
 
 
 class RouterRestarting(RelayError):
-    """This process is about to stop; whoever follows goes on with another one."""
+    """This process is about to stop. The client can continue at another process."""
 
     code, title, status, retry_after_s = "router_restarting", "The router restarts", 503, 1
 
 
 class RelayUnavailable(RelayError):
-    """Redis does not answer; the task itself goes on."""
+    """Redis is down. The task itself goes on."""
 
     code, title, status, retry_after_s = "relay_unavailable", "Live streams are down", 503, 5
 
 
 def cor(wei: int) -> str:
-    """An amount of wei in COR, exactly."""
+    """Return an amount of wei in COR, exactly."""
     sign, wei = ("-", -wei) if wei < 0 else ("", wei)
     whole, fraction = divmod(wei, WEI_PER_COR)
     digits = f"{fraction:018d}".rstrip("0")

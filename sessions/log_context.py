@@ -1,4 +1,4 @@
-"""Which request, session and task a log line is about, for all that is logged meanwhile."""
+"""The ids of the current request, session and task, which are added to log records."""
 
 import logging
 from contextvars import ContextVar
@@ -8,12 +8,12 @@ NAMES = ("request_id", "session_id", "task_id")
 
 
 def bind(**values: str | int) -> None:
-    """Add to what this request's (or thread's) log lines say, from now on."""
+    """Add ids to the following log records of this request or thread."""
     _context.set(_context.get({}) | values)
 
 
 class ContextFilter(logging.Filter):
-    """Gives every record the ids that are bound."""
+    """Adds the bound ids to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in _context.get({}).items():

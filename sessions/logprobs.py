@@ -1,19 +1,19 @@
-"""How likely a miner found the tokens of its answer, as it tells it. Pure."""
+"""Log-probabilities of an answer's tokens, as a miner reports them. Pure."""
 
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MAX_LOGPROBS = 20
-"""So many rivals of a token are told at most."""
+"""The most alternatives that are reported for a token."""
 
 
 class LogprobsUnreadable(ValueError):
-    """What a miner says is nothing of the kind; the text says why."""
+    """A miner's report is not valid. The text says why."""
 
 
 class TokenLogprob(NamedTuple):
-    """A drawn token and its log-probability; `top` has its likeliest rivals, itself included."""
+    """A sampled token and its log-probability. `top` has the likeliest tokens at its position."""
 
     token: int
     logprob: float
@@ -21,10 +21,10 @@ class TokenLogprob(NamedTuple):
 
 
 def read_logprobs(rows: Any) -> tuple[TokenLogprob, ...]:
-    """Read `[[token, logprob, [[token, logprob], …]], …]`, which a stranger may have written.
+    """Parse `[[token, logprob, [[token, logprob], …]], …]` from an untrusted miner.
 
     Raises:
-        LogprobsUnreadable: it is something else.
+        LogprobsUnreadable: the value has another shape.
     """
     if not isinstance(rows, list | tuple):
         raise LogprobsUnreadable("logprobs is no list")
@@ -51,9 +51,10 @@ def _pair(token: Any, logprob: Any) -> tuple[int, float]:
 
 
 def agree(these: Sequence[TokenLogprob], those: Sequence[TokenLogprob], tolerance: float) -> bool:
-    """Whether two miners found the tokens that they both drew equally likely.
+    """Return whether two miners report about equal log-probabilities for their common tokens.
 
-    Where their answers part, and where both find a token next to impossible, nothing is compared.
+    The comparison ends at the first token that differs. It skips tokens that both miners consider
+    nearly impossible.
     """
     for mine, other in zip(these, those, strict=False):
         if mine.token != other.token:
@@ -73,7 +74,7 @@ _HARDLY_POSSIBLE = -10.0
 def _tops_agree(mine: dict[int, float], other: dict[int, float], tolerance: float) -> bool:
     if len(mine) != len(other):
         return False
-    # A rival that only one names has to be about as likely as the last of the other's.
+    # If only one miner lists a token, compare it with the other miner's least likely listed token.
     for named, beside in ((mine, other), (other, mine)):
         least = min(beside.values(), default=0.0)
         for token, logprob in named.items():

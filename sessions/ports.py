@@ -1,4 +1,4 @@
-"""What sessions asks of the layers above it, which register it once (`register`)."""
+"""The functions that sessions needs from the layers above it. They register it (`register`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,38 +14,50 @@ from sessions.results import TaskResult
 
 
 class PromptUnfit(SessionsError):
-    """A prompt that a model cannot read; the text says why and what to do."""
+    """A model cannot read a prompt. The text says why and what to do."""
 
 
 class PromptCounter(Protocol):
-    """Reads prompts, tokens and grammars as the miners do."""
+    """Interprets prompts, tokens and grammars in the same way as the miners."""
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
     ) -> int:
-        """Input tokens of a prompt in its template.
+        """Return the number of input tokens of a prompt in its template.
 
         Raises:
-            LookupError: no such model.
+            LookupError: the model is unknown.
             PromptUnfit: the model cannot read this prompt.
         """
 
     def token_bytes(self, model_identifier: int, token: int) -> bytes:
-        """What a token spells; nothing, if it is none. Raises LookupError: no such model."""
-
-    def require_grammar(self, model_identifier: int, grammar: str) -> None:
-        """Have a grammar (llguidance's Lark) read as a miner would.
+        """Return a token's bytes, or none if there is no such token.
 
         Raises:
-            LookupError: no such model.
-            PromptUnfit: it is none.
+            LookupError: the model is unknown.
+        """
+
+    def require_grammar(self, model_identifier: int, grammar: str) -> None:
+        """Check that miners can use a grammar (llguidance's Lark).
+
+        Raises:
+            LookupError: the model is unknown.
+            PromptUnfit: the grammar is not valid.
         """
 
     def context_length(self, model_identifier: int) -> int:
-        """Tokens that input and output have together. Raises LookupError: no such model."""
+        """Return how many tokens input and output may have together.
+
+        Raises:
+            LookupError: the model is unknown.
+        """
 
     def defaults(self, model_identifier: int) -> LlmParams:
-        """What a client gets that does not say. Raises LookupError: no such model."""
+        """Return the parameters that apply if a client states none.
+
+        Raises:
+            LookupError: the model is unknown.
+        """
 
 
 class Embedder(Protocol):
@@ -53,17 +65,17 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """What clients call it."""
+        """The model name that clients use."""
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One unit vector a text."""
+        """Return one unit vector for each text."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens of the text the model reads."""
+        """Return the number of tokens of a text."""
 
 
 class MinerEntry(TypedDict):
-    """One connected miner, as `GET /api/v1/miners` shows it."""
+    """A connected miner, in the shape of `GET /api/v1/miners`."""
 
     address: str
     state: str
@@ -80,9 +92,9 @@ class MinerEntry(TypedDict):
 
 
 class MinerRecord(TypedDict):
-    """One miner's part in a task, with the names of the network's public interface.
+    """A miner's part in a task, with the member names of the public interface.
 
-    Times are ISO 8601 or None; hashes `0x…` or None until they are known.
+    Times are ISO 8601 and hashes `0x…`. They are None until they are known.
     """
 
     address: str
@@ -117,9 +129,9 @@ class Distance(TypedDict):
 
 @dataclass(frozen=True)
 class AnswerWorth:
-    """What an answer is worth beside another, by the rule for miners.
+    """The value of an answer beside a reference, by the rule that applies to miners.
 
-    `accuracy_bps` is in basis points, 0 for one that does not count; `distance` is the cosine
+    `accuracy_bps` is in basis points, 0 if the answer does not count. `distance` is the cosine
     distance.
     """
 
@@ -129,9 +141,9 @@ class AnswerWorth:
 
 @dataclass(frozen=True)
 class TaskRecords:
-    """Every miner's part in a task, and how far their answers are from each other.
+    """Every miner's part in a task, and the distances between their answers.
 
-    `result_cids` are the content addresses of the results, which the task's owner may fetch.
+    `result_cids` are the content addresses of the results. The task's owner may fetch these.
     """
 
     miners: list[MinerRecord] = field(default_factory=list)
@@ -141,7 +153,7 @@ class TaskRecords:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """What stands above sessions, one function or object for each question."""
+    """The functions and objects that the layers above sessions provide."""
 
     prompt_counter: PromptCounter
     embedder: Embedder
@@ -163,13 +175,13 @@ _ports: Ports | None = None
 
 
 def register(make: Callable[[], Ports]) -> None:
-    """Say what stands above. `make` is called when something is first asked, and once."""
+    """Register the layers above. `make` is called once, on first use."""
     global _make, _ports
     _make, _ports = make, None
 
 
 def registered() -> Ports:
-    """What stands above. Raises ImproperlyConfigured where nobody has registered it."""
+    """Return what was registered. Raises ImproperlyConfigured if nothing was."""
     global _ports
     if _ports is None:
         if _make is None:
@@ -187,67 +199,70 @@ def embedder() -> Embedder:
 
 
 def miners_online() -> int:
-    """How many miners were heard of lately."""
+    """Return how many miners have been online lately."""
     return registered().miners_online()
 
 
 def miner_directory() -> list[MinerEntry]:
-    """The miners that were heard of within a day, those online first."""
+    """Return the miners that were online within a day, those online now first."""
     return registered().miner_directory()
 
 
 def task_records(task: Task) -> TaskRecords:
-    """Every miner's part in a task."""
+    """Return every miner's part in a task."""
     return registered().task_records(task)
 
 
 def sessions_of_result(cid: str) -> list[int]:
-    """The sessions for whose tasks a miner has revealed the content of this address."""
+    """Return the sessions with a task for which a miner has revealed the content of this CID."""
     return registered().sessions_of_result(cid)
 
 
 def kept_results(session_id: int, task_id: int) -> list[TaskResult]:
-    """A task's results without its live stream, best first: those that count or, where it is not
-    judged yet, those that were revealed. It reads files: call it in a thread."""
+    """Return a task's stored results, best first, without its live stream.
+
+    These are the results that count. If the task is not judged yet, these are the revealed ones.
+    The function reads files: call it in a thread.
+    """
     return registered().kept_results(session_id, task_id)
 
 
 def free_miners(task: Task, session: Session) -> Sequence[str]:
-    """The addresses of the miners that get a new task, by position; none if it has to wait.
+    """Return the addresses of the miners for a new task by position, or none if it has to wait.
 
-    It waits for no lock. Where it names miners, the caller holds the slot lock until its
-    transaction ends.
+    The function waits for no lock. If it returns miners, the caller's transaction holds the slot
+    lock until it ends.
     """
     return registered().free_miners(task, session)
 
 
 def assign(task: Task, miners: Sequence[str], content: bytes) -> Op:
-    """Lease a new task to the miners that `free_miners` named; the operation that assigns it.
+    """Lease a new task to the miners that `free_miners` returned, and return the operation for it.
 
-    The task is written as assigned. The jobs go out when the caller's transaction commits, before
-    anything that the caller has done on commit afterwards.
+    The operation assigns the task on chain, and the task is written as assigned. The jobs are sent
+    when the caller's transaction commits, before the caller's later on-commit functions.
 
     Args:
-        content: the block that the task's content address names, which is not read again.
+        content: the block under the task's content address. It is not read again.
     """
     return registered().assign(task, miners, content)
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:
-    """What an answer is worth beside a reference. It takes seconds: call it in a thread."""
+    """Return an answer's value beside a reference. It takes seconds: call it in a thread."""
     return registered().judge_answer(answer, reference)
 
 
 def router_health() -> dict[str, bool]:
-    """Which of the router's parts are alive."""
+    """Return which parts of the router are alive."""
     return registered().router_health()
 
 
 def parts_away() -> Mapping[str, float]:
-    """The router's parts that are away, and for how many seconds. It costs next to nothing."""
+    """Return for how many seconds each missing part of the router is away. Cheap to call."""
     return registered().parts_away()
 
 
 def router_address() -> str:
-    """The account that this router submits from, in lower-case hex."""
+    """Return the account that this router submits from, in lower-case hex."""
     return registered().router_address().lower()

@@ -1,4 +1,4 @@
-"""What a client gets of a task: the results that count."""
+"""The results of a task, as clients receive them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from sessions.logprobs import TokenLogprob
 
 @dataclass(frozen=True)
 class TaskResult:
-    """A result that counts, of one miner."""
+    """A miner's result that counts."""
 
     address: str
     text: str
@@ -15,6 +15,6 @@ class TaskResult:
     prompt_tokens: int
     completion_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
-    """One a token of the text, where the task asks for them."""
+    """One per token of the text, if the task asks for log-probabilities."""
     is_judged: bool = True
-    """False where the verdict is still to come: it is what a miner says."""
+    """False if there is no verdict yet, and the result is the miner's own statement."""

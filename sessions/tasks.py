@@ -1,4 +1,4 @@
-"""Celery's entrance to the webhooks: `celery -A cortensor_site worker -Q webhooks -P threads`."""
+"""The Celery task of webhooks: `celery -A cortensor_site worker -Q webhooks -P threads`."""
 
 from celery import shared_task
 

@@ -1,4 +1,4 @@
-"""Makes an API key and prints it, once."""
+"""Creates an API key and prints it once."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -15,33 +15,33 @@ from sessions.models import Scope
 
 
 class Command(BaseCommand):
-    help = "Make an API key for an account's sessions. The key is printed once and kept nowhere."
+    help = "Create an API key for an account's sessions. It is printed once and not stored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--name", required=True, help="who or what it is for")
+        parser.add_argument("--name", required=True, help="what the key is for")
         parser.add_argument(
             "--owner",
             required=True,
             metavar="ADDRESS",
-            help="the account whose sessions it may use",
+            help="the account whose sessions the key may use",
         )
         parser.add_argument(
             "--scope",
             action="append",
             choices=Scope.values,
-            help="what it may do; again for another (default: read and submit)",
+            help="a scope of the key; may be repeated (default: read and submit)",
         )
         parser.add_argument(
-            "--session", type=int, metavar="ID", help="the only session that it sees, and that pays"
+            "--session", type=int, metavar="ID", help="the only session that the key may use"
         )
-        parser.add_argument("--days", type=float, help="how long it lasts (default: for good)")
-        parser.add_argument("--daily-wei", type=int, metavar="WEI", help="budget of a day in UTC")
-        parser.add_argument("--daily-tokens", type=int, metavar="N", help="budget of a day in UTC")
+        parser.add_argument("--days", type=float, help="days until it expires (default: never)")
+        parser.add_argument("--daily-wei", type=int, metavar="WEI", help="budget per UTC day")
+        parser.add_argument("--daily-tokens", type=int, metavar="N", help="budget per UTC day")
 
     def handle(self, *args: Any, **options: Any) -> None:
         owner, days = str(options["owner"]), options.get("days")
         if not is_address(owner):
-            raise CommandError(f"--owner: {owner!r} is no account; give 0x and 40 hex digits")
+            raise CommandError(f"--owner: {owner!r} is not an account; give 0x and 40 hex digits")
         if days is not None and days <= 0:
             raise CommandError(f"--days: {days:g} is in the past; give more than 0")
         for name in ("daily_wei", "daily_tokens"):
