@@ -1,1 +1,1 @@
-"""`/v1`: the router as any client of OpenAI's API sees it. `docs/openai.md` says what is served."""
+"""`/v1`: an interface for clients of OpenAI's API. `docs/openai.md` says what it supports."""

@@ -1,7 +1,7 @@
-"""The models by the names that OpenAI's clients use.
+"""The models, by the names that OpenAI's clients use.
 
 A model's id is the stem of its file (`cortensor-mini`), or the Hugging Face repository that it
-comes from (`owner/repo`). The number of the `modelIdentifier` is taken as well.
+comes from (`owner/repo`). The decimal number of its `modelIdentifier` is accepted too.
 """
 
 import re
@@ -24,7 +24,7 @@ _REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+?)(?::.*)?")
 
 @dataclass(frozen=True)
 class PricedModel:
-    """A model that is both served here and priced on chain; prices are wei of $COR a token."""
+    """A model that is served here and priced on chain. Prices are in wei of $COR per token."""
 
     identifier: int
     context_tokens: int
@@ -37,7 +37,7 @@ class PricedModel:
         return public_name(self.identifier)
 
     def to_json(self) -> dict[str, Any]:
-        """OpenAI's model object; `created` is not known."""
+        """Return OpenAI's model object. `created` is 0, since it is not known."""
         return {
             "id": self.name,
             "object": "model",
@@ -52,7 +52,7 @@ class PricedModel:
 
 
 def public_name(identifier: int) -> str:
-    """The id of a model; of one that is no longer served, its number."""
+    """Return a model's id, or its number if it is no longer served."""
     source = settings.MODELS.get(identifier)
     if source is None:
         return str(identifier)
@@ -63,15 +63,15 @@ def public_name(identifier: int) -> str:
 
 
 def served_models() -> list[PricedModel]:
-    """All models that tasks can be asked of, by their numbers."""
+    """Return all models that tasks can use, ordered by their numbers."""
     return [model for row in _PRICES.rows() if (model := _served(*map(int, row))) is not None]
 
 
 def find_model(name: str) -> PricedModel:
-    """The model of a name.
+    """Return the model with this name.
 
     Raises:
-        OpenAIError: there is none (404).
+        OpenAIError: there is no such model (404).
     """
     for model in served_models():
         if name in (model.name, str(model.identifier)):

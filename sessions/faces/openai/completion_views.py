@@ -36,22 +36,22 @@ Read = Callable[[bytes, str], Asked]
 
 @csrf_exempt
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
-    """An answer to a conversation."""
+    """Answer a conversation."""
     return await _answer(request, read_chat, ChatShape)
 
 
 @csrf_exempt
 async def completions(request: HttpRequest) -> HttpResponseBase:
-    """Continuations of texts."""
+    """Continue texts."""
     return await _answer(request, read_text, TextShape)
 
 
 async def _answer(
     request: HttpRequest, read: Read, shape_of: type[AnswerShape]
 ) -> HttpResponseBase:
-    """Take the tasks in a thread of its own, then wait for them without one."""
+    """Accept the tasks in a thread, then wait for their answers without one."""
     names: dict[str, str] = {}
-    # Whoever sends such a key means to ask again, for the whole answer.
+    # A client that sends an idempotency key can ask for the complete answer again.
     may_end_early = not request.headers.get(IDEMPOTENCY_KEY, "").strip()
     try:
         if request.method != "POST":
@@ -82,7 +82,7 @@ async def _answer(
 
 
 def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Asked, list[Task]]:
-    """Who asks what at whose cost; all tasks are taken, or none. Tells `names` for errors."""
+    """Read the request and accept all of its tasks, or none. Set `names` for error messages."""
     try:
         key = bearer(request.headers.get("Authorization", ""))
         asked = read(request.body, idempotency_key(request.headers))
@@ -92,20 +92,20 @@ def _take(request: HttpRequest, read: Read, names: dict[str, str]) -> tuple[Aske
         model = find_model(asked.model)
         require_reportable(asked, model.context_tokens)
         _require_grammars(asked, model)
-        require_parts()  # a router that has just begun may not know the caller's sessions yet
+        require_parts()  # first, since a router that has just started may not know all sessions
         session = paying_session(request, key, model, asked.session_id)
         tasks = acceptance.accept_all(
             asked.requests, session=session, api_key=key, request_id=request_id(request)
         )
     finally:
-        # The answer may take minutes, and the pool has few connections.
+        # The answer may take minutes, and the connection pool is small.
         if not connection.in_atomic_block:
             connection.close()
     return asked, tasks
 
 
 async def _best_results(tasks: Sequence[Task]) -> list[TaskResult]:
-    """The best result of each task; the first failure ends the waiting for all."""
+    """Return the best result of each task. The first failure cancels waiting for the others."""
     waiting = [asyncio.create_task(results_of(task)) for task in tasks]
     try:
         return [results[0] for results in await asyncio.gather(*waiting)]
@@ -115,7 +115,7 @@ async def _best_results(tasks: Sequence[Task]) -> list[TaskResult]:
 
 
 def _require_grammars(asked: Asked, model: PricedModel) -> None:
-    """Refuse here what every miner would refuse."""
+    """Refuse a grammar that miners could not use."""
     for grammar in {one.options.grammar for one in asked.requests if one.options.grammar}:
         try:
             ports.prompt_counter().require_grammar(model.identifier, grammar.lark)
@@ -125,8 +125,10 @@ def _require_grammars(asked: Asked, model: PricedModel) -> None:
 
 
 def _headers(asked: Asked, tasks: Sequence[Task]) -> dict[str, str]:
-    """Which tasks these are, also for clients that show nothing but headers, and what of a schema
-    they are not held to."""
+    """Return the headers with session, tasks, token limits and unenforced members of a schema.
+
+    They repeat members of the body for clients that show only headers.
+    """
     headers = {
         "X-Session-ID": str(tasks[0].session_id),
         "X-Task-ID": ", ".join(str(task.task_id) for task in tasks),

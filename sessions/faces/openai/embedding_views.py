@@ -1,4 +1,4 @@
-"""`POST /embeddings`: texts to vectors by the router's own model. No miner's work, and free."""
+"""`POST /embeddings`: vectors of texts by the router's own model, free and without miners."""
 
 import base64
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MAX_CHARACTERS = 8_192
 
 
 class EmbeddingsBody(serializers.Serializer):
-    """The members of a request for embeddings."""
+    """The members of an embeddings request."""
 
     model = Text(max_length=256)
     input = OneOrMany(max_characters=MAX_CHARACTERS, max_length=MAX_TEXTS, allow_empty=False)
@@ -32,13 +32,13 @@ class EmbeddingsBody(serializers.Serializer):
     dimensions = Whole(min_value=1, max_value=2**31 - 1, required=False)
 
 
-# Made once: to make a serializer is to copy each of its fields.
+# Shared by all requests: constructing a serializer copies each of its fields.
 _BODY = EmbeddingsBody()
 
 
 @csrf_exempt
 async def embeddings(request: HttpRequest) -> HttpResponse:
-    """One vector a text."""
+    """Return one vector for each text."""
     try:
         if request.method != "POST":
             raise OpenAIError(

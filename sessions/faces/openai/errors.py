@@ -1,7 +1,7 @@
-"""Every error of `/v1` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
+"""Errors of `/v1` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
 
-`x-should-retry: false` tells OpenAI's own clients not to repeat what cannot succeed, or what may be
-paid for twice.
+The header `x-should-retry: false` tells OpenAI's clients not to retry requests that cannot succeed
+or that could be paid twice.
 """
 
 import re
@@ -36,12 +36,12 @@ _NOT_TO_BE_TRIED_AGAIN = (InsufficientBalance, BudgetSpent, DeadlinePassed)
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 _REQUIRED = str(Field.default_error_messages["required"])
 _FIELDS = {"session_id": "X-Session-ID"}
-"""What this face calls the members of the intake's requests."""
+"""The names of the intake's members in this interface."""
 
 
 @dataclass(eq=False)
 class OpenAIError(SessionsError):
-    """A request that this face itself refuses."""
+    """A request that this interface itself refuses."""
 
     message: str
     param: str | None = None
@@ -53,19 +53,19 @@ class OpenAIError(SessionsError):
 
 
 def invalid(param: str, reason: str) -> OpenAIError:
-    """The refusal of a parameter, or of a part of one, whose value is wrong."""
+    """Return the error for a parameter, or a part of one, with an invalid value."""
     return OpenAIError(f"Invalid '{param}': {reason}.", param=param, code="invalid_value")
 
 
 def unsupported(param: str, reason: str) -> OpenAIError:
-    """The refusal of a parameter, or of a part of one, that asks for what nobody here does."""
+    """Return the error for a parameter, or a part of one, that asks for something unsupported."""
     message = f"'{param}' is not served here: {reason}."
     return OpenAIError(message, param=param, code="unsupported_parameter")
 
 
 @dataclass(frozen=True)
 class ErrorObject:
-    """An error as OpenAI's clients read it, and the status that goes with it."""
+    """An error in OpenAI's form, and its status code."""
 
     status: int
     message: str
@@ -79,10 +79,10 @@ class ErrorObject:
 
 
 def read_error(error: Exception, names: Mapping[str, str] | None = None) -> ErrorObject:
-    """Any error in this form.
+    """Convert any error to OpenAI's form.
 
     Args:
-        names: what the endpoint calls the intake's members (`prompt`, `max_tokens`).
+        names: the endpoint's names of the intake's members (`prompt`, `max_tokens`).
     """
     own_names = dict(names or {})
     names = _FIELDS | own_names
@@ -95,7 +95,7 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
             message = f"Incorrect API key provided: {error.detail}."
             return ErrorObject(401, message, INVALID_REQUEST, None, "invalid_api_key")
         case InsufficientBalance() | BudgetSpent():
-            # As OpenAI has it; clients look for this code.
+            # OpenAI uses 429 and this code too, and clients check for the code.
             return ErrorObject(429, _said(error), INSUFFICIENT_QUOTA, None, INSUFFICIENT_QUOTA)
         case LimitReached():
             message = _said(error)
@@ -126,7 +126,7 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
 
 
 def error_response(error: Exception, names: Mapping[str, str] | None = None) -> HttpResponse:
-    """An error as an answer."""
+    """Return the response for an error."""
     shown = read_error(error, names)
     response = JsonResponse(shown.to_json(), status=shown.status)
     if isinstance(error, OpenAIError) and shown.status == 405:
@@ -145,7 +145,7 @@ def error_response(error: Exception, names: Mapping[str, str] | None = None) -> 
 
 @csrf_exempt
 def not_found(request: HttpRequest) -> HttpResponse:
-    """The answer for every unknown address under `/v1`."""
+    """Answer every unknown path under `/v1`."""
     message = f"Unknown request URL: {request.method} {request.path}."
     return error_response(OpenAIError(message, code="unknown_url", status=404))
 

@@ -17,14 +17,14 @@ def _handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
 
 
 class OpenAIView(APIView):
-    """A view whose errors are OpenAI's."""
+    """A view that answers errors in OpenAI's form."""
 
     def get_exception_handler(self) -> Any:
         return _handle
 
 
 class ModelsView(OpenAIView):
-    """All models: those that tasks can be asked of, and the one that embeds."""
+    """All models: those that tasks can use, and the embedding model."""
 
     def get(self, request: Request) -> Response:
         models = [model.to_json() for model in served_models()]
@@ -41,7 +41,7 @@ class ModelView(OpenAIView):
 
 
 def embedding_model() -> dict[str, Any]:
-    """The model object of the router's own embedding model."""
+    """Return the model object of the router's own embedding model."""
     return {
         "id": ports.embedder().name,
         "object": "model",

@@ -1,4 +1,4 @@
-"""The addresses of `/v1`."""
+"""The URL patterns of `/v1`."""
 
 from django.urls import path, re_path
 

@@ -1,1 +1,1 @@
-"""`/v1` in the router's OpenAPI description."""
+"""The part of the OpenAPI description for `/v1`."""

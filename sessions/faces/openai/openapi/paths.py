@@ -1,4 +1,4 @@
-"""`/v1` in the router's OpenAPI description."""
+"""The paths and answers of `/v1` in the OpenAPI description."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The bodies of requests to `/v1`, described from the tables of their parameters."""
+"""The request bodies of `/v1` in the OpenAPI description, made from the parameters' tables."""
 
 from sessions.faces.openai.embedding_views import MAX_CHARACTERS, MAX_TEXTS
 from sessions.faces.openai.requests.bodies import (
@@ -135,7 +135,7 @@ _OF_EMBEDDINGS = {
 def _request(
     table: tuple[OpenAIParameter, ...], types: dict[str, Schema], *required: str
 ) -> Schema:
-    """A request's body: what is not refused, with the notes of the table."""
+    """Return the schema of a body: its supported and ignored members with their notes."""
     properties = {
         parameter.name: _nullable(types.get(parameter.name, {}), parameter.name in required)
         | ({"description": parameter.note} if parameter.note else {})
@@ -163,4 +163,4 @@ REQUESTS: dict[str, Schema] = {
     "TextRequest": _request(TEXT, _OF_TEXT, "model", "prompt"),
     "EmbeddingsRequest": _request(EMBEDDINGS, _OF_EMBEDDINGS, "model", "input"),
 }
-"""The bodies, by the name of their component."""
+"""The request bodies, by component name."""

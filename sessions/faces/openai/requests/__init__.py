@@ -1,1 +1,1 @@
-"""From the bodies of `/v1` to what the intake understands."""
+"""Conversion of requests to `/v1` into requests to intake."""

@@ -1,4 +1,4 @@
-"""Reading the bodies of `/v1`: what is asked, as the intake understands it."""
+"""Parsing of the bodies of `/v1` into the intake's requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,18 +33,18 @@ from sessions.intake.request import MAX_STOP_CHARACTERS, MAX_STOPS, CompletionRe
 from sessions.logprobs import MAX_LOGPROBS
 
 MAX_CHOICES = 16
-"""The most tasks that one request may be."""
+"""The most tasks that one request may create."""
 TEXT_MAX_TOKENS = 16
-"""Of a text completion where the client names no number, as at OpenAI; a chat has the model's."""
+"""The default of a text completion, as at OpenAI. A chat completion has the model's default."""
 LARGEST_DEFAULT_TOKENS = 1_024
-"""No model's own limit is more; the figures of so many tokens can be reported."""
+"""An upper bound of all models' default limits, to compute the size of a miner's report."""
 MAX_TEXT_LOGPROBS = 5
 MAX_FIGURES = 32_768
-"""Log-probabilities of an answer: about 32 bytes each, sealed, in a report of 1 MiB."""
+"""The most log-probabilities of an answer: each has about 32 sealed bytes in a report of 1 MiB."""
 
 
 class OneOrMany(serializers.ListField):
-    """A string, or a list of some."""
+    """A string or a list of strings."""
 
     def __init__(self, *, max_characters: int, max_length: int, **kwargs: Any) -> None:
         super().__init__(child=Text(max_length=max_characters), max_length=max_length, **kwargs)
@@ -54,7 +54,7 @@ class OneOrMany(serializers.ListField):
 
 
 class StreamOptions(serializers.Serializer):
-    """What a stream has beside the answer."""
+    """The members of `stream_options`."""
 
     include_usage = Flag(default=False, allow_null=True)
     include_obfuscation = Flag(default=False, allow_null=True)
@@ -66,14 +66,14 @@ class StreamOptions(serializers.Serializer):
 
 
 class JsonValue(serializers.Field):
-    """A member in a language of its own: a method of the serializer reads it."""
+    """A member of any JSON type, which a method of the serializer parses."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data
 
 
 class CommonBody(AnswerSerializer):
-    """What chat and text completions have in common."""
+    """The members that chat and text completions share."""
 
     model = Text(max_length=256)
     n = Whole(min_value=1, max_value=MAX_CHOICES, default=1)
@@ -84,7 +84,7 @@ class CommonBody(AnswerSerializer):
     logit_bias = JsonValue(default=dict)
 
     def validate_top_p(self, value: int) -> int:
-        # Nothing is left of a nucleus of 0 but the likeliest token, which 0.01 leaves as well.
+        # A nucleus of 0 keeps only the likeliest token, and so does one of 0.01.
         return max(value, 1)
 
     def validate_logit_bias(self, value: Any) -> dict[int, float]:
@@ -102,10 +102,10 @@ class CommonBody(AnswerSerializer):
 
 
 class ChatBody(CommonBody):
-    """What chat completions have of their own.
+    """The members of chat completions only.
 
-    `validate` leaves the conversation in `prompt`, what an answer may call in `tools`, and what it
-    is held to in `grammar`.
+    `validate` stores the conversation in `prompt`, the callable functions in `tools`, and the
+    answer's grammar in `grammar`.
     """
 
     messages = JsonValue()
@@ -122,7 +122,7 @@ class ChatBody(CommonBody):
                 {"top_logprobs": "is allowed only with 'logprobs': true"}
             )
         attrs = super().validate(attrs)
-        # A grammar is the most work, so all else is known to be well-formed before it.
+        # Make the grammar last, since it is the most work: everything else is valid by then.
         tools = read_tools(attrs)
         prompt = conversation(attrs["messages"], "" if tools is None else tools.instruction)
         return attrs | {"tools": tools, "prompt": prompt, "grammar": _grammar(attrs, tools)}
@@ -138,7 +138,7 @@ def _grammar(attrs: Mapping[str, Any], tools: Tools | None) -> AnswerGrammar | N
 
 
 class TextBody(CommonBody):
-    """What text completions have of their own."""
+    """The members of text completions only."""
 
     prompt = OneOrMany(
         max_characters=MAX_PROMPT_CHARACTERS, max_length=MAX_CHOICES, allow_empty=False
@@ -160,17 +160,17 @@ class TextBody(CommonBody):
 
 @dataclass(frozen=True)
 class Asked:
-    """A well-formed request.
+    """A validated request.
 
     Args:
-        requests: one a choice, in the order of the choices.
-        shown_before: what each choice begins with, before the model's own words.
-        tools: what an answer may call.
-        top_logprobs: how many of the likeliest tokens are told with each that was drawn; None
-            tells of neither.
-        names: what the endpoint calls the intake's members, for its errors.
-        logprobs_name: what it calls the number of log-probabilities.
-        passed_over: the paths of members of a schema to which no answer is held.
+        requests: one for each choice, in the order of the choices.
+        shown_before: a text for each choice to show before the model's text.
+        tools: the functions that an answer may call.
+        top_logprobs: how many of the likeliest tokens to report with each sampled token, or None
+            to report no log-probabilities.
+        names: the endpoint's names of the intake's members, for errors.
+        logprobs_name: the endpoint's name of the number of log-probabilities.
+        passed_over: the paths of a schema's members that are not enforced.
     """
 
     model: str
@@ -186,19 +186,19 @@ class Asked:
     passed_over: Sequence[str] = ()
 
 
-# Made once: to make a serializer is to copy each of its fields.
+# Shared by all requests: constructing a serializer copies each of its fields.
 _CHAT_BODY, _TEXT_BODY = ChatBody(), TextBody()
 
 
 def read_chat(body: bytes, key: str) -> Asked:
-    """Read the body of `POST /chat/completions`.
+    """Parse the body of `POST /chat/completions`.
 
     Args:
-        key: the idempotency key, or nothing.
+        key: the idempotency key, or an empty string.
 
     Raises:
-        OpenAIError, ParseError, ValidationError: it is not well-formed, or asks for what is not
-            served.
+        OpenAIError, ParseError, ValidationError: the body is not valid, or asks for something
+            unsupported.
     """
     values: dict[str, Any] = dict(_CHAT_BODY.run_validation(check(json_object(body), CHAT)))
     grammar: AnswerGrammar | None = values["grammar"]
@@ -227,7 +227,7 @@ def read_chat(body: bytes, key: str) -> Asked:
 
 
 def read_text(body: bytes, key: str) -> Asked:
-    """Read the body of `POST /completions`; as `read_chat`."""
+    """Parse the body of `POST /completions`. Otherwise it is like `read_chat`."""
     values: dict[str, Any] = dict(_TEXT_BODY.run_validation(check(json_object(body), TEXT)))
     options = _options(values, values.get("logprobs"))
     each = [
@@ -247,10 +247,10 @@ def read_text(body: bytes, key: str) -> Asked:
 
 
 def require_reportable(asked: Asked, context_tokens: int) -> None:
-    """A miner's report has a size, and the figures of each token of the answer take some of it.
+    """Check that the requested log-probabilities fit into a miner's report.
 
     Raises:
-        OpenAIError: not all figures that are asked for fit.
+        OpenAIError: an answer of the requested length could have too many.
     """
     for request in asked.requests:
         logprobs = request.options.logprobs
@@ -269,14 +269,14 @@ def _choices(request: CompletionRequest, count: int) -> list[CompletionRequest]:
 
 
 def _options(values: Mapping[str, Any], top_logprobs: int | None) -> GenerationOptions:
-    """What goes to the miners with the prompt."""
-    # Miners tell of no token without a rival; the likeliest is then not shown.
+    """Return the options that miners get with the prompt."""
+    # Miners report a sampled token only with at least one likeliest token. For 0, hide that one.
     logprobs = 0 if top_logprobs is None else max(top_logprobs, 1)
     return GenerationOptions(None, logprobs, values["logit_bias"], values.get("seed"))
 
 
 def _numbered(requests: Sequence[CompletionRequest], key: str) -> list[CompletionRequest]:
-    """The requests under one idempotency key, each with a key of its own."""
+    """Give each request a key of its own, derived from the client's idempotency key."""
     if not key or len(requests) == 1:
         return [replace(request, idempotency_key=key) for request in requests]
     return [

@@ -1,4 +1,4 @@
-"""OpenAI's messages as the conversation that a task carries (`CONVERSATION`)."""
+"""Conversion of OpenAI's messages into the prompt of a task (`CONVERSATION`)."""
 
 import json
 from itertools import groupby
@@ -20,15 +20,16 @@ _ROLES = {
 
 
 def conversation(messages: Any, instruction: str = "") -> str:
-    """The messages as canonical JSON, with nothing but roles and texts.
+    """Return the messages as canonical JSON, with only roles and texts.
 
-    A call of a function is what its model has said, and the function's result what a user says.
+    A function call becomes text of the assistant, and the function's result becomes text of the
+    user.
 
     Args:
-        instruction: what the system message says beside its own words.
+        instruction: a text to add to the system message.
 
     Raises:
-        OpenAIError: they are not of that form, or have something else than text in them.
+        OpenAIError: the messages are not valid, or contain something other than text.
     """
     if not isinstance(messages, list) or not 1 <= len(messages) <= MAX_MESSAGES:
         raise invalid("messages", f"send a list of 1 to {MAX_MESSAGES}")
@@ -59,7 +60,7 @@ def _turn(path: str, message: Any) -> dict[str, str]:
     if role == "assistant" and message.get("tool_calls"):
         return {"role": role, "content": _calls(path, message)}
     if role == "assistant" and message.get("content") is None and message.get("refusal"):
-        # OpenAI's own answers have one of the two, and come back as they were.
+        # OpenAI's answers have either content or a refusal. Clients send them back unchanged.
         return {"role": role, "content": _text(f"{path}.refusal", message["refusal"])}
     content = _text(f"{path}.content", message.get("content"))
     if role == TOOL:
@@ -68,7 +69,7 @@ def _turn(path: str, message: Any) -> dict[str, str]:
 
 
 def _joined(turns: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Results that follow each other as one turn: chat templates want turns to alternate."""
+    """Join consecutive results into one turn, because chat templates require alternating turns."""
     joined: list[dict[str, str]] = []
     for role, run in groupby(turns, key=lambda turn: turn["role"]):
         if role == TOOL:
@@ -87,7 +88,7 @@ def _instructed(turns: list[dict[str, str]], instruction: str) -> list[dict[str,
 
 
 def _calls(path: str, message: dict[str, Any]) -> str:
-    """An answer that called functions, as the grammar had it."""
+    """Return an assistant's function calls in the text form that the grammar prescribes."""
     calls = message["tool_calls"]
     if not isinstance(calls, list):
         raise invalid(f"{path}.tool_calls", "send a list")
@@ -122,7 +123,7 @@ def _part(path: str, part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    if kind == "refusal" and isinstance(part.get("refusal"), str):  # an answer's own words
+    if kind == "refusal" and isinstance(part.get("refusal"), str):  # a part of an earlier answer
         return str(part["refusal"])
     if kind in ("image_url", "input_audio", "file"):
         raise unsupported(path, "the models here read text only")

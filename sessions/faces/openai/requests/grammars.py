@@ -1,7 +1,7 @@
-"""`response_format` as a grammar (Lark, with `%json`) that the miner's sampler follows.
+"""Conversion of `response_format` into a grammar (Lark with `%json`) for the miner's sampler.
 
-`json_schema` decides what is held of a client's schema. `strict` means that nothing in a schema is
-passed over; without it, the answer tells what was.
+`json_schema` decides which members of a client's schema can be enforced. With `strict`, a member
+that cannot be enforced is an error. Otherwise it is ignored, and the answer's headers name it.
 """
 
 import json
@@ -19,17 +19,17 @@ MAX_SCHEMA_CHARACTERS = 131_072
 PARAM = "response_format"
 MAX_REASON = 200
 MAX_PATH = 256
-"""Characters of a member's path in an error: its names are the client's own."""
+"""The most characters of a member's path in an error, since clients choose the names in it."""
 _ANY_OBJECT = {"type": "object"}
 
 
 @dataclass(frozen=True)
 class AnswerGrammar:
-    """What an answer may be.
+    """The grammar of an answer.
 
     Args:
-        lark: as every miner reads it.
-        passed_over: the paths of members that it does not hold, with the reasons.
+        lark: the grammar for llguidance.
+        passed_over: the reasons for members that are not enforced, by path.
     """
 
     lark: str
@@ -37,10 +37,10 @@ class AnswerGrammar:
 
 
 def grammar_of(response_format: Any) -> AnswerGrammar | None:
-    """The grammar of an answer; None for plain text.
+    """Return the grammar for a `response_format`, or None for plain text.
 
     Raises:
-        OpenAIError: the format is unknown, or its schema cannot be held.
+        OpenAIError: the format is unknown, or its schema cannot be enforced.
     """
     kind = response_format.get("type") if isinstance(response_format, dict) else None
     match kind:
@@ -54,13 +54,13 @@ def grammar_of(response_format: Any) -> AnswerGrammar | None:
 
 
 def grammar_from_schema(schema: Any, param: str, *, strict: bool = False) -> AnswerGrammar:
-    """The grammar of the JSON texts that fit a schema: one rule, `start`. Raises OpenAIError."""
+    """Return a grammar with one rule, `start`, for the JSON of a schema. Raises OpenAIError."""
     held = held_schema(schema, param, strict=strict)
     return AnswerGrammar(f"start: {json_rule(held, param)}", held.passed_over)
 
 
 def held_schema(schema: Any, param: str, *, strict: bool = False, prefix: str = "d") -> Held:
-    """What an answer can be held to of a client's schema. Raises OpenAIError."""
+    """Return the part of a client's schema that can be enforced. Raises OpenAIError."""
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
         raise invalid(param, f"it has more than {MAX_SCHEMA_CHARACTERS} characters")
     try:
@@ -73,7 +73,7 @@ def held_schema(schema: Any, param: str, *, strict: bool = False, prefix: str = 
 
 
 def json_rule(held: Held, param: str) -> str:
-    """What a rule of a grammar says of the JSON texts that fit a schema. Raises OpenAIError."""
+    """Return the body of a grammar rule for the JSON of a schema. Raises OpenAIError."""
     if held.needs_plain_escapes and held.has_controls:
         raise invalid(param, "control characters and further properties do not go together here")
     rule = rule_of(held)
@@ -99,12 +99,12 @@ def _from_json_schema(response_format: dict[str, Any]) -> AnswerGrammar:
 
 
 def _shown(path: str) -> str:
-    """A path that any log and header can have; half of a character has no bytes."""
+    """Shorten a path and escape lone surrogates, so that it fits into logs and headers."""
     path = path.encode(errors="backslashreplace").decode()
     return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
 def _why(error: str) -> str:
-    """The library's own words, without the place in a text that nobody has seen."""
+    """Return the library's message without positions in the grammar, which clients cannot see."""
     first = error.partition("\n   1 |")[0].replace("at 1(8): ", "", 1)
     return " ".join(first.split())[:MAX_REASON]

@@ -1,6 +1,6 @@
-"""Every parameter of OpenAI's API, and what becomes of it: the one place that says so.
+"""The support of every parameter of OpenAI's API. The tables here are the only definition.
 
-`docs/openai.md` shows these tables; a test keeps them equal.
+`docs/openai.md` has a copy of these tables; a test compares them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,18 @@ from sessions.faces.openai.errors import OpenAIError, unsupported
 
 
 class Treatment(Enum):
-    """What becomes of a parameter."""
+    """How this interface treats a parameter."""
 
     HONOURED = "honoured"
     IGNORED = "ignored"
-    """It is taken, and nothing depends on it, as the standard allows."""
+    """The parameter is accepted and has no effect, as OpenAI's specification allows."""
     REFUSED = "refused"
-    """400 `unsupported_parameter`, unless its value asks for nothing."""
+    """The parameter results in 400 `unsupported_parameter`, unless its value has no effect."""
 
 
 @dataclass(frozen=True)
 class OpenAIParameter:
-    """One parameter; `harmless` are the values of a refused one that ask for nothing."""
+    """One parameter. `harmless` has the values of a refused parameter that have no effect."""
 
     name: str
     treatment: Treatment
@@ -128,10 +128,10 @@ EMBEDDINGS = (
 
 
 def check(members: Mapping[str, Any], table: Sequence[OpenAIParameter]) -> dict[str, Any]:
-    """The members that are honoured and say something.
+    """Return the supported members of a body that are not null.
 
     Raises:
-        OpenAIError: a parameter is refused, or unknown.
+        OpenAIError: a parameter is unsupported or unknown.
     """
     known = {parameter.name: parameter for parameter in table}
     honoured: dict[str, Any] = {}
@@ -149,6 +149,6 @@ def check(members: Mapping[str, Any], table: Sequence[OpenAIParameter]) -> dict[
 
 
 def markdown(table: Sequence[OpenAIParameter]) -> str:
-    """A table as the documentation shows it."""
+    """Return a table in the form of the documentation."""
     rows = [f"| `{p.name}` | {p.treatment.value} | {p.note} |" for p in table]
     return "\n".join(["| parameter | | |", "|---|---|---|", *rows])

@@ -1,8 +1,8 @@
-"""Which session pays for a request: the one that the caller names, or the key's newest.
+"""The choice of the session that pays for a request.
 
-The header `X-Session-ID` (or the member `session_id`) names it. Without one it is the newest
-active session that the key's owner may use and that runs the model and has this router on its list;
-one that has nothing left comes behind all others.
+The header `X-Session-ID` or the member `session_id` names the session. Without them it is the
+newest active session that the key's owner may use, that runs the model and that lists this router.
+Sessions without balance come last.
 """
 
 from django.db.models import BooleanField, ExpressionWrapper, F, Q
@@ -22,14 +22,15 @@ _HAS_MONEY = Q(deposited_wei__gt=F("withdrawn_wei") + F("reserved_wei") + F("pai
 def paying_session(
     request: HttpRequest, key: ApiKey, model: PricedModel, named: int | None
 ) -> Session:
-    """The session that pays.
+    """Return the session that pays.
 
     Args:
-        named: the body's `session_id`; the header goes before it.
+        named: the body's `session_id`. If the header names a session too, both must agree.
 
     Raises:
-        SessionNotFound: the key may not use the named one.
-        OpenAIError: the header is no number, the session runs another model, or there is none.
+        SessionNotFound: the key may not use the named session.
+        OpenAIError: the header is not a number or differs from the body, the session runs another
+            model, or the caller has no suitable session.
     """
     header = request.headers.get(HEADER, "").strip()
     if header:

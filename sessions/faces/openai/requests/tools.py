@@ -1,8 +1,8 @@
-"""`tools`: functions that an answer may call, by a grammar that leaves it no other way to be read.
+"""`tools`: functions that an answer may call, enforced by a grammar.
 
-The functions are described in the conversation's system message. With `auto` an answer is either
-text that does not begin with a brace or one call; with `required` it is one call; with a function's
-name it is the arguments of that function and nothing else.
+The conversation's system message describes the functions. With `auto`, an answer is either one call
+or a text that does not begin with a brace. With `required`, it is one call. If the client names a
+function, the answer is that function's arguments only.
 """
 
 import json
@@ -31,7 +31,7 @@ _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": Fal
 
 @dataclass(frozen=True)
 class Function:
-    """A function that may be called; `parameters` is the JSON schema of its arguments."""
+    """A callable function. `parameters` is the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -40,10 +40,11 @@ class Function:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The schema of what is generated: no arguments that the function does not declare.
+        """The schema for generation, which allows only arguments that the function declares.
 
-        JSON Schema allows them where `additionalProperties` is not said. A small model then makes
-        them up without end, and no function reads them. Fewer texts fit, and each fits the schema.
+        JSON Schema allows others if `additionalProperties` is missing. A small model then invents
+        arguments without end, and no function reads them. Every answer still fits the client's
+        schema.
         """
         properties = self.parameters.get("properties")
         required = self.parameters.get("required", [])
@@ -59,31 +60,31 @@ class Function:
 
 @dataclass(frozen=True)
 class Tools:
-    """What an answer may call. `choice` is `auto`, `required`, or the name of a function."""
+    """The callable functions. `choice` is `auto`, `required`, or the name of a function."""
 
     functions: tuple[Function, ...]
     choice: str
 
     @property
     def is_named(self) -> bool:
-        """Whether the client has chosen the function."""
+        """Whether the client has named the function."""
         return self.choice not in ("auto", "required")
 
     @property
     def only(self) -> Function | None:
-        """The one function that is called for certain; then an answer is its arguments alone."""
+        """The only function that can be called, if there is one. The answer is its arguments."""
         if self.choice == "required" and len(self.functions) == 1:
             return self.functions[0]
         return next((each for each in self.functions if each.name == self.choice), None)
 
     @property
     def grammar(self) -> AnswerGrammar:
-        """What an answer may be. Raises OpenAIError."""
+        """The grammar of an answer. Raises OpenAIError."""
         if self.only is not None:
             return grammar_from_schema(
                 self.only.arguments, self._path(self.only), strict=self.only.strict
             )
-        # Each by itself, so that an error names it and definitions of one name do not meet.
+        # Convert each separately, so that errors name it and its definitions keep unique names.
         held = [
             held_schema(each.arguments, self._path(each), strict=each.strict, prefix=f"f{index}_")
             for index, each in enumerate(self.functions)
@@ -106,7 +107,7 @@ class Tools:
 
     @property
     def instruction(self) -> str:
-        """What the model is told of the functions."""
+        """The text that describes the functions to the model."""
         if self.is_named and self.only is not None:
             told = _described(self.only)
             return f"Answer with the arguments of this function, as one JSON object:\n{told}"
@@ -122,10 +123,10 @@ class Tools:
 
 
 def read_tools(members: Mapping[str, Any]) -> Tools | None:
-    """The functions of a request, if it may call any.
+    """Return the functions of a request, or None if it may not call any.
 
     Raises:
-        OpenAIError: a function, or the choice among them, is none.
+        OpenAIError: a function or the choice is not valid.
     """
     choice = members.get("tool_choice", "auto" if members.get("tools") else "none")
     functions = _functions(members.get("tools", []))
@@ -180,7 +181,7 @@ def _function(tool: Any, path: str) -> Function:
 
 
 def _call(function: Function, held: Held) -> dict[str, Any]:
-    """The library's schema of a call."""
+    """Return the schema of a call."""
     return {
         "type": "object",
         "properties": {"name": {"const": function.name}, "arguments": held.schema},

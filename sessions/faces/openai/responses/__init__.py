@@ -1,1 +1,1 @@
-"""From a task's answer to the shapes that OpenAI's clients read."""
+"""Conversion of a task's answer into OpenAI's shapes."""

@@ -1,4 +1,4 @@
-"""Answers that call a function: from the text of the grammar to OpenAI's `tool_calls`."""
+"""Answers with function calls: conversion of the generated text into OpenAI's `tool_calls`."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _CLOSING = re.compile(r"\s*\}?\s*\Z")
 
 
 class CallReader:
-    """Reads an answer as it comes: either text, or the name of a function and its arguments."""
+    """Parses an answer piece by piece: text, or the name of a function and its arguments."""
 
     def __init__(self, tools: Tools) -> None:
         only = tools.only
@@ -23,19 +23,19 @@ class CallReader:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """What follows of the text or, once there is a `name`, of the arguments."""
+        """Add generated text. Return the next part of the text or, after `name`, the arguments."""
         self._held += text
         if not self.name and not self.is_text and not self._begin():
             return ""
         if self.is_text or self._is_bare:
             return self._release(len(self._held))
-        # The last brace closes the call, not the arguments.
+        # Hold back the last brace: it ends the call and not the arguments.
         closing = _CLOSING.search(self._held)
         assert closing is not None
         return self._release(closing.start())
 
     def finish(self, *, is_whole: bool) -> str:
-        """What was held back. Of a call that is whole, that is its own end."""
+        """Return the rest that was held back, without the end of a complete call."""
         if not self.name:
             self.is_text = True
         elif is_whole:
@@ -58,7 +58,7 @@ class CallReader:
 
 
 class CallShape(ChatShape):
-    """`chat.completion` of a request with tools."""
+    """`chat.completion` objects for a request with tools."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class CallShape(ChatShape):
         return "tool_calls" if called and finish_reason == "stop" else finish_reason
 
     def _opening_piece(self, index: int) -> dict[str, Any]:
-        # Whether there will be any content is not known yet.
+        # The answer may be a call, so it is not known yet whether it has content.
         return {"delta": {"role": "assistant", "content": None, "refusal": None}}
 
     def _whole_choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:

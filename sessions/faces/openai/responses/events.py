@@ -1,4 +1,4 @@
-"""The server-sent events of an answer: the choices as their miners make them, in one stream."""
+"""The server-sent events of an answer. All choices share one stream, in order of arrival."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from sessions.streams import answer_stream
 from sessions.streams.answer import AnswerDone, AnswerPiece, StreamEvent
 
 WAITING_EVENTS = 64
-"""How many events may wait for a slow reader; then its miners' streams are read no further."""
+"""How many events may wait for a slow client before reading of the miners' streams pauses."""
 _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
 
@@ -32,13 +32,14 @@ async def answer_events(
     on_end: Callable[[], None],
     ping_s: float = PING_S,
 ) -> AsyncGenerator[bytes]:
-    """The live answers of some tasks, one a choice; an error is the last event.
+    """Yield the live answers of tasks, one for each choice. An error becomes the last event.
 
     Args:
-        on_end: called when nothing more is waited for, before the last event is given away.
+        on_end: called when the answers are complete or one has failed, before the last event is
+            yielded.
     """
     unknown_usage = {"usage": None} if include_usage else {}
-    # The ids come at once, so that a client can look for its tasks whatever happens.
+    # Send the ids first, so that the client can find its tasks again after any failure.
     for index in range(len(tasks)):
         yield _event(shape.opening(index) | unknown_usage)
     prompt_tokens = completion_tokens = 0
@@ -69,9 +70,9 @@ async def answer_events(
 async def _merged(
     tasks: Sequence[Task], ping_s: float
 ) -> AsyncGenerator[tuple[int, _Event | None]]:
-    """All tasks' events with the number of the task, and None when there is none for `ping_s`.
+    """Yield all tasks' events with the task's index, and None after `ping_s` without an event.
 
-    Ends after every task's `Done`, or the first error.
+    The generator ends after every task's `AnswerDone`, or after the first error.
     """
     waiting: asyncio.Queue[tuple[int, _Event]] = asyncio.Queue(WAITING_EVENTS)
     followers = [
@@ -91,7 +92,7 @@ async def _merged(
             if isinstance(event, Exception):
                 return
     finally:
-        # The reader has gone, or one failed: so do the connections that were reading for it.
+        # Stop all followers, since the client has left, the answers are complete, or one failed.
         for follower in followers:
             follower.cancel()
         await asyncio.gather(*followers, return_exceptions=True)

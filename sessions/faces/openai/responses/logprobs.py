@@ -1,4 +1,4 @@
-"""Log-probabilities in OpenAI's two forms: the one of chat, and the older one of text."""
+"""Log-probabilities in OpenAI's two formats, for chat and for text completions."""
 
 import codecs
 from collections import deque
@@ -11,7 +11,7 @@ from sessions.logprobs import TokenLogprob
 
 
 class Spelling:
-    """What the tokens of one model spell."""
+    """The texts of a model's tokens."""
 
     def __init__(self, model_identifier: int) -> None:
         self._model_identifier = model_identifier
@@ -20,7 +20,7 @@ class Spelling:
         return ports.prompt_counter().token_bytes(self._model_identifier, token)
 
     def name_of(self, token: int) -> str:
-        """A token's text; of a part of a character its bytes, as OpenAI has it: `bytes:\\xe2`."""
+        """Return a token's text, or OpenAI's form of an incomplete character: `bytes:\\xe2`."""
         data = self.bytes_of(token)
         try:
             return data.decode()
@@ -30,29 +30,30 @@ class Spelling:
 
 @dataclass(frozen=True)
 class Placed:
-    """A token's log-probability, and how many characters of the answer stand before it."""
+    """A token's log-probability, and the token's offset in the answer, in characters."""
 
     told: TokenLogprob
     offset: int
 
 
 class Places:
-    """Where the tokens of one answer stand in its text, as it is shown piece by piece.
+    """The offsets of one answer's tokens, computed as the text is shown piece by piece.
 
-    A token is told once the text shows where it begins: what a stop string has cut off is never
-    told, and what is held back is told with its text. The parts of a character begin where it does.
+    A token is reported when the text at its offset is shown. So tokens that a stop string has cut
+    off are never reported, and tokens whose text is held back are reported with that text. All
+    parts of a character have the character's offset.
     """
 
     def __init__(self, spelling: Spelling) -> None:
         self._spelling = spelling
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._characters = 0
-        """Of whole characters that the tokens spell so far."""
+        """The number of complete characters in all tokens so far."""
         self._shown = 0
         self._waiting: deque[Placed] = deque()
 
     def take(self, told: Sequence[TokenLogprob], text: str) -> list[Placed]:
-        """The tokens that may be told, after further ones came and further text was shown."""
+        """Add new tokens and shown text, and return the tokens that can be reported now."""
         self._waiting += [Placed(each, self._place(each.token)) for each in told]
         self._shown += len(text)
         found = []
@@ -66,15 +67,15 @@ class Places:
         head = self._decoder.decode(data[:1])
         offset = self._characters
         if begun and data:
-            # A byte that does not go on with a begun character ends that one as U+FFFD, and
-            # begins the next; one that does is at the same place.
+            # A byte that does not continue an incomplete character ends it as U+FFFD and begins
+            # the next one. A byte that continues it has the same offset.
             offset += len(head) - (not self._decoder.getstate()[0])
         self._characters += len(head) + len(self._decoder.decode(data[1:]))
         return offset
 
 
 def chat_logprobs(placed: Sequence[Placed], top: int, spelling: Spelling) -> dict[str, Any]:
-    """`{"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}`."""
+    """Return `{"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}`."""
 
     def entry(token: int, logprob: float) -> dict[str, Any]:
         return {
@@ -94,10 +95,10 @@ def chat_logprobs(placed: Sequence[Placed], top: int, spelling: Spelling) -> dic
 def text_logprobs(
     placed: Sequence[Placed], top: int, spelling: Spelling, before: int
 ) -> dict[str, Any]:
-    """`{"tokens", "token_logprobs", "top_logprobs", "text_offset"}`.
+    """Return `{"tokens", "token_logprobs", "top_logprobs", "text_offset"}`.
 
     Args:
-        before: how many characters stand before the answer.
+        before: the number of characters that are shown before the answer.
     """
     return {
         "tokens": [spelling.name_of(each.told.token) for each in placed],
@@ -110,6 +111,6 @@ def text_logprobs(
 def _rivals(told: TokenLogprob, top: int, spelling: Spelling) -> dict[str, float]:
     rivals: dict[str, float] = {}
     for token, logprob in told.top[:top]:
-        # Two tokens may spell the same; the likelier one comes first.
+        # Two tokens may have the same text. Keep the likelier one, which comes first.
         rivals.setdefault(spelling.name_of(token), logprob)
     return rivals

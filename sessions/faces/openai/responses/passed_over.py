@@ -1,4 +1,4 @@
-"""The header that names the members of a schema to which an answer is not held."""
+"""The header with the members of a schema that are not enforced."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -6,11 +6,11 @@ from urllib.parse import quote
 PASSED_OVER = "X-Schema-Passed-Over"
 MAX_CHARACTERS = 2_048
 _AS_THEY_ARE = "[]()$@!*+~/:="
-"""Beside letters, digits and '_.-'; what else a name has is percent-encoded."""
+"""Characters that stay as they are, beside letters, digits and '_.-'. Others are escaped."""
 
 
 def passed_over_header(paths: Sequence[str]) -> str:
-    """The paths, as a list; the last part says how many did not fit in."""
+    """Return the paths as a list. If they do not all fit, its last part says how many are left."""
     parts: list[str] = []
     length = 0
     for path in paths:

@@ -1,7 +1,7 @@
-"""How answers look to OpenAI's clients: chat and text, whole and in chunks.
+"""The shapes of answers for OpenAI's clients: chat and text, complete and in chunks.
 
-Beside OpenAI's members stand `session_id` and `task_ids`, one task a choice, and with each finished
-choice the `address` of the miner whose words it has.
+They also have `session_id` and `task_ids`, with one task for each choice. Each finished choice has
+the `address` of the miner that made it.
 """
 
 from abc import ABC, abstractmethod
@@ -46,7 +46,7 @@ class AnswerShape(ABC):
         }
 
     def whole(self, results: Sequence[TaskResult]) -> dict[str, Any]:
-        """The answer at once: one result a choice."""
+        """Return the complete answer, with one result for each choice."""
         choices = [
             self._whole_choice(index, self.shown_before[index] + result.text, result.finish_reason)
             | _choice(
@@ -64,27 +64,27 @@ class AnswerShape(ABC):
         return self._object(self.whole_object, choices) | {"usage": usage(*counts)}
 
     def opening(self, index: int) -> dict[str, Any]:
-        """The first chunk of a choice."""
+        """Return the first chunk of a choice."""
         return self._chunk(index, self._opening_piece(index))
 
     def piece(self, index: int, text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
-        """A chunk with the next words of a choice, and with what is told of its next tokens."""
+        """Return a chunk with the next text of a choice and its log-probabilities."""
         told = self._told(index, text, logprobs)
         return self._chunk(index, self._piece(index, text), logprobs=told)
 
     def ending(self, index: int, finish_reason: str, address: str) -> dict[str, Any]:
-        """The last chunk of a choice."""
+        """Return the last chunk of a choice."""
         piece = self._ending_piece(index, finish_reason)
         chunk = self._chunk(index, piece, self.reason(index, finish_reason))
         chunk["choices"][0]["address"] = address
         return chunk
 
     def reason(self, index: int, finish_reason: str) -> str:
-        """Why a choice has ended, once its words are read."""
+        """Return why a choice has ended. Call it after the choice's text was read."""
         return finish_reason
 
     def totals(self, prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
-        """The chunk after the last choice, for clients that asked for the usage."""
+        """Return the chunk with the usage, which follows the last choice."""
         counts = {"usage": usage(prompt_tokens, completion_tokens)}
         return self._object(self.chunk_object, []) | counts
 
@@ -125,7 +125,7 @@ class AnswerShape(ABC):
 
 
 class ChatShape(AnswerShape):
-    """`chat.completion`."""
+    """`chat.completion` objects."""
 
     id_prefix, whole_object, chunk_object = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
@@ -146,7 +146,7 @@ class ChatShape(AnswerShape):
 
 
 class TextShape(AnswerShape):
-    """`text_completion`."""
+    """`text_completion` objects."""
 
     id_prefix, whole_object, chunk_object = "cmpl", "text_completion", "text_completion"
 
@@ -169,6 +169,6 @@ class TextShape(AnswerShape):
 def _choice(
     index: int, finish_reason: str | None, logprobs: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    # OpenAI has no word for an answer that was ended from outside.
+    # OpenAI has no finish reason for an answer that a client has cancelled.
     reason = "length" if finish_reason == "cancelled" else finish_reason
     return {"index": index, "logprobs": logprobs, "finish_reason": reason}
