@@ -1,13 +1,16 @@
-"""A client's JSON Schema (draft 2020-12), turned into one that the grammar library holds exactly.
+"""Conversion of a client's JSON Schema (draft 2020-12) into one that the grammar library enforces.
 
-The rooms, in the order that a schema passes them:
+The library is llguidance. It supports only a part of JSON Schema, and the result uses only forms
+that it enforces exactly. The modules, in the order in which a schema passes them:
 
-- `document`: reads the schema, bounds it, finds what its references mean
-- `expansion`: what values each subschema admits, type by type (`scalars`, `containers`, `kinds`)
-- `patterns`, `formats`: regular expressions of ECMA-262 as the library reads them
-- `shapes`, `emission`, `rule`: the library's schema, which has only the simplest forms
+- `document`: reads the schema, limits its size and resolves its references
+- `expansion`: computes the values that each subschema admits, by their types (`scalars`,
+  `containers`, `kinds`)
+- `strings`: converts patterns and formats into regular expressions of the library
+- `shapes`, `emission`, `rule`: write the library's schema
 
-What cannot be held has a name: a member's path. `hold` refuses it or passes it over, and tells.
+A member that the library cannot enforce is reported by its path. `hold` raises an error for it, or
+ignores it and reports it in `Held.passed_over`.
 """
 
 from sessions.faces.openai.json_schema.errors import NotHeld, SchemaInvalid

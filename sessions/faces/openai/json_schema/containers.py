@@ -1,7 +1,7 @@
 """Sets of arrays and of objects, as a schema describes them.
 
-What their members may be is a conjunction of subschemas, which is looked at later: so a schema may
-refer to itself.
+The constraints of items and properties are conjunctions of subschemas that are evaluated later.
+Therefore a schema may refer to itself.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from sessions.faces.openai.json_schema.strings.patterns import Pattern
 
 @dataclass(frozen=True)
 class Atom:
-    """Values that a subschema admits, or those that it does not admit."""
+    """The values that a subschema admits or, if negated, those that it does not admit."""
 
     place: SchemaPlace
     is_negated: bool = False
@@ -26,7 +26,7 @@ class Atom:
 
 
 Conjunction = tuple[Atom, ...]
-"""What all of these admit; nothing where one of them is `false`."""
+"""The values that all of these admit: none if one of them is `false`."""
 ANYTHING: Conjunction = ()
 NOTHING: Conjunction = (Atom(SchemaPlace("false", False, "")),)
 
@@ -46,7 +46,7 @@ def both(one: Conjunction, other: Conjunction) -> Conjunction:
 
 
 def complement_of(conjunction: Conjunction) -> list[Conjunction]:
-    """What one of the parts does not admit."""
+    """Return alternatives: the values that one of the parts does not admit."""
     if conjunction == NOTHING:
         return [ANYTHING]
     return [(atom.complement,) for atom in conjunction]
@@ -54,7 +54,7 @@ def complement_of(conjunction: Conjunction) -> list[Conjunction]:
 
 @dataclass(frozen=True)
 class Arrays:
-    """Arrays that satisfy all of these."""
+    """The arrays that satisfy all of these constraints."""
 
     prefix: tuple[Conjunction, ...] = ()
     rest: Conjunction = ANYTHING
@@ -70,7 +70,7 @@ class Arrays:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely none."""
+        """Whether it is certain that there is no such array."""
         if self.most is not None and self.most < self.least:
             return True
         return any(self.item(index) == NOTHING for index in range(min(self.least, self._length)))
@@ -86,7 +86,7 @@ class Arrays:
         )
 
     def complement(self) -> list["Arrays"]:
-        """Raises NoComplement."""
+        """Return alternatives for all other arrays. Raises NoComplement."""
         others = [Arrays(most=self.least - 1)] if self.least else []
         if self.most is not None:
             others.append(Arrays(least=self.most + 1))
@@ -106,14 +106,15 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects that satisfy all of these.
+    """The objects that satisfy all of these constraints.
 
     Args:
-        named: properties by name, in order; patterns hold for them only where they are in here.
-        patterned: what holds for properties whose names match.
-        rest: what holds for all others.
-        names: what holds for the name of each property.
-        path: a member of the client's schema that most of it comes from.
+        named: constraints of properties by name, in order. They already include those of matching
+            patterns.
+        patterned: constraints of properties whose names match a pattern.
+        rest: the constraint of all other properties.
+        names: the constraint of every property's name.
+        path: the member of the client's schema that most of them come from.
     """
 
     named: tuple[tuple[str, Conjunction], ...] = ()
@@ -131,7 +132,7 @@ class Objects:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely none."""
+        """Whether it is certain that there is no such object."""
         if self.most is not None and self.most < max(self.least, len(self.required)):
             return True
         return any(self.by_name.get(name) == NOTHING for name in self.required)
@@ -141,7 +142,7 @@ class Objects:
         return dict(self.named)
 
     def member(self, name: str, matches: Callable[[Pattern, str], bool]) -> Conjunction:
-        """What holds for a property."""
+        """Return the constraint of a property."""
         if name in self.by_name:
             return self.by_name[name]
         found = [conjunction for pattern, conjunction in self.patterned if matches(pattern, name)]
@@ -173,7 +174,7 @@ class Objects:
         )
 
     def complement(self) -> list["Objects"]:
-        """Raises NoComplement."""
+        """Return alternatives for all other objects. Raises NoComplement."""
         if self.names != ANYTHING:
             raise NoComplement("objects of which some name does not fit are not held")
         if self.rest != ANYTHING or any(held != ANYTHING for _, held in self.patterned):
@@ -197,7 +198,7 @@ def all_of(conjunctions: Iterable[Conjunction]) -> Conjunction:
 def _patterned(
     one: Objects, other: Objects, are_apart: Callable[[Pattern, Pattern], bool]
 ) -> tuple[tuple[Pattern, Conjunction], ...]:
-    """What holds for names by patterns: those that match none of a side's fall under its rest."""
+    """Combine the patterns of two sides. A name without a pattern on one side has its `rest`."""
     merged: dict[Pattern, Conjunction] = {}
     for mine, theirs in ((one, other), (other, one)):
         known = dict(theirs.patterned)

@@ -1,4 +1,4 @@
-"""A schema as the client sent it: bounded, and its references found."""
+"""A client's schema: its limits, its subschemas and its references."""
 
 import re
 from collections.abc import Iterator
@@ -9,15 +9,25 @@ from urllib.parse import unquote, urljoin
 from sessions.faces.openai.json_schema.errors import NotHeld, SchemaInvalid
 
 MAX_PARTS = 20_000
-"""Objects, lists, strings and numbers of a schema."""
+"""The most objects, lists, strings and numbers in a schema."""
 MAX_DEPTH = 64
 _DIALECT = re.compile(
     r"https?://json-schema\.org/(?:draft/20(?:20-12|19-09)/|draft-0[3467]/|)schema#?"
 )
 _ONE = frozenset(
     {
-        *("not", "if", "then", "else", "items", "additionalItems", "contains", "propertyNames"),
-        *("additionalProperties", "unevaluatedItems", "unevaluatedProperties", "contentSchema"),
+        "not",
+        "if",
+        "then",
+        "else",
+        "items",
+        "additionalItems",
+        "contains",
+        "propertyNames",
+        "additionalProperties",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "contentSchema",
     }
 )
 _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems", "items"})
@@ -28,19 +38,19 @@ _MAPS = frozenset(
 
 @dataclass(frozen=True)
 class SchemaPlace:
-    """A subschema, and where it is; two at the same path are one."""
+    """A subschema and its place in the document. Places with the same path are equal."""
 
     path: str
     value: Any = field(compare=False, repr=False)
     base: str = field(compare=False, repr=False)
-    """The address of the schema that it belongs to; references are relative to it."""
+    """The URI of the schema resource that it belongs to. References are relative to it."""
 
     def at(self, name: str) -> str:
-        """The path of a member."""
+        """Return the path of a member."""
         return f"{self.path}.{name}"
 
     def below(self, *steps: str | int) -> "SchemaPlace":
-        """The subschema that is so many steps below. A schema with an `$id` has its own address."""
+        """Return the subschema at the end of these steps. An `$id` on the way sets its base."""
         place = self
         for step in steps:
             path = f"{place.path}[{step}]" if isinstance(step, int) else f"{place.path}.{step}"
@@ -53,10 +63,10 @@ class Document:
     """A client's schema.
 
     Args:
-        path: what a client calls the schema itself.
+        path: the client's name for the schema, for errors.
 
     Raises:
-        SchemaInvalid: it is too large, nested too deep, or has half of a character.
+        SchemaInvalid: the schema is too large, nested too deeply, or has a lone surrogate.
     """
 
     def __init__(self, schema: Any, path: str) -> None:
@@ -69,11 +79,11 @@ class Document:
                 self._note(place)
 
     def referred(self, place: SchemaPlace, reference: Any) -> SchemaPlace:
-        """What a `$ref` of a place refers to.
+        """Resolve a `$ref`.
 
         Raises:
-            SchemaInvalid: to nothing.
-            NotHeld: to another document.
+            SchemaInvalid: its target does not exist.
+            NotHeld: its target is in another document.
         """
         path = place.at("$ref")
         if not isinstance(reference, str):
@@ -117,7 +127,7 @@ def _base_of(value: Any, base: str) -> str:
 
 
 def _subschemas(place: SchemaPlace) -> Iterator[SchemaPlace]:
-    """A place and every subschema below it."""
+    """Yield a place and every subschema below it."""
     todo = [place]
     while todo:
         here = todo.pop()

@@ -1,4 +1,4 @@
-"""The library's schema: only the simplest forms, each of which it holds exactly."""
+"""The schema for the grammar library. It uses only forms that the library enforces exactly."""
 
 import re
 from collections import Counter
@@ -16,18 +16,18 @@ from sessions.faces.openai.json_schema.strings.complement import any_string_but
 
 MAX_DEFINITIONS = 4_096
 MAX_CONTAINERS = 400
-"""Different arrays and objects. The library goes from each to the next on its stack, and ends the
-process where a chain of about 800 of them overflows it."""
+"""The most different arrays and objects. The library recurses from each to the next. A chain of
+about 800 of them overflows its stack and ends the process."""
 MAX_INLINE = 5
-"""Levels that stand one within another; deeper ones are definitions."""
+"""Up to this depth, subschemas are written inline. Deeper ones become definitions."""
 _FEW = 8
 _CONTROLS = re.compile("[\\x00-\\x07\\x0b\\x0e-\\x1f\\x7f]")
-"""What JSON spells by a number only."""
+"""Characters that JSON can only spell as `\\u` escapes."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """What a conjunction admits, as far as the library is concerned."""
+    """The values that a conjunction of subschemas admits, in a form for the library."""
 
     kinds: Kinds
     shapes: tuple[ObjectShape, ...]
@@ -41,15 +41,15 @@ class Definition:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether it has neither arrays nor objects, or is whatever JSON there is."""
+        """Whether it has no arrays and objects, or admits any JSON value."""
         return self.kinds == ANY or not (self.kinds.arrays or self.shapes)
 
 
 class Emission:
-    """One schema for the library.
+    """The writer of one schema for the library.
 
     Args:
-        prefix: what the names of its definitions begin with.
+        prefix: the prefix of its definitions' names.
     """
 
     def __init__(self, expansion: Expansion, known: Names, prefix: str) -> None:
@@ -63,10 +63,10 @@ class Emission:
         self.has_controls = False
 
     def emit(self, root: Conjunction, path: str) -> Any:
-        """The schema of the root; `definitions` has what it refers to.
+        """Return the schema of the root. `definitions` has the schemas that it refers to.
 
         Raises:
-            SchemaInvalid: no value fits it, or it is too complex.
+            SchemaInvalid: no value fits the root, or it is too complex.
         """
         self._look_through(root, path)
         self._find_fitting()
@@ -78,7 +78,7 @@ class Emission:
             todo.extend(each for each in self._names if each not in todo)
         return written
 
-    # ── what there is ────────────────────────────────────────────────────────
+    # ── analysis ─────────────────────────────────────────────────────────────
 
     def _look_through(self, root: Conjunction, path: str) -> None:
         todo = [root]
@@ -109,14 +109,14 @@ class Emission:
                 )
             except NotHeld as error:
                 self._expansion.pass_over(error)
+                loosened = self._expansion.loosened(objects)
                 shapes += shapes_of(
-                    self._expansion.loosened(objects),
-                    *(self._expansion.names_of, self._expansion.kinds, self._known),
+                    loosened, self._expansion.names_of, self._expansion.kinds, self._known
                 )
         return Definition(kinds, tuple(shapes))
 
     def _find_fitting(self) -> None:
-        """The conjunctions that some value fits; one that only refers to itself has none."""
+        """Find the conjunctions that some value fits. One that requires itself has no value."""
         changed = True
         while changed:
             changed = False
@@ -143,7 +143,7 @@ class Emission:
             not shape.least_more or any(held in self._fitting for held in shape.more)
         )
 
-    # ── how it is written ────────────────────────────────────────────────────
+    # ── writing ──────────────────────────────────────────────────────────────
 
     def _written(self, conjunction: Conjunction, depth: int) -> Any:
         if conjunction not in self._fitting:
@@ -207,7 +207,7 @@ class Emission:
         rest = self._written(shape.rest, depth + 1)
         written["additionalProperties"] = rest
         if rest is not False and (shape.named or shape.patterned):
-            # The library lets further names be spelled with escapes, the named ones among them.
+            # The library lets other names have escapes, so they could spell a declared name.
             self.needs_plain_escapes = True
         if shape.required:
             written["required"] = list(shape.required)

@@ -1,8 +1,8 @@
-"""What may be wrong with a client's schema."""
+"""The errors in a client's schema."""
 
 
 class SchemaError(Exception):
-    """A member of a schema is refused; `path` says which."""
+    """A member of a schema is refused. `path` is the member's path."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -10,8 +10,8 @@ class SchemaError(Exception):
 
 
 class SchemaInvalid(SchemaError):
-    """The member is no JSON Schema, no value fits it, or it costs too much to look through."""
+    """The member is not valid JSON Schema, no value fits it, or it is too complex."""
 
 
 class NotHeld(SchemaError):
-    """The member means something that no answer can be held to here."""
+    """The member has a meaning that the grammar library cannot enforce."""

@@ -1,4 +1,4 @@
-"""What values a client's schema admits: every keyword is read, held, or named."""
+"""The values that a client's schema admits: each keyword is enforced, or reported as not held."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,22 +34,22 @@ from sessions.faces.openai.json_schema.scalars import NoComplement
 from sessions.faces.openai.json_schema.strings.patterns import Pattern, read_patterns
 
 MAX_STEPS = 30_000
-"""Subschemas that are looked at, again where they are combined with others."""
+"""The most subschemas to analyze. A subschema counts again in each combination with others."""
 MAX_REFERENCES = 48
-"""Subschemas that stand for the same value, one within the other."""
+"""The most nested subschemas that apply to the same value."""
 _PROPERTIES = ("properties", "patternProperties", "additionalProperties")
 _REFERENCES = ("$dynamicRef", "$recursiveRef")
 
 
 class _Circular(SchemaInvalid):
-    """A schema is looked at while it is being looked at."""
+    """The analysis of a schema requires its own result."""
 
 
 class Expansion:
-    """What a document's subschemas admit.
+    """The values that a document's subschemas admit.
 
     Args:
-        is_strict: whether a member that cannot be held is an error.
+        is_strict: whether a member that cannot be enforced is an error.
     """
 
     def __init__(self, document: Document, known: Names, *, is_strict: bool) -> None:
@@ -62,10 +62,11 @@ class Expansion:
         self._conjunctions: dict[Conjunction, Kinds] = {}
 
     def kinds(self, conjunction: Conjunction) -> Kinds:
-        """What all parts of a conjunction admit.
+        """Return the values that all parts of a conjunction admit.
 
         Raises:
-            SchemaInvalid, NotHeld: a member is no schema, or, where that is strict, not held.
+            SchemaInvalid: a member is not valid.
+            NotHeld: a member cannot be enforced, and the schema is strict.
         """
         if conjunction not in self._conjunctions:
             result = ANY
@@ -76,7 +77,7 @@ class Expansion:
         return self._conjunctions[conjunction]
 
     def names_of(self, objects: Objects, name: str) -> Conjunction:
-        """What holds for a property of objects, its name included."""
+        """Return the constraints of a property of objects, including those of its name."""
         if objects.names != ANYTHING:
             strings = self.kinds(objects.names).strings
             if not any(each.admits(name, self._known.matches) for each in strings):
@@ -84,7 +85,7 @@ class Expansion:
         return objects.member(name, self._known.matches)
 
     def loosened(self, objects: Objects) -> Objects:
-        """Objects without what the library cannot hold of them at once; it is passed over."""
+        """Return objects without the constraints that the library cannot combine. Report those."""
         loose = replace(objects, patterned=(), rest=ANYTHING, names=ANYTHING, least=0, most=None)
         schema_path = objects.path.rpartition(".")[0]
         for name, is_lost in (
@@ -138,16 +139,16 @@ class Expansion:
         return result
 
     def _complement(self, place: SchemaPlace) -> Kinds:
-        """What a subschema does not admit, which has to be exact.
+        """Return the values that a subschema does not admit. The result has to be exact.
 
         Raises:
-            NoComplement, NotHeld: it cannot be told.
+            NoComplement, NotHeld: the library cannot express the complement.
         """
         self._exact += 1
         try:
             result = self._of(Atom(place)).complement(self._known)
             for atom in _negated_within(result):
-                with suppress(_Circular):  # then it is being looked at
+                with suppress(_Circular):  # its analysis is under way
                     self._of(atom)
         finally:
             self._exact -= 1
@@ -170,7 +171,7 @@ class Expansion:
         self.passed_over.setdefault(error.path, error.reason)
 
     def _readers(self, schema: dict[str, Any]) -> list[tuple[str, "_Reader"]]:
-        """The keywords that a schema has, in the order in which they are read."""
+        """Return the keywords that a schema has, in the order of their evaluation."""
         readers: dict[str, _Reader] = {
             "type": lambda _, value, path, __: kinds_of_types(value, path),
             "const": lambda _, value, path, __: kinds_of_value(value, path),
@@ -196,7 +197,7 @@ class Expansion:
     # ── keywords of one type ─────────────────────────────────────────────────
 
     def _scalar(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
-        """A keyword of one type, if there can be a value of it."""
+        """Evaluate a keyword that constrains one type, if a value of this type is possible."""
         name = path.rpartition(".")[2]
         if name in NUMBERS:
             return (
@@ -217,7 +218,7 @@ class Expansion:
         return replace(ANY, objects=(OBJECTS[name](place, value, path),)) if so_far.objects else ANY
 
     def _properties(self, place: SchemaPlace, _: Any, path: str, so_far: Kinds) -> Kinds:
-        """`properties` and what stands for the others; read once, at the first that is there."""
+        """Evaluate all keywords of `_PROPERTIES` together, at the first that is present."""
         schema = place.value
         first = next(name for name in _PROPERTIES if name in schema)
         if not so_far.objects or path != place.at(first):
@@ -241,7 +242,7 @@ class Expansion:
                     at = place.at("additionalProperties")
                     self.pass_over(NotHeld(at, "a name's pattern beside it is not held"))
                 rest = ANYTHING
-        if rest == ANYTHING:  # then a pattern that asks for nothing says nothing
+        if rest == ANYTHING:  # then a pattern without constraints has no effect
             patterned = [(pattern, held) for pattern, held in patterned if held != ANYTHING]
         always = all_of(held for pattern, held in patterned if pattern.is_any)
         named = []
@@ -292,7 +293,7 @@ class Expansion:
         return result
 
     def _dependencies(self, place: SchemaPlace, value: Any, path: str, so_far: Kinds) -> Kinds:
-        """What drafts before 2019-09 have for both."""
+        """Evaluate `dependencies`, which drafts before 2019-09 have instead of the other two."""
         result = ANY
         for name, each in self._map(place, "dependencies").items() if so_far.objects else ():
             if isinstance(each, list):
@@ -329,10 +330,10 @@ class Expansion:
         except (NoComplement, NotHeld, TooMany) as error:
             reason = error.reason if isinstance(error, NotHeld) else str(error) or "too many ways"
             self.pass_over(NotHeld(path, f"its schemas overlap ({reason})"))
-        return one_of(found)  # at least one of them is held
+        return one_of(found)  # enforce at least `anyOf`
 
     def _alone(self, index: int, places: list[SchemaPlace], found: list[Kinds]) -> Kinds:
-        """What one of several schemas admits, and none of the others."""
+        """Return the values that one of several schemas admits and none of the others."""
         result = found[index]
         for other, kinds in enumerate(found):
             if other != index and not self._is_empty(result.both(kinds, self._known)):
@@ -363,7 +364,7 @@ class Expansion:
         return self._of(Atom(place))
 
     def _is_empty(self, kinds: Kinds, depth: int = 4) -> bool:
-        """Whether there is surely no value, as far as a few levels below tell."""
+        """Return whether it is certain that there is no value, after a look at a few levels."""
         if kinds.null or kinds.booleans or kinds.numbers or kinds.strings:
             return False
         if not depth:
@@ -380,7 +381,7 @@ class Expansion:
     def _admits_none(self, conjunction: Conjunction, depth: int) -> bool:
         try:
             return self._is_empty(self.kinds(conjunction), depth - 1)
-        except _Circular:  # it refers to what is being looked at
+        except _Circular:  # its analysis is under way
             return False
 
 
@@ -388,7 +389,7 @@ _Reader = Callable[[SchemaPlace, Any, str, Kinds], Kinds]
 
 
 def _negated_within(kinds: Kinds) -> Iterator[Atom]:
-    """The complements that the members of arrays and objects have to be of."""
+    """Yield the negated subschemas among the constraints of items and properties."""
     held = [each for arrays in kinds.arrays for each in (*arrays.prefix, arrays.rest)]
     for objects in kinds.objects:
         held += [each for _, each in objects.named] + [each for _, each in objects.patterned]

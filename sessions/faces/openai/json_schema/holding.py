@@ -1,4 +1,4 @@
-"""From a client's schema to the library's."""
+"""The conversion of a client's schema into the library's."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +12,13 @@ from sessions.faces.openai.json_schema.library import known_names
 
 @dataclass(frozen=True)
 class Held:
-    """What an answer is held to.
+    """A schema that the library enforces.
 
     Args:
-        schema: in the library's forms; it refers to `definitions` as `#/$defs/…`.
-        needs_plain_escapes: whether strings may have no `\\u` escapes.
-        has_controls: whether there is a string that needs such an escape.
-        passed_over: the paths of members that are not held, with the reasons.
+        schema: a schema in the library's forms. It refers to `definitions` as `#/$defs/…`.
+        needs_plain_escapes: whether strings must not use `\\u` escapes.
+        has_controls: whether some string needs such an escape.
+        passed_over: the reasons for members that are not enforced, by path.
     """
 
     schema: Any
@@ -29,16 +29,16 @@ class Held:
 
 
 def hold(schema: Any, path: str, *, is_strict: bool, prefix: str = "d") -> Held:
-    """Turn a schema into one that the library holds exactly.
+    """Convert a schema into one that the library enforces exactly.
 
     Args:
-        path: what the client calls the schema, for errors.
-        is_strict: whether a member that cannot be held is an error; else it is passed over.
-        prefix: what the names of definitions begin with, where several schemas become one.
+        path: the client's name for the schema, for errors.
+        is_strict: whether a member that cannot be enforced is an error. Otherwise it is ignored.
+        prefix: the prefix of the definitions' names, for schemas that are merged into one.
 
     Raises:
-        SchemaInvalid: it is no schema, no value fits it, or it costs too much.
-        NotHeld: it is strict, and has a member that cannot be held.
+        SchemaInvalid: the schema is not valid, no value fits it, or it is too complex.
+        NotHeld: it is strict and has a member that cannot be enforced.
     """
     document, known = Document(schema, path), known_names()
     expansion = Expansion(document, known, is_strict=is_strict)

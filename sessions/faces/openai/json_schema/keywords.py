@@ -1,4 +1,4 @@
-"""Keywords that speak of one type of value: what each admits, and what it has to be."""
+"""Keywords that constrain one type of value: the values that they admit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +16,9 @@ from sessions.faces.openai.json_schema.strings.patterns import read_patterns
 
 LARGEST_WHOLE = 2**53
 MAX_DIGITS, MAX_PLACES = 15, 15
-"""Of a number with a fraction: the library reads numbers as 64-bit floats."""
+"""Limits of numbers with a fraction, because the library reads numbers as 64-bit floats."""
 MAX_STEP, MAX_REMAINDERS = 2**31, 1_000
-"""Of the digits of a number that others are multiples of: the library keeps each remainder."""
+"""Limits of a `multipleOf`, because the library has a state for each remainder."""
 MAX_ITEMS, MAX_POSITIONS = 4_096, 8
 MAX_LENGTH = 1_000_000
 _TYPES = {
@@ -40,7 +40,7 @@ def kinds_of_types(value: Any, path: str) -> Kinds:
 
 
 def kinds_of_value(value: Any, path: str) -> Kinds:
-    """What is equal to a value; to JSON Schema 1.0 is 1."""
+    """Return the values that equal a value. In JSON Schema, 1.0 equals 1."""
     match value:
         case None:
             return Kinds(null=True)
@@ -58,7 +58,7 @@ def kinds_of_value(value: Any, path: str) -> Kinds:
 
 
 def _only(value: Any, path: str) -> SchemaPlace:
-    """A schema that admits one value; no schema of the client's has such a path."""
+    """Return a schema that admits one value. Its path cannot occur in the client's schema."""
     return SchemaPlace(f"{path}=", {"const": value}, "")
 
 
@@ -80,7 +80,7 @@ def _maximum(place: SchemaPlace, value: Any, path: str) -> Numbers:
 
 
 def _exclusive_minimum(_: SchemaPlace, value: Any, path: str) -> Numbers:
-    if isinstance(value, bool):  # drafts before 6: it is said of `minimum`
+    if isinstance(value, bool):  # in drafts before 6 it modifies `minimum`
         return Numbers()
     return Numbers(least=Edge(_number(value, path), is_open=True))
 
@@ -97,7 +97,7 @@ def _multiple_of(_: SchemaPlace, value: Any, path: str) -> Numbers:
         raise SchemaInvalid(path, "it has to be above 0")
     digits = int(step.scaleb(-min(int(step.as_tuple().exponent), 0)))
     remainders = digits
-    for factor in (2, 5):  # these leave only the last digits to be looked at
+    for factor in (2, 5):  # whether these divide a number depends only on its last digits
         while remainders % factor == 0:
             remainders //= factor
     if digits > MAX_STEP or remainders > MAX_REMAINDERS:
@@ -153,7 +153,7 @@ def _encoded(_: SchemaPlace, value: Any, path: str) -> Strings:
 
 
 def _items(place: SchemaPlace, value: Any, path: str) -> Arrays:
-    if isinstance(value, list):  # drafts before 2020-12: what is now `prefixItems`
+    if isinstance(value, list):  # in drafts before 2020-12 it is today's `prefixItems`
         return Arrays(tuple(of(place.below("items", i)) for i in range(len(value))))
     prefix = place.value.get("prefixItems")
     length = len(prefix) if isinstance(prefix, list) else 0
@@ -191,7 +191,7 @@ def _unique_items(place: SchemaPlace, value: Any, path: str) -> Arrays:
 
 
 def arrays_that_contain(place: SchemaPlace) -> list[Arrays]:
-    """Of `contains` with its bounds."""
+    """Return the arrays that `contains` admits with its bounds."""
     least, most = place.value.get("minContains", 1), place.value.get("maxContains")
     for name, bound in (("minContains", least), ("maxContains", 0 if most is None else most)):
         _count(bound, place.at(name), MAX_ITEMS)
@@ -215,7 +215,7 @@ def arrays_that_contain(place: SchemaPlace) -> list[Arrays]:
 
 
 def _required(_: SchemaPlace, value: Any, path: str) -> Objects:
-    if isinstance(value, bool):  # draft 3 said it of a property
+    if isinstance(value, bool):  # in draft 3 it belongs to a property's schema
         raise SchemaInvalid(path, "it has to be a list of names")
     return Objects(required=_names(value, path), path=path)
 
@@ -233,7 +233,7 @@ def _property_names(place: SchemaPlace, value: Any, path: str) -> Objects:
 
 
 def kinds_of_dependencies(value: Any, path: str) -> list[Kinds]:
-    """Of `dependentRequired`; each holds."""
+    """Return the values that each entry of `dependentRequired` admits. All entries apply."""
     if not isinstance(value, dict):
         raise SchemaInvalid(path, "it has to be an object")
     return [
@@ -249,7 +249,7 @@ def kinds_of_dependencies(value: Any, path: str) -> list[Kinds]:
 
 
 def absent(name: str, path: str) -> Kinds:
-    """All values but the objects that have a property."""
+    """Return all values except objects that have this property."""
     return replace(ANY, objects=(Objects(((name, NOTHING),), path=path),))
 
 

@@ -1,4 +1,4 @@
-"""The values that a schema admits, by their type: each is a choice among sets of that type."""
+"""The values that a schema admits, as a union of sets for each type."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,16 +10,16 @@ from sessions.faces.openai.json_schema.strings.patterns import Pattern
 
 T = TypeVar("T", Numbers, Strings, Arrays, Objects)
 MAX_CHOICES = 1_024
-"""Of the sets of one type."""
+"""The most sets of one type."""
 
 
 class TooMany(Exception):
-    """There are more ways to fit than can be looked through."""
+    """A schema has more alternatives than can be analyzed."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What is known of patterns: which strings they match, and which have no string in common."""
+    """Facts about patterns: which strings they match, and which patterns have none in common."""
 
     matches: Callable[[Pattern, str], bool]
     are_apart: Callable[[Pattern, Pattern], bool]
@@ -36,11 +36,16 @@ class Kinds:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely no value."""
+        """Whether it is certain that there is no value."""
         return self == Kinds()
 
     def both(self, other: "Kinds", known: Names) -> "Kinds":
-        """Raises TooMany; NoComplement where patterns of names cannot be held at once."""
+        """Return the intersection.
+
+        Raises:
+            TooMany: it has too many alternatives.
+            NoComplement: the patterns of properties' names overlap.
+        """
         return Kinds(
             self.null and other.null,
             self.booleans & other.booleans,
@@ -55,7 +60,7 @@ class Kinds:
         )
 
     def complement(self, known: Names) -> "Kinds":
-        """Raises TooMany or NoComplement."""
+        """Return the complement. Raises TooMany or NoComplement."""
         result = ANY
         for choice in self.numbers:
             result = result.both(replace(ANY, numbers=tuple(choice.complement())), known)
@@ -72,7 +77,7 @@ ANY = Kinds(True, frozenset({True, False}), (Numbers(),), (Strings(),), (Arrays(
 
 
 def one_of(choices: Iterable[Kinds]) -> Kinds:
-    """What any of these admits. Raises TooMany."""
+    """Return the union. Raises TooMany."""
     found = list(choices)
     return Kinds(
         any(each.null for each in found),
@@ -107,7 +112,7 @@ def _kept(choices: list[T]) -> tuple[T, ...]:
 
 
 def _merged_strings(choices: list[Strings]) -> tuple[Strings, ...]:
-    """Lists of strings are one."""
+    """Merge all lists of strings into one."""
     listed = [each for each in choices if each.among is not None]
     among = tuple(dict.fromkeys(text for each in listed for text in each.among or ()))
     others = [each for each in choices if each.among is None]

@@ -1,6 +1,6 @@
-"""What the grammar library says of single regular expressions.
+"""Questions to the grammar library about single regular expressions.
 
-It matches in linear time, whatever the expression, and as it does when a grammar is followed.
+The library matches in linear time, and here in the same way as in a grammar.
 """
 
 import json
@@ -15,7 +15,7 @@ _MATCHERS = 64
 
 
 def known_names() -> Names:
-    """For one schema: what was found out is kept with it."""
+    """Return the functions for one schema. Their results are cached with it."""
     matcher = lru_cache(maxsize=_MATCHERS)(_matcher)
 
     def matches(pattern: Pattern, text: str) -> bool:
@@ -31,7 +31,7 @@ def known_names() -> Names:
 
 @lru_cache(maxsize=1)
 def byte_tokenizer() -> LLTokenizer:
-    """Each byte is a token of the same number."""
+    """Return a tokenizer whose tokens are the bytes, numbered by their values."""
     return LLTokenizer("byte")
 
 
@@ -41,7 +41,7 @@ def _matcher(text: str) -> LLMatcher:
 
 
 def _are_apart(one: Pattern, other: Pattern) -> bool:
-    """Whether no string matches both; the library wants it so of the names in an object."""
+    """Return whether no string matches both, as the library requires of names in an object."""
     both = {"type": "object", "patternProperties": {one.text: True, other.text: True}}
     grammar = f"start: %json {json.dumps(both)}"
     return not LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(grammar), byte_tokenizer())

@@ -1,17 +1,17 @@
-"""The library's schema as a rule of a grammar."""
+"""The grammar rule of a schema."""
 
 import json
 from typing import Any
 
 from sessions.faces.openai.json_schema.holding import Held
 
-# No white space but what follows ',' and ':', or small models fill answers with it.
+# Allow no other white space, because small models fill answers with it.
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _PLAIN_ESCAPES = 'nrbtf"\\'
 
 
 def rule_of(held: Held) -> str:
-    """What a rule in the library's Lark says of the texts that a schema admits."""
+    """Return the body of a rule, in the library's Lark, for the JSON that a schema admits."""
     settings: dict[str, Any] = dict(_SPACING)
     if held.needs_plain_escapes:
         settings["json_allowed_escapes"] = _PLAIN_ESCAPES

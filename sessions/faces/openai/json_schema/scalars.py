@@ -1,4 +1,4 @@
-"""Sets of strings and of numbers, as a schema describes them: intersections and complements."""
+"""Sets of strings and of numbers, with their intersections and complements."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ Matches = Callable[[Pattern, str], bool]
 
 
 class NoComplement(Exception):
-    """The library cannot say what is not in this set; the text says why."""
+    """The library cannot express the complement of a set. The text says why."""
 
 
 @dataclass(frozen=True)
 class Strings:
-    """Strings that satisfy all of these. `among` lists them all, where they are listed."""
+    """The strings that satisfy all of these constraints. `among` lists them all, if not None."""
 
     among: tuple[str, ...] | None = None
     other_than: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class Strings:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely none."""
+        """Whether it is certain that there is no such string."""
         least = max(self.least, *(each.least for each in self.patterns), 0)
         mosts = [self.most, *(each.most for each in self.patterns)]
         return self.among == () or any(most is not None and most < least for most in mosts)
@@ -62,7 +62,7 @@ class Strings:
         )
 
     def complement(self) -> list["Strings"]:
-        """Raises NoComplement."""
+        """Return alternatives for all other strings. Raises NoComplement."""
         if self.patterns:
             raise NoComplement("strings that do not match a pattern or a format are not held")
         if self.among is not None:
@@ -79,7 +79,7 @@ class Strings:
 
 @dataclass(frozen=True)
 class Edge:
-    """Where numbers begin or end; `is_open` leaves out the number itself."""
+    """A bound of numbers. `is_open` excludes the number itself."""
 
     at: Decimal
     is_open: bool = False
@@ -87,7 +87,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers that satisfy all of these. `among` lists them all, where they are listed."""
+    """The numbers that satisfy all of these constraints. `among` lists them all, if not None."""
 
     among: tuple[Decimal, ...] | None = None
     least: Edge | None = None
@@ -114,7 +114,7 @@ class Numbers:
 
     @property
     def whole_step(self) -> Decimal:
-        """The least whole number of which every whole one of these is a multiple."""
+        """The smallest integer of which all integers in the set are multiples."""
         return _lcm(self.step, Decimal(1)) or Decimal(1)
 
     def admits(self, number: Decimal) -> bool:
@@ -144,7 +144,7 @@ class Numbers:
         )
 
     def complement(self) -> list["Numbers"]:
-        """Raises NoComplement."""
+        """Return alternatives for all other numbers. Raises NoComplement."""
         if self.is_whole or self.step is not None:
             raise NoComplement("numbers that are no multiple of another are not held")
         if self.among is not None:
@@ -162,7 +162,7 @@ class Numbers:
 
 
 def _first(edge: Edge, step: Decimal) -> int:
-    """The number of the first multiple that is not below an edge."""
+    """Return the index of the first multiple of `step` at or above a lower bound."""
     at = Fraction(edge.at) / Fraction(step)
     number = -((-at.numerator) // at.denominator)
     return number + 1 if edge.is_open and number == at else number
@@ -175,7 +175,7 @@ def _last(edge: Edge, step: Decimal) -> int:
 
 
 def _lcm(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    """The smallest number of which both are divisors."""
+    """Return the least common multiple. None stands for no constraint."""
     if one is None or other is None:
         return one if other is None else other
     a, b = Fraction(one), Fraction(other)
@@ -185,7 +185,7 @@ def _lcm(one: Decimal | None, other: Decimal | None) -> Decimal | None:
 
 
 def whole_edges(numbers: Numbers) -> tuple[int | None, int | None]:
-    """The first and the last whole number."""
+    """Return the first and the last integer."""
     low, high = numbers.least, numbers.most
     first = last = None
     if low is not None:

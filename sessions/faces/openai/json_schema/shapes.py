@@ -1,7 +1,8 @@
-"""Objects as the library holds them: every property is required, optional or forbidden.
+"""Objects in the library's form: every property is required, optional or forbidden.
 
-The library counts properties only where none is optional, and it does not compare the names of
-further properties. So an object whose number of properties matters becomes a choice of several.
+The library counts properties only if none is optional, and it does not detect repeated names among
+the properties that are not declared. So an object whose number of properties is constrained becomes
+a union of several shapes.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,19 +19,19 @@ from sessions.faces.openai.json_schema.strings.patterns import Pattern
 
 MAX_SHAPES = 64
 MAX_OPTIONAL = 400
-"""Of the properties of one object: each keeps a way open, at every token."""
+"""The most optional properties of one object. The library tracks each of them at every token."""
 
 
 @dataclass(frozen=True)
 class ObjectShape:
-    """Objects as the library holds them.
+    """Objects in the library's form.
 
     Args:
-        named: what holds for a property that is named; NOTHING forbids it.
-        patterned: what holds for other names, by patterns that have no string in common.
-        rest: what holds for names that match none.
-        least_more: 1 if there has to be a property that is not named.
-        most_more: how many there may be that are not named; None if there is no bound.
+        named: constraints of declared properties. NOTHING forbids a property.
+        patterned: constraints of other names, by patterns that have no string in common.
+        rest: the constraint of names that match no pattern.
+        least_more: 1 if an undeclared property is required.
+        most_more: the most undeclared properties, or None for no limit.
     """
 
     named: tuple[tuple[str, Conjunction], ...]
@@ -42,7 +43,7 @@ class ObjectShape:
 
     @property
     def more(self) -> list[Conjunction]:
-        """What properties may hold that are not named."""
+        """The constraints of undeclared properties."""
         return [*(held for _, held in self.patterned), self.rest]
 
 
@@ -52,13 +53,13 @@ def shapes_of(
     kinds: Callable[[Conjunction], Kinds],
     known: Names,
 ) -> list[ObjectShape]:
-    """The shapes that a set of objects is made of.
+    """Return the shapes whose union is a set of objects.
 
     Args:
-        member: what holds for a property.
+        member: returns the constraint of a property.
 
     Raises:
-        NotHeld: it is not made of any.
+        NotHeld: shapes cannot express the set.
     """
     names = [name for name, _ in objects.named]
     names += [name for name in objects.required if name not in objects.by_name]
@@ -81,7 +82,7 @@ def shapes_of(
 def _by_names(
     objects: Objects, strings: tuple[Strings, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[Pattern, Conjunction], ...], Conjunction]:
-    """`propertyNames`: names that are listed, or what holds for names by patterns."""
+    """Evaluate `propertyNames`: return a list of names, or constraints by patterns of names."""
     listed = tuple(name for each in strings for name in each.among or ())
     ruled = [each for each in strings if each.among is None]
     if not ruled:
@@ -95,7 +96,7 @@ def _by_names(
 
 
 def _pattern_of(strings: Strings, path: str) -> Pattern:
-    """A rule for names as one pattern."""
+    """Return a constraint of names as one pattern."""
     parts = [
         *strings.patterns,
         *([any_string_but(strings.other_than)] if strings.other_than else []),
@@ -121,7 +122,7 @@ def _require_apart(
 
 
 def _is_spelled_twice(name: str) -> bool:
-    """Whether JSON has several spellings of a name that the library would write."""
+    """Whether JSON has several spellings of a name that the library accepts."""
     return any(sign < " " or sign == "\x7f" for sign in name)
 
 

@@ -1,1 +1,1 @@
-"""What a schema says of strings: patterns, formats, and their complements."""
+"""Constraints of strings: patterns, formats and their complements."""

@@ -1,4 +1,4 @@
-"""Every string but some, as a regular expression: the library has no other word for it."""
+"""Regular expressions for all strings except some, since the library has no negation."""
 
 from collections.abc import Iterable
 
@@ -6,18 +6,18 @@ from sessions.faces.openai.json_schema.strings.patterns import LEFT_OUT, Pattern
 from sessions.faces.openai.json_schema.strings.regex_reading import Signs
 
 MAX_CHARACTERS, MAX_CHARACTERS_IN_ALL = 64, 4_096
-"""Of the strings that are left out: each character opens a group within another."""
+"""Limits of the excluded strings, because each character opens a nested group."""
 _ANY = "(?s:.*)"
 
 
 def can_be_left_out(texts: Iterable[str]) -> bool:
-    """Whether the strings are few and short enough to be written out."""
+    """Return whether the strings are few and short enough for such an expression."""
     lengths = [len(text) for text in texts]
     return max(lengths, default=0) <= MAX_CHARACTERS and sum(lengths) <= MAX_CHARACTERS_IN_ALL
 
 
 def any_string_but(texts: Iterable[str]) -> Pattern:
-    """What is none of `texts`: it ends before, goes on behind, or leaves their ways between."""
+    """Return a pattern for all other strings: prefixes, extensions and strings that diverge."""
     return Pattern(f"^{_but(sorted(set(texts)))}$", 0, None)
 
 

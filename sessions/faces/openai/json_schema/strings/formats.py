@@ -1,8 +1,8 @@
-"""The formats of strings that an answer is held to.
+"""The formats of strings that can be enforced.
 
-Each expression admits nothing that the format's RFC refuses, and what people write of it: no leap
-seconds, no quoted local parts of addresses, no IPv6 addresses that end in an IPv4 address. Numbers
-have a bound, so that a small model does not write digits for ever.
+Each expression admits only strings that the format's RFC allows, and covers what people usually
+write. It excludes leap seconds, quoted local parts of addresses, and IPv6 addresses that end in an
+IPv4 address. Numbers have a maximal length, so that a small model does not write digits for ever.
 """
 
 from sessions.faces.openai.json_schema.strings.patterns import Pattern, read_patterns
@@ -62,7 +62,7 @@ HELD_FORMATS = tuple(_SOURCES)
 
 
 def format_of(name: str) -> tuple[Pattern, int | None]:
-    """A held format's expression, and the most characters that it may have."""
+    """Return the expression of a supported format, and the most characters that it may have."""
     source, most = _SOURCES[name]
     (pattern,) = read_patterns(f"^(?:{source})$", name)
     return pattern, most

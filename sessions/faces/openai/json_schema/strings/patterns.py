@@ -1,8 +1,8 @@
-"""Regular expressions of ECMA-262, written out as the grammar library reads them.
+"""Conversion of ECMA-262 regular expressions into those of the grammar library.
 
-JSON Schema searches: a pattern may match anywhere in a string. What comes out of here matches the
-whole string, with every class spelled as code points, since `.`, `\\s` and `\\d` mean other things
-to the library than to ECMA-262.
+In JSON Schema a pattern may match anywhere in a string. The converted pattern matches the whole
+string. All classes are written as code points, since `.`, `\\s` and `\\d` have other meanings in
+the library.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,11 +27,11 @@ from sessions.faces.openai.json_schema.strings.regex_reading import (
 
 MAX_CHARACTERS = 2_048
 MAX_WEIGHT = 20_000
-"""Of a pattern in which each repetition is written out."""
+"""The most nodes of a pattern whose repetitions are written out."""
 MAX_WAYS = 64
-"""Of the ways in which anchors inside of groups may stand at an edge."""
+"""The most alternatives for anchors inside of groups."""
 LEFT_OUT = "\x01"
-"""Strings with this character are left out where the library would misread a class otherwise."""
+"""A character to exclude from strings for which the library would otherwise misread a class."""
 _ANY_TEXT = Repeat(ALL, 0, None)
 
 
@@ -40,9 +40,9 @@ class Pattern:
     """A regular expression that a whole string has to match.
 
     Args:
-        text: as the grammar library reads it, anchored.
-        least: characters that a match has at least.
-        most: characters that a match has at most; None if there is no bound.
+        text: the anchored expression in the library's syntax.
+        least: the fewest characters of a match.
+        most: the most characters of a match, or None for no limit.
     """
 
     text: str
@@ -51,16 +51,16 @@ class Pattern:
 
     @property
     def is_any(self) -> bool:
-        """Whether it surely matches every string."""
+        """Whether it is certain that it matches every string."""
         return self.text == f"^(?:{_text(_ANY_TEXT, '')})$"
 
 
 def read_patterns(source: str, path: str) -> tuple[Pattern, ...]:
-    """The expressions that all have to match where `source` is found.
+    """Convert a pattern into expressions that all have to match.
 
     Raises:
-        SchemaInvalid: it is no regular expression, or too large.
-        NotHeld: it asks for what the library has not.
+        SchemaInvalid: the pattern is not a regular expression, or is too large.
+        NotHeld: it uses a feature that the library does not have.
     """
     if len(source) > MAX_CHARACTERS:
         raise SchemaInvalid(path, f"it has more than {MAX_CHARACTERS} characters")
@@ -102,7 +102,7 @@ def _signs(node: RegexNode) -> Iterator[Signs]:
 
 
 def _without_lookaheads(node: RegexNode) -> tuple[list[RegexNode], RegexNode]:
-    """Conditions at the very start are expressions of their own, which match as well."""
+    """Split look-aheads at the start of a pattern off, as expressions that have to match too."""
     parts = list(node.parts) if isinstance(node, Concatenation) else [node]
     start = next((i for i, part in enumerate(parts) if not isinstance(part, Anchor)), len(parts))
     ahead = []
@@ -126,7 +126,7 @@ def _holds_lookahead(node: RegexNode) -> bool:
 
 
 def _whole(node: RegexNode) -> RegexNode:
-    """An expression without anchors that matches a whole string where `node` is found in it."""
+    """Return an expression without anchors for all strings in which `node` is found."""
     if not _holds_anchor(node):
         return _ANY_TEXT if _lengths(node)[0] == 0 else Concatenation((_ANY_TEXT, node, _ANY_TEXT))
     found = [whole for way in _ways(node) if (whole := _anchored(way)) is not None]
@@ -134,7 +134,7 @@ def _whole(node: RegexNode) -> RegexNode:
 
 
 def _ways(node: RegexNode) -> list[list[RegexNode]]:
-    """The rows that an expression stands for; anchors are on their outside."""
+    """Return the alternatives of an expression as sequences with anchors at their top level."""
     if not _holds_anchor(node) or isinstance(node, Anchor):
         return [[node]]
     match node:
@@ -151,7 +151,7 @@ def _ways(node: RegexNode) -> list[list[RegexNode]]:
 
 
 def _anchored(way: Sequence[RegexNode]) -> RegexNode | None:
-    """The whole string that a row matches; None if it never can."""
+    """Return the expression of the whole string for a sequence, or None if it never matches."""
     inner = [part for part in way if not isinstance(part, Anchor)]
     before = after = True
     for index, part in enumerate(way):
@@ -191,7 +191,7 @@ def _weight(node: RegexNode) -> int:
 
 
 def _lengths(node: RegexNode) -> tuple[int, int | None]:
-    """The fewest and the most characters of a match."""
+    """Return the fewest and the most characters of a match."""
     match node:
         case Signs():
             return 1, 1

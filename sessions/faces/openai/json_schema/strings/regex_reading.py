@@ -1,4 +1,4 @@
-"""The syntax of ECMA-262's regular expressions, as JSON Schema's patterns use it."""
+"""A parser for the regular expressions of ECMA-262 that JSON Schema's patterns use."""
 
 import re
 from dataclasses import dataclass
@@ -7,42 +7,49 @@ LAST = 0x10FFFF
 _DIGITS = (("0", "9"),)
 _WORD = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
 _SPACE = (
-    *(("\t", "\r"), (" ", " "), ("\u00a0", "\u00a0"), ("\u1680", "\u1680")),
-    *(("\u2000", "\u200a"), ("\u2028", "\u2029"), ("\u202f", "\u202f")),
-    *(("\u205f", "\u205f"), ("\u3000", "\u3000"), ("\ufeff", "\ufeff")),
+    ("\t", "\r"),
+    (" ", " "),
+    ("\u00a0", "\u00a0"),
+    ("\u1680", "\u1680"),
+    ("\u2000", "\u200a"),
+    ("\u2028", "\u2029"),
+    ("\u202f", "\u202f"),
+    ("\u205f", "\u205f"),
+    ("\u3000", "\u3000"),
+    ("\ufeff", "\ufeff"),
 )
 _NEWLINES = (("\n", "\n"), ("\r", "\r"), ("\u2028", "\u2029"))
 _CONTROLS = {"t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 _QUANTIFIER = re.compile(r"(?:([*+?])|\{(\d{1,9})(?:(,)(\d{0,9}))?\})\??")
 _PROPERTY = re.compile(r"[pP]\{((?:L|M|N)[a-z]?|(?:Script|sc)=[A-Za-z_]{1,40})\}")
 _OF_SIGNS = re.compile(r"[pP]\{(?:Script|sc)=(?:Common|Zyyy|Inherited|Zinh|Qaai|Unknown|Zzzz)\}")
-"""Scripts that have signs, control characters among them."""
+"""Scripts that contain symbols and control characters."""
 _CODE_POINT = re.compile(r"u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})")
 _LOW_HALF = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _GROUP = re.compile(r"\?(?::|<[A-Za-z_$][A-Za-z0-9_$]*>)")
 
 
 class Unreadable(ValueError):
-    """It is no regular expression."""
+    """The text is not a regular expression."""
 
 
 class Unserved(ValueError):
-    """It is one, and asks for what the grammar library has not."""
+    """The regular expression uses a feature that the grammar library does not have."""
 
 
 Range = tuple[int, int] | str
-"""Code points, or the name of a property of Unicode as the library reads it."""
+"""A range of code points, or a Unicode property in the library's syntax."""
 
 
 @dataclass(frozen=True)
 class Signs:
-    """One character among some, or among all others."""
+    """A character class: one character among some, or among all others."""
 
     is_negated: bool
     ranges: tuple[Range, ...]
 
     def admits(self, sign: str) -> bool:
-        """Whether a sign of ASCII that is neither letter nor digit is among them."""
+        """Return whether an ASCII character other than letters and digits is in the class."""
         code = ord(sign)
         is_listed = any(
             ends.startswith(r"\P") if isinstance(ends, str) else ends[0] <= code <= ends[1]
@@ -52,13 +59,16 @@ class Signs:
 
     @property
     def is_misread(self) -> bool:
-        """Whether the library takes it for more than it is: where a class has all control
-        characters, it lets every escape of JSON stand for one, those of `"` and `\\` too."""
+        """Whether the library admits more than the class.
+
+        If a class has all control characters, the library accepts every JSON escape for it, also
+        those of `"` and `\\`.
+        """
         controls = (chr(code) for code in range(32) if code != ord("\n"))
         return not (self.admits('"') and self.admits("\\")) and all(map(self.admits, controls))
 
     def without(self, sign: str) -> "Signs":
-        """The same characters but one."""
+        """Return the class without one character."""
         code = ord(sign)
         if not self.admits(sign):
             return self
@@ -74,7 +84,7 @@ class Signs:
         return Signs(False, tuple(ranges))
 
     def text(self) -> str:
-        """As the library reads it."""
+        """Return the class in the library's syntax."""
         if not self.ranges:  # `[^]` is any character, `[]` is none
             return r"[\x{0}-\x{10FFFF}]" if self.is_negated else r"[^\x{0}-\x{10FFFF}]"
         if not self.is_negated and len(self.ranges) == 1:
@@ -116,7 +126,7 @@ ALL = Signs(True, ())
 
 
 def read_regex(source: str) -> RegexNode:
-    """Raises Unreadable or Unserved."""
+    """Parse a regular expression. Raises Unreadable or Unserved."""
     reader = _RegexReader(source)
     node = reader.choice()
     if reader.at < len(source):
@@ -141,7 +151,7 @@ def _codes(ranges: tuple[tuple[str, str], ...]) -> tuple[Range, ...]:
 
 
 def _others(ranges: tuple[tuple[str, str], ...]) -> tuple[Range, ...]:
-    """All code points but these; the ranges are in order and apart."""
+    """Return all other code points. The ranges must be sorted and disjoint."""
     others: list[Range] = []
     free = 0
     for first, last in ranges:
@@ -258,7 +268,7 @@ class _RegexReader:
         return self._escaped()
 
     def _escaped(self) -> tuple[Range, ...]:
-        """What a backslash and what follows it stand for."""
+        """Return the characters of an escape sequence, after its backslash."""
         if self.source[self.at] in "pP":
             found = _PROPERTY.match(self.source, self.at)
             if found is None or _OF_SIGNS.match(self.source, self.at):
