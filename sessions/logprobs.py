@@ -27,7 +27,7 @@ def read_logprobs(rows: Any) -> tuple[TokenLogprob, ...]:
         LogprobsUnreadable: the value has another shape.
     """
     if not isinstance(rows, list | tuple):
-        raise LogprobsUnreadable("logprobs is no list")
+        raise LogprobsUnreadable("logprobs is not a list")
     return tuple(_row(row) for row in rows)
 
 
@@ -35,18 +35,20 @@ def _row(row: Any) -> TokenLogprob:
     try:
         token, logprob, top = row
         if len(top) > MAX_LOGPROBS:
-            raise LogprobsUnreadable(f"logprobs has more than {MAX_LOGPROBS} rivals of a token")
+            raise LogprobsUnreadable(
+                f"logprobs has more than {MAX_LOGPROBS} alternatives of a token"
+            )
         return TokenLogprob(*_pair(token, logprob), tuple(_pair(*pair) for pair in top))
     except (TypeError, ValueError, OverflowError) as error:
-        raise LogprobsUnreadable(f"logprobs has what is none: {error}") from error
+        raise LogprobsUnreadable(f"logprobs has an invalid entry: {error}") from error
 
 
 def _pair(token: Any, logprob: Any) -> tuple[int, float]:
     if type(token) is not int or not 0 <= token < 2**31:
-        raise LogprobsUnreadable(f"{token!r:.20} is no token")
+        raise LogprobsUnreadable(f"{token!r:.20} is not a token id")
     value = float(logprob)
     if not -math.inf < value <= 0:
-        raise LogprobsUnreadable(f"{logprob!r:.20} is no log-probability")
+        raise LogprobsUnreadable(f"{logprob!r:.20} is not a log-probability")
     return token, value
 
 

@@ -86,7 +86,7 @@ def take(cost: int, buckets: Sequence[Bucket]) -> RateAllowance | None:
             list[int], _script(settings.REDIS_URL)(keys=keys, args=[cost, *capacities])
         )
     except redis.RedisError:
-        logger.warning("Redis does not answer: nobody's rate is limited", exc_info=True)
+        logger.warning("Redis does not answer: rates are not limited", exc_info=True)
         return None
     remaining, limit = min(zip(levels, capacities, strict=True), key=lambda pair: pair[0] / pair[1])
     return RateAllowance(limit=limit, remaining=remaining, wait_ms=wait_ms)

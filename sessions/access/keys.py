@@ -58,7 +58,7 @@ def make_key(caller: Caller, name: str, terms: KeyTerms) -> tuple[ApiKey, str]:
         raise LimitReached(
             f"an account may have {MAX_KEYS} keys in force",
             wait_s=TRY_AGAIN_S,
-            remedy="revoke one that nobody uses",
+            remedy="revoke one that is not used",
         )
     return ApiKey.issue(name, caller.address, **terms.to_fields())
 

@@ -171,7 +171,7 @@ def _time(text: str) -> datetime:
         parsed = parse_datetime(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
         parsed = None
-    _require(parsed is not None, f"{text} is no time")
+    _require(parsed is not None, f"{text} is not a time")
     assert parsed is not None
     return parsed
 

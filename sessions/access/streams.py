@@ -120,7 +120,7 @@ def _take(wanted: dict[str, int]) -> StreamSlot:
             args=[_PROCESS, PROCESS_TTL_S, LONGEST_STREAM_S, *wanted.values()],
         )
     except redis.RedisError:
-        logger.warning("Redis does not answer: nobody's streams are limited", exc_info=True)
+        logger.warning("Redis does not answer: streams are not limited", exc_info=True)
         return StreamSlot([], held=False)
     if full:
         name = slot.names[full - 1]

@@ -19,8 +19,8 @@ def task_of(on_chain: OnChainTask, session: Session) -> Task:
 def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, str] | None:
     """Return a code and a message that say why a task cannot be served, or None if it can.
 
-    Set the task's fields that depend on its content: `stop`, `encrypted`, and the grammar's library
-    and version. This function uses the content store and the tokenizer, and may take long. Call it
+    Set the task's fields that depend on its content: `stop`, `encrypted` and `grammar_reader`.
+    This function uses the content store and the tokenizer, and may take long. Call it
     outside of transactions.
 
     Args:
@@ -43,7 +43,7 @@ def problem_of(task: Task, session: Session, *, within_s: float) -> tuple[str, s
     if not task.encrypted and _asks_for_encryption(session):
         return (
             "prompt_not_encrypted",
-            "the session asks for encryption, and the prompt is no envelope for this router",
+            "the session asks for encryption, and the prompt is not an envelope for this router",
         )
     counter, model = ports.prompt_counter(), task.model_identifier
     try:

@@ -27,13 +27,18 @@ class Rule:
 
 RULES = (
     Rule("redis", 0, "Redis does not answer: no miner would get the task, no client its answer"),
-    Rule("validate", 0, "no validator is ready: nobody could judge the answers"),
-    Rule("collect", 0, "nobody reads what miners report"),
-    Rule("dispatch", 0, "no miner is free, and nobody gives out what waits", for_queued_only=True),
-    Rule("oracle", 60, "nobody would replace a miner that is late"),
-    Rule("send", 60, "nothing reaches the chain"),
-    Rule("sync", 60, "nobody follows the chain"),
-    Rule("react", 60, "nobody sees to what the chain has ended or refused"),
+    Rule("validate", 0, "no validator is ready to judge the answers"),
+    Rule("collect", 0, "miners' reports are not read"),
+    Rule(
+        "dispatch",
+        0,
+        "no miner is free, and waiting tasks are not dispatched",
+        for_queued_only=True,
+    ),
+    Rule("oracle", 60, "late miners are not replaced"),
+    Rule("send", 60, "transactions are not sent to the chain"),
+    Rule("sync", 60, "the router does not follow the chain"),
+    Rule("react", 60, "the router does not react to the chain's events"),
     Rule("chain", 60, "the chain does not answer, or the router is behind it"),
 )
 """Parts that are not listed (webhooks, network tasks) catch up later; no task waits for them."""

@@ -41,7 +41,7 @@ def client_key(session: Session) -> bytes | None:
     try:
         wish = json.loads(session.metadata)["encryption"]["public_key"]
         if not isinstance(wish, str):
-            raise InvalidKey(f"public_key: {type(wish).__name__} is no text")
+            raise InvalidKey(f"public_key: {type(wish).__name__} is not a string")
         return envelopes.read_public_key(wish)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EncryptionUnusable(

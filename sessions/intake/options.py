@@ -134,9 +134,11 @@ def read_biases(value: object) -> dict[int, float]:
     biases: dict[int, float] = {}
     for token, bias in value.items():
         if not (isinstance(token, str) and token.isascii() and token.isdecimal()):
-            raise OptionsUnreadable(f"'logit_bias' has the member {token[:20]!r}, no token id")
+            raise OptionsUnreadable(f"'logit_bias' has the member {token[:20]!r}, not a token id")
         if len(token) > 9:
-            raise OptionsUnreadable(f"'logit_bias' has the token id {token[:20]}…, which is none")
+            raise OptionsUnreadable(
+                f"'logit_bias' has the token id {token[:20]}…, which is not one"
+            )
         if type(bias) not in (int, float) or not -LARGEST_BIAS <= bias <= LARGEST_BIAS:
             raise OptionsUnreadable(
                 f"'logit_bias' of token {token} may be a number from -{LARGEST_BIAS}"

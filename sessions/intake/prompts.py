@@ -81,10 +81,10 @@ def read_prompt(task: Task, block: bytes) -> Prompt:
     except (ValueError, RecursionError) as error:
         raise PromptUnreadable(f"{task.task_data}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
-        raise PromptUnreadable(f"{task.task_data} is no object with a 'prompt' string")
+        raise PromptUnreadable(f"{task.task_data} is not an object with a 'prompt' string")
     stop = content.get("stop", [])
     if not isinstance(stop, list) or not all(isinstance(text, str) for text in stop):
-        raise PromptUnreadable(f"'stop' in {task.task_data} is no list of strings")
+        raise PromptUnreadable(f"'stop' in {task.task_data} is not a list of strings")
     if len(stop) > MAX_STOPS or any(not 1 <= len(text) <= MAX_STOP_CHARACTERS for text in stop):
         raise PromptUnreadable(
             f"'stop' in {task.task_data} may have {MAX_STOPS} strings of 1 to"

@@ -57,5 +57,5 @@ def shorten(task: Task) -> bool:
         row.enough_characters = made.characters
         row.save(update_fields=["enough_characters"])
         transaction.on_commit(lambda: task_shortened.send(sender=Task, task=row), robust=True)
-    logger.info("%s: nobody waits for more than %d characters", row, made.characters)
+    logger.info("%s: its clients need no more than %d characters", row, made.characters)
     return True

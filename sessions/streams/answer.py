@@ -297,7 +297,7 @@ def _diverged() -> SourceDiverged:
 
 def _no_position(text: str, field: str) -> InvalidField:
     return InvalidField(
-        f"{text[:40]!r} is no position in an answer",
+        f"{text[:40]!r} is not a position in an answer",
         field=field,
         remedy="send the id of the last event as it came, or none to start over",
     )

@@ -56,7 +56,7 @@ def read_position(text: str) -> str | None:
         return None
     if not fullmatch(r"[0-9]{1,15}-[0-9]{1,9}", text):
         raise InvalidField(
-            f"{text[:40]!r} is no id of an event",
+            f"{text[:40]!r} is not the id of an event",
             field="last_event_id",
             remedy="send the id of the last event as it came, or none to start with the next one",
         )

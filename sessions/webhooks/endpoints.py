@@ -34,7 +34,7 @@ def register(
         raise LimitReached(
             f"an account may have {MAX_ENDPOINTS} webhooks",
             wait_s=TRY_AGAIN_S,
-            remedy="delete one that nobody listens to",
+            remedy="delete one that is not used",
         )
     return WebhookEndpoint.objects.create(
         owner=caller.address,

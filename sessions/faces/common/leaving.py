@@ -82,7 +82,7 @@ async def taken(taking: Awaitable[T], awaited: Callable[[T], Sequence[Task]]) ->
         try:
             await sync_to_async(early_end.leave)(awaited(found))
         except Exception:
-            logger.exception("a client has left, and its tasks go on")
+            logger.exception("a client has left, but its tasks could not be ended")
         raise
 
 

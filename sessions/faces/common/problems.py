@@ -92,7 +92,7 @@ def to_problem(error: Exception) -> dict[str, Any]:
         case Http404():
             return _problem(404, str(error) or "there is nothing here")
         case DisallowedHost():
-            reason = "the host that the request names is none of this router's"
+            reason = "the request names a host that is not one of this router's"
             remedy = "use its own address; its operator adds others to ALLOWED_HOSTS"
             errors = [{"field": "Host", "reason": reason}]
             return _problem(400, f"Host: {reason}; {remedy}", errors=errors)
@@ -102,8 +102,8 @@ def to_problem(error: Exception) -> dict[str, Any]:
             logger.exception("a server that the router needs does not answer")
             return _problem(503, "a server that the router needs does not answer; try again")
         case _:
+            logger.error("an unexpected error", exc_info=error)
             return _problem(500, "an unexpected error; the router's log has the details")
-            return _problem(500, "an error that nobody expected; it is in the router's log")
 
 
 def _problem(

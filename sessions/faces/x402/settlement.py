@@ -231,4 +231,4 @@ def _tell(payment: Payment) -> None:
             task_stream.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S)
         )
     except (redis.RedisError, OSError):  # waiting clients also check by themselves
-        logger.warning("%s: nobody was told", payment, exc_info=True)
+        logger.warning("%s: its change was not announced", payment, exc_info=True)

@@ -106,7 +106,7 @@ def _decoded(name: str, header: str) -> dict[str, Any]:
     except (binascii.Error, ValueError, RecursionError) as error:
         raise _malformed(f"{name} is not JSON in base64") from error
     if not isinstance(value, dict):
-        raise _malformed(f"{name} is no JSON object")
+        raise _malformed(f"{name} is not a JSON object")
     return value
 
 
@@ -145,21 +145,21 @@ def _payment(members: dict[str, Any], version: int) -> SignedPayment:
 def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
     value = members.get(name)
     if not isinstance(value, dict):
-        raise _malformed(f"{name} is missing or no object")
+        raise _malformed(f"{name} is missing or not an object")
     return value
 
 
 def _text(members: dict[str, Any], name: str) -> str:
     value = members.get(name)
     if not isinstance(value, str):
-        raise _malformed(f"{name} is missing or no string")
+        raise _malformed(f"{name} is missing or not a string")
     return value
 
 
 def _address(members: dict[str, Any], name: str) -> str:
     value = _text(members, name)
     if not is_address(value):
-        raise _malformed(f"{name} is no address")
+        raise _malformed(f"{name} is not an address")
     return str(to_checksum_address(value))
 
 
@@ -167,7 +167,7 @@ def _number(members: dict[str, Any], name: str, most: int) -> int:
     value = members.get(name)
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not _NUMBER.fullmatch(text) or int(text) > most:
-        raise _malformed(f"{name} is no whole number from 0 to {most}")
+        raise _malformed(f"{name} is not a whole number from 0 to {most}")
     return int(text)
 
 

@@ -173,7 +173,7 @@ def _require_bounded(value: Any, path: str) -> None:
         elif isinstance(here, list):
             todo.extend((each, f"{at}[{i}]", depth + 1) for i, each in enumerate(here))
         elif isinstance(here, str) and not _is_text(here):
-            raise SchemaInvalid(at, "it has half of a surrogate pair, which is no character")
+            raise SchemaInvalid(at, "it has half of a surrogate pair, which is not a character")
 
 
 def _is_text(value: str) -> bool:

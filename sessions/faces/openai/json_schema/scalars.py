@@ -146,7 +146,7 @@ class Numbers:
     def complement(self) -> list["Numbers"]:
         """Return alternatives for all other numbers. Raises NoComplement."""
         if self.is_whole or self.step is not None:
-            raise NoComplement("numbers that are no multiple of another are not held")
+            raise NoComplement("numbers that are not a multiple of another are not held")
         if self.among is not None:
             edges = [Edge(number, is_open=True) for number in sorted(self.among)]
             return [

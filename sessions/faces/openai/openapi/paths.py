@@ -183,7 +183,9 @@ PATHS: dict[str, Any] = {
             "v1_chat_completions",
             "An answer to a conversation",
             _answer(
-                *("ChatCompletion", examples.CHAT_COMPLETION, examples.CHAT_EVENTS),
+                "ChatCompletion",
+                examples.CHAT_COMPLETION,
+                examples.CHAT_EVENTS,
                 headers=_PASSED_OVER,
             ),
             parameters=_HEADERS,

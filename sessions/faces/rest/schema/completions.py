@@ -30,7 +30,7 @@ _TASK = {"name": "task_id"} | _PARAMETER
 _KEY = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
-    "description": "what the client calls this request, so that it can be sent again",
+    "description": "the client's name for this request, which makes it safe to send again",
     "schema": {"type": "string", "maxLength": MAX_KEY_BYTES},
 }
 
@@ -47,9 +47,9 @@ REQUEST: dict[str, Any] = {
     "type": "object",
     "required": ["prompt"],
     "description": (
-        "Unknown members are ignored; null says no more than a missing member. Where `max_tokens`,"
-        " `temperature`, `top_p`, `top_k` or a penalty is missing, the model's own holds, which"
-        " `GET /api/v1/info` tells."
+        "Unknown members are ignored, and null is the same as a missing member. If a sampling"
+        " parameter or `max_tokens` is missing, the model's default applies, which"
+        " `GET /api/v1/info` shows."
     ),
     "properties": _ADDRESSED_BY
     | {
@@ -63,8 +63,8 @@ REQUEST: dict[str, Any] = {
                     "default": int(PromptType.MESSAGE),
                     "description": (
                         "0: a user's message for the model's chat template. 1: a prompt that"
-                        " its client has put into the template already; without control tokens"
-                        " of the template it is a message like 0. 2: a message behind the"
+                        " its client has already put into the template; without the template's"
+                        " control tokens it is a message like 0. 2: a message after the"
                         " system message `prompt_template`. 128: text that the model continues."
                         " 129: JSON of a list of messages, each with `role` and `content`."
                     ),
@@ -75,7 +75,7 @@ REQUEST: dict[str, Any] = {
                 "client_reference": {
                     "type": "string",
                     "maxLength": MAX_REFERENCE_CHARACTERS,
-                    "description": "a label; it is on chain, and many tasks may have the same",
+                    "description": "a label, stored on chain; many tasks may share it",
                 },
                 "max_tokens": {"type": "integer", "minimum": 1},
                 "max_miners": {"type": "integer", "minimum": 1},
@@ -131,8 +131,8 @@ VALIDATION_REQUEST: dict[str, Any] = {
     "type": "object",
     "required": ["session_id", "answer"],
     "description": (
-        "With `task_id`, the answer is compared with that task's results; with `prompt` and any"
-        " other member of a completion request, the network answers that first, and is paid."
+        "With `task_id`, the answer is compared with that task's results. With `prompt` and any"
+        " other member of a completion request, the network answers the prompt first and is paid."
     ),
     "properties": REQUEST["properties"]
     | {
@@ -170,7 +170,7 @@ CANCELLATION: dict[str, Any] = {
     "properties": {
         "session_id": {"type": "integer"},
         "task_id": {"type": "integer"},
-        "cancelled": {"type": "boolean", "description": "false: nothing was left to end"},
+        "cancelled": {"type": "boolean", "description": "false: there was nothing left to end"},
     },
 }
 COMPONENTS = {
@@ -195,7 +195,7 @@ def _complete(operation_id: str, summary: str, *parameters: dict[str, Any]) -> d
         "summary": summary,
         "description": (
             "`stream: true` answers with server-sent events, each piece with an id, ended by"
-            " `data: [DONE]`. The same request under the same `Idempotency-Key` is the same task."
+            " `data: [DONE]`. The same request with the same `Idempotency-Key` is the same task."
         ),
         "tags": [TAG],
         "parameters": [*parameters, _KEY],
@@ -254,7 +254,7 @@ PATHS: dict[str, Any] = {
             "operationId": "tasks_cancel",
             "summary": "End an answer where it is",
             "description": (
-                "Its miners stop within a second, and are paid for what they had by then. A task"
+                "Its miners stop within a second and are paid for the answer so far. A task"
                 " that no miner has begun costs nothing."
             ),
             "tags": [TAG],
@@ -280,7 +280,7 @@ PATHS: dict[str, Any] = {
             ],
             "responses": {
                 "200": {
-                    "description": "the answer as it is made",
+                    "description": "the live answer",
                     "content": {"text/event-stream": _EVENTS},
                 },
                 "204": {"description": "nothing follows that event"},

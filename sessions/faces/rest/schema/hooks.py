@@ -13,7 +13,7 @@ from sessions.faces.openapi import examples
 PREFIXES = ("/api/v1", "/api/v2")
 PROBLEM: dict[str, Any] = {
     "type": "object",
-    "description": "An error (RFC 9457). Further members have figures that help to mend it.",
+    "description": "An error (RFC 9457). Further members have figures that help to correct it.",
     "required": ["type", "title", "status", "detail", "errors"],
     "properties": {
         "type": {"type": "string"},

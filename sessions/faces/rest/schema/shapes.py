@@ -1,4 +1,4 @@
-"""What the answers look like; `sessions.faces.rest.representations` makes them.
+"""Serializers that describe the answers; `sessions.faces.rest.representations` makes these.
 
 Amounts are decimal strings of wei, times are ISO 8601.
 """
@@ -15,7 +15,7 @@ class About(serializers.Serializer):
 
 
 class Defaults(serializers.Serializer):
-    """What a model does where a client does not say."""
+    """A model's default sampling parameters."""
 
     max_tokens = serializers.IntegerField()
     temperature = serializers.FloatField()
@@ -62,9 +62,9 @@ class Miner(serializers.Serializer):
     models = serializers.ListField(child=serializers.JSONField())
     loaded = serializers.DictField(
         child=serializers.FloatField(),
-        help_text="its models in memory, by identifier, each with the tokens a second it makes",
+        help_text="its models in memory, by identifier, with the tokens per second of each",
     )
-    draining = serializers.BooleanField(help_text="it finishes what it has, and takes no more")
+    draining = serializers.BooleanField(help_text="it finishes its tasks and accepts no others")
     software = serializers.CharField()
     last_seen_at = serializers.DateTimeField(allow_null=True)
     active = serializers.BooleanField(help_text="the same as `online`")
@@ -110,7 +110,7 @@ class Session(serializers.Serializer):
     max_task_execution_count = serializers.IntegerField()
     routers = SessionRouter(many=True)
     dedicated_nodes = serializers.ListField(
-        child=serializers.CharField(), help_text="who works for this session before all others"
+        child=serializers.CharField(), help_text="nodes that work for this session before others"
     )
     created_at = serializers.DateTimeField(allow_null=True)
     updated_at = serializers.DateTimeField(allow_null=True)

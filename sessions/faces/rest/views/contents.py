@@ -49,7 +49,7 @@ class ContentAway(RequestError):
 class ContentUnfit(RequestError):
     """The content under the address is neither a prompt nor a result."""
 
-    code, title, status = "content_unfit", "The content is none of a task", 502
+    code, title, status = "content_unfit", "The content is not a task's", 502
 
 
 @csrf_exempt
@@ -131,7 +131,7 @@ def _read(cid: str) -> bytes:
             f"the store does not have {cid} now", remedy="try again, or another IPFS gateway"
         ) from error
     except storage.StorageError as error:
-        raise ContentUnfit(f"{cid} is no content that is read here") from error
+        raise ContentUnfit(f"{cid} is not content that this router serves") from error
     # A miner may have named any content as its result.
     if not is_envelope(body) and not _is_of_task(body):
         raise ContentUnfit(f"{cid} is neither a prompt nor a result")

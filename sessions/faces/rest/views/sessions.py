@@ -140,7 +140,7 @@ class TaskCancelView(APIView):
             cancelled = early_end.shorten(task)
         except RedisError as error:
             raise RelayUnavailable(
-                "nobody can tell now how far the answer is", remedy="try again"
+                "the length of the answer so far is not known now", remedy="try again"
             ) from error
         numbers = {"session_id": session_id, "task_id": task_id}
         return Response(numbers | {"cancelled": cancelled})

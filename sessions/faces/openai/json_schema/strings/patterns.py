@@ -67,7 +67,7 @@ def read_patterns(source: str, path: str) -> tuple[Pattern, ...]:
     try:
         return _patterns(source)
     except Unreadable as error:
-        raise SchemaInvalid(path, f"it is no regular expression: {error}") from error
+        raise SchemaInvalid(path, f"it is not a regular expression: {error}") from error
     except Unserved as error:
         raise NotHeld(path, str(error)) from error
     except RecursionError as error:
