@@ -1,4 +1,4 @@
-"""The operator lets a registered miner work for users, and stops it."""
+"""The operator admits a registered miner to users' tasks, and dismisses it."""
 
 import pytest
 from django.core.management import CommandError, call_command

@@ -1,4 +1,4 @@
-"""The process that reads strangers' JSON."""
+"""The recursion limit of processes that read untrusted JSON."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is due for a task, and when."""
+"""A task's steps and when they are due."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What the layers below are told of miners and of their parts in a task."""
+"""What the layers below learn of miners and of their parts in a task."""
 
 import pytest
 from django.utils import timezone

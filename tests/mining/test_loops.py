@@ -1,4 +1,4 @@
-"""The long-running loops, as their commands run them."""
+"""The loops of long-running processes, as their commands run them."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""A node's own process, as the router's collector and dispatcher see it."""
+"""A node in a process of its own, as the router's collector and dispatcher see it."""
 
 from typing import Any
 

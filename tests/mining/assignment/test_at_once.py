@@ -1,4 +1,4 @@
-"""A new task goes to free miners in the transaction that takes it."""
+"""Intake's transaction assigns a new task if miners are free."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Queued tasks to miners."""
+"""Queued tasks are dispatched to miners."""
 
 import base64
 import json
@@ -78,11 +78,11 @@ def test_a_task_waits_for_miners_that_are_fit_for_it(unfit):
 def test_a_task_with_a_grammar_goes_to_a_node_that_has_its_version():
     bound = BoundGrammar('start: "a"', version="1.9.1")
     task = make_task(make_session(redundancy=1), grammar_reader=bound.reader)
-    others = ("", "cortensor-node/0.1.0 llguidance/1.9.10", "llguidance/1.9 1.9.1")
+    others = ("", "cortensor-node/2.0.0 llguidance/1.9.10", "llguidance/1.9 1.9.1")
     for software in others:
         make_miner(software=software)
     assert dispatch_all() == 0
-    able = make_miner(software=f"cortensor-node/0.1.0 {LIBRARY}/1.9.1")
+    able = make_miner(software=f"cortensor-node/2.0.0 {LIBRARY}/1.9.1")
     assert dispatch_all() == 1
     assert task.assignments.get().miner == able
 

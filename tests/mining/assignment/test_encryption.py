@@ -1,4 +1,4 @@
-"""An encrypted task through miners and validator: what crosses Redis, and what is kept."""
+"""An encrypted task through miners and validator: what passes Redis, and what is stored."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A miner that fills Redis stops nobody: it is cut, then shut out; a full Redis loses nothing."""
+"""A miner that fills Redis is cut, then suspended. A full Redis loses nothing."""
 
 from contextlib import suppress
 from datetime import timedelta

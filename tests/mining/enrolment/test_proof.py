@@ -1,4 +1,4 @@
-"""A mailbox for whoever proves the key of a registered node, and for nobody else."""
+"""A node gets a mailbox only if it proves the key of a registered node."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A miner's own user in Redis: all of its mailbox, and nothing else."""
+"""A miner's Redis user can access all of its mailbox, and nothing else."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Checking a revealed answer against itself, its task and its stream."""
+"""A revealed answer is checked against itself, its task and its stream."""
 
 import json
 
@@ -170,5 +170,5 @@ class TestTokens:
 
     def test_an_answer_that_ends_before_it_was_told_to_is_unfit(self, vocabulary):
         answer = Answer("25", "cancelled", self.spell(vocabulary, "25"))
-        with pytest.raises(AnswerUnfit, match="before it was told to"):
+        with pytest.raises(AnswerUnfit, match="earlier than the task allows"):
             up_to(answer, 100, (), vocabulary)

@@ -1,4 +1,4 @@
-"""A given answer is worth what a miner's would be."""
+"""A client's answer is judged by the same rule as a miner's."""
 
 import pytest
 

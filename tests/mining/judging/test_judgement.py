@@ -1,4 +1,4 @@
-"""Judging answers, with the embedding model that the validator uses."""
+"""Judges answers with the validator's embedding model."""
 
 import pytest
 

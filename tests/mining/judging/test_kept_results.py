@@ -1,4 +1,4 @@
-"""What is left of an answer when its live stream is lost."""
+"""Results that remain when a task's stream is lost."""
 
 import pytest
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""From revealed answers to verdicts, with a real model and the real embedding."""
+"""From revealed answers to verdicts, with a real model and real embeddings."""
 
 import json
 import time

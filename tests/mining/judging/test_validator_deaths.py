@@ -1,4 +1,4 @@
-"""A task that kills the validator does so twice at most."""
+"""A task that kills the validator does so at most twice."""
 
 import signal
 

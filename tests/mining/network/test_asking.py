@@ -1,4 +1,4 @@
-"""Who is asked for what, and when a network task is due at all."""
+"""Which nodes are asked for what, and when a network task is due."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a network task needs next, decided from what the chain says."""
+"""The next step of a network task follows from the chain's state."""
 
 from collections.abc import Sequence
 from dataclasses import replace

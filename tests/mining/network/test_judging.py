@@ -1,4 +1,4 @@
-"""The validator judges answers by agreement, and by its own run where that says too little."""
+"""The validator judges answers by agreement, and by its own run if that does not decide."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A creator of another make plans a task of several phases: this network plays it to its end."""
+"""This network completes a network task of several phases, planned by another implementation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The chain's events as rows of network tasks, nodes' records and pay."""
+"""The chain's events as rows of network tasks, nodes' records and rewards."""
 
 import itertools
 

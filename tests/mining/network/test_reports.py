@@ -1,4 +1,4 @@
-"""What a router takes from idle nodes, and relays at its own cost."""
+"""Which reports of idle nodes a router accepts and relays at its own cost."""
 
 import time
 from typing import Any

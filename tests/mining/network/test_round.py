@@ -1,4 +1,4 @@
-"""Whole network tasks: real chain, mailboxes, model and judge, and the router step by step."""
+"""Whole network tasks with a real chain, mailboxes, model and validator, one step at a time."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The `network_tasks` process: one leads, it sleeps while there is nothing, and it ends cleanly."""
+"""The `network_tasks` process: one instance leads, it sleeps without work, and it ends cleanly."""
 
 import threading
 import time

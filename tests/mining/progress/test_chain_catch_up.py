@@ -1,4 +1,4 @@
-"""What is done on chain without the router counts for the router: on a real chain."""
+"""Assignments follow changes on a real chain that the router did not make."""
 
 from datetime import timedelta
 

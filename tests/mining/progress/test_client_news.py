@@ -1,4 +1,4 @@
-"""What a client's leaving means for the miners of its task."""
+"""What the miners of a task are told when its client leaves."""
 
 import json
 

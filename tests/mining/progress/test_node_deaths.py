@@ -1,4 +1,4 @@
-"""Nodes that died with a task: what is counted, what is tried again, and what is refused."""
+"""Tasks on which nodes died: what is counted, retried and refused."""
 
 from datetime import datetime, timedelta
 from typing import Any

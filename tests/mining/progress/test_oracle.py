@@ -1,4 +1,4 @@
-"""The oracle: what it does about what is late."""
+"""The oracle acts when deadlines have passed."""
 
 import time
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The `react` process: it follows the chain's news from a place of its own."""
+"""The `react` process follows the chain's events with a cursor of its own."""
 
 import threading
 

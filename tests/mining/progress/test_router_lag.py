@@ -1,4 +1,4 @@
-"""What is not done to a miner before everything that it may have said was heard."""
+"""No miner is penalised before the router has read all of its reports."""
 
 import time
 from datetime import UTC, datetime, timedelta

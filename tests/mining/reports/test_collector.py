@@ -1,4 +1,4 @@
-"""Reading the mailboxes."""
+"""The collector reads the mailboxes."""
 
 import json
 import time

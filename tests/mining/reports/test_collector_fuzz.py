@@ -1,4 +1,4 @@
-"""Whatever a miner writes into its mailbox is taken or refused by name, and nothing is stuck."""
+"""Any report of a miner is accepted or refused with a reason, and blocks no other report."""
 
 import json
 from contextlib import suppress

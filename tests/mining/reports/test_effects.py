@@ -1,4 +1,4 @@
-"""What a miner reports, with real signatures."""
+"""Effects of miners' reports, with real signatures."""
 
 import secrets
 import time
