@@ -1,4 +1,4 @@
-"""The documentation names what there is, and its commands are known."""
+"""The documentation names only what exists, and its commands are known."""
 
 import re
 import subprocess

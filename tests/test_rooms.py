@@ -1,4 +1,4 @@
-"""The rooms: folders that a person can take in, modules to be read at a sitting, no circles."""
+"""The packages' structure: small folders, short modules, no import circles."""
 
 import ast
 import re

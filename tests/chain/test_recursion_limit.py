@@ -1,4 +1,4 @@
-"""What a stranger nests deep is a RecursionError in every process, and never the process's end."""
+"""Deeply nested input is a RecursionError in every process, and ends none."""
 
 import subprocess
 import sys

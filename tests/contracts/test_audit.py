@@ -1,4 +1,4 @@
-"""The audit reads slither's findings and AUDIT.md's answers, and pairs them."""
+"""The audit matches slither's findings with the answers in AUDIT.md."""
 
 from typing import Any
 

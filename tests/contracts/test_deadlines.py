@@ -1,4 +1,4 @@
-"""The oracle reckons with the contract's own windows."""
+"""The oracle's windows are those of the contract."""
 
 from mining import deadlines
 from tests.anvil import Chain

@@ -1,4 +1,4 @@
-"""Every custom error and every function of the contracts is named by a Solidity test."""
+"""Solidity tests name every custom error and every function of the contracts."""
 
 import json
 import re

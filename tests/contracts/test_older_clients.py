@@ -1,4 +1,4 @@
-"""Clients that were written against the interface of 2025 work as they are."""
+"""Clients written for the interface of 2025 work unchanged."""
 
 import json
 import subprocess

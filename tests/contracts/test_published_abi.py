@@ -1,4 +1,4 @@
-"""Clients written against the network's published ABI find every name, type and event they know."""
+"""The contracts have every name, type and event of the network's published ABI."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Clients put addresses together from pieces: a slash too many does not make another address."""
+"""A doubled or trailing slash in a URL does not make another address."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser, over this router and rows written by hand."""
+"""The dashboard in a real browser, with a running router and prepared rows."""
 
 import json
 import random

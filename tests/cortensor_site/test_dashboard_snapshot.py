@@ -1,4 +1,4 @@
-"""The snapshot that the dashboard shows: what it says, what it keeps to itself, what it costs."""
+"""The dashboard's snapshot: its contents, what it does not reveal, and its cost."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An unknown address is a page for browsers, and a problem document for programs."""
+"""An unknown URL is a page for browsers and a problem document for programs."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

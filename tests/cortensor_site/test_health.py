@@ -1,4 +1,4 @@
-"""Which parts count as alive, and what that costs whoever asks at each request."""
+"""Which processes count as alive, and what the check costs a request."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Probes, metrics and logs: what an operator sees, and what nobody must."""
+"""Probes, metrics and logs: what operators see, and what must not be shown."""
 
 import json
 import logging

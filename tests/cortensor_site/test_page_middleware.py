@@ -1,4 +1,4 @@
-"""People's pages have cookies, forms and frames; a program passes all of it by."""
+"""Cookies, forms and frame headers concern pages only; API requests skip them."""
 
 from django.core.checks import run_checks
 from django.http import HttpRequest

@@ -1,4 +1,4 @@
-"""A router is opened for pay per call once, and what comes in is turned into what is used."""
+"""A router is set up once for pay per call, and converts its income for its use."""
 
 import subprocess
 import sys

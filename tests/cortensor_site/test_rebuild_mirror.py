@@ -1,4 +1,4 @@
-"""`manage.py rebuild_mirror` makes the mirror anew, or names what is wrong with it."""
+"""`manage.py rebuild_mirror` rebuilds the mirror, or names what is wrong with it."""
 
 from io import StringIO
 

@@ -1,4 +1,4 @@
-"""What a stranger's connection may cost: refusals in their documented form, and bounded memory."""
+"""Untrusted connections: refusals in their documented form, and bounded memory."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""Asking the network of this machine from a terminal."""
+"""Asking the network on this machine from a terminal."""
 
 import json
 import threading

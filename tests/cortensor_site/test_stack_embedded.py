@@ -1,4 +1,4 @@
-"""Servers that a run of tests, or `make run`, has started do not outlive it."""
+"""Servers that a test run or `make run` has started end with it."""
 
 import os
 import signal

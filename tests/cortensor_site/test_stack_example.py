@@ -1,4 +1,4 @@
-"""What the example does with its own wallet."""
+"""The example and its own wallet."""
 
 from cortensor_site.stack.example import DEPOSIT_WEI, Contracts, grant_test_tokens, open_session
 from tests.anvil import CLIENT, DEPLOYER, Chain

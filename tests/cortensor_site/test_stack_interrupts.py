@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of a start leaves no process, and nothing that the next start trips over."""
+"""Ctrl-C at any moment of a start leaves no process, and the next start works."""
 
 import os
 import random

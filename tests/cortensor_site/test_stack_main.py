@@ -1,4 +1,4 @@
-"""What `make run` does when its example fails, and when it is started twice."""
+"""`make run` when its example fails, and when it is started twice."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""The chat model of `make run`: fetched whole or not at all, verified, and done without."""
+"""The chat model of `make run`: downloaded completely or not at all, verified, and optional."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""What `make run` takes from the environment, and what it makes of a part that does not stay."""
+"""The environment variables of `make run`, and how it treats a process that ends."""
 
 import itertools
 import re

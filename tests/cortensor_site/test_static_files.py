@@ -1,4 +1,4 @@
-"""Static files are served, and nothing else waits in a thread for it."""
+"""Static files are served, and do not occupy threads that other requests need."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A miner's process on its own mailbox, in a Redis that lets it see nothing else."""
+"""A miner's process on its own mailbox, in a Redis that hides everything else from it."""
 
 import json
 import signal

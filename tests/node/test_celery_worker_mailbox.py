@@ -1,4 +1,4 @@
-"""A miner's process and its way into its mailbox: closed, cut, refused, and across TLS."""
+"""A miner's process when its mailbox is closed, cut, refused, or behind TLS."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a miner is installed by: its image, and its unit."""
+"""The files that install a miner: its image and its systemd unit."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A short form of `make fuzz-engine`: a few cases of each kind, and no process dies of them."""
+"""A short form of `make fuzz-engine`: a few cases of each kind, and no process dies."""
 
 from tests.fuzz.campaign import KINDS, Campaign
 

@@ -1,4 +1,4 @@
-"""Finding tasks by pairs of numbers."""
+"""Finds tasks by pairs of session and task numbers."""
 
 import pytest
 from django.db import connection

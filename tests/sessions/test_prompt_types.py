@@ -1,4 +1,4 @@
-"""A task's prompt type is a published number; tasks from before keep their meaning."""
+"""Prompt types have published numbers, and earlier tasks keep their meaning."""
 
 import json
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A client that speaks to the contracts only: its task is served, and its result is on chain."""
+"""A client that only calls the contracts is served, and its result is on chain."""
 
 import json
 from dataclasses import dataclass

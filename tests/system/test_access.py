@@ -1,4 +1,4 @@
-"""Who may, on a whole network: accounts sign in, sign requests, name others, and are told."""
+"""Access on a whole network: sign-in, signed requests, named accounts, and refusals."""
 
 import base64
 import hashlib

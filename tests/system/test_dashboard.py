@@ -1,4 +1,4 @@
-"""The dashboard over a running network: what somebody sees who asks it something."""
+"""The dashboard of a running network, while a visitor asks a question."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""An encrypted task with every part real: no file has it in clear, and its client reads it."""
+"""An encrypted task with all parts real: no file has it in clear, and its client reads it."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Each file of examples/ does what its header says, on a real network, as it is written."""
+"""Each file of examples/ does what its header says, unchanged, on a real network."""
 
 import os
 import re

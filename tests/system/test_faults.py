@@ -1,7 +1,7 @@
-"""Whatever breaks between router and miner in mid-task: the task ends once, and is paid once.
+"""Any fault between router and miner during a task: the task ends once, and is paid once.
 
-FAULTS says how many are tried; each kind has its turn, at a random moment of the task, which is
-LATEST_FAULT_S after its assignment or before (make soak-faults: 6, by when most tasks have ended).
+FAULTS sets the number of faults. The kinds take turns, each at a random moment up to LATEST_FAULT_S
+after the assignment (make soak-faults: 50 faults, and 6 s, when most tasks have ended).
 """
 
 import os

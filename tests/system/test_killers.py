@@ -1,4 +1,4 @@
-"""What ends a node: one task at most is lost by it, and the next client is answered."""
+"""Input that kills a node costs at most one task, and the next client is served."""
 
 import json
 import os

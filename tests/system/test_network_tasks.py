@@ -1,4 +1,4 @@
-"""A network that nobody uses: its miners do network tasks, and are paid for them."""
+"""An idle network: its miners do network tasks, and are rewarded for them."""
 
 import tempfile
 import time

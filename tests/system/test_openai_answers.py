@@ -1,4 +1,4 @@
-"""What OpenAI's clients may hold an answer to, and be told of it, unmodified."""
+"""Constraints and details of answers that unmodified OpenAI clients request."""
 
 import json
 from contextlib import closing

@@ -1,8 +1,8 @@
-"""Each part goes away under load and comes back: no answer is lost, no money stuck, nobody lied to.
+"""Outages of each part under load: no answer is lost, no money is stuck, no client is misled.
 
-OUTAGES says which parts, or `all` (make soak-outages), OUTAGE_S for how long each is away: it hangs
-for half of that, and is dead for the other half. PostgreSQL, Redis and the chain come back with
-what they keep, Redis with nothing.
+OUTAGES names the parts, or `all` (make soak-outages). OUTAGE_S is the length of each outage: the
+part hangs for one half of it, and is dead for the other. PostgreSQL and the chain come back with
+their stored data, Redis without any.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A task's whole life, with every part real: what a client sees, and what the chain says."""
+"""A task's whole life with all parts real: what a client sees, and what the chain shows."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Clients that have nothing but a key, an RPC node and the published interface."""
+"""Clients that have only a key, an RPC node and the published interface."""
 
 import json
 import subprocess

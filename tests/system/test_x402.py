@@ -1,4 +1,4 @@
-"""A client with nothing but a wallet on a whole network, by x402's own SDK, unmodified."""
+"""A client with only a wallet on a whole network, using x402's own SDK unmodified."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The corpus: its answers are true and its two splits share no question."""
+"""The corpus: its answers are true, and its two splits share no question."""
 
 import itertools
 import random

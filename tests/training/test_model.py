@@ -1,4 +1,4 @@
-"""The network that is trained is the network that llama.cpp runs."""
+"""The network that is trained equals the network that llama.cpp runs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the shipped files can do."""
+"""The abilities of the shipped model files."""
 
 from pathlib import Path
 

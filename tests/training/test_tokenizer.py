@@ -1,4 +1,4 @@
-"""The vocabulary: it covers all text and llama.cpp reads it as it was trained."""
+"""The vocabulary covers all text, and llama.cpp reads it as it was trained."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""Deployment on a real chain."""
+"""Deploys the contracts on a real chain."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Keys are kept encrypted, and opened by their password only."""
+"""Keystores are encrypted, and only their password opens them."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
-"""Whatever happens on the chain, and to the follower: the mirror is what a fresh one would be.
+"""After any history of the chain and any death of the follower, the mirror equals a fresh one.
 
-Random histories of real contracts on a real chain, with forks up to 64 deep, followed in random
-steps by a follower that is killed at random. `SYNC_EXAMPLES` says how many (make soak-sync: 2,000).
+The histories are random: real contracts on a real chain, with forks up to 64 blocks deep. A
+follower that is killed at random follows them in random steps. `SYNC_EXAMPLES` sets the number of
+histories (make soak-sync: 2,000).
 """
 
 import os

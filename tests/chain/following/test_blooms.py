@@ -1,4 +1,4 @@
-"""The filter of a header is computed as the chain computes it."""
+"""The bloom filter of a header is computed as the chain computes it."""
 
 from chain.following import blooms
 from chain.rpc.client import Rpc

@@ -1,4 +1,4 @@
-"""Bad answers of a node are named, tried again or refused; the cursor never passes a gap."""
+"""Bad answers of an RPC node are named, retried or refused. The cursor never passes a gap."""
 
 import time
 from collections.abc import Callable, Iterator

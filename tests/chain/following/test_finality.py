@@ -1,4 +1,4 @@
-"""Money waits until the chain is sure; everybody else is told at once."""
+"""Money waits for the chain's finality. Everything else follows new blocks at once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Word of a new head comes at once where the node tells, and soon where it does not."""
+"""A new head is noticed at once if the node announces it, and soon if it does not."""
 
 import logging
 import threading

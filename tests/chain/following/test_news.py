@@ -1,4 +1,4 @@
-"""Readers of the chain's events: each sees all of them, whatever dies and whatever forks."""
+"""Each reader of stored events sees all of them, in spite of deaths and forks."""
 
 from typing import Any
 

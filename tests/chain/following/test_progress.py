@@ -1,4 +1,4 @@
-"""A catch-up says how it gets on; following says nothing."""
+"""Catching up logs its progress. Following does not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The mirror follows a real chain, through forks too."""
+"""The mirror follows a real chain, also through forks."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Changes are folded and written in bulk, to the same effect as one by one."""
+"""Changes are merged and written in bulk, with the same effect as one by one."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

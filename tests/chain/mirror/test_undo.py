@@ -1,4 +1,4 @@
-"""A fork costs what it orphans: the rows that were touched, and not the history behind them."""
+"""The cost of a fork depends on the rows that it touches, not on the length of the history."""
 
 from typing import Any
 

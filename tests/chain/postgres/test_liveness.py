@@ -1,4 +1,4 @@
-"""What parts tell of themselves, and what is known while Redis is away."""
+"""Processes report that they are alive, and what is known of them without Redis."""
 
 import socket
 import time

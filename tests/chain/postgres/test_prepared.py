@@ -1,4 +1,4 @@
-"""Queries that are written once and asked often."""
+"""Queries that are compiled once and run often."""
 
 import pytest
 from django.db import transaction

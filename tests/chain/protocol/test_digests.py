@@ -1,4 +1,4 @@
-"""Hashes and addresses against values worked out independently."""
+"""Hashes and addresses equal values that were computed independently."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""Envelopes open for whom they are meant, for the task they belong to, unchanged; else never."""
+"""An envelope opens only for its recipients, for its own task, and if it is unchanged."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Words of the contracts, taken apart as the contracts put them together."""
+"""Packed words of the contracts are unpacked as the contracts pack them."""
 
 from hypothesis import given
 from hypothesis import strategies as st

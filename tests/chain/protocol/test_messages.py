@@ -1,4 +1,4 @@
-"""The wire format against values worked out independently, and its algebra."""
+"""The wire format of messages equals values that were computed independently."""
 
 import os
 import subprocess

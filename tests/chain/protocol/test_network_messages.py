@@ -1,4 +1,4 @@
-"""Network tasks as they are signed and sent, against the contract itself."""
+"""Messages of network tasks are signed and sent as the contract itself reads them."""
 
 from dataclasses import replace
 from typing import Any

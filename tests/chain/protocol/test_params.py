@@ -1,4 +1,4 @@
-"""A task's numbers, as the chain has them."""
+"""A task's parameters are converted to the chain's integers."""
 
 import pytest
 from hypothesis import given

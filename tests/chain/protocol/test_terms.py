@@ -1,4 +1,4 @@
-"""A task's terms, taken apart as the contract packs them."""
+"""A task's terms are unpacked as the contract packs them."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Several endpoints: one takes over from another, and none is believed against the others."""
+"""Several RPC endpoints: they replace each other, and none is believed against the others."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the chain says of a payment by signature, before and after it is made."""
+"""The chain's state of a payment by signature, before and after the transfer."""
 
 import time
 from dataclasses import replace

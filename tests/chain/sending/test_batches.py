@@ -1,4 +1,4 @@
-"""What travels together, and in which order."""
+"""Which operations share a transaction, and in which order."""
 
 from hypothesis import given
 from hypothesis import strategies as st

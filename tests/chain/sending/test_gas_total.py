@@ -1,4 +1,4 @@
-"""The gas of all transactions is known without adding them up."""
+"""The total gas of all transactions is known without a sum over their rows."""
 
 from typing import Any
 

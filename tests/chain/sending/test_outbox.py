@@ -1,4 +1,4 @@
-"""Operations are written with what makes them necessary, and wake the sender on commit."""
+"""Operations are stored in the transaction that causes them, and wake the sender on commit."""
 
 import time
 from datetime import timedelta

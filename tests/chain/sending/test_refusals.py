@@ -1,4 +1,4 @@
-"""Custom errors in words, and what they mean."""
+"""Custom errors of the contracts are turned into words and meanings."""
 
 from typing import Any
 

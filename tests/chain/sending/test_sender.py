@@ -1,4 +1,4 @@
-"""Operations reach a real chain once each, whatever happens on the way."""
+"""Each operation reaches a real chain exactly once, in spite of failures on the way."""
 
 import threading
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""A sender that SIGKILL ends at any of its steps loses nothing and does nothing twice.
+"""A sender that SIGKILL ends at any step loses no operation and repeats none.
 
-A step is a statement to the database or a request to the node. Each sender is a process of its
-own, killed one step later than the one before it, while operations keep coming in; what it leaves
-behind, the next one finds. `SENDER_KILLS` says how many times each step is (make soak-sync: 20).
+A step is a statement to the database or a request to the RPC node. Each sender is a process of its
+own and is killed one step later than the one before it, while new operations arrive. The next
+sender continues from what it left behind. `SENDER_KILLS` sets how many times each step is tested
+(make soak-sync: 20).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What can become of a transaction: its sender is killed, a fork undoes it, it is too cheap."""
+"""Transactions after their sender was killed, after a fork, and with fees that are too low."""
 
 from typing import Any
 

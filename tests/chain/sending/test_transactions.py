@@ -1,4 +1,4 @@
-"""Prices and signatures of transactions."""
+"""Fees and signatures of transactions."""
 
 from eth_account import Account
 from eth_utils.crypto import keccak

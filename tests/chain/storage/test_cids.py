@@ -1,4 +1,4 @@
-"""Our CIDs are those of another implementation: the JavaScript importer of UnixFS."""
+"""CIDs equal those of another implementation: the JavaScript importer of UnixFS."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Content comes back as it was put in, or not at all."""
+"""Content is read back unchanged, or not at all."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Contents in a Kubo node. The node of these tests is a small server that speaks its RPC API."""
+"""Contents in a Kubo node. A small server that speaks Kubo's RPC API stands in for it."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""Trees that a stranger made: read when they are files, refused with the reason when not."""
+"""Untrusted UnixFS trees: files are read, and everything else is refused with a reason."""
 
 import math
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""A node's stake, from the owner's command line to a real chain and back."""
+"""A node's stake, from its owner's command line to a real chain and back."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A node's own transactions, on a real chain: for what nobody can do in its place."""
+"""A node's own transactions on a real chain, which no router can send for it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the owner of a node types, and what a mistake is answered with."""
+"""The commands of a node's owner, and the answers to mistakes."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What a node was working on when it died: told, and not run again."""
+"""A node reports the jobs that it was running when it died, and does not run them again."""
 
 import threading
 import uuid

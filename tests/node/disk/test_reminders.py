@@ -1,4 +1,4 @@
-"""A precommit is said again until the router has heard of it: Redis may have lost it."""
+"""A precommit is reported again until the router has it, since Redis may lose it."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A result is fixed once, on disk."""
+"""A result is stored on disk once, and never changes."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Many sequences in one engine, each as if it were alone."""
+"""Many sequences in one engine, each with the answer that it has alone."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What an answer of the engine is: where it ends, what it keeps to, what is told of its tokens."""
+"""The engine's answers: where they end, their constraints, and their log-probabilities."""
 
 import json
 import math

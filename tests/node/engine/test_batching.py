@@ -1,4 +1,4 @@
-"""Which prompts a batch reads, and into how few pieces llama.cpp cuts it."""
+"""Which prompts a batch reads, and into how few pieces llama.cpp splits it."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Native code that recurses over a stranger's grammar: each case is a process that could die."""
+"""Native code recurses over untrusted grammars. Each case runs in a process that may die."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Answers whose tokens somebody has told: made faster, and never otherwise."""
+"""A draft of an answer's tokens makes the answer faster, and never changes it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How an answer's pieces come out of a generation."""
+"""A generation yields its answer in pieces."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A quantised model's answer is the same bit for bit, whatever else its engine has to do."""
+"""A quantised model's answer is bit for bit the same, whatever else its engine runs."""
 
 import random
 from collections.abc import Iterator

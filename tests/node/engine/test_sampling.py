@@ -1,4 +1,4 @@
-"""The rule by which every miner of a task draws."""
+"""The rule by which all miners of a task draw tokens."""
 
 from typing import Any
 

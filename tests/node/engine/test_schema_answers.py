@@ -1,4 +1,4 @@
-"""What a model says under a client's schema, at the highest temperature, fits the schema."""
+"""A model's answer under a client's schema fits the schema, at the highest temperature."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""One thread, on which computations take turns."""
+"""Computations take turns on one thread."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Jobs that another server works on, over real HTTP, with a real model behind it."""
+"""Jobs on an upstream server, over real HTTP, with a real model behind it."""
 
 import asyncio
 import json

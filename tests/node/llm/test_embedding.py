@@ -1,4 +1,4 @@
-"""Embeddings by the engine, against llama-cpp-python's own."""
+"""The engine's embeddings equal those of llama-cpp-python."""
 
 import threading
 import time

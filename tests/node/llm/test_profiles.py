@@ -1,4 +1,4 @@
-"""How a model is served where nobody says: read of its file, within bounds."""
+"""The default settings of a model: read from its file, within bounds."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A user's text is only ever text."""
+"""A user's text never becomes control tokens."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Chat templates come from strangers' files: they say what they should, or fail, soon and small."""
+"""Untrusted chat templates render correctly, or fail soon and with little memory."""
 
 import resource
 import time

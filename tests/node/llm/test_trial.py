@@ -1,4 +1,4 @@
-"""Trying how a model runs here."""
+"""Tries whether and how a model runs on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A node holds its part in a network task against a real chain before it signs."""
+"""A node checks its part in a network task against a real chain before it signs."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A miner's process does network tasks beside its jobs, in its mailbox and with its own rights."""
+"""A miner's process does network tasks beside its jobs, with the rights of its Redis user."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Subjects and questions follow from a seed."""
+"""A seed determines subjects and questions."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A node fetches what network tasks have earned by a transaction of its own."""
+"""A node claims its rewards for network tasks by a transaction of its own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Jobs cross a trust boundary: what is wrong is named."""
+"""Jobs are untrusted input: errors in them are named."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Reports cross a trust boundary: what is wrong is named."""
+"""Reports are untrusted input: errors in them are named."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""How models are named: by a file, a repository, or several by number."""
+"""The names of models: a file, a repository, or several models by number."""
 
 import argparse
 from pathlib import Path

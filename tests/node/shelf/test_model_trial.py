@@ -1,4 +1,4 @@
-"""A model's file is tried where it can do no harm, once, and what it does there has a name."""
+"""A model file is tried once, isolated from the node, and its failure has a name."""
 
 import subprocess
 from pathlib import Path

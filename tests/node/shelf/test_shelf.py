@@ -1,4 +1,4 @@
-"""Several models in one memory budget: who is loaded, who goes, and who waits."""
+"""Several models in one memory budget: which are loaded, which are unloaded, and which wait."""
 
 import logging
 import threading

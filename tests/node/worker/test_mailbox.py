@@ -1,4 +1,4 @@
-"""Reports and pieces in a real Redis."""
+"""Reports and pieces of answers in a real Redis."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A miner's part in a task, from the job to the reveal, against a real Redis and a real engine."""
+"""A miner's part in a task, from job to reveal, with a real Redis and a real engine."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Encrypted jobs: sealed on the way to a miner and back, and never in clear on its disk."""
+"""Encrypted jobs are sealed on the way to a miner and back, and never in clear on its disk."""
 
 import json
 from typing import Any

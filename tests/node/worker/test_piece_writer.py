@@ -1,4 +1,4 @@
-"""Answers on their way into their streams, many at a time."""
+"""Writes many answers into their streams at a time."""
 
 import threading
 import time

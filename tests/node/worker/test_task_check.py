@@ -1,4 +1,4 @@
-"""A job is held against a real chain before it is worked on."""
+"""A miner checks a job against a real chain before it runs the job."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The administration shows keys, and no secret."""
+"""The admin shows keys without their secrets."""
 
 import pytest
 from django.test import Client

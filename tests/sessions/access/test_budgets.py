@@ -1,4 +1,4 @@
-"""Budgets of a day: exact on the worst case, corrected at the settlement, for each key alone."""
+"""Daily budgets: exact for the worst case, corrected at settlement, separate for each key."""
 
 import threading
 from collections.abc import Callable

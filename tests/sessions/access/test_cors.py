@@ -1,4 +1,4 @@
-"""Pages of other origins: those on the list may ask, with a key and never with a cookie."""
+"""Pages of listed origins may send requests, with a key and never with a cookie."""
 
 import pytest
 from django.http import HttpResponse

@@ -1,4 +1,4 @@
-"""Keys: made by their owner, shown once, bound to what they were made for, and ended."""
+"""Keys: their owner creates them, they are shown once, have a scope, and can be revoked."""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Requests that the account itself signs: for one body, one session, once, and not for long."""
+"""Requests signed by the account: valid for one body, one session, once, and a short time."""
 
 import json
 import time

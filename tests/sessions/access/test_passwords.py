@@ -1,4 +1,4 @@
-"""The operator's password cannot be guessed at any speed."""
+"""The operator's password cannot be guessed by many attempts."""
 
 from collections.abc import Callable
 

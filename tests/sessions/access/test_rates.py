@@ -1,4 +1,4 @@
-"""Rates: so much a minute of a key and of its account; told in headers, and soon forgotten."""
+"""Rate limits for each minute, of a key and of its account. Headers state them."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Sign-in with Ethereum: the account's own signature, over a message for this router, once."""
+"""Sign-In with Ethereum: the account signs a message for this router, valid once."""
 
 import re
 import threading

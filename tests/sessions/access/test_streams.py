@@ -1,4 +1,4 @@
-"""How many streams are open at once: exact, given back, and not held by the dead."""
+"""The limit of open streams is exact, and dead connections do not occupy it."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""A session is its owner's, and theirs whom it names on chain; for all others it does not exist."""
+"""Only a session's owner, and accounts that it names on chain, can see the session."""
 
 import json
 

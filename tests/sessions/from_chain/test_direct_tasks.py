@@ -1,4 +1,4 @@
-"""What a client submits on chain joins the queue, and leaves it when the chain is done with it."""
+"""A task submitted on chain is queued, and leaves the queue when the chain ends it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Submissions on chain wait for their contents by themselves, and for nobody else's."""
+"""Each submission on chain waits for its own content only."""
 
 import threading
 from collections.abc import Iterator

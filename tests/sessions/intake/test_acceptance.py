@@ -1,4 +1,4 @@
-"""A task is taken with its money, once, or refused with nothing changed."""
+"""A task is accepted once, with its reservation, or refused with nothing changed."""
 
 import json
 import threading

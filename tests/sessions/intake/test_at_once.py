@@ -1,4 +1,4 @@
-"""A task that finds free miners is theirs at once; one that finds none waits for the dispatcher."""
+"""A new task is assigned at once if miners are free, and waits for the dispatcher if not."""
 
 from collections.abc import Callable, Sequence
 

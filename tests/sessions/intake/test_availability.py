@@ -1,4 +1,4 @@
-"""What becomes of a request while a part of the router is away."""
+"""Requests while a part of the router is unavailable."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A model's own parameters, where a client says nothing, through every door of the router."""
+"""A model's default parameters apply at every API if the client sets none."""
 
 import json
 from typing import Any

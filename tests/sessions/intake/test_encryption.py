@@ -1,4 +1,4 @@
-"""Sessions that ask for encryption: what the router keeps of their tasks tells nobody anything."""
+"""Sessions with encryption: what the router stores of their tasks reveals nothing."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, no session is promised more than it has."""
+"""No order of events reserves more than a session's balance."""
 
 from dataclasses import dataclass, field
 from typing import Any

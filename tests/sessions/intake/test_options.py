@@ -1,4 +1,4 @@
-"""Options travel in the content block, and only well-formed ones leave it."""
+"""Options are a part of the content block, and only valid ones are read from it."""
 
 from typing import Any
 

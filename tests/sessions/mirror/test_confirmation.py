@@ -1,4 +1,4 @@
-"""Money waits for the chain to be sure; what is shown says what it is not sure of."""
+"""Money waits for the chain's finality, and unconfirmed amounts are shown as such."""
 
 from typing import Any
 

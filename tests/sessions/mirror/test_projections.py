@@ -1,4 +1,4 @@
-"""The same events make the same rows, in whatever batches they come, whatever they say."""
+"""The same events make the same rows, in any batches and with any values."""
 
 from itertools import pairwise
 from typing import Any

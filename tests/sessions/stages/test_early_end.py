@@ -1,4 +1,4 @@
-"""A client that leaves ends its answer where it is, unless somebody else waits for it."""
+"""The answer of a client that leaves ends there, unless another client waits for it."""
 
 import json
 import socket

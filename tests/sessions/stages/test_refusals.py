@@ -1,4 +1,4 @@
-"""A refused submission ends its task, also where every wake-up and the first try were lost."""
+"""A refused submission ends its task, even if wake-ups and the first try were lost."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A task goes through its stages once, in order, and tells so."""
+"""A task passes through its stages once and in order, and announces them."""
 
 import itertools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Answers that do not wait for a verdict for ever, and that outlive their live streams."""
+"""Answers do not wait for ever for a verdict, and outlive their streams."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A follower gets one answer, whoever makes it, or an error that says why not."""
+"""A follower gets one answer from any miner, or an error that says why not."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Reading strangers' streams: never more than was asked for."""
+"""Reads of untrusted streams never exceed their limits."""
 
 import pytest
 import redis

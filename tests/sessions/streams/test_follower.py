@@ -1,4 +1,4 @@
-"""Slow followers and many of them: each gets its own, and what nobody takes is not read."""
+"""Slow and numerous followers: each gets its own entries, and unused streams are not read."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whoever comes back to an answer goes on where it was."""
+"""A client that reconnects to an answer continues at its position."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""A stream goes on at another router process, and a feed from where a client left it."""
+"""A stream continues at another router process, and a feed where its client left it."""
 
 import json
 import socket

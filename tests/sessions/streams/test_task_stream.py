@@ -1,4 +1,4 @@
-"""What the router writes into a task's stream arrives, whatever becomes of a connection."""
+"""What the router writes into a task's stream arrives, in spite of lost connections."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""A webhook reaches the public internet and nothing else, whatever its name says and when."""
+"""A webhook reaches only the public internet, whatever its name resolves to."""
 
 import asyncio
 import socket

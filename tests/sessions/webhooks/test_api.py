@@ -1,4 +1,4 @@
-"""Webhooks as their owner keeps them: made, shown, enabled, deleted, and what they were told."""
+"""Webhooks as their owner manages them: created, shown, enabled, deleted, with deliveries."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""A message that breaks its sender is one more that failed, and has an end."""
+"""A message that raises an error counts as failed, and has a last try."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messages: written with the change, signed, tried again, and heard by a real receiver."""
+"""Messages are stored with the change, signed, retried, and received by a real server."""
 
 import base64
 import hashlib

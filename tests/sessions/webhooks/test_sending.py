@@ -1,4 +1,4 @@
-"""HTTPS to a checked address still proves the host's name."""
+"""HTTPS to a checked address still verifies the host's name."""
 
 import asyncio
 import socket

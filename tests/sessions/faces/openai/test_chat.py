@@ -1,4 +1,4 @@
-"""Chat completions as an OpenAI client meets them: shapes, what miners get, and who pays."""
+"""Chat completions as an OpenAI client uses them: shapes, miners' jobs, and charges."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every refusal of a chat is an error as OpenAI has it, and names what is wrong."""
+"""Every refusal of a chat has OpenAI's error form, and names what is wrong."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""docs/openai.md lists each code that `/v1` answers with, and no other."""
+"""docs/openai.md lists exactly the error codes of `/v1`."""
 
 import ast
 import re

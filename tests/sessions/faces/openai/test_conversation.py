@@ -1,4 +1,4 @@
-"""An answer of the assistant may come back as it was, a refusal as well."""
+"""A client may send back an assistant's answer unchanged, refusals included."""
 
 import json
 

@@ -1,5 +1,6 @@
-"""The `openai` package raises the exception that goes with each refusal, and tries again only where
-that can help and nothing is paid twice.
+"""The `openai` package raises the right exception for each refusal.
+
+It retries only if a retry can help and nothing is charged twice.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A response format becomes a grammar that holds it, or a refusal that names the culprit."""
+"""A response format becomes a grammar that enforces it, or a refusal that names the cause."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""An answer that is asked to be longer than the context is cut, and its client told so."""
+"""A requested length beyond the context is cut, and the client is told."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where tokens stand in a text, what they are called, and which of them are told."""
+"""Tokens of log-probabilities: their offsets, their names, and which of them are listed."""
 
 from collections.abc import Sequence
 

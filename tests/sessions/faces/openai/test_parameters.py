@@ -1,4 +1,4 @@
-"""The table of parameters is whole, and the documentation shows it."""
+"""The table of parameters is complete, and the documentation shows it."""
 
 import json
 from pathlib import Path

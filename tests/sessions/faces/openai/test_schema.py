@@ -1,4 +1,4 @@
-"""A fuzzer that reads the description of `/v1` gets what is described, from miners that answer."""
+"""A fuzzer that reads the schema of `/v1` gets the described responses."""
 
 from typing import Any
 

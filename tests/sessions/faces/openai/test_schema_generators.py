@@ -1,4 +1,4 @@
-"""Schemas as the generators that clients use write them are held strictly."""
+"""JSON schemas from common generators are enforced strictly."""
 
 import json
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""JSON Schema's own test suite: what answers are held to, and that the rest is refused by name."""
+"""JSON Schema's own test suite: what is enforced, and that the rest is refused by name."""
 
 from collections import Counter
 

@@ -1,7 +1,7 @@
-"""Whatever a schema says: an answer that its grammar lets end fits it.
+"""For any schema, every answer that its grammar accepts is valid.
 
-Schemas are generated; answers are random walks through their grammars. A validator that shares
-nothing with the grammars judges the answers.
+Schemas are generated, and answers are random walks through their grammars. A validator that shares
+no code with the grammars checks the answers.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Functions that an answer may call: read, bound by a grammar, and told in OpenAI's form."""
+"""Functions that an answer may call: parsed, enforced by a grammar, returned in OpenAI's form."""
 
 import json
 from collections.abc import Callable

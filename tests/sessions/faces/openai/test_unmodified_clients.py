@@ -1,4 +1,4 @@
-"""What OpenAI's own package, LangChain and bots send out of habit is served as it comes."""
+"""Requests as OpenAI's package, LangChain and bots send them are served unchanged."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The REST interface as a client meets it: shapes to the letter, every error in one form."""
+"""The REST API as a client uses it: exact shapes, and one form of errors."""
 
 import pytest
 from django.core.management import CommandError, call_command

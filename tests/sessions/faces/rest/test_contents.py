@@ -1,4 +1,4 @@
-"""The gateway to contents: what it serves to whom, how, and what it never does."""
+"""The gateway to contents: what it serves, to which accounts, and how."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A session's or a task's number may come as a string of its digits, at every face."""
+"""Every API accepts the number of a session or a task also as a string of digits."""
 
 import json
 from typing import Any

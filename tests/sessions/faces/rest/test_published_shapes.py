@@ -1,4 +1,4 @@
-"""What clients of the deployed network read of tasks, miners and sessions."""
+"""The fields of tasks, miners and sessions that clients of the deployed network read."""
 
 from typing import cast
 

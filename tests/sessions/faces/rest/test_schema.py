@@ -1,4 +1,4 @@
-"""The API's description says what the API does, and a fuzzer that reads it cannot break the API."""
+"""The API's schema describes the API, and a fuzzer that reads it finds no failure."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`/api/v2`: a given answer beside what the network says, and completions as in v1."""
+"""`/api/v2`: comparing a client's answer with the network's, and completions as in v1."""
 
 import json
 from collections.abc import Callable

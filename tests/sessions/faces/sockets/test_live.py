@@ -1,4 +1,4 @@
-"""Streams as a client meets them: a real server, real connections."""
+"""Streams over a real server and real connections."""
 
 import json
 import threading

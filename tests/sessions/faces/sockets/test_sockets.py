@@ -1,4 +1,4 @@
-"""WebSockets are limited like other streams, and thousands that are idle cost little."""
+"""WebSockets have the limits of other streams, and thousands of idle ones cost little."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A client with nothing but a wallet, by x402's own SDK, unmodified; and every refusal."""
+"""A client with only a wallet, using x402's own SDK unmodified; and every refusal."""
 
 import asyncio
 import base64

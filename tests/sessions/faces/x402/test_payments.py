@@ -1,4 +1,4 @@
-"""A paid task is taken once, with its payment and its transfer, or not at all."""
+"""A paid task is accepted once, with its payment and its transfer, or not at all."""
 
 import threading
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What becomes of a payment on a real chain: earned, refused, or paid back once."""
+"""A payment on a real chain is earned, refused, or refunded once."""
 
 from datetime import timedelta
 from typing import Any

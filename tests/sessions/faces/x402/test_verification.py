@@ -1,4 +1,4 @@
-"""A payment is good when the chain would make it: asked before anything is done."""
+"""A payment is valid if the chain would execute it, which is checked first."""
 
 import time
 from dataclasses import replace

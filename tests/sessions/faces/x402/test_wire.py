@@ -1,4 +1,4 @@
-"""What we send is what x402's own SDK reads, and the other way round."""
+"""x402's own SDK reads what the router sends, and the reverse."""
 
 import base64
 import json
