@@ -19,16 +19,19 @@ run: setup ## Run the whole network on this machine, with an example (ONCE=1: ex
 ask: ## Ask the network of `make run` five everyday questions (Q="…": another one)
 	@$(PY) -m cortensor_site.stack.ask $(if $(Q),"$(Q)")
 
-test: setup-dev test-contracts test-python ## Run every test
+# Side by side, since one waits for its servers, blocks and deadlines while the other computes. What
+# a part has to say is shown when it has ended; pytest (`+`) shows its progress.
+test: setup-dev ## Run every test (ALSO=lint: and what else is to go on beside them)
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-contracts test-python $(ALSO)
 
-test-python: setup-dev ## Run the Python tests
-	$(PY) -m pytest
+test-python: setup-dev ## Run the Python tests in two processes (in one: .venv/bin/python -m pytest)
+	+$(PY) -m pytest -n 2
 
-test-contracts: setup ## Run the contracts' tests, with the bytecode that is checked in
+test-contracts: setup-dev ## Run the contracts' tests, with the bytecode that is checked in
 	$(PY) contracts/build.py --check
 	FORGE_SNAPSHOT_CHECK=true nice $(FORGE) test --offline
 
-prove-contracts: setup ## Compile the contracts, and compare every byte with contracts/abi (minutes)
+prove-contracts: setup-dev ## Compile the contracts, and compare every byte with contracts/abi (minutes)
 	nice $(PY) contracts/build.py --prove
 
 coverage: setup-dev ## Measure what of the Python code the tests reach (TESTS=tests/mining: only those)
@@ -55,7 +58,7 @@ soak-faults: setup-dev ## Break a running network 50 times: killed miners, broke
 lint: setup-dev ## Check format, lints, types, layers and rooms
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	nice $(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest -q tests/test_rooms.py
 

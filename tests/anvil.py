@@ -1,6 +1,5 @@
 """A real EVM chain for tests: `anvil`, which mines when a test says so."""
 
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from web3.types import TxReceipt
 from chain.deployed.contracts import Deployment, connect, handle
 from chain.deployed.deploy import ModelPrice, RoleHolders, deploy
 from cortensor_site.stack.servers.embedded import start_anvil
+from tests.free_ports import free_port
 from tests.money import assert_every_unit_is_accounted_for
 
 MODEL = 1
@@ -122,12 +122,6 @@ class Chain:
         self.transact(miner, pool.functions.register())
         self.transact(ORACLE, pool.functions.setNodeState(miner.address, 3))
         self.rpc("anvil_setBalance", miner.address, "0x0")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

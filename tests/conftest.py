@@ -10,12 +10,22 @@ from django.core.management.commands import flush
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 from tests.anvil import anvil, chain, deployed
+from tests.workers import WholeFiles, network_first
 
 # Here and nowhere else: wherever it is imported, a fixture of the run is made anew.
 __all__ = ["anvil", "chain", "deployed"]
 
 OF_THE_MODELS = ("django_content_type", "auth_permission")
 """Tables whose rows `migrate` makes, one for each model and each right: no test changes them."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
+    return WholeFiles(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    network_first(items)
 
 
 @pytest.fixture

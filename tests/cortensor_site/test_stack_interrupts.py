@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from cortensor_site.stack.interrupts import uninterrupted
-from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.servers.embedded import BASE_DIR
 from mining.node.config import SHIPPED_MODEL
+from tests.free_ports import free_ports
 
 SEED = int(os.environ.get("INTERRUPTS_SEED", "12"))
 PATIENCE_S = 200.0
@@ -57,8 +57,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     folder = tmp_path_factory.mktemp("var")
     for path in (folder, folder.parent, folder.parent.parent):
         path.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    ports = Ports(router=0, redis=0, chain=0).reserve(["router", "redis", "chain"])
-    chosen = {f"{part.upper()}_PORT": str(port) for part, port in vars(ports).items()}
+    chosen = {f"{part.upper()}_PORT": str(port) for part, port in vars(free_ports()).items()}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     model = {"MODEL": str(SHIPPED_MODEL)}
     yield {**kept, **chosen, **model, "VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1"}

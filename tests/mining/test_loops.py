@@ -50,16 +50,15 @@ def wait_until(true, timeout_s=5.0):
         time.sleep(0.01)
 
 
-def test_a_queued_task_wakes_the_dispatcher(running):
+def test_a_queued_task_wakes_the_dispatcher(running, monkeypatch):
+    monkeypatch.setattr(dispatch, "LOOK_EVERY_S", 6.0)
     make_miner()
     running(dispatch.run)
     time.sleep(0.3)  # it waits by now
-    started = time.monotonic()
     with transaction.atomic():
         task = make_task(make_session(redundancy=1))
         notify("task_queued")
     wait_until(lambda: Task.objects.get(pk=task.pk).status == TaskStatus.ASSIGNED)
-    assert time.monotonic() - started < dispatch.LOOK_EVERY_S / 2
 
 
 def test_the_oracle_wakes_for_a_deadline(running):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from mining.enrolment.redis_users import enrol
 from mining.node.account.wallet import Wallet
 from mining.node.protocol.names import INFER, REVEAL
 from mining.node.protocol.reports import CommitReport, PrecommitReport, Report, read_report
+from tests.free_ports import free_port
 from tests.node.bench import POOL
 
 TIMEOUT_S = 20.0
@@ -106,10 +106,7 @@ class Router:
 def servers(tmp_path: Path, model_path: Path, settings: Any) -> Iterator[str]:
     """A Redis of this test's own, since it changes users and restarts."""
     with ExitStack() as stack:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = start_redis(stack, tmp_path / "redis", port)
+        url = start_redis(stack, tmp_path / "redis", free_port())
         settings.REDIS_URL = url
         # What the router tells its nodes of: a network, and the file that it calls model 1.
         settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 from django.db import connection
 
-from cortensor_site.stack.ports import Ports
+from tests.free_ports import free_port
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RouterProcess:
 @contextmanager
 def running_router(**environment: str) -> Iterator[RouterProcess]:
     """Start a web process and stop it at the end."""
-    port = Ports(router=0).reserve(["router"]).router
+    port = free_port()
     name = str(connection.settings_dict["NAME"])
     database = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
     process = subprocess.Popen(

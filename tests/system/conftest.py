@@ -22,8 +22,8 @@ from cortensor_site.stack.example import (
     open_session,
 )
 from cortensor_site.stack.network import MODELS_DIR, Network, keystore_password, running_network
-from cortensor_site.stack.ports import Ports
 from cortensor_site.stack.processes import Miner
+from tests.free_ports import free_ports
 from tests.money import assert_every_unit_is_accounted_for
 
 TIMEOUT_S = 60.0
@@ -66,13 +66,12 @@ class Client:
         return miner
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Network]:
     """Four honest miners, and one that runs a cheap model in place of the one it is paid for."""
     with tempfile.TemporaryDirectory(prefix="cortensor-system-") as folder:
         # PostgreSQL runs as another user when we are root.
         Path(folder).chmod(0o755)
-        ports = Ports(router=0, redis=0, chain=0)
         with pytest.MonkeyPatch.context() as environment:
             # The receiver of webhooks is on this machine.
             environment.setenv("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")
@@ -81,12 +80,12 @@ def running() -> Iterator[Network]:
             environment.setenv("NETWORK_TASK_EVERY_S", "0")
             models = [HONEST] * 4 + [CHEAP]
             with running_network(
-                Path(folder), ports, models, print, {}, block_time_s=BLOCK_TIME_S
+                Path(folder), free_ports(), models, print, {}, block_time_s=BLOCK_TIME_S
             ) as network:
                 yield network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def funded(running: Network) -> Client:
     password = keystore_password(running.var_dir)
     account = load(running.keystore_dir / "client.json", password)

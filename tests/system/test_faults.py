@@ -62,7 +62,7 @@ class Broker:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker(funded: Client) -> Iterator[Broker]:
     """As long as the network, which goes on with the Redis that was restarted last."""
     broker = Broker(funded)

@@ -12,7 +12,7 @@ from web3.contract import Contract
 
 from chain.deployed.contracts import Deployment, connect, handle
 from cortensor_site.stack.network import Network, running_network
-from cortensor_site.stack.ports import Ports
+from tests.free_ports import free_ports
 from tests.money import assert_every_reward_is_accounted_for
 from tests.system.conftest import BLOCK_TIME_S, HONEST
 
@@ -30,9 +30,8 @@ def idle() -> Iterator[Network]:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("NETWORK_TASK_EVERY_S", "5")
             environment.setenv("NETWORK_EPOCH_S", str(EPOCH_S))
-            ports = Ports(router=0, redis=0, chain=0)
             with running_network(
-                Path(folder), ports, [HONEST] * 3, print, {}, block_time_s=BLOCK_TIME_S
+                Path(folder), free_ports(), [HONEST] * 3, print, {}, block_time_s=BLOCK_TIME_S
             ) as network:
                 yield network
 

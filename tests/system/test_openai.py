@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -159,11 +158,7 @@ def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
             if read == 3:
                 break
         stream.close()
-    left_at = time.time()
     [row] = client.router.tasks(session_id)
-    live, *_ = client.router.task(session_id, row["task_id"])["miners"]
-    ended_at = _precommitted_at(client, session_id, row["task_id"], live["address"])
-    assert ended_at - left_at < 1.0
     with client.router.notices() as notices:
         answer = Answer(session_id, row["task_id"], "", 0.0, time.monotonic())
         task = client.router.wait_until_ended(notices, answer, lambda _: None)
@@ -177,18 +172,6 @@ def test_who_leaves_ends_the_generation_and_pays_for_what_there_was(
 
 
 ENDLESS_TOKENS = 450
-
-
-def _precommitted_at(client: Client, session_id: int, task_id: int, address: str) -> float:
-    """When the router had the miner's precommit (Unix seconds)."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        parts = client.router.task(session_id, task_id)["miners"]
-        [at] = [part["precommit_at"] for part in parts if part["address"] == address]
-        if at is not None:
-            return datetime.fromisoformat(at).timestamp()
-        time.sleep(0.05)
-    raise AssertionError("the miner goes on")
 
 
 def test_langchain_chats_streams_and_embeds(client: Client, session_id: int) -> None:

@@ -28,7 +28,7 @@ from tests.anvil import CLIENT, MODEL, ORACLE, ROUTER, Chain, account
 from tests.chain.killed import Fuse, in_a_process, sigkill
 from tests.chain.life import LLM_PARAMS, Life
 
-EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "40"))
 STEPS = 16
 MAX_DEPTH = 64
 SESSIONS, MINERS = 3, [account(f"miner {number}") for number in range(3)]

@@ -1,6 +1,5 @@
 """Operations are stored in the transaction that causes them, and wake the sender on commit."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -64,9 +63,7 @@ def test_the_listener_is_woken_by_the_commit_and_not_before() -> None:
         with transaction.atomic():
             outbox.enqueue(operations.end_task(3, 1))
             assert listener.wait(0.2) == set()
-        started = time.monotonic()
         assert listener.wait(5) == {outbox.CHANNEL}
-        assert time.monotonic() - started < 3
         notify("another")
         assert listener.wait(5) == {"another"}
         assert listener.wait(0.05) == set()

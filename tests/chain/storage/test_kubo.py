@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,37 +53,38 @@ def test_the_node_and_the_folder_agree_on_addresses(node: KuboNode, settings: An
 def test_a_content_has_a_time_limit_however_many_blocks_it_has(node: KuboNode) -> None:
     content = random.Random(7).randbytes(6 * MIB)
     cid = storage.put(content)
+    asked: list[str] = []
 
     def dawdle(handler: Any, name: str) -> bool:
+        asked.append(name)
         time.sleep(0.1)  # each block comes in time
         return False
 
     node.fault = dawdle
-    started = time.monotonic()
     with pytest.raises(storage.ContentTooSlow, match=r"not read within 0\.25 s"):
         storage.get(cid, within_s=0.25)
-    assert time.monotonic() - started < 0.25 + 0.1 + 1
+    assert len(asked) <= 4 < len(node.blocks)
     assert storage.get(cid) == content
 
 
 def test_an_answer_that_drips_is_given_up(node: KuboNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chain.storage.kubo.MARGIN_S", 0.1)
 
+    given_up = threading.Event()
+
     def drip(handler: Any, name: str) -> bool:
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
-        for _ in range(40):  # never long without a byte
+        while not given_up.wait(0.05):  # never long without a byte
             handler.wfile.write(b".")
             handler.wfile.flush()
-            time.sleep(0.05)
         return True
 
     node.fault = drip
-    started = time.monotonic()
     with pytest.raises((storage.StorageUnavailable, storage.ContentTooSlow)):
         storage.get(HELLO, within_s=0.3)
-    assert time.monotonic() - started < 1.5
+    given_up.set()
 
 
 def test_what_the_node_does_not_have_is_missing(node: KuboNode) -> None:
@@ -193,16 +195,16 @@ def test_a_content_whose_pin_fails_is_not_stored(node: KuboNode) -> None:
 
 
 def test_a_node_that_hangs_is_given_up(node: KuboNode, settings: Any) -> None:
+    given_up = threading.Event()
+
     def hang(handler: Any, name: str) -> bool:
-        time.sleep(4)
-        return True
+        return given_up.wait()
 
     settings.IPFS_TIMEOUT_S = 0.1
     node.fault = hang
-    started = time.monotonic()
     with pytest.raises(storage.StorageUnavailable, match="IPFS_TIMEOUT_S"):
         storage.get(HELLO)
-    assert time.monotonic() - started < 3.5
+    given_up.set()
 
 
 def test_a_node_that_is_not_there_is_named_and_worth_another_try(settings: Any) -> None:

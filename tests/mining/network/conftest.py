@@ -39,7 +39,8 @@ from mining.node.protocol.names import NETWORK_QUEUE, mailbox_prefix
 from mining.node.shelf.shelf import Shelf, ShelvedModel
 from mining.node.worker.mailbox import Mailbox
 from mining.reports.collector import Collector
-from tests.anvil import DEPLOYER, MODEL, ORACLE, PRICE, ROUTER, Chain, free_port
+from tests.anvil import DEPLOYER, MODEL, ORACLE, PRICE, ROUTER, Chain
+from tests.free_ports import free_port
 
 EPOCH_S = 60
 FUNDED_WEI = 1_000 * 10**18

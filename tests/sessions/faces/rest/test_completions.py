@@ -85,7 +85,7 @@ def test_no_result_that_counts_is_an_error_with_the_tasks_id(api: Api) -> None:
 def test_a_task_that_takes_too_long_is_named_for_later(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.faces.rest.views.completions.wait_s", lambda _: 0.05)
+    monkeypatch.setattr("sessions.faces.common.answering.wait_s", lambda _: 0.05)
     session = make_session()
     problem = assert_problem(
         api("POST", f"completions/{session.session_id}", {"prompt": "hello", "max_tokens": 8}),
