@@ -69,16 +69,16 @@ class MeterMiddleware:
             return self._answer(request)
         with metered(_remote_of(request)) as meter:
             response = cast(HttpResponseBase, self.get_response(request))
-        if not _hold(meter, response) and meter.slot is not None:
+        if not _keep_slot(meter, response) and meter.slot is not None:
             meter.slot.release()
-        return _told(response, meter)
+        return _with_headers(response, meter)
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with metered(_remote_of(request)) as meter:
             response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-        if not _hold(meter, response) and meter.slot is not None:
+        if not _keep_slot(meter, response) and meter.slot is not None:
             await sync_to_async(meter.slot.release, thread_sensitive=False)()
-        return _told(response, meter)
+        return _with_headers(response, meter)
 
 
 def _remote_of(request: HttpRequest) -> str:
@@ -100,13 +100,13 @@ def metered(remote: str) -> Iterator[Meter]:
         _current.reset(token)
 
 
-def _told(response: HttpResponseBase, meter: Meter) -> HttpResponseBase:
+def _with_headers(response: HttpResponseBase, meter: Meter) -> HttpResponseBase:
     for name, value in meter.headers().items():
         response[name] = value
     return response
 
 
-def _hold(meter: Meter, response: HttpResponseBase) -> bool:
+def _keep_slot(meter: Meter, response: HttpResponseBase) -> bool:
     """Keep a streaming response's slot until the stream ends. Return False if there is none."""
     if meter.slot is None or not isinstance(response, StreamingHttpResponse):
         return False

@@ -75,12 +75,12 @@ def accept(
         ScopeMissing: the caller's key may not create tasks; nothing has changed.
         LimitReached: a rate or budget of the caller is exhausted; nothing has changed.
     """
-    taking = _Taking(session, api_key, account, request_id)
-    draft = taking.prepare(request)
+    acceptance = _Acceptance(session, api_key, account, request_id)
+    draft = acceptance.prepare(request)
     if isinstance(draft, Task):
         return draft
     with transaction.atomic():
-        return taking.write(draft, give_at_once=also is None, also=also)
+        return acceptance.write(draft, give_at_once=also is None, also=also)
 
 
 def accept_all(
@@ -98,11 +98,11 @@ def accept_all(
     if len(requests) == 1:
         [request] = requests
         return [accept(request, session=session, api_key=api_key, request_id=request_id)]
-    taking = _Taking(session, api_key, "", request_id)
-    drafts = [taking.prepare(request) for request in requests]
+    acceptance = _Acceptance(session, api_key, "", request_id)
+    drafts = [acceptance.prepare(request) for request in requests]
     with transaction.atomic():
         return [
-            draft if isinstance(draft, Task) else taking.write(draft, give_at_once=False)
+            draft if isinstance(draft, Task) else acceptance.write(draft, give_at_once=False)
             for draft in drafts
         ]
 
@@ -123,7 +123,7 @@ class _Draft:
     task_id: int | None = None
 
 
-class _Taking:
+class _Acceptance:
     """A client's request for tasks, in two steps: slow preparation and a short transaction."""
 
     def __init__(
@@ -143,7 +143,7 @@ class _Taking:
         """
         session, caller = self._session, self._caller
         admission.require_right(caller, session, request.prompt)
-        earlier = _earlier(request, session)
+        earlier = _earlier_task(request, session)
         if earlier is not None:
             return earlier
         require_parts()
@@ -173,7 +173,7 @@ class _Taking:
         request, fitted = draft.request, draft.fitted
         # The lock serializes the intakes of a session and the mirror's changes to its row.
         session = _locked(self._session.pk)
-        earlier = _earlier(request, session)
+        earlier = _earlier_task(request, session)
         if earlier is not None:
             return earlier
         _require_active(session)
@@ -315,7 +315,7 @@ def _locked(session_id: int) -> Session:
     return session
 
 
-def _earlier(request: CompletionRequest, session: Session) -> Task | None:
+def _earlier_task(request: CompletionRequest, session: Session) -> Task | None:
     if not request.idempotency_key:
         return None
     task = Task.objects.filter(

@@ -40,8 +40,8 @@ async def wait_for_results(
     Raises:
         RelayError: no result will come, or none came in time.
     """
-    seen = _Seen(timeout_s)
-    batches = answer_stream.follow_batches(session_id, task_id, deadline_s, left_s=seen.take)
+    live_answer = _LiveAnswer(timeout_s)
+    batches = answer_stream.follow_batches(session_id, task_id, deadline_s, left_s=live_answer.take)
     try:
         async with aclosing(batches):
             async for events in batches:
@@ -49,7 +49,7 @@ async def wait_for_results(
                     if isinstance(event, ResultsCounted):
                         return event.results
     except DeadlinePassed:
-        answer = seen.answer()
+        answer = live_answer.answer()
         if answer is None:
             raise
         return (answer,)
@@ -57,7 +57,7 @@ async def wait_for_results(
 
 
 @dataclass
-class _Seen:
+class _LiveAnswer:
     """The live answer as far as this waiting client has read it."""
 
     timeout_s: float

@@ -91,13 +91,13 @@ class AnswerPosition:
             return cls()
         characters, _, checksum = text.removesuffix(_END).partition("-")
         if not (characters.isascii() and characters.isdecimal() and len(characters) <= 7):
-            raise _no_position(text, field)
+            raise _invalid_position(text, field)
         try:
             value = int(checksum, 16)
         except ValueError as error:
-            raise _no_position(text, field) from error
+            raise _invalid_position(text, field) from error
         if len(checksum) != 8 or value < 0:
-            raise _no_position(text, field)
+            raise _invalid_position(text, field)
         return cls(int(characters), value, text.endswith(_END))
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class AnswerPosition:
 
 
 @dataclass
-class _Said:
+class _StreamedText:
     """The text and log-probabilities in entries that were read together."""
 
     text: str = ""
@@ -139,7 +139,7 @@ class AnswerRelay:
     """The number of tokens whose log-probabilities were read, from any source."""
     _tokens_to_match: int = 0
     """How many of the current source's next tokens were already read from an earlier source."""
-    _untold: list[TokenLogprob] = field(default_factory=list)
+    _pending_logprobs: list[TokenLogprob] = field(default_factory=list)
     """Log-probabilities whose text has not arrived yet."""
 
     @property
@@ -188,7 +188,7 @@ class AnswerRelay:
                 return [StageReached(status)]
             case "results":
                 results = tuple(_result(row) for row in json.loads(entry["body"]))
-                return [*self._tell_unheard(results), ResultsCounted(results)]
+                return [*self._stream_best(results), ResultsCounted(results)]
             case "failed":
                 raise TaskFailed(entry["message"], extra={"reason": entry["code"]})
         return []
@@ -201,22 +201,22 @@ class AnswerRelay:
         self._tokens_to_match = self._tokens if ahead else 0
         if not ahead:
             self._characters, self._checksum, self._pieces = 0, 0, []
-            self._tokens, self._untold = 0, []
+            self._tokens, self._pending_logprobs = 0, []
         self.miner, self.source_key = miner, key
 
     def _read_source(self, entries: Sequence[StreamEntry]) -> Iterator[StreamEvent]:
         # Miners are untrusted: missing or invented fields must do no harm.
-        said = _Said()
+        streamed = _StreamedText()
         end = None
         for entry in entries:
-            said.add(entry.fields)
+            streamed.add(entry.fields)
             if "done" in entry.fields:
                 end = entry.fields
                 break
-            if len(said.text) > JOINED_CHARACTERS:
-                yield from self._read_text(said)
-                said = _Said()
-        yield from self._read_text(said)
+            if len(streamed.text) > JOINED_CHARACTERS:
+                yield from self._read_text(streamed)
+                streamed = _StreamedText()
+        yield from self._read_text(streamed)
         if end is not None:
             yield self._end(
                 _finish_reason(end.get("finish_reason")),
@@ -228,17 +228,20 @@ class AnswerRelay:
         """Return the events that are missing of an answer, made from stored results."""
         if not results:
             return []
-        return [*([] if self.done else self._tell(results[0])), ResultsCounted(tuple(results))]
+        return [
+            *([] if self.done else self._stream_result(results[0])),
+            ResultsCounted(tuple(results)),
+        ]
 
-    def _tell_unheard(self, results: Sequence[TaskResult]) -> Iterator[StreamEvent]:
+    def _stream_best(self, results: Sequence[TaskResult]) -> Iterator[StreamEvent]:
         """Pass on the best result like a stream, if the stream's `source` entry was lost."""
         if results and self.source_key is None and not self.done:
-            yield from self._tell(results[0])
+            yield from self._stream_result(results[0])
 
-    def _tell(self, best: TaskResult) -> Iterator[StreamEvent]:
+    def _stream_result(self, best: TaskResult) -> Iterator[StreamEvent]:
         self._begin_source(best.address, None)
         yield SourceChosen(best.address)
-        yield from self._read_text(_Said(best.text, list(best.logprobs)))
+        yield from self._read_text(_StreamedText(best.text, list(best.logprobs)))
         yield self._end(best.finish_reason, best.prompt_tokens, best.completion_tokens)
 
     def _end(self, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> AnswerDone:
@@ -250,19 +253,21 @@ class AnswerRelay:
             self.miner, finish_reason, prompt_tokens, completion_tokens, str(position)
         )
 
-    def _read_text(self, said: "_Said") -> Iterator[AnswerPiece]:
-        known = min(self._tokens_to_match, len(said.logprobs))
+    def _read_text(self, streamed: "_StreamedText") -> Iterator[AnswerPiece]:
+        known = min(self._tokens_to_match, len(streamed.logprobs))
         self._tokens_to_match -= known
-        self._tokens += len(said.logprobs) - known
-        self._untold += said.logprobs[known:]
-        piece = self._unseen(said.text) if said.text else ""
+        self._tokens += len(streamed.logprobs) - known
+        self._pending_logprobs += streamed.logprobs[known:]
+        piece = self._new_text(streamed.text) if streamed.text else ""
         if piece:
-            told, self._untold = tuple(self._untold), []
-            yield AnswerPiece(piece, str(AnswerPosition(self._characters, self._checksum)), told)
+            reported, self._pending_logprobs = tuple(self._pending_logprobs), []
+            yield AnswerPiece(
+                piece, str(AnswerPosition(self._characters, self._checksum)), reported
+            )
         elif self._characters <= self.resume.characters:
-            self._untold = []  # the client received them with their text
+            self._pending_logprobs = []  # the client received them with their text
 
-    def _unseen(self, text: str) -> str:
+    def _new_text(self, text: str) -> str:
         """Return the part of a text that the client has not received yet."""
         if self._to_match:
             common = min(len(text), len(self._to_match))
@@ -295,7 +300,7 @@ def _diverged() -> SourceDiverged:
     )
 
 
-def _no_position(text: str, field: str) -> InvalidField:
+def _invalid_position(text: str, field: str) -> InvalidField:
     return InvalidField(
         f"{text[:40]!r} is not a position in an answer",
         field=field,
@@ -315,8 +320,8 @@ def _logprobs(text: str) -> tuple[TokenLogprob, ...]:
         return ()
 
 
-def _finish_reason(said: str | None) -> str:
-    return said if said in ("length", "cancelled") else "stop"
+def _finish_reason(value: str | None) -> str:
+    return value if value in ("length", "cancelled") else "stop"
 
 
 def _count(value: str | None) -> int:

@@ -44,16 +44,18 @@ async def results_of(task: Task) -> list[TaskResult]:
             )
         return results
     pieces: list[str] = []
-    told: list[TokenLogprob] = []
+    reported: list[TokenLogprob] = []
     async for event in answer_stream.follow_answer(task.session_id, task.task_id, wait_s(task)):
         match event:
             case AnswerPiece(text, logprobs=logprobs):
                 pieces.append(text)
-                told += logprobs
+                reported += logprobs
             case AnswerDone(miner, finish_reason, prompt_tokens, completion_tokens):
                 text, counts = "".join(pieces), (prompt_tokens, completion_tokens)
                 return [
-                    TaskResult(miner, text, finish_reason, *counts, tuple(told), is_judged=False)
+                    TaskResult(
+                        miner, text, finish_reason, *counts, tuple(reported), is_judged=False
+                    )
                 ]
     raise TaskFailed("the task ended without a result")
 

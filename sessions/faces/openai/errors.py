@@ -96,14 +96,14 @@ def read_error(error: Exception, names: Mapping[str, str] | None = None) -> Erro
             return ErrorObject(401, message, INVALID_REQUEST, None, "invalid_api_key")
         case InsufficientBalance() | BudgetSpent():
             # OpenAI uses 429 and this code too, and clients check for the code.
-            return ErrorObject(429, _said(error), INSUFFICIENT_QUOTA, None, INSUFFICIENT_QUOTA)
+            return ErrorObject(429, _message(error), INSUFFICIENT_QUOTA, None, INSUFFICIENT_QUOTA)
         case LimitReached():
-            message = _said(error)
+            message = _message(error)
             return ErrorObject(429, message, "rate_limit_error", None, "rate_limit_exceeded")
         case RequestError():
             return ErrorObject(
                 error.status,
-                _said(error),
+                _message(error),
                 _type(error.status),
                 names.get(error.field, error.field) if error.field else None,
                 _code(error),
@@ -150,7 +150,7 @@ def not_found(request: HttpRequest) -> HttpResponse:
     return error_response(OpenAIError(message, code="unknown_url", status=404))
 
 
-def _said(error: RequestError) -> str:
+def _message(error: RequestError) -> str:
     return f"{error.detail}; {error.remedy}" if error.remedy else error.detail
 
 

@@ -222,10 +222,10 @@ def _has_lost_its_nonce(settlement: Operation) -> bool:
 def _save(payment: Payment, status: PaymentStatus) -> None:
     payment.status = status
     payment.save()
-    transaction.on_commit(lambda: _tell(payment), robust=True)
+    transaction.on_commit(lambda: _announce(payment), robust=True)
 
 
-def _tell(payment: Payment) -> None:
+def _announce(payment: Payment) -> None:
     try:
         task_stream.write(
             task_stream.Addition(stream_key(payment), {"status": payment.status}, 10, KEPT_S)

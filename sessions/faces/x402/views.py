@@ -136,7 +136,7 @@ async def _settled(payment: Payment) -> Payment:
     async with current_reader().follower() as follower:
         follower.add(settlement.stream_key(payment))
         while True:
-            payment = await sync_to_async(_look)(payment)
+            payment = await sync_to_async(_advance)(payment)
             if payment.status != PaymentStatus.PENDING:
                 return payment
             left_s = until - time.monotonic()
@@ -149,7 +149,7 @@ async def _settled(payment: Payment) -> Payment:
             await follower.read(min(left_s, LOOK_EVERY_S))
 
 
-def _look(payment: Payment) -> Payment:
+def _advance(payment: Payment) -> Payment:
     try:
         return settlement.advance(payment)
     finally:

@@ -80,18 +80,18 @@ def read_payment(headers: Mapping[str, str]) -> SignedPayment | None:
 
 def settlement(payment: Payment, network: str, version: int) -> dict[str, str]:
     """Return the header that reports the result of a payment."""
-    said: dict[str, Any] = {
+    receipt: dict[str, Any] = {
         "success": bool(payment.transaction),
         "transaction": payment.transaction,
         "network": network,
         "payer": to_checksum_address(payment.payer),
     }
     if payment.transaction:
-        said["amount"] = str(payment.amount_wei)
+        receipt["amount"] = str(payment.amount_wei)
     else:
         reason = Reason.TRANSACTION if payment.error else Reason.PENDING
-        said |= {"errorReason": reason.value, "errorMessage": payment.error[:200]}
-    return {RESPONSE_HEADERS[version]: _encoded(said)}
+        receipt |= {"errorReason": reason.value, "errorMessage": payment.error[:200]}
+    return {RESPONSE_HEADERS[version]: _encoded(receipt)}
 
 
 def _encoded(value: dict[str, Any]) -> str:
