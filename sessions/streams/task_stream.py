@@ -36,10 +36,12 @@ class Addition:
 
 
 def task_stream_key(session_id: int, task_id: int) -> str:
+    """Return the key of a task's stream, which only the router writes."""
     return f"task:{session_id}:{task_id}"
 
 
 def miner_stream_key(address: str, assignment_id: object) -> str:
+    """Return the key of the stream that a miner writes for one assignment."""
     return f"miner:{address.lower()}:stream:{assignment_id}"
 
 

@@ -32,12 +32,14 @@ NOTHING: Conjunction = (Atom(SchemaPlace("false", False, "")),)
 
 
 def of(place: SchemaPlace) -> Conjunction:
+    """Return the conjunction of one subschema."""
     if place.value is True or place.value == {}:
         return ANYTHING
     return NOTHING if place.value is False else (Atom(place),)
 
 
 def both(one: Conjunction, other: Conjunction) -> Conjunction:
+    """Return the conjunction of two, which is NOTHING if they contradict each other."""
     if NOTHING in (one, other):
         return NOTHING
     if any(atom.complement in one for atom in other):
@@ -189,6 +191,7 @@ class Objects:
 
 
 def all_of(conjunctions: Iterable[Conjunction]) -> Conjunction:
+    """Return the conjunction of several."""
     result = ANYTHING
     for conjunction in conjunctions:
         result = both(result, conjunction)

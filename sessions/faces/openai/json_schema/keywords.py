@@ -33,6 +33,7 @@ _TYPES = {
 
 
 def kinds_of_types(value: Any, path: str) -> Kinds:
+    """Return the values that `type` admits."""
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name in _TYPES for name in names):
         raise SchemaInvalid(path, f"it has to be one of {', '.join(_TYPES)}, or a list of some")
@@ -63,6 +64,7 @@ def _only(value: Any, path: str) -> SchemaPlace:
 
 
 def kinds_of_enum(value: Any, path: str) -> Kinds:
+    """Return the values that `enum` admits."""
     if not isinstance(value, list):
         raise SchemaInvalid(path, "it has to be a list")
     return one_of(kinds_of_value(each, f"{path}[{i}]") for i, each in enumerate(value))
