@@ -51,5 +51,5 @@ def test_without_a_subscription_it_is_a_short_wait(caplog: pytest.LogCaptureFixt
     watch.close()
     [line] = [record.message for record in caplog.records if record.name == "chain.following.heads"]
     assert line == (
-        "127.0.0.1 has no subscription to heads (ConnectionRefusedError); it is asked instead"
+        "127.0.0.1 offers no subscription to heads (ConnectionRefusedError); polling it instead"
     )
