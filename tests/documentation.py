@@ -27,6 +27,7 @@ HELD = (
     Held(r"make run$", "it stays up: tests/cortensor_site/test_stack_main.py starts it"),
     Held(r"make ask", "tests/cortensor_site/test_stack_ask.py"),
     Held(r"make (test|lint|docs)$", "CI runs it: .ci/run"),
+    Held(r"make prove-contracts", "CI runs it: .ci/run"),
     Held(r"make (test-contracts|setup-dev)", "a part of `make test`, which CI runs"),
     Held(r"make (contracts|bench-gas|audit|pins)", "it compiles or installs, for minutes"),
     Held(r"python contracts/build\.py --check", "a part of `make test-contracts`"),

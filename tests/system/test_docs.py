@@ -23,6 +23,7 @@ PAGES = [page for page in pages() if script_of(page)]
 _PRELUDE = """
 set -e
 curl() { command curl -sS --fail-with-body --max-time 60 "$@"; echo; }
+make() { echo "make $* changes what the checkout's links lead to: hold it" >&2; return 1; }
 newest() {
   command curl -sS "$1" -H "Authorization: Bearer $MANAGER" | .venv/bin/python -c '
 import json, sys
