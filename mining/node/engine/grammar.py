@@ -6,30 +6,25 @@ library's version. A node with another version could allow other tokens, so it r
 
 A grammar comes from an untrusted author. It can cause no other errors here than GrammarInvalid and
 GrammarFailed: the library catches its own panics and limits its own work, this module catches what
-the library lets through, and grammars are read on a stack that is too large for them to fill.
+the library lets through, and grammars are read on a stack that is too large for them to fill. A new
+grammar is read in a process of its own first (`grammar_trial`), where its time is limited.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, __version__
+from llguidance import __version__
 
-from mining.node.engine.deep_stack import call_with_deep_stack
 from mining.node.engine.generation import GrammarFailed
 from mining.node.engine.grammar_tokens import NoEnd, tokenizer_of
+from mining.node.engine.grammar_trial import GrammarTrial, TrialFailed, read_grammar
 from mining.node.engine.sampling import Scores, Tokens
 from mining.node.llm.llama import Model
 
 LIBRARY, VERSION = "llguidance", str(__version__)
 MAX_GRAMMAR_BYTES = 256 * 1024
-LIMITS = LLParserLimits(
-    max_lexer_states=50_000,  # of up to 2 kB each
-    verbose_errors=False,  # verbose errors quote the whole grammar and would end up in logs
-)
-"""The limits of the library's work. All miners need the same ones, since they can fail a task."""
 MAX_REASON = 300
 """The most characters of the library's own message that an error quotes."""
 _NEVER = np.float32(-np.inf)
@@ -73,11 +68,12 @@ class Grammar:
                 f" {MAX_GRAMMAR_BYTES} bytes without NUL"
             )
         try:
+            _trial.require_quick(lark)
             with _fenced():
                 tokenizer = tokenizer_of(model)
-                self._matcher = call_with_deep_stack(partial(_matcher, tokenizer, lark))
+                self._matcher = read_grammar(tokenizer, lark)
                 error = self._matcher.get_error()
-        except (GrammarFailed, NoEnd) as failure:
+        except (GrammarFailed, NoEnd, TrialFailed) as failure:
             raise GrammarInvalid(str(failure)) from failure
         if error:
             raise GrammarInvalid(f"grammar: it cannot be read: {_reason(error)}")
@@ -123,8 +119,7 @@ class Grammar:
             )
 
 
-def _matcher(tokenizer: LLTokenizer, lark: str) -> LLMatcher:
-    return LLMatcher(tokenizer, LLMatcher.grammar_from_lark(lark), log_level=0, limits=LIMITS)
+_trial = GrammarTrial()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mining.node.engine.deep_stack import call_with_deep_stack
+from mining.node.llm.deep_stack import call_with_deep_stack
 
 RULES = "start: r0" + "".join(f"\nr{n}: r{n + 1}" for n in range(5_000)) + '\nr5000: "a"'
 TOKENS = "start: T0" + "".join(f'\nT{n}: "b" T{n + 1}' for n in range(1_500)) + '\nT1500: "a"'
