@@ -1,4 +1,4 @@
-"""A real EVM chain for tests: `anvil`, which mines when a test says so."""
+"""A real EVM chain for tests: `anvil`, which mines blocks when a test asks for them."""
 
 import tempfile
 import time
@@ -28,7 +28,7 @@ PRICE = ModelPrice(input_wei=10**12, output_wei=3 * 10**12)
 
 
 def account(name: str) -> LocalAccount:
-    """An account that tests know by its name."""
+    """Return the account that belongs to a name. The same name gives the same account."""
     key = Web3.keccak(text=f"test account {name}")
     made: LocalAccount = Account.from_key(key)
     return made
@@ -47,7 +47,7 @@ ROLES = RoleHolders(
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain with the contracts on it, and what a test does to it."""
+    """A chain with the deployed contracts, and methods to use it in tests."""
 
     url: str
     w3: Web3
@@ -55,12 +55,12 @@ class Chain:
     _contracts: dict[str, Contract] = field(default_factory=dict)
 
     def contract(self, name: str) -> Contract:
-        if name not in self._contracts:  # web3 takes 20 ms to make one
+        if name not in self._contracts:  # web3 takes 20 ms to create a contract object
             self._contracts[name] = handle(self.w3, self.deployment, name)
         return self._contracts[name]
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC request; anvil's own methods among them."""
+        """Send a JSON-RPC request, such as one of anvil's own methods, and return its result."""
         answer = self.w3.provider.make_request(method, list(params))  # type: ignore[arg-type]
         assert "error" not in answer, answer
         return answer["result"]
@@ -70,7 +70,7 @@ class Chain:
             self.rpc("evm_mine")
 
     def transact(self, sender: LocalAccount, call: Any) -> TxReceipt:
-        """Send a call, mine it, and expect it to succeed."""
+        """Send a call in a transaction, mine it, and assert that it succeeds."""
         receipt = self.send(sender, call.address, call._encode_transaction_data())
         assert receipt["status"] == 1
         return receipt
@@ -94,12 +94,23 @@ class Chain:
         return w3.eth.wait_for_transaction_receipt(tx_hash, timeout=10, poll_latency=0.02)
 
     def open_session(self, *, redundancy: int = 1, deposit_wei: int = 10**18) -> int:
-        """A session of CLIENT's with some money; its id."""
+        """Create a session of CLIENT with a deposit. Return its id."""
         receipt = self.transact(
             CLIENT,
             self.contract("Session").functions.create(
-                *("test", "{}", CLIENT.address, 1, redundancy, redundancy, 1),
-                *(0, False, 0, MODEL, 0, 0),
+                "test",
+                "{}",
+                CLIENT.address,
+                1,
+                redundancy,
+                redundancy,
+                1,
+                0,
+                False,
+                0,
+                MODEL,
+                0,
+                0,
             ),
         )
         [created] = (
@@ -116,7 +127,7 @@ class Chain:
         return session_id
 
     def register_miner(self, miner: LocalAccount) -> None:
-        """A node that may be put on tasks. It has no gas money."""
+        """Register a node that tasks may be assigned to. It has no ether for gas."""
         pool = self.contract("NodePool")
         self.rpc("anvil_setBalance", miner.address, hex(10**18))
         self.transact(miner, pool.functions.register())
@@ -126,19 +137,19 @@ class Chain:
 
 @pytest.fixture(scope="session")
 def anvil() -> Iterator[str]:
-    """The RPC URL of a chain that lives as long as the run."""
+    """The RPC URL of a chain that runs for the whole test run."""
     with ExitStack() as stack:
         folder = stack.enter_context(
-            # anvil may write its state once more while it is asked to stop
+            # anvil may still write its state while it stops
             tempfile.TemporaryDirectory(prefix="cortensor-chain-", ignore_cleanup_errors=True)
         )
-        # The quicker its blocks were at first, the fewer states anvil remembers.
+        # The shorter its initial block time, the fewer states anvil keeps.
         yield start_anvil(stack, Path(folder), free_port())
 
 
 @pytest.fixture(scope="session")
 def deployed(anvil: str, tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    """The run's chain with the contracts on it, mining only when a test says so."""
+    """The run's chain with the deployed contracts. It mines only when a test asks for it."""
     w3 = connect(anvil)
     for holder in (DEPLOYER, CLIENT):
         w3.provider.make_request("anvil_setBalance", [holder.address, hex(10**24)])  # type: ignore[arg-type]
@@ -150,20 +161,20 @@ def deployed(anvil: str, tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture
 def chain(deployed: Chain, settings: Any, tmp_path: Path) -> Iterator[Chain]:
-    """The run's chain, as it was after deployment; the settings point to it.
+    """The run's chain in its state after deployment. The settings name it.
 
-    Blocks come when the test mines them.
+    Only the test mines blocks.
     """
     settings.RPC_URL = deployed.url
     settings.RPC_URLS = [deployed.url]
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed.deployment.save(settings.DEPLOYMENT_FILE)
     snapshot = deployed.rpc("evm_snapshot")
-    # A chain that was reverted has its clock of then, and another test's jumps in time.
+    # A reverted chain keeps an old clock, with the jumps of other tests.
     deployed.rpc("evm_setTime", int(time.time()))
     yield deployed
     payment = deployed.contract("SessionPayment")
-    # After forks that go deep, anvil has forgotten the contracts, and their money with them.
+    # After deep forks anvil no longer has the contracts and their balances.
     if deployed.w3.eth.get_code(payment.address):
         assert_every_unit_is_accounted_for(payment, deployed.contract("CortensorToken"))
     deployed.rpc("evm_revert", snapshot)

@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: whichever Chromium the machine has."""
+"""A real browser for tests of pages: the Chromium of this machine."""
 
 import os
 import shutil
@@ -10,14 +10,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
 )
 
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Start a browser; a machine without one skips the test, unless it is CI's (`CI` is set)."""
+    """Start a browser. Without one, skip the test, or fail it in CI (`CI` is set)."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         missing = f"no browser here: install one of {', '.join(NAMES)}"
@@ -33,7 +38,7 @@ def running_browser() -> Iterator[Browser]:
 
 
 def collect_errors(page: Page) -> list[str]:
-    """What goes wrong in the page from now on: a list that fills."""
+    """Return a list to which the page's errors are added from now on."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(

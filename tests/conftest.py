@@ -1,4 +1,4 @@
-"""Fixtures that every package's tests share."""
+"""Fixtures that the tests of all packages share."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from tests.anvil import anvil, chain, deployed
 from tests.workers import WholeFiles, network_first
 
-# Here and nowhere else: wherever it is imported, a fixture of the run is made anew.
+# Only this module imports them: each import of a session fixture creates another instance.
 __all__ = ["anvil", "chain", "deployed"]
 
 OF_THE_MODELS = ("django_content_type", "auth_permission")
-"""Tables whose rows `migrate` makes, one for each model and each right: no test changes them."""
+"""Tables whose rows `migrate` creates for models and permissions. No test changes them."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
@@ -40,18 +40,22 @@ def redis_url() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_flush() -> Iterator[None]:
-    """After a test with real transactions, rows are deleted: for so few of them that is a hundred
-    times faster than TRUNCATE, which makes new files for every table and index."""
+    """Delete the rows after a test with real transactions, instead of truncating the tables.
+
+    For a few rows this is a hundred times faster than TRUNCATE, which creates new files for every
+    table and index.
+    """
 
     def delete(
         operations: DatabaseOperations, style: Any, tables: Sequence[str], **_: Any
     ) -> list[str]:
-        # All in one request, and foreign keys are looked at when it ends.
+        # One request runs as one transaction, which checks foreign keys at its end.
         names = [operations.quote_name(table) for table in tables if table not in OF_THE_MODELS]
         return ["".join(f"DELETE FROM {name};" for name in names)]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "sql_flush", delete)
-        # Nor is there anything to make anew: it takes longer than all the rest.
+        # The signal would recreate the rows of OF_THE_MODELS, which still exist. It takes longer
+        # than all the rest.
         patch.setattr(flush, "emit_post_migrate_signal", lambda *_, **__: None)
         yield

@@ -1,7 +1,7 @@
-"""The project's pages: their blocks, the commands in these, and how each command is tested.
+"""Reads the project's pages: their blocks, the commands in these, and how each is tested.
 
-Every command of a page is run by `tests/system/test_docs.py`, on a network, as it is written. What
-cannot be run there stands in `HELD`, with the reason and with what runs it instead.
+`tests/system/test_docs.py` runs the commands of all pages on a network, as they are written. `HELD`
+lists the commands that cannot run there, with the reason or the test that runs them instead.
 """
 
 import re
@@ -17,7 +17,7 @@ _HEREDOC = re.compile(r"<<'(\w+)'$")
 
 @dataclass(frozen=True)
 class Held:
-    """Commands that no page's script runs; `pattern` matches their beginnings."""
+    """Commands that are not run with their page. `pattern` matches their beginnings."""
 
     pattern: str
     reason: str
@@ -51,28 +51,28 @@ HELD = (
 
 
 def pages() -> list[Path]:
-    """Every page of the project."""
+    """Return the paths of all pages of the project."""
     return sorted(path for place in _PLACES for path in ROOT.glob(place))
 
 
 def name_of(page: Path) -> str:
-    """A page's path in the repository."""
+    """Return a page's path in the repository."""
     return page.relative_to(ROOT).as_posix()
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """A page's fenced blocks: the language of each, and its text."""
+    """Yield the language and the text of each fenced block of a page."""
     for match in _BLOCK.finditer(page.read_text()):
         yield match[1], match[2]
 
 
 def prose(page: Path) -> str:
-    """What a page says outside its blocks."""
+    """Return the text of a page without its blocks."""
     return _BLOCK.sub("", page.read_text())
 
 
 def commands(block: str) -> Iterator[str]:
-    """The commands of a block of shell: with what continues them, and what they are fed."""
+    """Yield the commands of a shell block, with continuation lines and here-documents."""
     lines = iter(block.splitlines())
     for line in lines:
         command = line
@@ -88,12 +88,12 @@ def commands(block: str) -> Iterator[str]:
 
 
 def held(command: str) -> Held | None:
-    """Why a command is not run with its page; None for one that is."""
+    """Return the entry of HELD for a command, or None if it is run with its page."""
     return next((each for each in HELD if re.match(each.pattern, command)), None)
 
 
 def script_of(page: Path) -> str:
-    """All that a page has run: its shell and its Python, one after the other."""
+    """Return a shell script that runs a page's commands and Python programs, in their order."""
     parts = []
     for language, text in blocks(page):
         if language == "sh":

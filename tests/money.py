@@ -1,4 +1,4 @@
-"""The sum that must hold after every test that moved money."""
+"""Equations of the contracts' totals that must hold after every test that moved money."""
 
 from web3 import Web3
 from web3.contract import Contract
@@ -6,7 +6,10 @@ from web3.types import BlockNumber, RPCEndpoint
 
 
 def assert_every_unit_is_accounted_for(payment: Contract, token: Contract) -> None:
-    """Deposits = balances + reserved + owed + withdrawn, and the tokens for it are there."""
+    """Assert that deposits = balances + reserved + owed + withdrawn.
+
+    The contract's token balance has to cover balances, reserved and owed.
+    """
     block = _past_block(payment.w3)
     total = {
         name: payment.functions[f"total{name}"]().call(block_identifier=block)
@@ -18,7 +21,10 @@ def assert_every_unit_is_accounted_for(payment: Contract, token: Contract) -> No
 
 
 def assert_every_reward_is_accounted_for(rewards: Contract, token: Contract) -> None:
-    """What was put into the pool of network tasks = pool + owed + paid, and the rest is there."""
+    """Assert that the funding of network tasks = pool + owed + paid.
+
+    The contract's token balance has to cover pool and owed.
+    """
     block = _past_block(rewards.w3)
     total = {
         name: rewards.functions[f"total{name}"]().call(block_identifier=block)
@@ -30,10 +36,10 @@ def assert_every_reward_is_accounted_for(rewards: Contract, token: Contract) -> 
 
 
 def _past_block(w3: Web3) -> BlockNumber:
-    """A block to ask several questions of, with everything that has happened so far in it.
+    """Return the number of a block that contains everything so far and has a successor.
 
-    Another follows it: what anvil is asked of its newest block, it answers from the state of the
-    next one while it makes that.
+    While anvil builds a block, it answers calls on the latest block from the state of the new one.
+    Calls on an older block are consistent.
     """
     block = w3.eth.block_number
     w3.provider.make_request(RPCEndpoint("evm_mine"), [])

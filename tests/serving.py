@@ -15,7 +15,7 @@ import uvicorn
 
 @contextmanager
 def serve(application: Any) -> Iterator[str]:
-    """An ASGI application behind uvicorn; its URL."""
+    """Serve an ASGI application with uvicorn. Yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(application, lifespan="off", log_level="warning")
         running = uvicorn.Server(config)
@@ -31,7 +31,7 @@ def serve(application: Any) -> Iterator[str]:
 
 @dataclass
 class Received:
-    """One request, as it came."""
+    """A received request."""
 
     path: str
     headers: dict[str, str]
@@ -40,7 +40,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came to a server, and what it answers: a status, or whatever `answer` does."""
+    """The requests that a server has received, and its answer: `status`, or what `answer` does."""
 
     url: str = ""
     status: int = 204
@@ -50,7 +50,7 @@ class Receiver:
 
 @contextmanager
 def receive(certificate: Path | None = None) -> Iterator[Receiver]:
-    """A server on 127.0.0.1 that keeps what it is sent; by HTTPS where it has a certificate."""
+    """Run a server on 127.0.0.1 that stores all requests. With a certificate it uses HTTPS."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ def receive(certificate: Path | None = None) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if certificate is not None:

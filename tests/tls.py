@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none: the endpoint that a client across a network would see."""
+"""A TLS proxy for servers without TLS, as clients in other networks would reach them."""
 
 import socket
 import ssl
@@ -8,15 +8,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CERTIFICATE = Path(__file__).with_name("redis_test_certificate.pem")
-"""For localhost and 127.0.0.1, signed by itself; with its key."""
+"""A self-signed certificate for localhost and 127.0.0.1, with its key."""
 
 
 @contextmanager
 def tls_before(port: int) -> Iterator[int]:
-    """Take TLS connections and pass them on to another port; the port."""
+    """Accept TLS connections and forward them to a port. Yield the port of the proxy."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
-    # On every address of this machine, so that it can be reached by a name that is not its own.
+    # Listen on all addresses, so that tests can connect by a name that is not in the certificate.
     with socket.create_server(("", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, context, port), daemon=True).start()
         try:

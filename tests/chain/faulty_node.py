@@ -1,4 +1,4 @@
-"""A node that is not to be relied upon: a real one behind a proxy that bends its answers."""
+"""An unreliable RPC node: a real node behind a proxy that changes its answers."""
 
 import contextlib
 import json
@@ -11,20 +11,23 @@ from typing import Any
 import httpx
 
 Bend = Callable[[str, list[Any], Any], Any]
-"""From method, parameters and the true answer (`{"result": …}` or `{"error": …}`) to another."""
+"""Returns an answer for a method, its parameters and the true answer.
+
+Answers are `{"result": …}` or `{"error": …}`.
+"""
 
 
 class HttpStatus(Exception):
-    """To be raised by a bend: the proxy answers with this status."""
+    """A bend raises this to let the proxy answer with an HTTP status."""
 
 
 def honest(method: str, params: list[Any], answer: Any) -> Any:
-    """Bends nothing."""
+    """Return the true answer."""
     return answer
 
 
 class FaultyNode:
-    """An endpoint whose `bend` a test sets, and the methods that it was asked for."""
+    """An endpoint whose `bend` a test sets, and the methods of its requests."""
 
     def __init__(self, url: str, port: int) -> None:
         self.bend: Bend = honest
@@ -42,7 +45,7 @@ class FaultyNode:
 
 @contextmanager
 def faulty_node(url: str) -> Iterator[FaultyNode]:
-    """A proxy in front of the node at `url`."""
+    """Run a proxy in front of the node at `url`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -57,14 +60,14 @@ def faulty_node(url: str) -> Iterator[FaultyNode]:
                 self.send_error(int(str(status)))
                 return
             content = json.dumps(answers).encode()
-            with contextlib.suppress(BrokenPipeError):  # who has not waited
+            with contextlib.suppress(BrokenPipeError):  # the client has not waited
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """Tests want no access log."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     node = FaultyNode(url, server.server_port)

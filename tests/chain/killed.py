@@ -1,4 +1,4 @@
-"""A part of the chain's work in a process of its own, which SIGKILL ends at a chosen step."""
+"""Runs work of the `chain` app in a child process, which SIGKILL ends at a chosen step."""
 
 import os
 import signal
@@ -15,13 +15,16 @@ Fault = Callable[[], None]
 
 
 def sigkill() -> None:
-    """What the machine does to a process."""
+    """Kill this process at once, as the machine may do."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Fuse:
-    """Blows at the n-th step, a step being a statement to the database or a request to the node;
-    between, before and after any two of them, that is, transactions and broadcasts included."""
+    """Ends the process at the n-th step.
+
+    A step is a statement to the database or a request to the RPC node, so the process can end
+    between any two of them, commits and broadcasts included.
+    """
 
     def __init__(self, steps: int, blow: Fault) -> None:
         self._left = steps
@@ -45,7 +48,7 @@ class Fuse:
         self._wrapper.__exit__(None, None, None)
 
     def burn(self) -> None:
-        """One step."""
+        """Count a step."""
         self._left -= 1
         if self._left == 0:
             self._blow()
@@ -56,14 +59,14 @@ class Fuse:
 
 
 def in_a_process(work: Callable[[], object]) -> int:
-    """Do the work in a child process; return how it ended, as `os.waitstatus_to_exitcode` does."""
-    connection.close()  # back into the pool, which stays this process's own
+    """Do the work in a child process. Return its `os.waitstatus_to_exitcode`."""
+    connection.close()  # returns it to the pool, which only this process may use
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            # None of the parent's connections: two processes would speak on one line.
+            # The child must not use a connection of its parent.
             connection.connection = None
             connection.settings_dict["OPTIONS"].pop("pool", None)
             work()

@@ -1,12 +1,12 @@
-"""A small HTTP server that speaks three endpoints of Kubo's RPC API, as its reference has them.
+"""A small HTTP server with three endpoints of Kubo's RPC API, according to its reference.
 
 - `POST /api/v0/block/put?cid-codec&mhtype&pin`, multipart; answers `{"Key", "Size"}`, refuses
   blocks above 1 MiB.
 - `POST /api/v0/block/get?arg`; answers the bytes.
 - `POST /api/v0/pin/add?arg&recursive`; answers `{"Pins"}`.
 
-Errors are HTTP 500 with `{"Message", "Code", "Type"}`; any other method than POST is 405. It is no
-Kubo: it knows no network, and computes CIDs by itself from codec and SHA-256.
+Errors are HTTP 500 with `{"Message", "Code", "Type"}`; any other method than POST is 405. Unlike
+Kubo, it has no network. It computes CIDs itself from codec and SHA-256.
 """
 
 import base64
@@ -24,9 +24,10 @@ MAX_BLOCK_BYTES = 1024 * 1024
 
 
 class KuboNode(ThreadingHTTPServer):
-    """The server, its blocks and pins. `fault`, where set, answers in its place.
+    """The server, its blocks and its pins.
 
-    A fault takes the handler and the endpoint's name, and returns whether it has answered.
+    If `fault` is set, it is called with the handler and the endpoint's name. It returns whether it
+    has answered the request.
     """
 
     daemon_threads = True
@@ -45,7 +46,7 @@ class KuboNode(ThreadingHTTPServer):
 
 @contextmanager
 def running_node() -> Iterator[KuboNode]:
-    """A node that runs for as long as the context."""
+    """Run a node while the context is open."""
     node = KuboNode()
     thread = threading.Thread(target=node.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -122,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Basic {wanted}"
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _only_file(content_type: str, body: bytes) -> bytes:

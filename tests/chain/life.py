@@ -1,4 +1,4 @@
-"""A task's life as operations: what routers, miners and validators put into the outbox."""
+"""A task's life as operations, which routers, miners and validators put into the outbox."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_INPUT_TOKENS = 100
 
 @dataclass(frozen=True)
 class Life:
-    """One task of one session, in the router's first lane."""
+    """A task of a session, in the router's first lane."""
 
     chain: Chain
     session_id: int
@@ -42,7 +42,14 @@ class Life:
         session = self.chain.contract("Session").functions.getSession(self.session_id).call()
         return task_digest(
             to_bytes(session[1]),
-            *(self.task_id, self.text, 1, "", LLM_PARAMS, [self.timeout_s], "", MAX_INPUT_TOKENS),
+            self.task_id,
+            self.text,
+            1,
+            "",
+            LLM_PARAMS,
+            [self.timeout_s],
+            "",
+            MAX_INPUT_TOKENS,
         )
 
     def submit(self) -> None:
@@ -81,13 +88,18 @@ class Life:
     def judge(self, miners: Iterable[LocalAccount], accuracy_bps: int = 10_000) -> None:
         addresses = tuple(miner.address for miner in miners)
         message = Verdict(
-            *(self.session_id, self.task_id, self.digest, 10, addresses),
-            *((accuracy_bps,) * len(addresses), (12,) * len(addresses)),
+            self.session_id,
+            self.task_id,
+            self.digest,
+            10,
+            addresses,
+            (accuracy_bps,) * len(addresses),
+            (12,) * len(addresses),
         )
         self.deliver(operations.relay_verdict(message, self._signed(message, VALIDATOR)))
 
     def status(self) -> int:
-        """The contract's word for how far the task has come; 5 is its end."""
+        """Return the contract's number of the task's state; 5 is the final one."""
         queue = self.chain.contract("SessionQueue")
         return int(queue.functions.getTaskStatus(self.session_id, self.task_id).call())
 

@@ -1,4 +1,4 @@
-"""The whole mirror as plain values, to be compared."""
+"""Reads the whole mirror as plain values, for comparisons."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chain.models import mirrored_models
 
 
 def mirror() -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every mirrored table, without the tables' own running numbers."""
+    """Return the rows of all mirrored tables, without automatic primary keys."""
     content = {}
     for model in mirrored_models():
         names = [
@@ -23,7 +23,7 @@ def mirror() -> dict[str, list[tuple[Any, ...]]]:
 
 
 def rebuilt_mirror() -> dict[str, list[tuple[Any, ...]]]:
-    """The mirror as a rebuild from the stored events would make it; the real one stays."""
+    """Return the mirror that a rebuild from the stored events makes. The real mirror is kept."""
     with transaction.atomic():
         point = transaction.savepoint()
         blocks.rebuild()

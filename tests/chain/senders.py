@@ -1,4 +1,4 @@
-"""A sender in this process, and what it has done."""
+"""Runs a sender in the test's process."""
 
 from chain.models import Operation
 from chain.rpc.client import Rpc
@@ -11,7 +11,7 @@ def make_sender(chain: Chain) -> Sender:
 
 
 def deliver(chain: Chain, at_work: Sender) -> None:
-    """Send what waits, mine it, and take the receipts."""
+    """Send waiting operations, mine them, and read the receipts."""
     at_work.tick()
     chain.mine()
     at_work.tick()

@@ -1,4 +1,4 @@
-"""`make fuzz-engine`: hostile input for some time, and whether a process died of it."""
+"""`make fuzz-engine`: runs hostile input for some time, and reports whether a process died."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Many cases for one child process after another; what became of them."""
+"""Runs many cases in child processes, one after the other, and counts their results."""
 
 import json
 import queue
@@ -20,13 +20,13 @@ KINDS = {
     "file": 1,
     "json": 1,
 }
-"""How many cases of each kind are run in a round."""
+"""The number of cases of each kind in a round."""
 HANG_S = 60.0
 START_S = 120.0
 
 
 class Campaign:
-    """Counts what cases come to; a child that dies or hangs is counted and followed by another."""
+    """Counts the results of cases. A child that dies or hangs is counted and replaced."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -49,7 +49,7 @@ class Campaign:
         self._stop()
 
     def run_for(self, seconds: float, seed: int) -> None:
-        """Rounds of all kinds, until the time is over."""
+        """Run rounds of all kinds until the time is over."""
         ends_at, number = time.monotonic() + seconds, seed * 1_000_000
         while time.monotonic() < ends_at:
             for kind, count in KINDS.items():
@@ -60,7 +60,7 @@ class Campaign:
                     number += 1
 
     def run(self, kind: str, number: int) -> str:
-        """One case; what became of it."""
+        """Run a case and return its result."""
         child = self._running()
         name = f"{kind}:{number}"
         assert child.stdin is not None
@@ -83,7 +83,7 @@ class Campaign:
         return code
 
     def table(self) -> str:
-        """What cases came to, by kind; then those that should not be."""
+        """Return the counts of results by kind, and then the results that must not occur."""
         lines = [f"{'kind':<10}{'outcome':<26}{'cases':>8}   slowest of the kind"]
         for (kind, code), count in sorted(self.outcomes.items()):
             lines.append(f"{kind:<10}{code:<26}{count:>8}   {self._slowest.get(kind, 0):.2f} s")

@@ -1,4 +1,4 @@
-"""Cases by kind and number: the same number makes the same case."""
+"""Generates cases by kind and number. The same number gives the same case."""
 
 import json
 import random
@@ -34,9 +34,26 @@ GRAMMARS = (
 )
 PIECES = (
     *'"/()[]{}|*+?\\:@&~$^',
-    *("\n", "\0", "😀", "\ud800", "start", "%json", "%regex", "{0,99999999}", "{,}", "\\x{"),
-    *("%ignore /x/\n", "a: a\n", '{"type": ["string", 5]}', "(?i)", "(?=a)", "\\b", "\\p{L}"),
-    *("<[0]>", "<[999999999]>", "<|end|>"),
+    "\n",
+    "\0",
+    "😀",
+    "\ud800",
+    "start",
+    "%json",
+    "%regex",
+    "{0,99999999}",
+    "{,}",
+    "\\x{",
+    "%ignore /x/\n",
+    "a: a\n",
+    '{"type": ["string", 5]}',
+    "(?i)",
+    "(?=a)",
+    "\\b",
+    "\\p{L}",
+    "<[0]>",
+    "<[999999999]>",
+    "<|end|>",
 )
 TEMPLATES = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}",
@@ -50,20 +67,61 @@ TEMPLATES = (
     "{{ raise_exception('no') }}{{ strftime_now('%Y' * 999) }}",
 )
 TEXTS = (
-    *("a", "9", " ", "\n", "\0", "é", "😀", "\U0001f469\u200d\U0001f467", "\ud800", "\u202e"),
-    *("\u0301", "½", "\ufdf7", "中", "'s", "<|end|>", "\u2581", "\ufeff", "\U0010ffff", "<s>"),
-    *("[INST]", "\U0001f3fd"),
+    "a",
+    "9",
+    " ",
+    "\n",
+    "\0",
+    "é",
+    "😀",
+    "\U0001f469\u200d\U0001f467",
+    "\ud800",
+    "\u202e",
+    "\u0301",
+    "½",
+    "\ufdf7",
+    "中",
+    "'s",
+    "<|end|>",
+    "\u2581",
+    "\ufeff",
+    "\U0010ffff",
+    "<s>",
+    "[INST]",
+    "\U0001f3fd",
 )
 NUMBERS: tuple[Any, ...] = (
-    *(0, 1, -1, 2, 7, 100, 255, 2**31 - 1, 2**31, 2**63, 2**64, 10**400, 0.5, -0.0, 1e-300, 1e308),
-    *(float("nan"), float("inf"), float("-inf"), None, True, "7", [], {}),
+    0,
+    1,
+    -1,
+    2,
+    7,
+    100,
+    255,
+    2**31 - 1,
+    2**31,
+    2**63,
+    2**64,
+    10**400,
+    0.5,
+    -0.0,
+    1e-300,
+    1e308,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    None,
+    True,
+    "7",
+    [],
+    {},
 )
 
 Case = dict[str, Any]
 
 
 def mutated(rng: random.Random, text: str, pieces: tuple[str, ...]) -> str:
-    """A text that was cut, doubled and written into at some places."""
+    """Return a text with random cuts, repetitions and insertions."""
     for _ in range(rng.choice((0, 1, 1, 2, 5))):
         a, b = sorted(rng.randrange(len(text) + 1) for _ in range(2))
         match rng.randrange(5):
@@ -78,7 +136,7 @@ def mutated(rng: random.Random, text: str, pieces: tuple[str, ...]) -> str:
 
 
 def schema(rng: random.Random, depth: int = 0) -> Any:
-    """What somebody may send as a JSON schema."""
+    """Return a random JSON schema, valid or not."""
     kinds = ("string", "number", "integer", "boolean", "null", "object", "array", "mystery")
     found: dict[str, Any] = {}
     if rng.random() < 0.8:
@@ -89,14 +147,14 @@ def schema(rng: random.Random, depth: int = 0) -> Any:
 
 
 def text(rng: random.Random) -> str:
-    """A text that tokenisers do not like."""
+    """Return a text that is difficult for tokenisers."""
     sizes = (1, 2, 20, 300, 300, 20_000, 200_000)
     parts = [rng.choice(TEXTS) * rng.choice(sizes) for _ in range(rng.randrange(1, 4))]
     return "".join(parts)[:400_000]
 
 
 def number(rng: random.Random) -> Any:
-    """A number, or what is none."""
+    """Return a number, or another value in its place."""
     return rng.choice(NUMBERS)
 
 
@@ -143,5 +201,5 @@ _MEMBERS = tuple(_MEMBER)
 
 
 def lark_of_schema(rng: random.Random) -> str:
-    """A schema as the rule of a grammar."""
+    """Return a grammar whose rule is a random schema."""
     return f"start: %json {json.dumps(schema(rng), ensure_ascii=rng.random() < 0.5)}"

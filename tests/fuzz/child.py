@@ -1,4 +1,4 @@
-"""The process that hostile cases are run in: one line in, one line out, and no end of it."""
+"""The process that runs hostile cases: it reads a line for each case and writes a line."""
 
 import json
 import os
@@ -31,7 +31,7 @@ TIME_S = 20.0
 
 
 class Bench:
-    """An engine, and what it is asked."""
+    """An engine, and a function for each kind of case."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,7 +54,7 @@ class Bench:
         }
 
     def run(self, kind: str, number: int) -> str:
-        """What became of a case: `ok`, the code of an error, or how it has no name."""
+        """Run a case. Return `ok`, an error's code, or a description of an unnamed error."""
         rng = random.Random(f"{kind}:{number}")
         neighbour = self._engine.submit(self._innocent)
         try:
@@ -148,7 +148,7 @@ def _grammar(rng: random.Random) -> str:
 
 
 def main() -> None:
-    """Run the cases that come, until nothing comes."""
+    """Run the cases from standard input until it ends."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         print(json.dumps({"ready": True}), flush=True)

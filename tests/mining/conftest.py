@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def deployment(settings: Any, tmp_path: Path) -> Iterator[Deployment]:
-    """Addresses to sign for; nothing is deployed."""
+    """A deployment that provides addresses for signing domains. No contract exists."""
     names = ("Roles", "CortensorToken", "NodePool", "SessionPayment", "SessionQueue", "Session")
     deployment = Deployment(
         chain_id=CHAIN_ID,
@@ -60,7 +60,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(settings: Any, model_path: Path) -> Iterator[Path]:
-    """The model that sessions call 1."""
+    """The file of the model that has the identifier 1."""
     settings.MODELS = {MODEL: str(model_path)}
     catalog.forget()
     yield model_path
@@ -69,7 +69,7 @@ def model(settings: Any, model_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def router_redis(redis_url: str) -> Iterator["redis.Redis"]:
-    """The run's Redis as the router sees it, empty and without miners."""
+    """The run's Redis, with the router's access: empty and without miners' users."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
         for user in client.acl_users():
@@ -78,7 +78,7 @@ def router_redis(redis_url: str) -> Iterator["redis.Redis"]:
 
 
 def make_account() -> LocalAccount:
-    """A key of a miner."""
+    """Create an account for a miner. Each call returns another one."""
     account: LocalAccount = Account.from_key(next(_numbers).to_bytes(32, "big"))
     return account
 
@@ -86,7 +86,7 @@ def make_account() -> LocalAccount:
 def heartbeat(
     account: LocalAccount, *, signer: LocalAccount | None = None, **changes: Any
 ) -> HeartbeatReport:
-    """What a node's own software sends, each later than the one before."""
+    """Make a heartbeat as a node's software sends it, later than the one before."""
     values = {
         "sent_at_ms": int(time.time() * 1000) + next(_numbers),
         "slots": 4,
@@ -144,7 +144,7 @@ def make_miner(
     seen_ago_s: float = 0,
     **values: Any,
 ) -> str:
-    """A miner that is online and free; its lower-case address."""
+    """Create a miner that is online and free. Return its address in lower case."""
     address = (address or str(make_account().address)).lower()
     Node.objects.create(address=address, state=state, reputation=reputation)
     row = {
@@ -158,7 +158,7 @@ def make_miner(
 
 
 def hire(session: Session, miner: str, *, released: bool = False) -> SessionNode:
-    """Put a miner on a session's list, as the mirror would."""
+    """Add a miner to a session's own miners, as the mirror does."""
     return SessionNode.objects.create(
         node_id=f"0x{next(_numbers):064x}",
         address=miner,
@@ -169,7 +169,7 @@ def hire(session: Session, miner: str, *, released: bool = False) -> SessionNode
 
 
 def mirror(task: Task, status: OnChainStatus, **times: datetime) -> OnChainTask:
-    """Make the mirror show a task, with its miners' parts as far as the assignments have come."""
+    """Create the mirror's rows of a task and its miners, to match the assignments."""
     row, _ = OnChainTask.objects.update_or_create(
         session_id=task.session_id,
         task_id=task.task_id,

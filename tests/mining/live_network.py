@@ -1,4 +1,4 @@
-"""A task on a real chain, with the router's sender, mirror and validator around it."""
+"""A task on a real chain, with the router's sender, mirror and validator."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from tests.mining.conftest import make_task
 
 @dataclass
 class Network:
-    """What of the router runs in this process, one step at a time."""
+    """The parts of the router that run in this process, one step at a time."""
 
     chain: Chain
 
@@ -39,7 +39,7 @@ class Network:
         return Sender(Rpc(self.chain.url), self.chain.deployment, _ACCOUNTS)
 
     def deliver(self) -> None:
-        """Send what waits, mine it, let the mirror see it, and react to it."""
+        """Send waiting operations, mine them, update the mirror, and react to the events."""
         self.sender.tick()
         self.chain.mine()
         self.sender.tick()
@@ -56,13 +56,13 @@ class Network:
         reactions.close()
 
     def advance_s(self, seconds: int) -> None:
-        """Let the chain's clock run on."""
+        """Move the chain's clock forward."""
         self.chain.rpc("evm_increaseTime", seconds)
         self.chain.mine()
         self.follow()
 
     def start(self, session_id: int, miners: list[LocalAccount], timeout_s: int = 60) -> Task:
-        """A task that is dispatched here and assigned on chain."""
+        """Create a task that the router has dispatched and the chain has assigned."""
         life = Life(self.chain, session_id, timeout_s=timeout_s)
         life.submit()
         life.assign(miners)
@@ -83,7 +83,7 @@ class Network:
         return task
 
     def now(self) -> datetime:
-        """The chain's time."""
+        """Return the time of the latest block."""
         return datetime.fromtimestamp(self.chain.w3.eth.get_block("latest")["timestamp"], UTC)
 
 
@@ -92,7 +92,7 @@ _ACCOUNTS = {"router": ROUTER, "oracle": ORACLE}
 
 @dataclass(frozen=True)
 class Report:
-    """What a miner tells its router of a result that it has."""
+    """The reports that a miner sends to its router about a result."""
 
     chain: Chain
     assignment: Assignment
@@ -124,7 +124,11 @@ class Report:
 
 
 def content_of(task: Task, miner: str, answer: tuple[str, list[int], str]) -> str:
-    """The block that a miner makes of its answer: text, tokens, and why it ended."""
+    """Return the content block that a miner makes of its answer.
+
+    Args:
+        answer: the text, the token ids, and the finish reason.
+    """
     text, token_ids, finish_reason = answer
     return canonical_json(
         {
@@ -143,7 +147,7 @@ def content_of(task: Task, miner: str, answer: tuple[str, list[int], str]) -> st
 
 
 def enrol(chain: Chain, miner: LocalAccount) -> None:
-    """A miner that the chain and the router know, and that is online."""
+    """Register a miner on chain and with the router, and make it online."""
     chain.register_miner(miner)
     MinerPresence.objects.create(
         address=miner.address.lower(),

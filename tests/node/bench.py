@@ -1,4 +1,4 @@
-"""A miner in this process, what its router sees of it, and jobs for it."""
+"""A miner in the test's process, the router's view of it, and jobs for it."""
 
 import time
 import uuid
@@ -25,7 +25,7 @@ SLOTS = 4
 
 
 class Bench:
-    """A miner, and what its router sees of it."""
+    """A miner, and the router's view of it."""
 
     def __init__(self, redis_url: str, shelf: Shelf, home: Path) -> None:
         self.wallet = Wallet.create_or_open(home)
@@ -38,7 +38,7 @@ class Bench:
         self.miner = self.restarted()
 
     def restarted(self) -> Miner:
-        """The same miner after its process has ended."""
+        """Return the same miner, as after a restart of its process."""
         return Miner(
             shelf=self.shelf,
             slots=SLOTS,
@@ -89,7 +89,7 @@ def new_job(**changes: Any) -> dict[str, Any]:
 
 
 def endless_job(bench: Bench) -> dict[str, Any]:
-    """A job of hundreds of tokens, found by trying digests."""
+    """Return a job whose answer has hundreds of tokens, found by trying digests."""
     for number in range(50):
         job = new_job(max_tokens=460, task_digest="0x" + number.to_bytes(32, "big").hex())
         bench.miner.infer(job)

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible server of one model, as vLLM and llama-server are: for tests of `upstream`.
+"""An OpenAI-compatible server of one model, like vLLM and llama-server, for tests of `upstream`.
 
-A real model behind real HTTP, which draws with llama.cpp's own sampler. Prompts come as tokens. It
-remembers what it was asked, and can be told to fail in a way that such servers fail.
+A real model runs behind real HTTP and samples with llama.cpp's own sampler. Prompts arrive as
+tokens. The server stores its requests, and can be told to fail in the ways of such servers.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ class CompletionsServer:
     fault: Callable[[Send], Awaitable[None]] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     broken_off: int = 0
-    """How many answers their clients did not want to the end."""
+    """The number of answers whose client disconnected before the end."""
 
     def __post_init__(self) -> None:
         self._llama = Llama(str(self.path), n_ctx=512, verbose=False)
-        self._lock = asyncio.Lock()  # a `Llama` is not for two at once
+        self._lock = asyncio.Lock()  # a `Llama` can run one request at a time
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
@@ -83,19 +83,19 @@ class CompletionsServer:
 
 
 async def answer(send: Send, status: int, body: object) -> None:
-    """A whole answer of JSON."""
+    """Send a complete JSON response."""
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 async def start_stream(send: Send) -> None:
-    """The head of an answer in pieces."""
+    """Send the headers of a streamed response."""
     headers = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 async def send_event(send: Send, data: str) -> None:
-    """One piece."""
+    """Send an event of a streamed response."""
     body = f"data: {data}\n\n".encode()
     await send({"type": "http.response.body", "body": body, "more_body": True})

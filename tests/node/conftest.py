@@ -1,4 +1,4 @@
-"""A tiny model, an engine that runs it, and a miner with it."""
+"""Fixtures: a tiny model, an engine that runs it, and a shelf with it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(model_path: Path) -> Iterator[Engine]:
-    """An engine with four slots; tests leave nothing running in it."""
+    """An engine with four slots. Each test has to end its generations."""
     engine = Engine(model_path, slots=4)
     yield engine
     engine.close()
@@ -30,7 +30,7 @@ def engine(model_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def shelf(engine: Engine) -> Shelf:
-    """The tiny model, under the number 1."""
+    """A shelf with the tiny model, which has the identifier 1."""
     return Shelf([ShelvedModel(1, engine.prompts, 0, lambda: engine)])
 
 

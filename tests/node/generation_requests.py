@@ -21,7 +21,7 @@ def request(engine: Engine, number: int, **changes: object) -> GenerationRequest
 
 
 def endless(engine: Engine, seed: int = 1, **changes: object) -> GenerationRequest:
-    """Hundreds of tokens: one that is found to end early is of no use to these tests."""
+    """Return a request whose answer has hundreds of tokens and does not end early."""
     for candidate in range(seed, seed + 50):
         long = request(engine, candidate, max_tokens=450, **changes)
         if engine.submit(long).result().completion_tokens == 450:

@@ -27,7 +27,7 @@ TIMEOUT_S = 20.0
 
 
 class Router:
-    """The other side of a miner's mailbox, and the miner's process."""
+    """The router's side of a miner's mailbox, and the miner's process."""
 
     def __init__(self, redis_url: str, home: Path, model_path: Path) -> None:
         self.address = Wallet.create_or_open(home).address
@@ -59,7 +59,7 @@ class Router:
         self.until(lambda: " ready." in self.log.read_text())
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run another command of the miner's."""
+        """Run another command of the miner."""
         return subprocess.run(
             [sys.executable, "-m", "mining.node", *arguments],
             env=self.environment,
@@ -78,7 +78,7 @@ class Router:
         self.celery.send_task(task, args, kwargs, queue=queue, ignore_result=True)
 
     def have_done(self, job: dict[str, Any]) -> None:
-        """Have a job done, from the prompt to the revealed result."""
+        """Let the miner do a job, from the prompt to the revealed result."""
         self.send(INFER, "inference", job=job)
         self.until(lambda: self.of(PrecommitReport))
         self.send(REVEAL, "control", job["assignment_id"])
@@ -104,11 +104,11 @@ class Router:
 
 @pytest.fixture
 def servers(tmp_path: Path, model_path: Path, settings: Any) -> Iterator[str]:
-    """A Redis of this test's own, since it changes users and restarts."""
+    """A separate Redis for this test, which changes its users and restarts it."""
     with ExitStack() as stack:
         url = start_redis(stack, tmp_path / "redis", free_port())
         settings.REDIS_URL = url
-        # What the router tells its nodes of: a network, and the file that it calls model 1.
+        # The router's facts for its nodes: a network, and the file of model 1.
         settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
         Deployment(31337, 0, {"NodePool": POOL.contract}).save(settings.DEPLOYMENT_FILE)
         settings.MODELS = {1: str(model_path)}

@@ -1,7 +1,7 @@
 """A tiny llama with random weights and a byte-level vocabulary, written as a GGUF file.
 
-It says nothing sensible, but it runs through every line of code that a real model runs
-through, within milliseconds.
+Its answers make no sense, but they run the same code as those of a real model, within
+milliseconds.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def write(
     chat_template: str | None = CHAT_TEMPLATE,
     quantised: bool = False,
 ) -> Path:
-    """Write the model, of floats or as Q8_0; the same seed makes the same model."""
+    """Write the model with float or Q8_0 weights. The same seed gives the same model."""
     tokens = [USER, ASSISTANT, END] + [letter for _, letter in sorted(_byte_letters().items())]
     merged = [" t", " a", "he", "in", " the"]
     merges = ["Ġ t", "Ġ a", "h e", "i n", "Ġt he"]
@@ -86,7 +86,7 @@ def _add_weights(
 
 
 def _byte_letters() -> dict[int, str]:
-    """GPT-2's printable stand-in for every byte."""
+    """Return GPT-2's printable character for each byte."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = {byte: chr(byte) for byte in printable}
     others = (byte for byte in range(256) if byte not in letters)

@@ -1,4 +1,4 @@
-"""A client of `/api/v1`, and how its errors look."""
+"""A client of `/api/v1`, and a check of its errors."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Api = Callable[..., HttpResponse]
 
 
 def api_client(client: Client) -> Api:
-    """Calls `/api/v1`, with a key of its own in each call."""
+    """Return a function that calls `/api/v1` with a key."""
 
     def call(
         method: str, path: str, body: Any = None, key: str | None = None, **headers: str
@@ -28,7 +28,7 @@ def api_client(client: Client) -> Api:
 
 
 def problem_of(response: HttpResponse, status: int) -> dict[str, Any]:
-    """A problem document with this status."""
+    """Assert that a response is a problem document with this status, and return it."""
     document: dict[str, Any] = json.loads(response.content)
     assert response.status_code == status, document
     assert response["Content-Type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""Every test of sessions has the same layers above, an empty Redis and its own storage."""
+"""Fixtures for all tests of sessions: test ports, an empty Redis and a separate content store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.sessions.ports import FAKES
 
 @pytest.fixture(autouse=True)
 def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> Iterator[None]:
-    """Have `tests.sessions.ports` stand above sessions."""
+    """Register `tests.sessions.ports` in place of the layers above sessions."""
     before = ports.registered()
     ports.register(lambda: FAKES)
     settings.STORAGE_DIR = tmp_path / "blocks"
@@ -27,18 +27,18 @@ def layers_above(settings: Settings, tmp_path: Path, redis_url: str) -> Iterator
 
 @pytest.fixture
 def manager() -> str:
-    """A key of OWNER that may do everything."""
+    """The secret of a key of OWNER with all rights."""
     return make_key(OWNER, scopes=["read", "submit", "manage"])[1]
 
 
 @pytest.fixture
 def api(client: Client) -> Api:
-    """A client of `/api/v1` that is given a key in each call."""
+    """A client of `/api/v1` that takes a key in each call."""
     return api_client(client)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The router's ASGI application behind a real server; its URL."""
+    """The URL of a real server with the router's ASGI application."""
     with serve(application) as url:
         yield url

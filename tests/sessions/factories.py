@@ -1,4 +1,4 @@
-"""Rows for tests, as the mirror and the intake would have made them."""
+"""Creates rows for tests, as the mirror and intake create them."""
 
 from dataclasses import fields
 from itertools import count
@@ -26,7 +26,7 @@ _numbers = count(1)
 
 
 def make_session(**values: Any) -> Session:
-    """An active session of OWNER with a deposit of one COR, this router and a priced model."""
+    """Create an active session of OWNER: 1 $COR deposited, this router, a model with prices."""
     number = next(_numbers)
     defaults: dict[str, Any] = {
         "session_id": number,
@@ -47,7 +47,7 @@ def make_session(**values: Any) -> Session:
 
 
 def make_task(session: Session | None = None, **values: Any) -> Task:
-    """A queued task of a session."""
+    """Create a queued task of a session."""
     defaults: dict[str, Any] = {
         "session_id": session.session_id if session else next(_numbers),
         "task_id": 1_000_000 + next(_numbers),
@@ -66,12 +66,12 @@ def make_task(session: Session | None = None, **values: Any) -> Task:
 
 
 def make_key(owner: str = OWNER, **terms: Any) -> tuple[ApiKey, str]:
-    """A key of an account, and its secret."""
+    """Create a key of an account. Return it and its secret."""
     return ApiKey.issue("test", owner, **terms)
 
 
 def make_request(prompt: str = "two words", **values: Any) -> CompletionRequest:
-    """A request of 3 input tokens; what it leaves out is the model's own."""
+    """Make a request with 3 input tokens. Parameters that are not given have default values."""
     names = [field.name for field in fields(AskedParams)]
     asked = {name: values.pop(name) for name in names if name in values}
     return CompletionRequest(

@@ -1,4 +1,4 @@
-"""A Django application that puts `tests.sessions.ports` in the place of what a router registers."""
+"""A Django application that registers `tests.sessions.ports` in place of a router's functions."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""A task without a row, its miners' streams, and what a follower of it reads."""
+"""A task without a row, its miners' streams, and a follower that reads them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""Events as the chain's sync would store them, and the rows that they become."""
+"""Makes events as sync stores them, and applies their projections."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -12,7 +12,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def event(contract: str, name: str, args: dict[str, Any]) -> EventRecord:
-    """An event of a block of its own."""
+    """Make an event in a block of its own."""
     number = next(_numbers)
     return EventRecord(
         contract=contract,
@@ -27,5 +27,5 @@ def event(contract: str, name: str, args: dict[str, Any]) -> EventRecord:
 
 
 def apply(*events: EventRecord) -> None:
-    """Let the projections of these events change the mirror."""
+    """Apply the projections of events to the mirror."""
     apply_events(events)

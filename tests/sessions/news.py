@@ -1,4 +1,4 @@
-"""What the `react` process does for sessions, in the test's own thread."""
+"""Does the `react` process's work for sessions, in the test's thread."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from sessions.stages import refusals
 
 
 def news(*, after_s: float = 0) -> None:
-    """Compare with the mirror, and try what clients have submitted and is due after a while."""
+    """Reconcile with the mirror, and handle submissions that are due after `after_s` seconds."""
     isolation = Isolation("test")
     reconciliation.sweep(isolation)
     refusals.take_note(isolation)

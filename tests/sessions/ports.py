@@ -1,4 +1,4 @@
-"""What stands above sessions in these tests: a counter of words, a few miners."""
+"""Test implementations of `sessions.ports`: a counter of words, and a few miners."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ DEFAULTS = LlmParams(
 
 
 class WordCounter:
-    """A tokeniser for which a token is a word."""
+    """A tokeniser whose tokens are words."""
 
     def count(
         self, model_identifier: int, prompt: str, prompt_type: int, prompt_template: str
@@ -56,7 +56,7 @@ class WordCounter:
 
 
 class LetterEmbedder:
-    """An embedding of how often a text has each of three letters."""
+    """An embedding that counts three letters in a text."""
 
     name = "letters"
 
@@ -68,7 +68,7 @@ class LetterEmbedder:
 
 
 def judge_answer(answer: str, reference: str) -> AnswerWorth:
-    """Equal words are worth something, in whatever order they come."""
+    """Judge an answer: full worth if equal, less if it has the same words in another order."""
     if answer == reference:
         return AnswerWorth(10_000, 0.0)
     same = sorted(answer.split()) == sorted(reference.split())
@@ -156,6 +156,6 @@ FAKES = Ports(
 
 
 def replace_ports(**changes: Any) -> None:
-    """Change what stands above for the rest of a test, whose fixture puts it back."""
+    """Replace some ports for the rest of a test. The fixture `layers_above` restores them."""
     changed = replace(ports.registered(), **changes)
     ports.register(lambda: changed)

@@ -1,4 +1,4 @@
-"""A client of `/api/v1` with a key of its own, and what its answers hold."""
+"""A client of `/api/v1` with its own key, and functions that read its responses."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def assert_problem(response: HttpResponse, status: int, field: str | None = None
 
 
 def answered(session: Session, *results: TaskResult) -> str:
-    """The key of a request whose answer is there already, so that asking again returns at once."""
+    """Return the key of a request that is answered already: its repetition returns at once."""
     request = make_request(idempotency_key="ready")
     task = acceptance.accept(request, session=session, api_key=None)
     for status in ("assigned", "precommitted", "committed"):

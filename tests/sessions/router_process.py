@@ -1,4 +1,4 @@
-"""A router's web process of its own, on this run's servers and its test database."""
+"""Runs a separate web process of a router, on this run's servers and test database."""
 
 import os
 import signal
@@ -29,13 +29,13 @@ class RouterProcess:
         return str(parts.hostname), int(parts.port or 0)
 
     def stop(self) -> None:
-        """Ask it to stop, as an operator does."""
+        """Ask the process to stop, as an operator does."""
         self.process.send_signal(signal.SIGTERM)
 
 
 @contextmanager
 def running_router(**environment: str) -> Iterator[RouterProcess]:
-    """Start a web process and stop it at the end."""
+    """Run a web process while the context is open."""
     port = free_port()
     name = str(connection.settings_dict["NAME"])
     database = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))

@@ -1,4 +1,4 @@
-"""The settings of a web process in these tests: what stands above sessions is `ports`."""
+"""The settings of a web process in tests: `tests.sessions.ports` replaces the layers above."""
 
 from cortensor_site.settings import *  # noqa: F403
 from cortensor_site.settings import INSTALLED_APPS as _INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""A whole network with real parts, one for all system tests, and what a client does to it."""
+"""Fixtures: a whole network with real parts for all system tests, and a client of it."""
 
 import tempfile
 import time
@@ -28,7 +28,7 @@ from tests.money import assert_every_unit_is_accounted_for
 
 TIMEOUT_S = 60.0
 BLOCK_TIME_S = 0.25
-"""The chain waits for no test, and every test waits for it: quick blocks, as some layers 2 have."""
+"""The chain's block time. Tests wait for blocks, so they are short, as on some layer-2 chains."""
 HONEST, CHEAP = (str(MODELS_DIR / f"cortensor-{name}.gguf") for name in ("mini", "micro"))
 
 
@@ -46,7 +46,7 @@ class Client:
         return self.contracts.w3
 
     def session(self, redundancy: int) -> int:
-        """A session with a deposit, known to the router."""
+        """Create a session with a deposit, and wait until the router has it."""
         session_id = open_session(self.contracts, self.account, redundancy=redundancy)
         self.router.wait_for_session(session_id, self.balance_wei(session_id))
         return session_id
@@ -68,9 +68,9 @@ class Client:
 
 @pytest.fixture(scope="package")
 def running() -> Iterator[Network]:
-    """Four honest miners, and one that runs a cheap model in place of the one it is paid for."""
+    """A network with four honest miners, and one that runs a cheaper model than it is paid for."""
     with tempfile.TemporaryDirectory(prefix="cortensor-system-") as folder:
-        # PostgreSQL runs as another user when we are root.
+        # If the tests run as root, PostgreSQL runs as another user, which needs the folder.
         Path(folder).chmod(0o755)
         with pytest.MonkeyPatch.context() as environment:
             # The receiver of webhooks is on this machine.
@@ -104,7 +104,7 @@ def client(funded: Client) -> Iterator[Client]:
 
 @pytest.fixture
 def session_id(client: Client) -> Iterator[int]:
-    """A session whose tasks have all been settled when the test is over."""
+    """A session. After the test, all of its tasks must be settled."""
     session_id = client.session(1)
     yield session_id
     client.wait_until_settled(session_id)
@@ -112,7 +112,7 @@ def session_id(client: Client) -> Iterator[int]:
 
 @pytest.fixture
 def options(client: Client, session_id: int) -> dict[str, Any]:
-    """What OpenAI's clients are made with, so that the session pays."""
+    """Arguments for OpenAI's clients that make the session pay."""
     return {
         "base_url": f"{client.network.router_url}/v1",
         "api_key": client.network.api_key,
@@ -129,7 +129,7 @@ def sdk(options: dict[str, Any]) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 def without_cheat(client: Client) -> Iterator[None]:
-    """While it lasts, no task is given to the miner with the cheap model."""
+    """Keep tasks from the miner with the cheap model during a test."""
     [cheat] = [miner for miner in client.network.miners if miner.model == CHEAP]
     client.network.supervisor.stop(cheat.name)
     client.router.wait_until_gone(cheat.address)
@@ -139,7 +139,7 @@ def without_cheat(client: Client) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Visited:
-    """What a visitor of the dashboard needs to know."""
+    """The data that a visitor of the dashboard needs."""
 
     router_url: str
     demo_session_id: int

@@ -1,4 +1,4 @@
-"""Taking a part of a running network away, as a crash or a hang does, and giving it back."""
+"""Causes outages of a running network's parts, as crashes and hangs do, and ends them."""
 
 import os
 import signal
@@ -24,18 +24,18 @@ SERVERS = ("redis", "postgres", "chain")
 PARTS = (*PROCESSES, *SERVERS)
 GONE_WITHIN_S = 30.0
 TOLD_TO_STOP_S = 0.5
-"""By then the supervisor waits for a process to end, and will not start it again."""
+"""After this time the supervisor waits for a process to end, and will not restart it."""
 
 
 @dataclass
 class Outages:
-    """What can be done to a network. What it has started anew, it stops in the end."""
+    """Causes outages of a network. `close` stops the servers that were restarted."""
 
     network: Network
     started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def of(self, part: str, seconds: float) -> None:
-        """Have a part hang for half of the time and be dead for the other half; then it is back."""
+        """Let a part hang for half of the time and be dead for the other half. Then restart it."""
         half_s = seconds / 2
         pids = self._pids(part)
         for pid in pids:
@@ -47,7 +47,7 @@ class Outages:
         begin()
 
     def close(self) -> None:
-        """Stop the servers that were started anew."""
+        """Stop the servers that were restarted."""
         for process in reversed(self.started):
             stop(process)
 
@@ -63,7 +63,7 @@ class Outages:
         return [process.pid for process in self._anvils()]
 
     def _ways(self, part: str) -> tuple[Callable[[list[int]], None], Callable[[], None]]:
-        """How a part that hangs is ended, and how it begins again with what it keeps."""
+        """Return functions that end a hanging part, and that restart it with its stored data."""
         supervisor = self.network.supervisor
         if part in PROCESSES:
             return partial(self._kill_process, part), lambda: supervisor.start(part)
@@ -71,12 +71,12 @@ class Outages:
             return _kill, self._start_redis
         if part == "postgres":
             return _kill, self._start_postgres
-        # It writes its state down when it is asked to stop.
+        # anvil writes its state to disk when it is asked to stop.
         command = max((process.cmdline() for process in self._anvils()), key=len)
         return _terminate, lambda: self._start_chain(command)
 
     def _kill_process(self, part: str, pids: list[int]) -> None:
-        """Without a chance to put anything away, and without being started again."""
+        """Kill a process, so that it can store nothing and the supervisor does not restart it."""
         stopping = threading.Thread(target=self.network.supervisor.stop, args=(part,))
         stopping.start()
         time.sleep(TOLD_TO_STOP_S)
@@ -115,7 +115,7 @@ class Outages:
 
 
 def settings_of(var_dir: Path) -> Mapping[str, str]:
-    """A network's settings, as an operator's own commands find them."""
+    """Return a network's settings, as an operator's commands find them."""
     lines = (var_dir / "network.env").read_text().splitlines()
     return {name: value.strip("'") for name, value in (line.split("=", 1) for line in lines)}
 

@@ -1,4 +1,4 @@
-"""Clients that go on asking, whatever happens, and keep account of what they were told."""
+"""Clients that send requests throughout outages, and record the responses."""
 
 import enum
 import itertools
@@ -14,44 +14,51 @@ import httpx
 from tests.system.conftest import Client
 
 TIMEOUT_S = 20
-"""A task's; its client waits for two of them, and a little."""
+"""The timeout of a task. Its client waits somewhat longer than two timeouts."""
 HTTP_TIMEOUT_S = 2 * TIMEOUT_S + 60.0
 PAUSE_S = 3.0
 MOST_PAUSE_S = 5.0
 MAX_TOKENS = 24
 TOLD = {
-    *("part_away", "no_miners", "relay_unavailable", "storage_down", "router_restarting"),
-    *("deadline_passed", "task_failed", "source_diverged", "server_away"),
+    "part_away",
+    "no_miners",
+    "relay_unavailable",
+    "storage_down",
+    "router_restarting",
+    "deadline_passed",
+    "task_failed",
+    "source_diverged",
+    "server_away",
 }
-"""Named errors that are true of an outage."""
+"""Errors that are correct during an outage."""
 
 
 class Kind(enum.Enum):
-    """How a question ended."""
+    """The kinds of outcomes of a request."""
 
     ANSWERED = "answered"
     REFUSED = "refused"
-    """503 with `Retry-After`, and no task was taken."""
+    """503 with `Retry-After`, and no task was accepted."""
     TOLD = "told why not"
-    """A named error of a task that was taken."""
+    """A named error of an accepted task."""
     UNREACHED = "not connected"
     WRONG = "wrong"
 
 
 @dataclass(frozen=True)
 class Way:
-    """A face, a session, and whether the answer is streamed."""
+    """A way to send requests: an API, a session, and whether the answer is streamed."""
 
     path: str
     session_id: int
     streams: bool
     is_compared: bool
-    """Whether the session has several miners answer."""
+    """Whether several miners answer each task of the session."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a question; `part` is what was away when it was asked."""
+    """The outcome of a request. `part` is the part that was unavailable when it was sent."""
 
     part: str
     way: Way
@@ -66,7 +73,7 @@ class Outcome:
 
 @dataclass
 class SteadyClients:
-    """One thread a way of asking."""
+    """Sends requests in one thread for each `Way`."""
 
     client: Client
     ways: list[Way]
@@ -83,7 +90,7 @@ class SteadyClients:
             thread.start()
 
     def stop(self) -> None:
-        """Ask nothing more, and wait for what was asked."""
+        """Send no more requests, and wait for the open ones."""
         self._stop.set()
         for thread in self._threads:
             thread.join(HTTP_TIMEOUT_S + 30)
@@ -164,7 +171,7 @@ def _streamed(response: httpx.Response) -> dict[str, Any]:
 
 
 def _text_of(choice: dict[str, Any]) -> str:
-    """What a choice, or a piece of one, says in either face's form."""
+    """Return the text of a choice, or of a part of one, in either API's form."""
     said = choice.get("text") or choice.get("message", choice.get("delta", {})).get("content")
     return said or ""
 
@@ -176,7 +183,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
 
 
 def _code_of(told: dict[str, Any]) -> str:
-    """The name of an error, in either face's form."""
+    """Return the name of an error, in either API's form."""
     error = told.get("error", told)
     code = error.get("code") or str(error.get("type", "")).rpartition(":")[2]
     said = str(error.get("message") or error.get("detail") or "")

@@ -1,4 +1,4 @@
-"""A chain with short epochs, and idle nodes with the shipped model, each with a real mailbox."""
+"""Fixtures: a chain with short epochs, and idle nodes with the shipped model and real mailboxes."""
 
 import json
 import queue
@@ -55,7 +55,7 @@ def shipped_engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def short_chain(settings: Any, tmp_path: Path, deployment: Any) -> Iterator[Chain]:
-    """A chain of its own: its clock goes with ours, and an epoch lasts a minute."""
+    """A separate chain: its clock follows this machine's, and an epoch lasts a minute."""
     settings.KEYSTORE_PASSWORD_FILE.parent.mkdir(parents=True, exist_ok=True)
     settings.KEYSTORE_PASSWORD_FILE.write_text("secret")
     keys.validator.cache_clear()
@@ -78,7 +78,7 @@ def short_chain(settings: Any, tmp_path: Path, deployment: Any) -> Iterator[Chai
 
 
 class RunningNode:
-    """A node with its own Redis user, doing what lies in its mailbox when it is told to."""
+    """A node with a Redis user of its own, which handles its mailbox when a test asks it to."""
 
     def __init__(self, chain: Chain, engine: Engine, home: Path) -> None:
         self.wallet = Wallet.create_or_open(home)
@@ -114,7 +114,7 @@ class RunningNode:
 
 
 class IdleNetwork:
-    """The router's processes, step by step, and nodes around a chain."""
+    """The router's processes, run step by step, and nodes on a chain."""
 
     def __init__(self, chain: Chain, engine: Engine, home: Path, redis_url: str) -> None:
         self.chain = chain
@@ -127,12 +127,12 @@ class IdleNetwork:
         self.follower = Follower(Rpc(chain.url), chain.deployment)
         self.sender = Sender(Rpc(chain.url), chain.deployment, {"router": ROUTER, "oracle": ORACLE})
         self.conductor = self.restarted()
-        # What is known before it looks for the first time: nodes that are registered, and here.
+        # The conductor's first step has to find the nodes registered and online.
         self._beat()
         self._follow()
 
     def restarted(self) -> Conductor:
-        """The `network_tasks` process after it has been killed."""
+        """Replace the conductor, as if the `network_tasks` process had been killed."""
         self.conductor = Conductor(Rpc(self.chain.url), self.chain.deployment, every_s=1)
         return self.conductor
 
@@ -141,7 +141,7 @@ class IdleNetwork:
         return self.chain.contract("Cognitive").functions
 
     def step(self) -> None:
-        """Everybody does what there is to do, and a block is mined."""
+        """Let the router and the nodes do their work, and mine a block."""
         self._beat()
         self.conductor.step()
         for node in self.nodes:
@@ -188,7 +188,7 @@ def idle_network(
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[IdleNetwork]:
-    # Nothing else happens meanwhile that would be worth the wait.
+    # A longer pause would only slow down the tests.
     monkeypatch.setattr(rounds, "LOOK_EVERY_S", 0.1)
     network = IdleNetwork(short_chain, shipped_engine, tmp_path / "nodes", redis_url)
     yield network

@@ -1,4 +1,4 @@
-"""A node with the tiny model, and what its router reads of it."""
+"""Fixtures: a node with the tiny model, and the reports that its router reads."""
 
 import time
 from pathlib import Path
@@ -37,7 +37,7 @@ class IdleNode:
         self.duties = self.restarted()
 
     def restarted(self, check: NetworkCheck | None = None) -> NetworkDuties:
-        """The same node after its process has ended."""
+        """Return the same node, as after a restart of its process."""
         return NetworkDuties(
             shelf=self.shelf,
             wallet=self.wallet,

@@ -1,4 +1,4 @@
-"""What the tests of access share: a deployment, and limits that they change."""
+"""Fixtures for tests of access: a deployment, and a function that changes limits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ SESSION_CONTRACT = "0x" + "5E" * 20
 
 @pytest.fixture
 def network(settings: Settings, tmp_path: Path) -> Deployment:
-    """The deployment that the router's settings name."""
+    """The deployment in the router's settings."""
     settings.DEPLOYMENT_FILE = tmp_path / "deployment.json"
     deployed = Deployment(CHAIN_ID, start_block=1, addresses={"Session": SESSION_CONTRACT})
     deployed.save(settings.DEPLOYMENT_FILE)
@@ -23,7 +23,7 @@ def network(settings: Settings, tmp_path: Path) -> Deployment:
 
 @pytest.fixture
 def limits(settings: Settings) -> Callable[..., None]:
-    """Changes limits for this test; the others stay."""
+    """A function that changes some limits for this test."""
 
     def change(**values: int) -> None:
         assert set(values) <= set(settings.LIMITS)

@@ -1,4 +1,4 @@
-"""A receiver on this machine, which the tests' router may speak to."""
+"""Fixtures: a receiver of webhooks on this machine, which the router may connect to."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.sessions.factories import OWNER, make_session
 
 @pytest.fixture(autouse=True)
 def this_machine_allowed(settings: Settings) -> None:
-    """Only tests of addresses take it back."""
+    """Allow webhooks to this machine. Tests of addresses disallow them again."""
     settings.WEBHOOK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     settings.WEBHOOK_PLAIN_HTTP = True
 

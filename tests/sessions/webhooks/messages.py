@@ -1,4 +1,4 @@
-"""Messages that ended tasks leave, and attempts to deliver them."""
+"""Creates the messages of ended tasks, and tries to deliver them."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from tests.sessions.factories import make_task
 
 
 def end(session: Session, **values: Any) -> Task:
-    """A task of this session that the chain has settled."""
+    """Create a task of the session that the chain has settled."""
     task = make_task(session, **values)
     task_states.mark_ended(task)
     return task
 
 
 def message(session: Session) -> WebhookDelivery:
-    """The message that an ended task leaves."""
+    """Create an ended task, and return its message."""
     task = end(session)
     return WebhookDelivery.objects.get(task=task)
 

@@ -1,4 +1,4 @@
-"""A request of chat, and what its answers hold."""
+"""A chat request, a response format, and functions that read responses and contents."""
 
 import json
 from typing import Any

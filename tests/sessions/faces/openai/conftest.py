@@ -1,4 +1,4 @@
-"""A caller of `/v1`, and a model with a name."""
+"""Fixtures: a client of `/v1`, and a model with a name."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ PIECES = ("two", " and two", " is four")
 
 @pytest.fixture
 def miners(redis_url: str) -> Iterator[None]:
-    """Miners who answer every task with PIECES as soon as it is queued."""
+    """Miners that answer every task with PIECES as soon as it is queued."""
 
     def answer(instance: Task, created: bool, **_: Any) -> None:
         if created:
@@ -39,7 +39,7 @@ def miners(redis_url: str) -> Iterator[None]:
 
 
 def logprob_of(token: int, count: int) -> list[Any]:
-    """What a miner tells of a token: each rival is less likely by 1."""
+    """Return a token's log-probabilities as a miner streams them. Each alternative is 1 lower."""
     return [token, "-0.5000", [[token + rank, f"-{rank}.5000"] for rank in range(count)]]
 
 

@@ -1,4 +1,4 @@
-"""A till with a session, a payer with some $COR, and a real chain of these tests' own."""
+"""Fixtures: a till with a session, a payer with some $COR, and a real chain."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ from tests.sessions.factories import make_session
 __all__ = ["miners"]
 
 PRICE_WEI = 3 * 2 + 8 * 3
-"""Of the request in these tests: 3 tokens of prompt, 8 of answer."""
+"""The price of the request in these tests: 3 tokens of prompt and 8 of answer."""
 PURSE_WEI = 1_000
 
 
@@ -47,7 +47,7 @@ def till(settings: Settings, tmp_path: Path) -> LocalAccount:
 
 @pytest.fixture
 def session(chain: Chain, till: LocalAccount) -> Session:
-    """The till's session: it pays the network. The chain has it as well, with other prices."""
+    """The till's session, which pays the network. On chain it exists with other prices."""
     session_id = chain.open_session()
     give = chain.contract("Session").functions.updateOwner(session_id, till.address)
     chain.transact(CLIENT, give)
@@ -56,7 +56,7 @@ def session(chain: Chain, till: LocalAccount) -> Session:
 
 @pytest.fixture
 def payer(chain: Chain) -> LocalAccount:
-    """A wallet with a little $COR and no gas money."""
+    """A wallet with a little $COR and no ether for gas."""
     wallet = account("payer")
     transfer = chain.contract("CortensorToken").functions.transfer(wallet.address, PURSE_WEI)
     chain.transact(DEPLOYER, transfer)
@@ -65,7 +65,7 @@ def payer(chain: Chain) -> LocalAccount:
 
 @pytest.fixture
 def offer(chain: Chain, till: LocalAccount) -> Offer:
-    """What the request of these tests costs."""
+    """The offer for the request of these tests."""
     return Offer(
         amount_wei=PRICE_WEI,
         chain_id=chain.deployment.chain_id,
@@ -82,7 +82,7 @@ Sign = Callable[..., SignedPayment]
 
 @pytest.fixture
 def signed(chain: Chain, payer: LocalAccount, offer: Offer) -> Sign:
-    """A payment of the payer's; what is not as it should be is said in the call."""
+    """A function that signs a payment of the payer. Its arguments replace correct values."""
 
     def make(signer: LocalAccount = payer, version: int = 2, **changes: Any) -> SignedPayment:
         now = int(time.time())
@@ -109,7 +109,7 @@ def signed(chain: Chain, payer: LocalAccount, offer: Offer) -> Sign:
 
 @contextmanager
 def blocks(chain: Chain) -> Iterator[None]:
-    """A sender at work, and a block whenever it has sent something."""
+    """Send operations, mine blocks and settle payments in a thread while the context is open."""
     stop = threading.Event()
     sender = Sender(Rpc(chain.url), chain.deployment, {"router": ROUTER, "oracle": ROUTER})
 
@@ -136,13 +136,13 @@ def blocks(chain: Chain) -> Iterator[None]:
 
 @pytest.fixture
 def settling(chain: Chain) -> Iterator[None]:
-    """The chain goes on by itself."""
+    """The chain, the sender and the settlement of payments run during the test."""
     with blocks(chain):
         yield
 
 
 @pytest.fixture
 def router_url(chain: Chain, session: Session) -> Iterator[str]:
-    """The router's application behind a real server; its URL."""
+    """The URL of a real server with the router's application."""
     with serve(application) as url:
         yield url
