@@ -16,7 +16,8 @@ MAX_FILES = 14
 MAX_LINES = 400
 DOTTED_PATH = re.compile(rf"""["'](?:{"|".join(PACKAGES)})(?:\.\w+){{2,}}["']""")
 BY_NAME = (
-    *("cortensor_site/settings.py", "cortensor_site/urls.py"),  # what Django wants as names
+    "cortensor_site/settings.py",
+    "cortensor_site/urls.py",  # what Django wants as names
     "mining/node/protocol/names.py",  # names of Celery tasks, as they travel
 )
 

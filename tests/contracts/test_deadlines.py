@@ -4,8 +4,12 @@ from mining import deadlines
 from tests.anvil import Chain
 
 NAMES = (
-    *("ACK_WINDOW", "CHOICE_WINDOW", "DRAW_PERIOD"),
-    *("GRACE_WINDOW", "COMMIT_WINDOW", "VERDICT_WINDOW"),
+    "ACK_WINDOW",
+    "CHOICE_WINDOW",
+    "DRAW_PERIOD",
+    "GRACE_WINDOW",
+    "COMMIT_WINDOW",
+    "VERDICT_WINDOW",
 )
 
 

@@ -69,8 +69,12 @@ def test_a_client_of_2025_opens_a_session_submits_and_sees_who_works(mining: Cha
     mining.transact(ROUTER, queue.assignTask(session_id, task_id, addresses, MODEL))
     nodes, sessions, session, owner = ethers(
         mining,
-        *("Session", older, ("getEphemeralNodes", session_id)),
-        *(("getSessionsByAddress", CLIENT.address), ("getSession", session_id), ("owner",)),
+        "Session",
+        older,
+        ("getEphemeralNodes", session_id),
+        ("getSessionsByAddress", CLIENT.address),
+        ("getSession", session_id),
+        ("owner",),
     )
     assert sorted(nodes) == sorted(addresses)
     assert [(seen["id"], seen["name"], seen["redundant"]) for seen in sessions] == [

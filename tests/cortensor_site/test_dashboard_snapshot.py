@@ -129,7 +129,13 @@ def test_a_settled_task_shows_its_stages_its_miners_and_its_money(
     assert (shown["session_id"], shown["task_id"]) == (1, 1_000_000)
     assert (shown["status"], shown["outcome_code"]) == ("ended", "settled")
     assert list(shown["stages"]) == [
-        *("queued", "assigned", "acked", "precommitted", "committed", "validated", "ended")
+        "queued",
+        "assigned",
+        "acked",
+        "precommitted",
+        "committed",
+        "validated",
+        "ended",
     ]
     assert shown["stages"]["queued"].startswith(task.created_at.date().isoformat())
     assert shown["stages"]["assigned"] is None

@@ -127,7 +127,14 @@ def test_a_web3_client_submits_on_chain_and_reads_the_result_there(client: Clien
         client.w3,
         client.account,
         session.functions.submit(
-            *(session_id, 0, "What is 8 + 5?", 1, "", [48, 0, 100, 0, 0, 0], [60], "web3"),
+            session_id,
+            0,
+            "What is 8 + 5?",
+            1,
+            "",
+            [48, 0, 100, 0, 0, 0],
+            [60],
+            "web3",
         ),
     )
     [submitted] = [
@@ -193,7 +200,19 @@ def test_a_session_without_balance_is_refused_with_both_amounts(client: Client) 
         client.w3,
         client.account,
         client.contracts.session.functions.create(
-            *("poor", "{}", client.account.address, 1, 1, 1, 1, 0, False, 0, 1, 0, 0)
+            "poor",
+            "{}",
+            client.account.address,
+            1,
+            1,
+            1,
+            1,
+            0,
+            False,
+            0,
+            1,
+            0,
+            0,
         ),
     )
     [event] = client.contracts.session.events.SessionCreated().get_logs(

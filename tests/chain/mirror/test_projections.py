@@ -89,7 +89,14 @@ def test_a_rebuild_empties_what_no_event_fills(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setitem(projections._registry, ("Test", "Happened"), [projected])
     happened = EventRecord(
-        *("Test", "Happened", {"id": 1}, 7, "0x07", 0, "0x08", datetime.now(UTC))
+        "Test",
+        "Happened",
+        {"id": 1},
+        7,
+        "0x07",
+        0,
+        "0x08",
+        datetime.now(UTC),
     )
     projections.apply([happened])
     assert Session.objects.count() == 1

@@ -16,7 +16,10 @@ ADDRESSES = st.binary(min_size=20, max_size=20)
 
 
 @given(
-    *(ADDRESSES, st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 2**32 - 1)),
+    ADDRESSES,
+    st.integers(0, 10_000),
+    st.integers(0, 10_000),
+    st.integers(0, 2**32 - 1),
     st.integers(-100, 1000),
 )
 def test_a_mark_is_read_as_it_was_made(

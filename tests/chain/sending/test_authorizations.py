@@ -44,8 +44,13 @@ def refusal(chain: Chain, transfer: TransferWithAuthorization, signature: bytes)
 def make(chain: Chain, transfer: TransferWithAuthorization) -> str:
     """Have somebody else send the payment; the transaction's hash."""
     call = chain.contract("CortensorToken").get_function_by_signature(TRANSFER)(
-        *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
-        *(transfer.valid_before, transfer.nonce, signature_of(chain, transfer)),
+        transfer.payer,
+        transfer.to,
+        transfer.value,
+        transfer.valid_after,
+        transfer.valid_before,
+        transfer.nonce,
+        signature_of(chain, transfer),
     )
     chain.rpc("anvil_setBalance", ORACLE.address, hex(10**18))
     return chain.transact(ORACLE, call)["transactionHash"].to_0x_hex()

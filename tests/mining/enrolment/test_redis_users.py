@@ -84,21 +84,49 @@ def test_a_miner_is_refused_what_is_not_its_own(router, miner, command):
 
 HARMLESS_WITHOUT_KEYS = {
     # The connection's own state, transactions, and what Redis tells everybody about itself.
-    *("auth", "hello", "reset", "ping", "echo", "quit", "time", "command", "lolwut"),
-    *("multi", "exec", "discard", "unwatch", "asking", "readonly", "readwrite"),
-    *("unsubscribe", "punsubscribe"),
+    "auth",
+    "hello",
+    "reset",
+    "ping",
+    "echo",
+    "quit",
+    "time",
+    "command",
+    "lolwut",
+    "multi",
+    "exec",
+    "discard",
+    "unwatch",
+    "asking",
+    "readonly",
+    "readwrite",
+    "unsubscribe",
+    "punsubscribe",
     # Channels are checked against the user's own pattern.
-    *("subscribe", "psubscribe", "publish"),
+    "subscribe",
+    "psubscribe",
+    "publish",
     # Keys are where only Redis' own parser finds them; each is tried below.
-    *("xread", "xreadgroup", "evalsha", "zunion", "zinter", "zdiff"),
+    "xread",
+    "xreadgroup",
+    "evalsha",
+    "zunion",
+    "zinter",
+    "zdiff",
     "stralgo",
 }
 
 
 UNTRIED = {
     # They end the login or answer in their own way; what they may do is tried elsewhere.
-    *("auth", "hello", "reset", "quit"),
-    *("subscribe", "psubscribe", "unsubscribe", "punsubscribe"),
+    "auth",
+    "hello",
+    "reset",
+    "quit",
+    "subscribe",
+    "psubscribe",
+    "unsubscribe",
+    "punsubscribe",
 }
 
 

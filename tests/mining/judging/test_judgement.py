@@ -116,7 +116,9 @@ def told(*logprobs: float, first: int = 5) -> tuple[TokenLogprob, ...]:
 def test_log_probabilities_are_believed_as_far_as_floating_point_may_differ():
     honest = told(-0.5, -1.5)
     assert judge_logprobs([honest, told(-0.51, -1.49), told(-0.5, -3.0)], None) == [
-        *(True, True, False),
+        True,
+        True,
+        False,
     ]
     assert judge_logprobs([honest], None) == [True]
 

@@ -244,7 +244,9 @@ def test_a_verdict_is_the_validators(validator, engine):
     payload = Operation.objects.get(kind="relay_verdict").payload
     part.refresh_from_db()
     verdict = Verdict(
-        *(task.session_id, task.task_id, bytes.fromhex(task.task_digest[2:])),
+        task.session_id,
+        task.task_id,
+        bytes.fromhex(task.task_digest[2:]),
         input_tokens=part.input_tokens,
         miners=(part.miner,),
         accuracies_bps=(10_000,),

@@ -13,8 +13,17 @@ from mining.node.cli.parser import TRY_LATER, main
 from mining.node.config import ConfigError, environment_of, redis_url_from
 
 COMMANDS = (
-    *("init", "address", "models", "bench", "run", "status"),
-    *("register", "stake", "unbond", "withdraw", "claim"),
+    "init",
+    "address",
+    "models",
+    "bench",
+    "run",
+    "status",
+    "register",
+    "stake",
+    "unbond",
+    "withdraw",
+    "claim",
 )
 
 

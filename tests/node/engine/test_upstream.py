@@ -133,7 +133,12 @@ def test_the_server_is_asked_in_openais_words_and_for_no_more_than_is_meant(
     plain = request(vocabulary)
     upstream.submit(plain).result(20)
     assert server.asked[-1].keys() == {
-        *("model", "prompt", "max_tokens", "temperature", "seed", "stream"),
+        "model",
+        "prompt",
+        "max_tokens",
+        "temperature",
+        "seed",
+        "stream",
     }
     rich = SamplingParams(0.7, 0.9, 20, 0.1, 0.2, 0.05, {70: 5.0})
     upstream.submit(request(vocabulary, sampling=rich, stop=["#"])).result(20)

@@ -140,8 +140,17 @@ def test_a_sealed_prompt_comes_with_keys_to_seal_the_result_for(changes: dict[st
 
 
 OPTIONAL = {
-    *("stop", "logprobs", "logit_bias", "grammar", "min_p", "seed"),
-    *("sealed_prompt", "seal_for", "enough_characters", "attempt", "alone"),
+    "stop",
+    "logprobs",
+    "logit_bias",
+    "grammar",
+    "min_p",
+    "seed",
+    "sealed_prompt",
+    "seal_for",
+    "enough_characters",
+    "attempt",
+    "alone",
 }
 
 

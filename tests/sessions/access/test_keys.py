@@ -105,13 +105,28 @@ def test_a_key_makes_none_that_may_more_or_lives_longer(api: Api) -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        *(("name", ""), ("name", "x" * 101), ("name", 7), ("name", "a\x00b")),
-        *(("scopes", []), ("scopes", ["root"]), ("scopes", "read")),
-        *(("session_id", 0), ("session_id", 2**63), ("session_id", "one")),
-        *(("expires_at", "2020-01-01T00:00:00Z"), ("expires_at", "soon"), ("expires_at", 5)),
-        *(("daily_wei", -1), ("daily_wei", "1e3"), ("daily_wei", str(2**256)), ("daily_wei", True)),
-        *(("daily_tokens", -1), ("daily_tokens", 2**63), ("max_open_tasks", 0)),
-        *(("requests_per_minute", 2**31), ("tokens_per_minute", 1.5)),
+        ("name", ""),
+        ("name", "x" * 101),
+        ("name", 7),
+        ("name", "a\x00b"),
+        ("scopes", []),
+        ("scopes", ["root"]),
+        ("scopes", "read"),
+        ("session_id", 0),
+        ("session_id", 2**63),
+        ("session_id", "one"),
+        ("expires_at", "2020-01-01T00:00:00Z"),
+        ("expires_at", "soon"),
+        ("expires_at", 5),
+        ("daily_wei", -1),
+        ("daily_wei", "1e3"),
+        ("daily_wei", str(2**256)),
+        ("daily_wei", True),
+        ("daily_tokens", -1),
+        ("daily_tokens", 2**63),
+        ("max_open_tasks", 0),
+        ("requests_per_minute", 2**31),
+        ("tokens_per_minute", 1.5),
     ],
 )
 def test_a_wrong_member_is_named(api: Api, manager: str, member: str, value: Any) -> None:
@@ -147,8 +162,15 @@ def test_an_account_has_only_so_many_keys(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     "header",
     [
-        *("Bearer", "Bearer  ", "Basic cor_x", "Bearer " + "x" * 7_000, "bearer\tcor_x"),
-        *("Bearer cor_\x00" + "x" * 42, "Bearer cor_é" + "x" * 42, "Bearer cor_a b", "\x00"),
+        "Bearer",
+        "Bearer  ",
+        "Basic cor_x",
+        "Bearer " + "x" * 7_000,
+        "bearer\tcor_x",
+        "Bearer cor_\x00" + "x" * 42,
+        "Bearer cor_é" + "x" * 42,
+        "Bearer cor_a b",
+        "\x00",
     ],
 )
 def test_an_odd_header_is_a_wrong_key_and_no_failure(api: Api, header: str) -> None:

@@ -85,7 +85,12 @@ def test_a_task_is_queued_with_its_reservation_digest_and_content() -> None:
         bytes.fromhex(session.sid[2:]),
         task.task_id,
         f"ipfs://{task.prompt_cid}",
-        *(0, "", [8, 70, *DEFAULTS.to_words()[2:]], [60], "order 7", 3),
+        0,
+        "",
+        [8, 70, *DEFAULTS.to_words()[2:]],
+        [60],
+        "order 7",
+        3,
     )
     assert task.task_digest == "0x" + digest.hex()
 

@@ -74,7 +74,8 @@ class Escrow:
         ids = self._ids() | {"taskId": task_id}
         apply(
             event(
-                *("SessionPayment", "TaskSettled"),
+                "SessionPayment",
+                "TaskSettled",
                 ids | settled(paid) | {"refunded": reserved - paid},
             )
         )

@@ -82,7 +82,8 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
         ),
         event("Session", "TaskSubmitted", ids | {"taskData": text, "clientReference": name}),
         event(
-            *("SessionPayment", "TaskReserved"),
+            "SessionPayment",
+            "TaskReserved",
             ids | {"taskDigest": DIGEST, "terms": 0, "amount": 10**20},
         ),
         event(
@@ -102,7 +103,8 @@ def life(name: str = "mine", text: str = "hello", sla: int = 7) -> list[EventRec
         event("SessionQueue", "TaskPrecommitEnded", ids),
         event("SessionQueue", "TaskCommitEnded", ids),
         event(
-            *("SessionPayment", "TaskSettled"),
+            "SessionPayment",
+            "TaskSettled",
             ids | {"payments": [int(OTHER, 16) << 96 | 4], "refunded": 10**20 - 4},
         ),
         event("SessionQueue", "TaskEnded", ids | {"miners": [OTHER]}),

@@ -66,7 +66,9 @@ def test_what_belongs_to_others_is_not_there(api: Api, manager: str) -> None:
     endpoint = WebhookEndpoint.objects.create(owner=STRANGER, url=URL)
     path = f"webhooks/{endpoint.pk}"
     for method, address in (
-        *(("GET", path), ("DELETE", path), ("POST", f"{path}/enable")),
+        ("GET", path),
+        ("DELETE", path),
+        ("POST", f"{path}/enable"),
         ("GET", f"{path}/deliveries"),
         ("POST", f"{path}/deliveries/{'0' * 8}-0000-0000-0000-{'0' * 12}/again"),
     ):
@@ -80,10 +82,17 @@ def test_what_belongs_to_others_is_not_there(api: Api, manager: str) -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        *(("url", "https://127.0.0.2/"), ("url", 7), ("url", ""), ("url", "https://[::1]/")),
-        *(("url", "ftp://example.com/"), ("url", "https://x/\x00")),
-        *(("events", []), ("events", ["task.begun"]), ("events", "task.ended")),
-        *(("session_id", 0), ("session_id", "one")),
+        ("url", "https://127.0.0.2/"),
+        ("url", 7),
+        ("url", ""),
+        ("url", "https://[::1]/"),
+        ("url", "ftp://example.com/"),
+        ("url", "https://x/\x00"),
+        ("events", []),
+        ("events", ["task.begun"]),
+        ("events", "task.ended"),
+        ("session_id", 0),
+        ("session_id", "one"),
     ],
 )
 def test_a_wrong_member_is_named(

@@ -140,7 +140,9 @@ def test_a_rate_limit_says_when_to_come_back_and_the_package_does(
         ({"extra_body": {"colour": 1}}, openai.BadRequestError, "unknown_parameter", "colour"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": 3}}},
-            *(openai.BadRequestError, "invalid_value", "response_format.json_schema.schema"),
+            openai.BadRequestError,
+            "invalid_value",
+            "response_format.json_schema.schema",
         ),
     ],
 )

@@ -39,7 +39,10 @@ def test_several_prompts_have_their_choices_in_order_with_echo(api: Api, miners:
     body = ASKED | {"prompt": ["one ", "two "], "n": 2, "echo": True}
     choices = api("POST", "completions", body).json()["choices"]
     assert [choice["text"] for choice in choices] == [
-        *(f"one {ANSWER}", f"one {ANSWER}", f"two {ANSWER}", f"two {ANSWER}")
+        f"one {ANSWER}",
+        f"one {ANSWER}",
+        f"two {ANSWER}",
+        f"two {ANSWER}",
     ]
     prompts = [content_of(task)["prompt"] for task in Task.objects.order_by("pk")]
     assert prompts == ["one ", "one ", "two ", "two "]

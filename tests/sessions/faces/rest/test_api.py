@@ -190,7 +190,10 @@ def test_a_task_shows_its_stages_its_outcome_and_the_chains_side(api: Api) -> No
     )
     shown = api("GET", f"tasks/{session.session_id}/{task.task_id}").json()
     assert [stage["status"] for stage in shown["stages"]] == [
-        *("queued", "assigned", "first_token", "failed")
+        "queued",
+        "assigned",
+        "first_token",
+        "failed",
     ]
     assert shown["outcome"] == {"code": "gone", "message": "no miner is left"}
     assert shown["on_chain"]["reserved_wei"] == str(10**20)

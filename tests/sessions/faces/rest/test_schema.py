@@ -29,14 +29,29 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 EXAMPLES = 40
 PATHS = [
-    *("about", "info", "status", "ping", "miners", "sessions", "completions"),
-    *("sessions/{session_id}", "completions/{session_id}", "tasks/{session_id}"),
-    *("tasks/{session_id}/{task_id}", "tasks/{session_id}/{task_id}/stream"),
+    "about",
+    "info",
+    "status",
+    "ping",
+    "miners",
+    "sessions",
+    "completions",
+    "sessions/{session_id}",
+    "completions/{session_id}",
+    "tasks/{session_id}",
+    "tasks/{session_id}/{task_id}",
+    "tasks/{session_id}/{task_id}/stream",
     "tasks/{session_id}/{task_id}/cancel",
 ]
 PATHS_V2 = [
-    *("completions", "completions/{session_id}", "validate", "miners", "sessions"),
-    *("sessions/{session_id}", "tasks/{session_id}", "tasks/{session_id}/{task_id}"),
+    "completions",
+    "completions/{session_id}",
+    "validate",
+    "miners",
+    "sessions",
+    "sessions/{session_id}",
+    "tasks/{session_id}",
+    "tasks/{session_id}/{task_id}",
 ]
 CHECKS = [
     not_a_server_error,

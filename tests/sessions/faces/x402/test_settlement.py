@@ -293,8 +293,13 @@ def send(chain: Chain, payment: SignedPayment) -> str:
     transfer = payment.transfer
     token = chain.contract("CortensorToken")
     call = token.get_function_by_signature(TRANSFER)(
-        *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
-        *(transfer.valid_before, transfer.nonce, payment.signature),
+        transfer.payer,
+        transfer.to,
+        transfer.value,
+        transfer.valid_after,
+        transfer.valid_before,
+        transfer.nonce,
+        payment.signature,
     )
     return chain.transact(DEPLOYER, call)["transactionHash"].to_0x_hex()
 

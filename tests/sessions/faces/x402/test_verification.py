@@ -86,8 +86,13 @@ def test_a_nonce_that_was_used_on_chain_is_refused(
     use = chain.contract("CortensorToken").get_function_by_signature(
         "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)"
     )(
-        *(transfer.payer, transfer.to, transfer.value, transfer.valid_after),
-        *(transfer.valid_before, transfer.nonce, payment.signature),
+        transfer.payer,
+        transfer.to,
+        transfer.value,
+        transfer.valid_after,
+        transfer.valid_before,
+        transfer.nonce,
+        payment.signature,
     )
     chain.transact(DEPLOYER, use)
     assert refusal(payment, offer).reason == Reason.NONCE_USED
