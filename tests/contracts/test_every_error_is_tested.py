@@ -38,7 +38,7 @@ def is_constant(name: str) -> bool:
 
 
 def is_inherited(name: str) -> bool:
-    """Whether OpenZeppelin wrote the function: then our sources do not."""
+    """Return whether a function is OpenZeppelin's and so is missing in our sources."""
     return not re.search(rf"\b{name}\b", text_of("src"))
 
 

@@ -18,7 +18,7 @@ LLM_PARAMS = [32, 0, 100, 0, 0, 0]
 
 @pytest.fixture
 def mining(chain: Chain) -> Iterator[Chain]:
-    """A chain that mines each transaction at once, as a client expects that waits for it."""
+    """A chain that mines each transaction at once, since clients wait for theirs."""
     chain.rpc("evm_setAutomine", True)
     yield chain
     chain.rpc("evm_setAutomine", False)
@@ -86,7 +86,7 @@ def test_a_client_of_2025_opens_a_session_submits_and_sees_who_works(mining: Cha
 
 
 def test_the_documented_example_opens_a_session_of_the_default_model(mining: Chain) -> None:
-    """Model 0, as the network's own documentation has it."""
+    """The example of the network's documentation uses model 0."""
     [created] = ethers(
         mining,
         "Session",

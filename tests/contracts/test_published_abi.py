@@ -24,7 +24,7 @@ def test_published_signatures_are_kept_to_the_letter(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_functions_keep_their_parameter_names(name: str) -> None:
-    """Clients that pass arguments by name need the names as published, where we give one."""
+    """Clients pass arguments by name, so named arguments need the published names."""
     ours = {signature_of(item): item for item in abi(name) if item["type"] == "function"}
     for line in (CONTRACTS / "reference" / f"{name}.abi.txt").read_text().splitlines():
         item = ours.get(normalised(line))
@@ -38,7 +38,10 @@ def test_functions_keep_their_parameter_names(name: str) -> None:
 
 
 def normalised(line: str) -> str:
-    """A published line without its parameters' names: `function f(uint256) view returns (bool)`."""
+    """Return a line of the published ABI without parameter names.
+
+    For example: `function f(uint256) view returns (bool)`.
+    """
     nameless = re.sub(r"(?<=[\w\])]) (?!indexed\b|view\b|pure\b|returns\b)\w+(?=[,)])", "", line)
     return nameless.strip().replace(", ", ",").replace("tuple(", "(")
 

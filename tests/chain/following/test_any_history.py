@@ -40,7 +40,7 @@ fuses = st.integers(1, 60)
 
 
 class Failed(Exception):
-    """A step that was made to fail."""
+    """A step that the test lets fail."""
 
 
 def fail() -> None:
@@ -48,7 +48,7 @@ def fail() -> None:
 
 
 class World:
-    """The chain as a history acts on it: any account's calls, several in a request."""
+    """The chain of a history. It runs calls of any account, several in one request."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
@@ -69,11 +69,11 @@ class World:
         self.base = self._resets = 0
 
     def reset(self) -> None:
-        """Go back to how everything began."""
+        """Go back to the initial state."""
         self.rpc("evm_revert", self._snapshot)
         self._snapshot = self.rpc("evm_snapshot")
         self.rpc("anvil_dropAllTransactions")
-        # anvil forgets old states; a block unlike any before it has one to go back to.
+        # anvil forgets old states. A new and unique block has a state to go back to.
         self._resets += 1
         self.deposit(1, 10**9 + self._resets)
         self.rpc("evm_mine")
@@ -94,13 +94,13 @@ class World:
         return int(self.rpc("eth_blockNumber"), 16)
 
     def send(self, sender: str, to: str, data: bytes | str) -> None:
-        """Put a call into the next block; it may revert there, as anybody's may."""
+        """Put a call into the next block, where it may revert."""
         text = data if isinstance(data, str) else "0x" + data.hex()
         call = {"from": sender, "to": to, "data": text, "gas": hex(3_000_000)}
         self.rpc("eth_sendTransaction", call)
 
     def deliver(self, op: Op) -> None:
-        """What the sender would do, without its bookkeeping."""
+        """Do what the sender does, without its database rows."""
         relay = RELAYS[op.kind]
         address = self.chain.deployment.addresses[relay.contract]
         self.send(SENDERS[relay.account], address, calldata(op.kind, [op.payload]))
@@ -129,7 +129,7 @@ class World:
         return self._read("SessionQueue", "getTaskStatus(uint256,uint256)", session_id, task_id)
 
     def _read(self, contract: str, signature: str, *numbers: int) -> int:
-        """What a view returns: web3's own way takes ten times as long, thousands of times."""
+        """Return a view's result. web3's own calls would take ten times as long."""
         words = b"".join(number.to_bytes(32, "big") for number in numbers)
         data = "0x" + (function_signature_to_4byte_selector(signature) + words).hex()
         call = {"to": self.chain.deployment.addresses[contract], "data": data}
@@ -137,7 +137,7 @@ class World:
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """One history, one follower."""
+    """A history and a follower."""
 
     world: World
     asked = unanswered = 0
@@ -198,11 +198,11 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(depth=st.integers(1, MAX_DEPTH), come_back=st.booleans())
     def fork(self, depth: int, come_back: bool) -> None:
-        """The last blocks are replaced by empty ones; what was in them may come back."""
+        """Replace the last blocks by empty ones. Their transactions may be mined again."""
         depth = min(depth, self.world.number() - self.world.base)
         if depth:
             self.world.rpc("anvil_reorg", depth, [])
-            # Snapshots of what is undone are no more part of this chain's past.
+            # Snapshots of undone blocks do not belong to this chain any more.
             self.points = [
                 point for point in self.points if point[0] <= self.world.number() - depth
             ]
@@ -211,7 +211,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def remember(self) -> None:
-        """A point that a later fork may go back to, whole."""
+        """Take a snapshot, which a later fork may go back to."""
         self.points.append((self.world.number(), self.world.rpc("evm_snapshot")))
 
     @rule(which=st.integers(0, 5), then=st.integers(1, MAX_DEPTH + 6))
@@ -234,7 +234,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(fuse=fuses)
     def follow_until_it_fails(self, fuse: int) -> None:
-        """The process lives on, and its follower is used again."""
+        """Let a step fail. The process continues and uses the same follower."""
         with Fuse(fuse, fail):
             try:
                 self.step()
@@ -244,11 +244,11 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(fuse=fuses)
     def follow_until_it_is_killed(self, fuse: int) -> None:
-        """A process of its own, killed by SIGKILL at some statement or request."""
+        """Follow in a child process, which SIGKILL ends at a statement or a request."""
 
         def work() -> None:
             with Fuse(fuse, sigkill):
-                # A connection of its own: two processes would speak on one line.
+                # The child must not share a connection with its parent.
                 node = Rpc(self.world.chain.url)
                 follower = Follower(node, self.world.chain.deployment)
                 for _ in range(3):

@@ -33,7 +33,7 @@ def follower(chain: Chain, node: FaultyNode) -> Follower:
 
 
 def only(method: str, change: Callable[[list[Any], Any], Any]) -> Callable[..., Any]:
-    """A bend of one method's results."""
+    """Return a bend that changes the results of one method."""
 
     def bend(asked: str, params: list[Any], answer: Any) -> Any:
         if asked != method or "result" not in answer:
@@ -44,7 +44,7 @@ def only(method: str, change: Callable[[list[Any], Any], Any]) -> Callable[..., 
 
 
 def persist(follower: Follower, attempts: int = 40) -> None:
-    """Follow as the loop does: what fails is tried again."""
+    """Follow as the loop does, which repeats failed steps."""
     for _ in range(attempts):
         try:
             if not follower.step():
@@ -178,7 +178,7 @@ def test_logs_that_a_range_leaves_out_are_noticed(
     forget()
 
     def partial(params: list[Any], logs: Any) -> Any:
-        # As a provider does it: a large answer is cut, a small one is whole.
+        # Providers do this: they cut large answers and send small ones whole.
         return cut(logs) if "fromBlock" in params[0] and len(logs) > 12 else logs
 
     node.bend = only("eth_getLogs", partial)

@@ -23,7 +23,7 @@ def follower(chain: Chain) -> Follower:
 
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The channels on which sync has woken who waits for confirmations."""
+    """The channels that sync has notified."""
     channels: list[str] = []
     monkeypatch.setattr("chain.following.sync.notify", channels.append)
     return channels

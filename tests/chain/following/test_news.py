@@ -16,7 +16,7 @@ NAMES = {"Noted"}
 
 
 def block(number: int, *names: str, fork: str = "a") -> Block:
-    """A stored block with events of these names."""
+    """Store a block with events of these names."""
     made = Block.objects.create(
         number=number,
         hash=f"0x{fork}{number}",
@@ -38,7 +38,7 @@ def block(number: int, *names: str, fork: str = "a") -> Block:
 
 
 def read() -> list[tuple[int, Any]]:
-    """Take the next events, and move on."""
+    """Read the next events, and move the cursor."""
     found = news.unread(READER, NAMES)
     assert news.mark_read(found)
     return [(event.block_number, event.args["fork"]) for event in found.events]
@@ -82,7 +82,7 @@ def test_a_fork_is_read_again_from_where_it_begins() -> None:
 
 
 def test_a_fork_between_reading_and_moving_on_loses_nothing() -> None:
-    """Its place may be below the fork all the time: that it does not move hides nothing."""
+    """`mark_read` finds the fork although the cursor has stayed below it all the time."""
     news.subscribe(READER)
     block(1)
     last = block(2, "Noted")

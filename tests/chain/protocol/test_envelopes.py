@@ -44,7 +44,7 @@ def context_of(vector: dict[str, Any]) -> Context:
 
 
 def in_javascript(request: dict[str, Any]) -> str:
-    """What the other implementation answers."""
+    """Return the answer of the other implementation."""
     done = subprocess.run(
         ["node", str(SCRIPT)],
         input=json.dumps(request),

@@ -57,7 +57,7 @@ def test_lists_and_texts_are_hashed_as_eip_712_says() -> None:
 
 
 class Round:
-    """A network of idle nodes on the chain, and a relayer who sends operations."""
+    """A network of idle nodes on the chain, and a relayer that sends operations."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
@@ -70,7 +70,7 @@ class Round:
         return sign(message, self.domain, bytes(signer.key))
 
     def relay(self, *ops: Op) -> Any:
-        """Send operations of one kind as the sender would, within the gas that they may use."""
+        """Send operations of one kind as the sender does, with its gas limit."""
         relay = RELAYS[ops[0].kind]
         contract = self.chain.contract(relay.contract)
         data = calldata(ops[0].kind, [op.payload for op in ops])

@@ -38,7 +38,7 @@ def fails(method: str, params: list[Any], answer: Any) -> Any:
 
 
 def lies(method: str, params: list[Any], answer: Any) -> Any:
-    """Another hash for every block, each the parent of the next."""
+    """Give every block a false hash, as well as a false parent hash that matches."""
     if method != "eth_getBlockByNumber" or not answer.get("result"):
         return answer
     block = answer["result"]
@@ -46,7 +46,7 @@ def lies(method: str, params: list[Any], answer: Any) -> Any:
 
 
 def other(block_hash: str) -> str:
-    """Another hash, for this one always the same."""
+    """Return a false hash, which is always the same for a true hash."""
     return ("0xfb" if block_hash.startswith("0xfa") else "0xfa") + block_hash[4:]
 
 

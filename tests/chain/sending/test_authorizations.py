@@ -19,7 +19,7 @@ AMOUNT_WEI = 10
 
 @pytest.fixture
 def transfer(chain: Chain) -> TransferWithAuthorization:
-    """A payment of DEPLOYER's, who has all the $COR."""
+    """Return a payment of DEPLOYER, which has all $COR."""
     return TransferWithAuthorization(
         payer=DEPLOYER.address,
         to=CLIENT.address,
@@ -42,7 +42,7 @@ def refusal(chain: Chain, transfer: TransferWithAuthorization, signature: bytes)
 
 
 def make(chain: Chain, transfer: TransferWithAuthorization) -> str:
-    """Have somebody else send the payment; the transaction's hash."""
+    """Let another account send the payment. Return the transaction's hash."""
     call = chain.contract("CortensorToken").get_function_by_signature(TRANSFER)(
         transfer.payer,
         transfer.to,

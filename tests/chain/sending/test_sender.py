@@ -48,7 +48,7 @@ def test_a_task_goes_from_the_outbox_to_its_settlement_and_into_the_mirror(chain
     deliver(chain, at_work)
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
     assert [task.status() for task in tasks] == [ENDED] * 4
-    # One transaction a kind: operations travel together.
+    # Operations of one kind share a transaction.
     assert Transaction.objects.count() == 6
     follower = Follower(Rpc(chain.url), chain.deployment)
     while follower.step():
@@ -241,7 +241,7 @@ def test_of_two_senders_that_believe_to_lead_one_takes_an_operation(chain: Chain
     first.tick()
     assert not second._send(seen_by_both, [], now)
     assert Transaction.objects.count() == 1
-    # The second one's node lags: it has not heard of the first one's transaction.
+    # The second sender's RPC node lags: it does not have the first sender's transaction.
     tasks[1].submit()
     chain.rpc("anvil_dropAllTransactions")
     assert second._send(list(Operation.objects.filter(status="pending")), [], now)
@@ -329,11 +329,11 @@ def test_the_loop_sends_until_it_is_stopped(
 
     run(stop, beat)
     chain.rpc("evm_setAutomine", False)
-    # The new key is on no session's list: the chain has answered, and that is what it says.
+    # No session lists the new key, so the chain refuses the operation for this reason.
     assert Operation.objects.get().error.startswith("NotRouter(")
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is to be tried again is tried at once."""
+    """Retries are due at once."""
     monkeypatch.setattr(journal, "FIRST_PAUSE_S", 0)

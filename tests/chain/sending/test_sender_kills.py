@@ -26,7 +26,7 @@ OPERATIONS_A_KILL = 3
 
 
 class Load:
-    """Tasks that keep coming in, and what has become of them."""
+    """Submits tasks continuously, and checks their operations."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
@@ -41,7 +41,7 @@ class Load:
             self.tasks.append(task)
 
     def deliver_the_rest(self) -> None:
-        """A sender that nobody kills."""
+        """A sender that is not killed."""
         survivor = make_sender(self.chain)
         for _ in range(10):
             survivor.tick()
@@ -49,7 +49,7 @@ class Load:
         survivor.tick()
 
     def assert_done_once(self) -> None:
-        """Each operation is confirmed, none was sent again, and the chain has each effect once."""
+        """Assert that each operation is confirmed, was sent once, and took effect once."""
         rows = Operation.objects.values_list("status", "error")
         assert set(rows) == {(OperationStatus.CONFIRMED.value, "")}
         assert len(rows) == len(self.tasks)
@@ -64,8 +64,10 @@ class Load:
 
 
 def kill_at_each_step(prepare: Callable[[], None], work: Callable[[], None]) -> int:
-    """Kill `work` at its first step, at its second, and so on, until it comes to its end alive;
-    return how many were killed."""
+    """Kill `work` at its first step, then at its second, and so on, until it ends by itself.
+
+    Return how many processes were killed.
+    """
     step = 0
     while True:
         step += 1
@@ -102,7 +104,7 @@ def test_a_replacement_survives_a_kill_at_each_step(chain: Chain, repetition: in
     load = Load(chain)
 
     def prepare() -> None:
-        """A transaction that is stuck behind a base fee above what it offers."""
+        """Leave a transaction stuck, as if its fees were too low."""
         load.come_in()
         make_sender(chain).tick()
         chain.rpc("anvil_dropAllTransactions")  # as if it were too cheap to be kept

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Killed(BaseException):
-    """What a SIGKILL does to a process, as far as its database and chain can see."""
+    """Stands for SIGKILL, as it looks to the database and the chain."""
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_replaced_one_may_be_mined_after_all(chain: Chain) -> None:
     row = Transaction.objects.get()
     signed = at_work._sign(row, transactions.Fees(2 * int(row.max_fee_wei), 10**9))
     journal.record_replacement(row, signed, transactions.Fees(2 * int(row.max_fee_wei), 10**9))
-    chain.mine()  # with the first one, since nobody has broadcast the second
+    chain.mine()  # mines only the first one, since the second was not broadcast
     at_work.tick()
     assert set(statuses().values()) == {OperationStatus.CONFIRMED}
     assert Transaction.objects.get().status == TransactionStatus.MINED

@@ -21,7 +21,7 @@ FIFTY_MB = 50_000_000
 
 
 class Nowhere:
-    """A store that keeps nothing, for when only the CID matters."""
+    """A store that stores nothing, for tests of CIDs."""
 
     def put(self, cid: Cid, block: bytes) -> None:
         assert cid.matches(block)
@@ -35,14 +35,14 @@ class Nowhere:
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 50 MB that no compression and no repetition helps with."""
+    """A file of 50 MB without repetitions, which cannot be compressed."""
     path = tmp_path_factory.mktemp("content") / "random"
     path.write_bytes(random.Random(4).randbytes(FIFTY_MB))
     return path
 
 
 def theirs(cases: list[dict[str, Any]]) -> list[str]:
-    """What the JavaScript importer says."""
+    """Return the CIDs of the JavaScript importer."""
     done = subprocess.run(
         ["node", str(SCRIPT)],
         input=json.dumps(cases),
@@ -61,7 +61,7 @@ def ours(path: Path, size: int, profile: Profile = UNIXFS_V1_2025) -> str:
 
 
 def pieces(path: Path, size: int) -> Iterator[bytes]:
-    """The first bytes of a file in pieces that fit no chunk."""
+    """Yield the first bytes of a file in pieces whose sizes differ from the chunks'."""
     with path.open("rb") as file:
         while size > 0 and (piece := file.read(min(size, 700_001))):
             size -= len(piece)

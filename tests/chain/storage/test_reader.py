@@ -66,7 +66,7 @@ def node(memory: Memory, *parts: Part) -> Part:
 def entry(
     kind: int, data: bytes = b"", size: int | None = None, sizes: tuple[int, ...] = ()
 ) -> bytes:
-    """A node's data as a stranger might write it."""
+    """Return the data of an untrusted UnixFS node."""
     return bytes_field(
         1,
         number_field(1, kind)
@@ -129,7 +129,7 @@ def test_sizes_must_add_up(memory: Memory) -> None:
 
 
 def test_a_small_tree_that_unfolds_without_end_is_refused(memory: Memory) -> None:
-    """Few blocks, linked over and over: 2^40 bytes in forty nodes, or countless empty parts."""
+    """A few blocks with repeated links: 2^40 bytes in forty nodes, or very many empty parts."""
     part = leaf(memory, b"x")
     for _ in range(40):
         part = node(memory, part, part)
@@ -162,5 +162,5 @@ def test_other_hashes_and_codecs_are_not_followed(memory: Memory) -> None:
 def test_whatever_the_bytes_are_the_answer_is_a_content_or_a_named_error(block: bytes) -> None:
     memory = Memory()
     root = memory.add(DAG_PB, block)
-    with suppress(StorageError):  # anything else is a defect
+    with suppress(StorageError):  # no other error may be raised
         assert len(content(memory, root)) <= len(block)

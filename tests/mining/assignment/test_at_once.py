@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def real_dispatcher(deployment, router_redis):
-    """Have intake ask the dispatcher itself; the rest stays as in the tests of sessions."""
+    """Connect intake with the real dispatcher. The other ports are those of sessions' tests."""
     ports.register(lambda: replace(FAKES, free_miners=free_miners, assign=assign))
 
 
@@ -80,7 +80,7 @@ def test_a_new_task_is_written_once_and_both_its_operations_in_one_statement():
 
 
 def cut_the_store_off(monkeypatch):
-    """Fail whoever reads the content store from now on."""
+    """Let every read of the content store fail from now on."""
 
     def get(*_, **__):
         raise storage.StorageUnavailable("nobody reads the store here")

@@ -64,7 +64,7 @@ def context(task, role):
 
 
 def encrypted_task(**values):
-    """A task whose prompt is an envelope for CLIENT and the router."""
+    """Create a task whose prompt is an envelope for CLIENT and the router."""
     task = make_task(inline=False, encrypted=True, task_data="", **values)
     content = canonical_json({"prompt": PROMPT, "stop": ["\n\n"]})
     task.prompt_cid = storage.put(
@@ -76,7 +76,7 @@ def encrypted_task(**values):
 
 
 def job_in(router_redis, miner):
-    """The job in a miner's mailbox, and the whole message around it."""
+    """Return the job in a miner's mailbox, and the whole message that contains it."""
     message = router_redis.lindex(mailbox_prefix(miner) + "inference", 0)
     body = base64.b64decode(json.loads(message)["body"]).decode()
     [_, kwargs, _] = json.loads(body)
@@ -222,7 +222,7 @@ def test_sealed_answers_are_judged_like_clear_ones_and_the_reference_is_not_kept
     assert good[0] not in kept
     assert PROMPT not in kept
     assert task.validation.reference == ""
-    # Whoever may see the task still reads its results, from the router's memory.
+    # Accounts that may see the task still read its results, which the router decrypts in memory.
     assert [record["text"] for record in task_records(task).miners] == [bad[0], good[0]]
 
 

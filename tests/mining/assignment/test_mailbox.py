@@ -40,7 +40,7 @@ def job():
 
 
 def receive(url, address, queue):
-    """One message, by the miner's own credentials."""
+    """Take a message from a mailbox with the miner's own credentials."""
     prefix = mailbox_prefix(address)
     with Connection(url, transport_options={"global_keyprefix": prefix}) as connection:
         message = connection.SimpleQueue(queue).get(timeout=5)

@@ -21,7 +21,7 @@ QUOTA = 1024 * 1024
 
 @pytest.fixture
 def miner(router_redis, settings):
-    """The address and the client of a miner whose mailbox may have a megabyte."""
+    """The address and the Redis client of a miner whose quota is a megabyte."""
     settings.MAILBOX_MAX_BYTES = QUOTA
     address = make_account().address.lower()
     with redis.Redis.from_url(enrol(address)) as client:
@@ -82,7 +82,7 @@ def test_whoever_fills_its_mailbox_is_shut_out_and_its_keys_are_gone(
         case "text":
             client.set(prefix + "unacked_mutex", "x" * 2 * QUOTA)
         case "hash":
-            # Small at first, so that a sample would not show it.
+            # The first elements are small, so that a sample does not show the size.
             client.hset(prefix + "unacked", mapping={f"{n}": "x" for n in range(50)})
             client.hset(prefix + "unacked", mapping={"last": "x" * 2 * QUOTA})
     watcher.enforce()
@@ -140,7 +140,7 @@ def test_the_mailboxes_are_measured_when_memory_has_grown(miner, watcher, monkey
 
 @pytest.fixture
 def nearly_full(router):
-    """A Redis that has 4 MB left."""
+    """A Redis with 4 MB of free memory."""
     before = router.config_get("maxmemory")["maxmemory"]
     router.config_set("maxmemory", router.info("memory")["used_memory"] + 4 * QUOTA)
     yield
@@ -152,7 +152,7 @@ def test_a_full_redis_is_said_to_be_away_until_there_is_room_again(
 ):
     settings.MAILBOX_MAX_BYTES = 64 * QUOTA
     address, client = miner
-    # A command that is being read takes memory as well, so the last room is filled with small ones.
+    # Reading a command takes memory as well, so small commands fill the rest.
     for size in (QUOTA // 4, 4_096, 16):
         with suppress(redis.OutOfMemoryError):
             for number in range(100_000):

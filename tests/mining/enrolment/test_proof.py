@@ -35,7 +35,7 @@ def ask(name: str, **body: object) -> Any:
 
 
 def proof(wallet: Wallet, **changes: Any) -> dict[str, Any]:
-    """A body for `enrol`, right but for the changes."""
+    """Return a valid body for `enrol`, with some changes."""
     asked = ask("challenge", address=wallet.address).json()
     values = {"router": "testserver", "challenge": asked["challenge"], **changes}
     signer = changes.pop("signer", wallet)

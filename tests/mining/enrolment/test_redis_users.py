@@ -83,7 +83,7 @@ def test_a_miner_is_refused_what_is_not_its_own(router, miner, command):
 
 
 HARMLESS_WITHOUT_KEYS = {
-    # The connection's own state, transactions, and what Redis tells everybody about itself.
+    # Commands about the connection, transactions, and Redis's public description of itself.
     "auth",
     "hello",
     "reset",
@@ -102,11 +102,11 @@ HARMLESS_WITHOUT_KEYS = {
     "readwrite",
     "unsubscribe",
     "punsubscribe",
-    # Channels are checked against the user's own pattern.
+    # Redis checks channels against the user's pattern.
     "subscribe",
     "psubscribe",
     "publish",
-    # Keys are where only Redis' own parser finds them; each is tried below.
+    # Only Redis's own parser finds the keys of these commands. Tests below try each of them.
     "xread",
     "xreadgroup",
     "evalsha",
@@ -118,7 +118,7 @@ HARMLESS_WITHOUT_KEYS = {
 
 
 UNTRIED = {
-    # They end the login or answer in their own way; what they may do is tried elsewhere.
+    # These end the login or have unusual replies. Other tests try them.
     "auth",
     "hello",
     "reset",
@@ -131,7 +131,7 @@ UNTRIED = {
 
 
 def test_no_command_of_redis_touches_anothers_key(router, miner):
-    """Every command that this Redis has, with another miner's key wherever it takes one."""
+    """Every command of this Redis, with another miner's key as its key argument."""
     foreign = f"{mailbox_prefix(OTHER)}reports"
     router.xadd(foreign, {"type": "commit"})
     before = router.dump(foreign)
@@ -159,9 +159,9 @@ def test_no_command_of_redis_touches_anothers_key(router, miner):
             connection.read_response()
             allowed.add(name)
         except (redis.exceptions.NoPermissionError, redis.exceptions.ConnectionError):
-            pass  # Redis hangs up on POST and HOST:, which are browsers that were led astray
+            pass  # Redis disconnects on POST and HOST:, which only misled browsers send
         except redis.exceptions.ResponseError:
-            allowed.add(name)  # it was let through to be parsed
+            allowed.add(name)  # the user may run it, and its arguments were parsed
         finally:
             connection.disconnect()
             miner.connection_pool.release(connection)
@@ -201,7 +201,7 @@ def test_no_roundabout_way_leads_to_anothers_keys_or_channels(router, miner, com
 
 
 def test_a_script_of_the_routers_gets_a_miner_no_further(router, miner):
-    """The one who runs a script counts, and not the one who loaded it."""
+    """A script runs with the rights of the user that calls it, not of the one that loaded it."""
     router.set(f"{mailbox_prefix(OTHER)}a", "secret")
     script = router.script_load("return redis.call('get', ARGV[1])")
     with pytest.raises(redis.exceptions.ResponseError, match=r"can't access|NOPERM"):

@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def revealed(redundancy: int = 2) -> Task:
-    """A task whose miners have revealed "answer 0", "answer 1" and so on."""
+    """Create a task whose miners have revealed "answer 0", "answer 1" and so on."""
     task = make_task(redundancy=redundancy)
     miners = [str(make_account().address) for _ in range(redundancy)]
     lease(task, dict(enumerate(miners)), timezone.now(), live=0)

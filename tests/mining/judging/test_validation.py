@@ -45,7 +45,7 @@ def validator(settings, model):
 
 
 def honest(engine, task, prompt=None, logprobs=0, seed=b""):
-    """What an honest miner answers: text and tokens."""
+    """Return an honest miner's answer: text and tokens."""
     tokens = engine.prompts.tokenise(prompt or task.task_data, task.prompt_type)
     request = GenerationRequest(
         tokens,
@@ -65,7 +65,7 @@ def honest(engine, task, prompt=None, logprobs=0, seed=b""):
 
 
 def revealed(task, answers):
-    """Make a task whose miners have revealed these answers; their parts by place."""
+    """Create a task whose miners have revealed these answers. Return the assignments in order."""
     miners = [make_account().address for _ in answers]
     now = timezone.now()
     for miner in miners:

@@ -31,7 +31,7 @@ def refuse(*_):
 
 
 def die_of(monkeypatch, what, task, times=2):
-    """Have the validator's process killed by its own work, as often as it is started again."""
+    """Let its own work kill the validator's process each time that it is restarted."""
     with monkeypatch.context() as patch:
         patch.setattr(validator_deaths, what, kill)
         for _ in range(times):
@@ -41,7 +41,7 @@ def die_of(monkeypatch, what, task, times=2):
 
 @pytest.fixture
 def audited(validator, engine, settings):
-    """A task whose only answer the validator runs again."""
+    """Create a task with one answer, which the validator audits by a re-run."""
     settings.AUDIT_SHARE = 1.0
     task = make_task(redundancy=1)
     revealed(task, [honest(engine, task)])
@@ -108,7 +108,7 @@ def test_another_validator_at_work_is_no_death(audited):
     other = Leadership(f"validation:{audited.pk}")
     assert other.held()
     try:
-        # An audit that cannot be made is left out; that must not come about by asking twice.
+        # An impossible audit is left out. A second request must not make an audit impossible.
         with pytest.raises(ValidatorBusy):
             validate(audited.pk)
     finally:

@@ -40,7 +40,7 @@ CONTRACT = "0x" + "c0" * 20
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, NetworkJob]]:
-    """What would go into mailboxes, as soon as it is decided."""
+    """Collects the jobs that would be sent to mailboxes."""
     messages: list[tuple[str, NetworkJob]] = []
     monkeypatch.setattr(mailbox, "send_network_job", lambda *message: messages.append(message))
     monkeypatch.setattr("django.db.transaction.on_commit", lambda function, *_, **__: function())

@@ -106,5 +106,5 @@ def test_nothing_is_asked_after_the_deadline_and_nothing_forced_before(
     assert Step.FORCE not in steps or steps == {Step.FORCE}
     asked = [action.node for action in planned.actions if action.node]
     assert len(asked) == len(set(asked))
-    # Whatever happens, there is a time at which to look again, or something is done now.
+    # In every state there is an action now, or a time for the next look.
     assert planned.actions or (planned.look_at or 0) > now

@@ -44,7 +44,7 @@ def validator(deployment: Deployment, settings: Any) -> Iterator[str]:
 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Judge a session in which these were revealed; the accuracies, in the completers' order."""
+    """Judge a session with these reveals. Return the accuracies in the completers' order."""
 
     def judged(*completions: str | None, state: State = State.COMMIT) -> list[int]:
         nodes = [make_account().address.lower() for _ in completions]

@@ -62,7 +62,7 @@ def test_idle_nodes_play_a_round_and_are_paid(idle_network: IdleNetwork) -> None
 
 def test_an_epoch_with_a_budget_pays_who_earned_points(idle_network: IdleNetwork) -> None:
     network = idle_network
-    # The first epoch's budget was fixed before there was one.
+    # The first epoch has no budget: it was fixed before the pool had any funds.
     network.chain.rpc("evm_increaseTime", EPOCH_S)
     network.chain.mine()
     network.play_until(ended(network))
@@ -107,7 +107,7 @@ def test_a_silent_creator_and_a_busy_completer_do_not_stop_a_round(
     silent = network.by_address[first]
     silent.deaf = True
     network.play_until(lambda: network.cognitive.getRequest(1).call()[1] == 0)
-    # Its message is lost with it; nobody waits longer than the chain says.
+    # The message is lost with the node. The network waits only until the contract's deadline.
     network.chain.rpc("evm_increaseTime", 61)
     network.play_until(lambda: network.cognitive.sessionCounter().call() == 1)
     silent.deaf = False
@@ -116,7 +116,7 @@ def test_a_silent_creator_and_a_busy_completer_do_not_stop_a_round(
     asked = NetworkAsk.objects.filter(node=busy.address.lower(), stage="complete")
     network.play_until(lambda: asked.filter(declined="busy").exists())
     busy.busy = False
-    # It is asked again after a while, which has passed now.
+    # The pause before the next request has passed.
     asked.update(asked_at=F("asked_at") - timedelta(seconds=ASK_AGAIN_S))
     task = network.play_until(ended(network))
     assert task.creator != first.lower()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Process:
-    """The process's loop, in a thread."""
+    """Runs the process's loop in a thread."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()

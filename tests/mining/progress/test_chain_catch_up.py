@@ -53,7 +53,7 @@ def network(chain):
 
 
 class WithheldMiner:
-    """A miner whose reports no router takes: it has its stash, its key, and the chain."""
+    """A miner whose reports no router accepts. It has its stash, its key, and the chain."""
 
     def __init__(self, chain, home):
         self.chain, self.home = chain, home
@@ -76,7 +76,7 @@ class WithheldMiner:
         )
 
     def claim(self):
-        """Which of precommit and commit the chain has taken."""
+        """Tell which of precommit and commit the chain has accepted."""
         self.chain.rpc("anvil_setBalance", self.wallet.address, hex(10**18))
         self.chain.rpc("evm_setAutomine", True)
         rpc = Rpc(self.chain.url)
@@ -112,7 +112,7 @@ def test_who_reveals_by_its_own_transaction_is_judged_and_what_can_be_read_is_pa
     task = network.start(session_id, [withheld.account, relayed])
     answer = honest(engine, task)
 
-    # One is relayed as ever; the other's reports go nowhere.
+    # The router relays one miner's reports. The other's reports are lost.
     content = content_of(task, relayed.address, answer)
     report = Report(chain, part_of(task, relayed), relayed, content, content)
     report.precommit()
@@ -134,7 +134,7 @@ def test_who_reveals_by_its_own_transaction_is_judged_and_what_can_be_read_is_pa
     assert not Operation.objects.exclude(error="").exists()
     assert on_chain_status(chain, task) == 5
     assert owed(chain, relayed) > 0
-    # An address of which nobody has the content is no answer; it holds up nobody else's pay.
+    # A content address whose content is missing is not an answer, and does not delay others' pay.
     assert (owed(chain, withheld.account) > 0) == inline
 
 
@@ -171,7 +171,7 @@ def test_a_verdict_waits_for_what_the_chain_has_and_the_router_has_not(
     withheld.keep(part_of(task, withheld.account), own, own)
     withheld.claim()
     with monkeypatch.context() as patch:
-        # The chain's answers do not come; its logs do.
+        # Calls of the contract fail, while the mirror still gets the logs.
         patch.setattr("chain.rpc.endpoints.Endpoints.call", _unreachable)
         network.follow()
         report.commit()
@@ -179,7 +179,7 @@ def test_a_verdict_waits_for_what_the_chain_has_and_the_router_has_not(
     assert is_behind(task)
     validate_later = Operation.objects.filter(kind="relay_verdict")
     assert not validate_later.exists()
-    Oracle().sweep(network.now())  # the oracle makes up for it
+    Oracle().sweep(network.now())  # the oracle repeats it
     assert not is_behind(task)
     validate(task.pk)
     network.deliver()
