@@ -45,5 +45,5 @@ def test_one_that_works_already_is_left_alone() -> None:
 def test_one_that_the_chain_does_not_know_is_refused(state: NodeState | None) -> None:
     if state is not None:
         registered(state)
-    with pytest.raises(CommandError, match="registers it first"):
+    with pytest.raises(CommandError, match="has to register it first"):
         call_command("admit_miner", "--address", MINER)

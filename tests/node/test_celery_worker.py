@@ -187,7 +187,7 @@ def test_two_processes_do_not_work_with_one_key(router: Router) -> None:
     router.start()
     ended = router.command("run")
     assert ended.returncode == 2
-    assert "a node runs in" in ended.stderr
+    assert "a node is running in" in ended.stderr
     assert router.end() == 0
     assert router.command("run", "--model", "/nowhere.gguf").stderr.count("there is no file") == 1
 

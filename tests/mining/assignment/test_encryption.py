@@ -234,7 +234,7 @@ def test_an_answer_that_its_client_cannot_open_is_worth_nothing(model, engine):
     validate(task.pk)
     assert accuracies(task) == [10_000, 0, 10_000]
     [remark] = task.validation.remarks.values()
-    assert "not sealed for all" in remark
+    assert "not sealed for every recipient" in remark
 
 
 def test_an_answer_with_a_reader_that_is_none_does_not_keep_the_others_from_being_judged(

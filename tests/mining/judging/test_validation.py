@@ -225,7 +225,7 @@ def test_a_stream_that_nobody_can_read_in_bounds_is_worth_nothing(validator, eng
     validate(task.pk)
     assert accuracies(task) == [0, 0, 10_000]
     assert "entries" in task.validation.remarks[parts[0].miner]
-    assert "something else" in task.validation.remarks[parts[1].miner]
+    assert "another type of key" in task.validation.remarks[parts[1].miner]
 
 
 def test_tokens_that_were_not_drawn_are_not_paid_for(validator, engine):

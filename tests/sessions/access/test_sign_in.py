@@ -169,7 +169,7 @@ def test_the_cookie_is_not_for_scripts_and_lasts_no_longer_than_the_message(
         ({"nonce": "abcdefgh12345678"}, "this router's"),
         ({"nonce": "0" * 66}, "this router's"),
         ({"nonce": sign_in.new_nonce(time.time() - 3600)}, "nonce has expired"),
-        ({"issued_at": "2026-13-01T00:00:00Z"}, "no time"),
+        ({"issued_at": "2026-13-01T00:00:00Z"}, "not a time"),
         ({"issued_at": "yesterday"}, "form"),
         ({"statement": "two\nlines\n"}, "form"),
         ({"rest": "\nUnknown: x"}, "form"),
