@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.utils import timezone
@@ -20,7 +20,7 @@ from mining.deadlines import Action, Step, agenda, due
 from mining.loop import beside, keep_doing
 from mining.progress import steps
 from mining.progress.agenda import Agenda
-from mining.progress.router_lag import heard_until, is_held
+from mining.progress.router_lag import ALL, Heard, is_held, read_heard
 from mining.progress.snapshot import Case, read_cases, unfinished
 from sessions.models import Task, numbered
 from sessions.webhooks.outbox import hand_over_due
@@ -49,15 +49,12 @@ GATHER_S = 0.25
 BESIDE_EVERY_S = 2.0
 """How often a thread of its own handles due webhooks."""
 
-ALL_HEARD = datetime.max.replace(tzinfo=UTC)
-"""What `Oracle` assumes if it gets no `heard_until`: nothing is missed."""
-
 logger = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event, beat: Callable[[], None]) -> None:
     """Take due steps and sleep in turn until `stop` is set."""
-    oracle = Oracle(heard_until)
+    oracle = Oracle(read_heard)
     with ExitStack() as stack:
         listener = stack.enter_context(Listener([CHANNEL]))
         # The message broker may be slow, and deadlines must not wait for it.
@@ -82,13 +79,12 @@ class Oracle:
     """Examines tasks when they are due, and takes their steps.
 
     Args:
-        heard_until: returns the time up to which the router has read miners' reports and the
-            chain's events.
+        hear: returns how far the router has read miners' reports and the chain's events.
     """
 
-    def __init__(self, heard_until: Callable[[], datetime] = lambda: ALL_HEARD) -> None:
-        self._heard_until = heard_until
-        self._heard: datetime | None = None
+    def __init__(self, hear: Callable[[], Heard] = lambda: ALL) -> None:
+        self._hear = hear
+        self._heard: Heard | None = None
         self._agenda = Agenda()
         self._isolation = Isolation("oracle")
         self._listed_at: datetime | None = None
@@ -169,7 +165,7 @@ class Oracle:
             return
         situation = case.situation
         for action in due(situation, now):
-            if is_held(action, self._hears(), now):
+            if is_held(action, case.task.created_at, self._hears(), now):
                 logger.info("%s: %s; missed reports are read first", case.task, action.step.value)
                 upcoming.append(now + _AGAIN)
                 continue
@@ -197,10 +193,10 @@ class Oracle:
             return [] if again is None else [now + again]
         return [self._isolation.again_at(key) or now + _AGAIN]
 
-    def _hears(self) -> datetime:
-        """Return `heard_until()`, called at most once in a sweep."""
+    def _hears(self) -> Heard:
+        """Return how far the router has read. It is looked up at most once in a sweep."""
         if self._heard is None:
-            self._heard = self._heard_until()
+            self._heard = self._hear()
         return self._heard
 
     def _look_again(self) -> timedelta:

@@ -5,7 +5,7 @@ not read all of them yet (after an outage of a process, of Redis or of the chain
 past proves nothing.
 """
 
-import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import redis
@@ -20,8 +20,23 @@ The contract accepts late assignments and precommits for as long.
 """
 REPORT_AGAIN_S = 90.0
 """How long miners have to reconnect and report again after Redis has started without its data."""
-NOTHING = datetime.min.replace(tzinfo=UTC)
-"""The value of `heard_until` if the router cannot say what it has read."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the router has heard of miners and the chain.
+
+    It has read everything up to `until`. Redis has run since `redis_since`; it may have lost
+    reports from before.
+    """
+
+    until: datetime
+    redis_since: datetime
+
+
+_EVER, _NEVER = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+ALL, NOTHING = Heard(_EVER, _NEVER), Heard(_NEVER, _NEVER)
+"""The router has missed nothing; the router cannot say what it has read."""
 
 _HELD = frozenset(
     {
@@ -36,21 +51,27 @@ _HELD = frozenset(
 """The steps that take a miner's place or its pay away."""
 
 
-def is_held(action: Action, heard_until: datetime, now: datetime) -> bool:
-    """Return whether a due step has to wait until the router has read up to its deadline."""
+def is_held(action: Action, begun_at: datetime, heard: Heard, now: datetime) -> bool:
+    """Return whether a due step has to wait until the router has heard everything up to it.
+
+    Args:
+        begun_at: when the task was created. Redis can only lose reports on tasks that it has seen.
+    """
     if action.step not in _HELD or now >= action.at + HELD_AT_MOST:
         return False
-    return heard_until < action.at
+    may_be_lost = begun_at < heard.redis_since
+    if may_be_lost and now < heard.redis_since + timedelta(seconds=REPORT_AGAIN_S):
+        return True
+    return heard.until < action.at
 
 
-def heard_until() -> datetime:
-    """Return the time up to which the router has read all reports and the chain."""
+def read_heard() -> Heard:
+    """Return how far the router has read all reports and the chain."""
     try:
         marks = read_marks([CHAIN, REPORTS])
     except (redis.RedisError, OSError):
         return NOTHING
-    if time.time() - marks.redis_since < REPORT_AGAIN_S:
-        return NOTHING
+    since = datetime.fromtimestamp(marks.redis_since, UTC)
     if not {CHAIN, REPORTS} <= marks.at.keys():
-        return NOTHING
-    return datetime.fromtimestamp(min(marks.at[CHAIN], marks.at[REPORTS]), UTC)
+        return Heard(NOTHING.until, since)
+    return Heard(datetime.fromtimestamp(min(marks.at[CHAIN], marks.at[REPORTS]), UTC), since)

@@ -13,59 +13,60 @@ from chain.postgres.liveness import CHAIN, REPORTS
 from mining.assignment.dispatch import dispatch_all
 from mining.deadlines import Action, Step
 from mining.models import AssignmentStatus
-from mining.progress import router_lag
 from mining.progress.oracle import Oracle
-from mining.progress.router_lag import HELD_AT_MOST, NOTHING, heard_until, is_held
+from mining.progress.router_lag import (
+    HELD_AT_MOST,
+    NOTHING,
+    REPORT_AGAIN_S,
+    Heard,
+    is_held,
+    read_heard,
+)
 from sessions.models import OnChainStatus, Task
 from tests.cortensor_site.test_metrics import nobodys_redis
 from tests.mining.conftest import later, make_miner, make_session, make_task, mirror
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+BEGUN, LONG_AGO = NOON - timedelta(seconds=60), NOON - timedelta(days=1)
 TAKES = [Step.REPLACE, Step.DRAW, Step.END_PRECOMMIT, Step.END_COMMIT, Step.END_TASK]
 
 
 @pytest.mark.parametrize("step", [*TAKES, Step.SWITCH_SOURCE])
 def test_what_takes_from_a_miner_waits_until_all_was_heard(step: Step) -> None:
     action, second = Action(NOON, step), timedelta(seconds=1)
-    assert is_held(action, NOON - second, NOON)
-    assert not is_held(action, NOON, NOON)
-    assert is_held(action, NOTHING, NOON + HELD_AT_MOST - second)
-    assert not is_held(action, NOTHING, NOON + HELD_AT_MOST), "a task must end"
+    assert is_held(action, BEGUN, Heard(NOON - second, LONG_AGO), NOON)
+    assert not is_held(action, BEGUN, Heard(NOON, LONG_AGO), NOON)
+    assert is_held(action, BEGUN, NOTHING, NOON + HELD_AT_MOST - second)
+    assert not is_held(action, BEGUN, NOTHING, NOON + HELD_AT_MOST), "a task must end"
 
 
 @pytest.mark.parametrize("step", [Step.ASK_REVEAL, Step.VALIDATE, Step.FOLLOW, Step.GIVE_UP])
 def test_what_gives_does_not_wait(step: Step) -> None:
-    assert not is_held(Action(NOON, step), NOTHING, NOON)
+    assert not is_held(Action(NOON, step), BEGUN, NOTHING, NOON)
 
 
-@pytest.fixture
-def told(router_redis: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> "redis.Redis":
-    monkeypatch.setattr(router_lag, "REPORT_AGAIN_S", 0.0)
-    return router_redis
+def test_miners_have_time_to_repeat_what_redis_lost_of_tasks_from_before_its_start() -> None:
+    action, again = Action(NOON, Step.REPLACE), timedelta(seconds=REPORT_AGAIN_S)
+    anew = Heard(NOON, BEGUN + timedelta(seconds=10))
+    assert is_held(action, BEGUN, anew, NOON)
+    assert not is_held(action, BEGUN, anew, anew.redis_since + again)
+    later_task = anew.redis_since + timedelta(seconds=1)
+    assert not is_held(action, later_task, anew, NOON), "nothing of it was lost"
 
 
-def test_all_was_heard_up_to_where_the_slower_of_both_is(told: "redis.Redis") -> None:
-    assert heard_until() == NOTHING
+def test_all_was_heard_up_to_where_the_slower_of_both_is(router_redis: "redis.Redis") -> None:
+    assert read_heard().until == NOTHING.until
     now = time.time()
-    told.set(f"health:{CHAIN}", repr(now))
-    assert heard_until() == NOTHING
-    told.set(f"health:{REPORTS}", repr(now - 7))
-    assert heard_until() == datetime.fromtimestamp(now - 7, UTC)
-
-
-def test_redis_that_has_begun_anew_has_forgotten_what_was_reported(
-    told: "redis.Redis", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (CHAIN, REPORTS):
-        told.set(f"health:{name}", repr(time.time()))
-    assert heard_until() != NOTHING
-    monkeypatch.setattr(router_lag, "REPORT_AGAIN_S", 1e9)
-    assert heard_until() == NOTHING
+    router_redis.set(f"health:{CHAIN}", repr(now))
+    assert read_heard().until == NOTHING.until
+    router_redis.set(f"health:{REPORTS}", repr(now - 7))
+    assert read_heard().until == datetime.fromtimestamp(now - 7, UTC)
+    assert NOTHING.redis_since < read_heard().redis_since < timezone.now()
 
 
 def test_without_redis_nothing_was_heard(settings: Settings) -> None:
     settings.REDIS_URL = nobodys_redis()
-    assert heard_until() == NOTHING
+    assert read_heard() == NOTHING
 
 
 @pytest.mark.django_db(transaction=True)
@@ -84,7 +85,7 @@ def test_a_stage_ends_only_once_all_was_heard_and_the_miner_had_said_nothing(
     oracle = Oracle(lambda: heard)
     oracle.sweep(later(70))
     assert not kinds(task), "reports lie unread"
-    heard = later(100)
+    heard = Heard(later(100), LONG_AGO)
     if has_answered:
         task.assignments.update(status=AssignmentStatus.PRECOMMITTED, precommit_at=timezone.now())
         times = {"assigned_at": timezone.now(), "precommit_ended_at": later(75)}
