@@ -21,8 +21,8 @@ ask: ## Ask the network of `make run` five everyday questions (Q="…": another 
 
 # Side by side, since one waits for its servers, blocks and deadlines while the other computes. What
 # a part has to say is shown when it has ended; pytest (`+`) shows its progress.
-test: setup-dev ## Run every test (ALSO=lint: and what else is to go on beside them)
-	@$(MAKE) --no-print-directory -j3 --output-sync=target test-contracts test-python $(ALSO)
+test: setup-dev ## Run every test
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-contracts test-python
 
 test-python: setup-dev ## Run the Python tests in two processes (in one: .venv/bin/python -m pytest)
 	+$(PY) -m pytest -n 2
