@@ -14,7 +14,7 @@ import httpx
 from cortensor_site.stack.processes import Miner
 from mining.node.protocol.reports import NODE_DIED
 from tests.system.conftest import HONEST, Client
-from tests.system.test_faults import _ask, _assigned, _has_ended
+from tests.system.test_faults import _ask, _assigned, _has_ended, _wait_for_miners
 
 ENDED_S = 180.0
 
@@ -39,6 +39,9 @@ def test_a_task_that_kills_its_node_twice_is_refused_and_refunded(
     client: Client,
     without_cheat: None,  # the smaller model may be done before it is killed
 ) -> None:
+    # The tests before this one break the network, which may still be recovering.
+    until(lambda: httpx.get(f"{client.network.router_url}/readyz").status_code == 200)
+    _wait_for_miners(client, len(client.network.miners) - 1)
     session_id = client.session(1)
     deposited_wei = client.balance_wei(session_id)
     asking = threading.Thread(target=_ask, args=(client, session_id), daemon=True)
